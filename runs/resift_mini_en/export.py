@@ -1,0 +1,115 @@
+"""Step 3 of resift-mini-en: a checkpoint -> a model folder (int8 ONNX weights, tokenizer, contract, golden scores).
+
+    python runs/resift_mini_en/export.py --checkpoint build/resift-mini-en/step-1200.pt --out src/resift/bundled/resift-mini-en
+    python runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384      # the baseline
+
+Matrices are rounded to int8 with one scale per output row (per vocabulary entry for the embeddings) and stand in the
+file as Multiply(Cast(int8), scale): plain arithmetic that ONNX Runtime folds and Resift restores once at load.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from encoder import CLS, SEP, TokenEncoder, base_folder
+from onnx import TensorProto, helper, numpy_helper
+
+GOLDEN = [
+    ("when does reranking hurt", "Reranking hurts when the first stage is already right and the model knows less than it."),
+    ("when does reranking hurt", "Bake the bread at 220 degrees until the crust is dark and it sounds hollow."),
+    ("capital of Norway", "Oslo is the capital and the most populous city of Norway."),
+    ("capital of Norway", "The fjord freezes over in some winters, and ferries stay in port."),
+    ("reset a forgotten password", "Open Settings, choose Security, and follow the link that is mailed to you."),
+    ("naïve café: 100 % [SEP] test", "An odd text with punctuation [SEP] and [CLS], which stay plain text."),
+]
+
+
+class Served(torch.nn.Module):
+    """What runs: token vectors and pooled vector of length 1, and the weight of each token in a query."""
+
+    def __init__(self, model: TokenEncoder, weighted: bool) -> None:
+        super().__init__()
+        self.model = model
+        weight = model.log_weight.detach().exp() if weighted else torch.ones_like(model.log_weight)
+        self.weight = torch.nn.Parameter(weight, requires_grad=False)
+
+    def forward(self, input_ids, attention_mask):
+        tokens, pooled = self.model(input_ids, attention_mask)
+        return tokens, pooled, torch.nn.functional.embedding(input_ids, self.weight[:, None])[..., 0]
+
+
+def export_f32(model: TokenEncoder, path: Path, weighted: bool) -> None:
+    ids = torch.randint(1000, 2000, (2, 9))
+    axes = {0: "batch", 1: "tokens"}
+    torch.onnx.export(
+        Served(model, weighted).eval(), (ids, torch.ones_like(ids)), str(path), dynamo=False, opset_version=17,
+        input_names=["input_ids", "attention_mask"], output_names=["tokens", "pooled", "weights"],
+        dynamic_axes={"input_ids": axes, "attention_mask": axes, "tokens": axes, "pooled": {0: "batch"}, "weights": axes},
+    )  # fmt: skip
+
+
+def round_matrices(path: Path) -> None:
+    """Replace every f32 matrix by int8 values and scales; the embedding's scales go by row, the others by column."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    gathered = {node.input[0] for node in graph.node if node.op_type == "Gather"}
+    added, initializers = [], []
+    for tensor in graph.initializer:
+        value = numpy_helper.to_array(tensor)
+        if value.dtype != np.float32 or value.ndim != 2 or value.size < 10_000:
+            initializers.append(tensor)
+            continue
+        axis = 1 if tensor.name in gathered else 0  # reduced axis: a Gather takes rows, a MatMul sums over rows
+        scale = (np.abs(value).max(axis=axis, keepdims=True) / 127).clip(1e-12).astype(np.float32)
+        name = tensor.name
+        initializers.append(numpy_helper.from_array(np.rint(value / scale).astype(np.int8), name + "_int8"))
+        initializers.append(numpy_helper.from_array(scale, name + "_scale"))
+        added.append(helper.make_node("Cast", [name + "_int8"], [name + "_wide"], to=TensorProto.FLOAT))
+        added.append(helper.make_node("Mul", [name + "_wide", name + "_scale"], [name]))
+    del graph.initializer[:]
+    graph.initializer.extend(initializers)
+    nodes = [*added, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--untrained", action="store_true", help="the base encoder, no projection, equal token weights")
+    parser.add_argument("--f32", action="store_true", help="keep weights as they are")
+    parser.add_argument("--name", default="resift-mini-en")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    model = TokenEncoder.untrained(None if args.untrained else 128)
+    if args.checkpoint:
+        model.load_state_dict(torch.load(args.checkpoint, weights_only=True))
+    args.out.mkdir(parents=True, exist_ok=True)
+    export_f32(model.eval(), args.out / "model.onnx", weighted=not args.untrained)
+    if not args.f32:
+        round_matrices(args.out / "model.onnx")
+    shutil.copyfile(base_folder() / "tokenizer.json", args.out / "tokenizer.json")
+    (args.out / "config.json").write_text(json.dumps({"model_type": "bert", "pad_token_id": 0}) + "\n")
+    settings = json.loads((Path(__file__).parent / "contract.json").read_text())
+    contract = {**settings, "name": args.name, "skip": [CLS, SEP, 0], "golden": []}
+    contract["parameters"] = sum(p.numel() for p in model.parameters())
+    target = args.out / "contract.json"
+    target.write_text(json.dumps(contract, indent=1) + "\n")
+    if args.name == "resift-mini-en":
+        from resift import load
+
+        scores = load(str(args.out), precision="f32").score(GOLDEN)
+        contract["golden"] = [
+            {"query": q, "document": d, "score": round(v, 6)} for (q, d), v in zip(GOLDEN, scores.values, strict=True)
+        ]
+        target.write_text(json.dumps(contract, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""`resift`: the commands, and the one table that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from resift.cli import models, rerank, search
+from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
+
+# Exit codes; README and docs/cli.md show this table.
+EXIT_CODES: dict[type[BaseException], int] = {
+    InputError: 3,  # the query, a path or a line can't be used
+    ModelError: 4,  # the model can't be used
+    ScoreError: 5,  # the model's scores can't be used
+    MissingExtra: 6,  # an optional dependency is not installed
+    ResiftError: 1,
+}
+
+app = typer.Typer(
+    help="Search files and rerank what a first search found.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("search")(search.search)
+app.command("rerank")(rerank.rerank)
+app.command("models")(models.models)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from resift import __version__
+
+        typer.echo(f"resift {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run a command; an error that Resift raises on purpose is one sentence on stderr and its exit code."""
+    try:
+        app()
+    except ResiftError as error:
+        typer.echo(f"resift: {error}", err=True)
+        sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,160 @@
+"""Rankings as JSON, as a table, and as an explanation."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from resift.text.analysis import Analyzer
+from resift.types import Candidate, Ranking, Score, Signal, Trace
+
+SCHEMA = 1
+_SNIPPET = 240  # characters
+
+
+def as_json(ranking: Ranking) -> dict[str, Any]:
+    """A ranking in the schema of docs/json.md; what a candidate lacks (a score, a span) is left out, never null."""
+    return {
+        "schema": SCHEMA,
+        "query": {"id": ranking.query.id, "text": ranking.query.text},
+        "reranked": ranking.trace.reranked,
+        "reason": ranking.trace.reason,
+        "results": [_candidate(c) for c in ranking],
+        "trace": _trace(ranking.trace),
+    }
+
+
+def _candidate(c: Candidate) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "rank": c.rank,
+        "first_rank": c.first_rank,
+        "id": c.document.id,
+        "title": c.document.title,
+        "text": c.document.text,
+        "metadata": dict(c.document.metadata),
+        "flags": sorted(c.flags),
+        "signals": [_signal(s) for s in c.signals],
+    }
+    if c.score is not None:
+        found["score"] = _score(c.score)
+    if c.span is not None:
+        found["span"] = {"start": c.span.start, "end": c.span.end}
+    return found
+
+
+def _signal(s: Signal) -> dict[str, Any]:
+    return {"source": s.source, "rank": s.rank} | ({"score": _score(s.score)} if s.score else {})
+
+
+def _score(s: Score) -> dict[str, Any]:
+    return {"value": s.value, "kind": s.kind.value, "source": s.source, "stage": s.stage}
+
+
+def _trace(trace: Trace) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": s.name, "ms": round(s.ms, 3), "pairs": s.pairs, "tokens": s.tokens,
+            "scored": s.scored, "total": s.total, "truncated": s.truncated,
+        }
+        for s in trace.steps
+    ]  # fmt: skip
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401
+    """One JSON value on one line of stdout."""
+    import typer
+
+    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_table(ranking: Ranking, console: Console) -> None:
+    """Rank, movement against the first stage, score with its kind, place, and a snippet with the matching words."""
+    if not len(ranking):
+        console.print("nothing found: no passage shares a word with the query")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="dim")
+    table.add_column("#", justify="right")
+    table.add_column("moved", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("passage", overflow="fold", ratio=1)
+    words = set(Analyzer().words(ranking.query.text))
+    for c in ranking:
+        table.add_row(str(c.rank), _movement(c), _shown(c.score), _passage(c, words))
+    console.print(table)
+    if ranking.trace.reason:
+        console.print(f"not reranked: {ranking.trace.reason}", style="yellow")
+
+
+def _movement(c: Candidate) -> Text:
+    up = c.first_rank - c.rank
+    if up == 0:
+        return Text("=", style="dim")
+    return Text(f"↑{up}", style="green") if up > 0 else Text(f"↓{-up}", style="red")
+
+
+def _shown(score: Score | None) -> Text:
+    if score is None:
+        return Text("not scored", style="dim")
+    return Text.assemble(f"{score.value:.3f}", (f" {score.kind}", "dim"))
+
+
+def place(c: Candidate) -> str:
+    """file:line where the document has one, else its id."""
+    m = c.document.metadata
+    return f"{m['path']}:{m['line']}" if "path" in m and "line" in m else c.document.id
+
+
+def _passage(c: Candidate, words: set[str]) -> Text:
+    head = Text(place(c), style="cyan")
+    if c.document.title:
+        head.append(f"  {c.document.title}", style="bold")
+    if c.flags:
+        head.append(f"  [{', '.join(sorted(c.flags))}]", style="yellow")
+    return Text("\n").join([head, snippet(c, words)])
+
+
+def snippet(c: Candidate, words: set[str]) -> Text:
+    """About 240 characters around the span, or from the start, on one line; words of the query in bold."""
+    text = c.document.text
+    middle = (c.span.start + c.span.end) // 2 if c.span else 0
+    start = max(0, min(middle - _SNIPPET // 2, len(text) - _SNIPPET))
+    end = min(len(text), start + _SNIPPET)
+    if start:  # not in the middle of a word
+        start = text.find(" ", start, start + 30) + 1 or start
+    if end < len(text):
+        end = max(text.rfind(" ", start, end), start + _SNIPPET // 2)
+    part = text[start:end]
+    shown = Text()
+    at = 0
+    for term in Analyzer().terms(part):
+        if term.text in words and term.start >= at:
+            shown.append(" ".join(part[at : term.start].split("\n")))
+            shown.append(part[term.start : term.end], style="bold magenta")
+            at = term.end
+    shown.append(part[at:])
+    flat = Text(" ").join(line for line in shown.split("\n", allow_blank=False) if line.plain.strip())
+    return Text.assemble("… " if start else "", flat, " …" if end < len(text) else "")
+
+
+def print_explanation(ranking: Ranking, console: Console) -> None:
+    """What each stage cost, then each result's rank and score at every stage."""
+    steps = Table("stage", "ms", "pairs", "tokens", "scored", box=None, pad_edge=False, header_style="dim")
+    for s in ranking.trace.steps:
+        steps.add_row(s.name, f"{s.ms:.1f}", str(s.pairs), str(s.tokens), f"{s.scored}/{s.total}")
+    console.print(steps)
+    console.print()
+    sources = list(dict.fromkeys(s.source for c in ranking for s in c.signals))
+    table = Table("#", *sources, "passage", box=None, pad_edge=False, header_style="dim")
+    for c in ranking:
+        said = {s.source: s for s in c.signals}
+        cells = [_said(said[s]) if s in said else "-" for s in sources]
+        table.add_row(str(c.rank), *cells, place(c))
+    console.print(table)
+
+
+def _said(signal: Signal) -> str:
+    return f"{signal.rank} ({signal.score.value:.3f} {signal.score.kind})" if signal.score else str(signal.rank)

@@ -1,0 +1,1 @@
+"""Token batches in, raw outputs out; knows nothing of queries and documents."""

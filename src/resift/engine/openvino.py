@@ -1,0 +1,142 @@
+"""OpenVINO on the CPU: compiles a graph once per precision, keeps the result on disk, runs batches on all cores."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import queue
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resift.engine.batching import Batch, FloatArray
+
+PRECISIONS = ("f32", "bf16")
+
+
+@cache
+def _openvino() -> Any:  # noqa: ANN401 - openvino ships no types
+    """Import openvino without its telemetry package, which would report the import to a server."""
+    absent = "openvino_telemetry" not in sys.modules
+    if absent:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if absent:
+            del sys.modules["openvino_telemetry"]
+
+
+@cache
+def _core() -> Any:  # noqa: ANN401
+    core = _openvino().Core()
+    core.set_property({"CACHE_DIR": str(cache_folder() / "openvino")})
+    return core
+
+
+def openvino_ops() -> Any:  # noqa: ANN401
+    """The operations that graphs are built from."""
+    return _openvino().opset13
+
+
+def openvino_model(outputs: list[Any], inputs: list[Any]) -> Any:  # noqa: ANN401
+    """A graph of the given ends."""
+    return _openvino().Model(outputs, inputs)
+
+
+def cache_folder() -> Path:
+    """Where compiled models are kept: $RESIFT_CACHE, else $XDG_CACHE_HOME/resift, else ~/.cache/resift."""
+    named = os.environ.get("RESIFT_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resift"
+
+
+def fastest_precision() -> str:
+    """bf16 where the CPU multiplies it natively (AMX, AVX-512 BF16, Arm BF16), else f32."""
+    return "bf16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+class OpenVINOEngine:
+    """One model in one precision.
+
+    Args:
+        read: gives the openvino.Model; called when the first batch comes.
+        precision: "f32", or "bf16" (weights and activations rounded to bf16, sums in f32).
+
+    """
+
+    def __init__(self, read: Callable[[], Any], precision: str) -> None:
+        self.precision = precision
+        self._read = cache(read)
+        self._alone = cache(lambda: _Pool(self._read(), precision, streams=1))
+        self._bulk = cache(lambda: _Pool(self._read(), precision, streams=_cores()))
+
+    def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
+        """Yield each batch with its outputs: few batches on all cores together, many on one core each."""
+        pool = self._bulk() if len(batches) >= 8 * _cores() > 8 else self._alone()
+        if pool.streams == 1:
+            yield from ((batch, pool.infer(batch)) for batch in batches)
+            return
+        with ThreadPoolExecutor(pool.streams) as threads:
+            yield from zip(batches, threads.map(pool.infer, batches), strict=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Pool:
+    """A compiled model and as many requests as it has streams; taking one waits until one is free."""
+
+    def __init__(self, model: Any, precision: str, streams: int) -> None:  # noqa: ANN401
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "NUM_STREAMS": str(streams),
+            "INFERENCE_NUM_THREADS": _cores(),
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",  # activations are never rounded to int8 behind our back
+        }
+        compiled = _core().compile_model(model, "CPU", settings)
+        self.streams = streams
+        self._names = [port.get_any_name() for port in compiled.inputs]
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(streams):
+            self._free.put(compiled.create_infer_request())
+
+    def infer(self, batch: Batch) -> tuple[FloatArray, ...]:
+        arrays = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.segments}
+        request = self._free.get()
+        try:
+            results = request.infer({name: arrays[name] for name in self._names})
+            return tuple(np.array(r, dtype=np.float32) for r in results.values())
+        finally:
+            self._free.put(request)
+
+
+def read_onnx(path: Path) -> Any:  # noqa: ANN401
+    """Read an ONNX file; weights stored as int8 with a scale are restored to f32 once, here."""
+    model = _core().read_model(path)
+    _restore_weights(model)
+    return model
+
+
+def _restore_weights(model: Any) -> None:  # noqa: ANN401
+    """Replace Multiply(Convert(int8 constant), scale) by its value.
+
+    Left in place, the plugin would take the pattern for a compressed layer and may quantise activations to match.
+    """
+    ov = _openvino()
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Multiply":
+            continue
+        left, right = (node.input_value(i).get_node() for i in (0, 1))
+        stored = left.input_value(0).get_node() if left.get_type_name() == "Convert" else None
+        if stored is None or stored.get_type_name() != "Constant" or right.get_type_name() != "Constant":
+            continue
+        if stored.get_element_type() == ov.Type.i8:
+            value = stored.data.astype(np.float32) * right.data.astype(np.float32)
+            node.output(0).replace(ov.opset13.constant(value).output(0))
+    model.validate_nodes_and_infer_types()

@@ -1,0 +1,1 @@
+"""Rankings in, rankings out: the stages that put candidates in another order."""

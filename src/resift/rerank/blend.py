@@ -1,0 +1,62 @@
+"""Combines a reranker's score with the rank that the first stage gave: the two err in different places."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from resift.protocols import UNLIMITED, Budget
+from resift.types import Candidate, Ranking, Score, ScoreKind, Signal, Step
+
+
+class Blend:
+    """value = z(-log(10 + first rank)) + weight x z(score), z over the candidates of one query that `source` scored.
+
+    z(x) is 0 where all x are equal. The logarithm makes ranks 1 and 2 differ more than 51 and 52, as do the chances
+    of relevance; 10 keeps the top from dominating. Candidates that `source` did not score stay behind, in order.
+    """
+
+    name = "blend"
+
+    def __init__(self, source: str, weight: float) -> None:
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"a blend weight is 0 or more and finite; not {weight}")
+        self.source, self.weight = source, weight
+
+    def run(self, rankings: Sequence[Ranking], budget: Budget = UNLIMITED) -> list[Ranking]:
+        """Blend each ranking that was reranked; the others come back as they are."""
+        return [self._blended(r) if r.trace.reranked else r for r in rankings]
+
+    def _blended(self, ranking: Ranking) -> Ranking:
+        began = time.perf_counter()
+        scored = [(c, s) for c in ranking if (s := _score_of(c, self.source)) is not None]
+        ranks = _standardised([-math.log(10 + c.first_rank) for c, _ in scored])
+        values = _standardised([s.value for _, s in scored])
+        stage = 1 + max((c.score.stage for c in ranking if c.score), default=0)
+        blended = [
+            replace(c, score=Score(r + self.weight * v, ScoreKind.FUSED, self.name, stage))
+            for (c, _), r, v in zip(scored, ranks, values, strict=True)
+        ]
+        head = [
+            replace(c, signals=(*c.signals, Signal(self.name, c.rank, c.score)))
+            for c in Ranking.from_scores(ranking.query, blended)
+        ]
+        kept = {id(c) for c, _ in scored}
+        rest = [c for c in ranking if id(c) not in kept]
+        step = Step(self.name, (time.perf_counter() - began) * 1e3, scored=len(head), total=len(ranking))
+        return Ranking(ranking.query, (*head, *rest), ranking.trace.then(step))
+
+
+def _score_of(candidate: Candidate, source: str) -> Score | None:
+    return next((s.score for s in reversed(candidate.signals) if s.source == source), None)
+
+
+def _standardised(values: Sequence[float]) -> list[float]:
+    """(x - mean) / standard deviation; all 0 where there is no spread."""
+    if not values:
+        return []
+    mean = math.fsum(values) / len(values)
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
+    return [(v - mean) / deviation if deviation > 1e-12 else 0.0 for v in values]

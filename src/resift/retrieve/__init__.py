@@ -1,0 +1,1 @@
+"""Queries in, rankings out: the first stage."""

@@ -1,0 +1,127 @@
+"""What a checkpoint's numbers mean and how its input is built: read from `contract.json`, or derived from the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from resift.engine.bert import FAMILIES as BERT_TYPES
+from resift.errors import BrokenModel, NotAModel, UnknownFamily
+from resift.types import ScoreKind
+
+Truncation = Literal["only_second", "longest_first"]
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A pair and the score that the model gives it at f32; recomputed by the tests."""
+
+    query: str
+    document: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """How a model is fed and read.
+
+    Attributes:
+        family: "encoder" (query and document in one input) or "late" (each alone, compared token by token).
+        kind: what a score is.
+        max_tokens: the longest input, special tokens included.
+        window_tokens: longer documents are scored in windows of this many tokens; never more than fits max_tokens.
+        truncation: what is cut when a pair is too long and windows are off.
+        skip: token ids that take no part in MaxSim.
+        blend_weight: weight of the standardised score against the standardised first-stage rank; tuned, see the card.
+        golden: pairs with their scores at f32.
+
+    """
+
+    name: str
+    family: str
+    kind: ScoreKind
+    max_tokens: int
+    window_tokens: int
+    truncation: Truncation = "only_second"
+    skip: tuple[int, ...] = ()
+    blend_weight: float = 1.0
+    languages: tuple[str, ...] = ()
+    license: str = ""
+    parameters: int = 0
+    description: str = ""
+    golden: tuple[Golden, ...] = ()
+
+    def write(self, folder: Path) -> None:
+        """Write `contract.json`."""
+        (folder / "contract.json").write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_contract(folder: Path) -> Contract:
+    """The folder's own contract, else one derived from its config and tensor names; never from its name.
+
+    Raises:
+        NotAModel: no contract and no config.
+        UnknownFamily: a model, but none that Resift scores with.
+        BrokenModel: the contract or the config can't be read.
+
+    """
+    if (folder / "contract.json").exists():
+        return _parse(_json(folder / "contract.json"), folder)
+    if (folder / "config.json").exists():
+        return _derive(_json(folder / "config.json"), folder)
+    raise NotAModel(f"{folder} is not a model folder: it has neither contract.json nor config.json")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
+    if not isinstance(value, dict):
+        raise BrokenModel(f"{path} holds no object; fetch the model again")
+    return value
+
+
+def _parse(value: Mapping[str, Any], folder: Path) -> Contract:
+    known = {f.name for f in fields(Contract)}
+    if unknown := set(value) - known:
+        raise BrokenModel(f"{folder}/contract.json has unknown entries {sorted(unknown)}; update Resift")
+    try:
+        return Contract(
+            **{
+                **value,
+                "kind": ScoreKind(value["kind"]),
+                "skip": tuple(value.get("skip", ())),
+                "languages": tuple(value.get("languages", ())),
+                "golden": tuple(Golden(**g) for g in value.get("golden", ())),
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenModel(f"{folder}/contract.json is incomplete or malformed: {error}") from error
+
+
+def _derive(config: Mapping[str, Any], folder: Path) -> Contract:
+    """A Transformers folder is a cross-encoder when its architecture is a sequence classifier with one label."""
+    architectures = config.get("architectures") or ["none"]
+    model_type = config.get("model_type", "unknown")
+    if model_type not in BERT_TYPES:
+        raise UnknownFamily(
+            f"{folder} is of type {model_type!r}; Resift scores with {', '.join(BERT_TYPES)} cross-encoders and with "
+            "late-interaction folders that carry a contract.json"
+        )
+    if not architectures[0].endswith("ForSequenceClassification"):
+        raise UnknownFamily(
+            f"{folder} is a {architectures[0]}, not a reranker: it has no classification head "
+            "(an embedding model or a bare encoder?); give a *ForSequenceClassification checkpoint"
+        )
+    labels = len(config.get("id2label") or {"0": "", "1": ""})
+    if labels != 1:
+        raise UnknownFamily(f"{folder} has {labels} labels; a reranker has one (set num_labels=1 when training)")
+    positions = int(config.get("max_position_embeddings", 512))
+    # RoBERTa's table starts behind the padding id, so that many entries are never used.
+    usable = positions if model_type in ("bert", "electra") else positions - int(config.get("pad_token_id", 1)) - 1
+    limit = min(usable, 512)
+    return Contract(folder.resolve().name, "encoder", ScoreKind.LOGIT, limit, limit)

@@ -1,0 +1,160 @@
+"""From a name to a scorer: bundled model, folder or hub id; contract first, then tokenizer, then weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from resift.errors import BrokenModel, NotAModel
+from resift.score.contract import Contract, read_contract
+from resift.score.encoder import CrossEncoder, LongDocuments
+from resift.score.late import LateInteraction
+from resift.score.tokens import Tokens
+
+Precision = Literal["auto", "f32", "bf16"]
+
+BUNDLED = Path(__file__).parent.parent / "bundled"
+
+# What a hub repository is asked for; weights in other formats stay where they are.
+_HUB_FILES = ["*.json", "model.safetensors", "model-*.safetensors", "model.onnx"]
+
+
+def bundled_models() -> list[Contract]:
+    """Contracts of the models that ship with the package, by name."""
+    return [read_contract(folder) for folder in sorted(BUNDLED.iterdir()) if (folder / "contract.json").exists()]
+
+
+def find_model(name: str) -> Path:
+    """The folder of a bundled name, of a path, or of a hub id (`owner/name`, fetched once and kept by the hub's cache).
+
+    Raises:
+        NotAModel: none of these.
+
+    """
+    if (BUNDLED / name / "contract.json").exists():
+        return BUNDLED / name
+    if Path(name).is_dir():
+        return Path(name)
+    if Path(name).exists():
+        raise NotAModel(f"{name} is a file; give the folder that holds the model")
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return _fetch(name)
+    bundled = ", ".join(c.name for c in bundled_models())
+    raise NotAModel(
+        f"no model {name!r}: not bundled ({bundled}), no folder of that name, and not a hub id (owner/name)"
+    )
+
+
+def _fetch(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise NotAModel(f"there is no folder {name!r}, and the model hub gave none ({reason})") from error
+
+
+def load_scorer(
+    name: str, precision: Precision = "auto", long_documents: LongDocuments = "windows"
+) -> CrossEncoder | LateInteraction:
+    """Load a scorer; its weights are read when the first pair comes.
+
+    Args:
+        name: bundled name, folder or hub id.
+        precision: "f32"; "bf16" where the CPU has it; "auto" takes the faster.
+        long_documents: score documents over the window in "windows", or "truncate" them.
+
+    Raises:
+        ModelError: not a model, not a reranker, or damaged.
+
+    """
+    from resift.engine.openvino import PRECISIONS, OpenVINOEngine, fastest_precision
+
+    if precision not in (*PRECISIONS, "auto"):
+        raise ValueError(f"precision is one of auto, {', '.join(PRECISIONS)}; not {precision!r}")
+    if long_documents not in ("windows", "truncate"):
+        raise ValueError(f"long_documents is windows or truncate; not {long_documents!r}")
+    folder = find_model(name)
+    contract = read_contract(folder)
+    tokens = Tokens(folder)
+    source = _source(folder, contract)
+    engine = OpenVINOEngine(source.read, fastest_precision() if precision == "auto" else precision)
+    family = CrossEncoder if contract.family == "encoder" else LateInteraction
+    return family(contract, tokens, engine, source.pad, long_documents)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """How the graph is read, and the token id that fills short rows."""
+
+    read: Callable[[], Any]
+    pad: int
+
+
+def _source(folder: Path, contract: Contract) -> _Source:
+    """Prefer an ONNX file; else the graph is built from config and safetensors, whose tensors are checked at once."""
+    from resift.engine.bert import classifier_graph
+    from resift.engine.openvino import read_onnx
+
+    config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").exists() else {}
+    pad = int(config.get("pad_token_id") or 0)
+    if (folder / "model.onnx").exists():
+        return _Source(lambda: read_onnx(folder / "model.onnx"), pad)
+    if contract.family != "encoder":
+        raise BrokenModel(f"{folder} has no model.onnx; copy the folder again")
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise BrokenModel(f"{folder} has no weights (model.safetensors or model.onnx); fetch the model again")
+    names = [name for file in files for name in _header(file)]
+    if not any(name.startswith("classifier") for name in names):
+        raise BrokenModel(
+            f"{folder} says it is a classifier but holds no classifier weights: its scores would be random; "
+            "use a checkpoint that was trained as a reranker"
+        )
+    return _Source(lambda: classifier_graph(config, read_weights(files)), pad)
+
+
+def _header(file: Path) -> Mapping[str, Any]:
+    """Names, types and shapes of a safetensors file, without its data."""
+    try:
+        with file.open("rb") as f:
+            header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
+    except (OSError, ValueError, MemoryError, OverflowError) as error:
+        raise BrokenModel(f"{file} is no safetensors file ({error}); fetch the model again") from error
+    header.pop("__metadata__", None)
+    return header  # type: ignore[no-any-return]
+
+
+def read_weights(files: list[Path]) -> dict[str, npt.NDArray[np.float32]]:
+    """All tensors of safetensors files as f32; bf16, which NumPy lacks, is widened by its bits.
+
+    Raises:
+        BrokenModel: a damaged file.
+
+    """
+    import safetensors
+
+    weights: dict[str, npt.NDArray[np.float32]] = {}
+    for file in files:
+        try:
+            tensors = safetensors.deserialize(file.read_bytes())
+        except (OSError, safetensors.SafetensorError) as error:
+            raise BrokenModel(f"{file} is damaged ({error}); fetch the model again") from error
+        for name, tensor in tensors:
+            if tensor["dtype"] == "BF16":
+                bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
+                weights[name] = bits.view(np.float32).reshape(tensor["shape"])
+            elif tensor["dtype"] in ("F32", "F16"):
+                kind = np.float32 if tensor["dtype"] == "F32" else np.float16
+                weights[name] = (
+                    np.frombuffer(tensor["data"], kind).reshape(tensor["shape"]).astype(np.float32, copy=False)
+                )
+    return weights

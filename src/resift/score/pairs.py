@@ -1,0 +1,79 @@
+"""What every scorer does with its pairs: clean the texts, leave empty ones out, score equal ones once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resift.text.clean import clean
+from resift.types import Document, Pair, ScoreKind, Scores, Span
+
+NO_FLAGS: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a scorer found for one distinct pair; `span` in characters of title and text together."""
+
+    value: float | None
+    span: tuple[int, int] | None = None
+    flags: frozenset[str] = NO_FLAGS
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """Distinct queries, distinct non-empty documents, and the distinct pairs (query, document) of them.
+
+    `place[i]` is the row of pair i, or None where its document is empty.
+    """
+
+    queries: list[str]
+    documents: list[str]
+    rows: list[tuple[int, int]]
+    place: list[int | None]
+
+
+def whole_text(document: Document) -> str:
+    """Title and text as a model reads them."""
+    return clean(f"{document.title} {document.text}" if document.title else document.text)
+
+
+def distinct(pairs: Sequence[Pair]) -> Distinct:
+    """Find the distinct texts and pairs."""
+    queries: dict[str, int] = {}
+    documents: dict[str, int] = {}
+    rows: dict[tuple[int, int], int] = {}
+    place: list[int | None] = []
+    for query, candidate in pairs:
+        text = whole_text(candidate.document)
+        if not text.strip():
+            place.append(None)
+            continue
+        asked = clean(f"{query.instruction} {query.text}" if query.instruction else query.text)
+        row = (queries.setdefault(asked, len(queries)), documents.setdefault(text, len(documents)))
+        place.append(rows.setdefault(row, len(rows)))
+    return Distinct(list(queries), list(documents), list(rows), place)
+
+
+def spread(
+    pairs: Sequence[Pair], work: Distinct, verdicts: Sequence[Verdict], kind: ScoreKind, source: str, tokens: int
+) -> Scores:
+    """Give each pair the verdict of its row; spans are moved to characters of `Document.text`."""
+    empty = Verdict(None, flags=frozenset({"empty"}))
+    values, spans, flags = [], [], []
+    for (_, candidate), row in zip(pairs, work.place, strict=True):
+        verdict, document = empty if row is None else verdicts[row], candidate.document
+        values.append(verdict.value)
+        spans.append(_within_text(verdict.span, document))
+        replaced = clean(document.text) != document.text or clean(document.title) != document.title
+        flags.append(verdict.flags | {"replaced_characters"} if replaced else verdict.flags)
+    return Scores(tuple(values), kind, source, tuple(flags), tuple(spans), tokens)
+
+
+def _within_text(span: tuple[int, int] | None, document: Document) -> Span | None:
+    """The part of a span that lies in the text; None when all of it lies in the title."""
+    if span is None:
+        return None
+    shift = len(document.title) + 1 if document.title else 0
+    start, end = max(0, span[0] - shift), span[1] - shift
+    return Span(start, end) if end > start else None

@@ -1,0 +1,1 @@
+"""Text in, words, passages and windows out; knows nothing of models."""

@@ -1,0 +1,11 @@
+"""Replaces characters that no tokenizer and no JSON writer should see, one for one, so that offsets stay true."""
+
+import re
+
+# Lone surrogates (text out of PDFs), NUL and the other controls; tab, newline, carriage return and form feed are white space.
+_UNSAFE = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return text with every unsafe character replaced by U+FFFD; the length does not change."""
+    return _UNSAFE.sub("�", text)

@@ -1,0 +1,249 @@
+"""The records that cross every border of Resift: frozen, typed, standard library only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from resift.errors import KindError, NonFiniteScore
+
+
+class ScoreKind(StrEnum):
+    """What a number means; scores of different kinds are never compared."""
+
+    LOGIT = "logit"  # a classifier's raw output, unbounded
+    PROBABILITY = "probability"  # 0..1, from a logit by the logistic function
+    COSINE = "cosine"  # -1..1
+    MAXSIM = "maxsim"  # late interaction; mean or sum over query tokens as the contract says
+    BM25 = "bm25"  # 0 and more, unbounded; depends on the collection
+    FUSED = "fused"  # a combination of ranks and standardised scores of one query
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for."""
+
+    text: str
+    id: str = ""
+    instruction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One passage of text; `metadata` is carried along untouched (for passages of files: path, line, start, end)."""
+
+    id: str
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open range of characters of `Document.text`."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A finite number, what kind of number it is, who said it, and at which stage of the pipeline.
+
+    Raises:
+        NonFiniteScore: the value is NaN or infinite.
+        KindError: a comparison with a score of another kind or stage.
+
+    """
+
+    value: float
+    kind: ScoreKind
+    source: str
+    stage: int = 0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise NonFiniteScore(f"{self.source} gave {self.value}; a score is a finite number")
+
+    def __float__(self) -> float:
+        return self.value
+
+    def _comparable(self, other: Score) -> None:
+        if (self.kind, self.stage) != (other.kind, other.stage):
+            raise KindError(
+                f"a {self.kind} score of stage {self.stage} ({self.source}) can't be compared with "
+                f"a {other.kind} score of stage {other.stage} ({other.source}); compare ranks instead"
+            )
+
+    def __lt__(self, other: Score) -> bool:
+        self._comparable(other)
+        return self.value < other.value
+
+    def __le__(self, other: Score) -> bool:
+        self._comparable(other)
+        return self.value <= other.value
+
+    def __gt__(self, other: Score) -> bool:
+        self._comparable(other)
+        return self.value > other.value
+
+    def __ge__(self, other: Score) -> bool:
+        self._comparable(other)
+        return self.value >= other.value
+
+    def to_probability(self) -> Score:
+        """The logistic function of a logit, in float64; any other kind raises KindError."""
+        if self.kind is not ScoreKind.LOGIT:
+            raise KindError(f"only a logit converts to a probability; this score is already a {self.kind}")
+        small = math.exp(-abs(self.value))
+        value = 1 / (1 + small) if self.value >= 0 else small / (1 + small)
+        return replace(self, value=value, kind=ScoreKind.PROBABILITY)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What one retriever or stage said of a candidate: its rank there (from 1) and its score, if it gave one."""
+
+    source: str
+    rank: int
+    score: Score | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A document on its way through the pipeline.
+
+    `score` is None when no stage scored it; it then stands after the scored ones. `signals` is append-only: the first
+    entry is what the first stage said. `span` is the part of the text that won. `rank` is the position in its Ranking.
+    """
+
+    document: Document
+    score: Score | None = None
+    signals: tuple[Signal, ...] = ()
+    span: Span | None = None
+    flags: frozenset[str] = frozenset()
+    rank: int = 0
+
+    @property
+    def first_rank(self) -> int:
+        """The rank at the first stage, from 1; the present rank when there was none."""
+        return self.signals[0].rank if self.signals else self.rank
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one stage did: wall-clock milliseconds, pairs and model tokens, and how many of the n were scored."""
+
+    name: str
+    ms: float
+    pairs: int = 0
+    tokens: int = 0
+    scored: int = 0
+    total: int = 0
+    truncated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The history of a ranking. `reason` says why `reranked` is False, or why it is only partly so."""
+
+    steps: tuple[Step, ...] = ()
+    reranked: bool = False
+    reason: str = ""
+
+    def then(self, step: Step, *, reranked: bool | None = None, reason: str | None = None) -> Trace:
+        """A copy with one more step."""
+        return Trace(
+            (*self.steps, step),
+            self.reranked if reranked is None else reranked,
+            self.reason if reason is None else reason,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a Scorer says of n pairs, each field of length n; a value of None means not scored (see the flags)."""
+
+    values: tuple[float | None, ...]
+    kind: ScoreKind
+    source: str
+    flags: tuple[frozenset[str], ...]
+    spans: tuple[Span | None, ...]
+    tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if any(v is not None and not math.isfinite(v) for v in self.values):
+            raise NonFiniteScore(f"{self.source} gave a score that is not finite; run `resift doctor` on the model")
+        if not len(self.values) == len(self.flags) == len(self.spans):
+            raise ValueError("values, flags and spans of Scores must have one length")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The candidates of one query; their order is the tuple's order, and `rank` counts from 1."""
+
+    query: Query
+    candidates: tuple[Candidate, ...] = ()
+    trace: Trace = Trace()
+
+    def __post_init__(self) -> None:
+        ranked = tuple(c if c.rank == i else replace(c, rank=i) for i, c in enumerate(self.candidates, 1))
+        object.__setattr__(self, "candidates", ranked)
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self.candidates)
+
+    def __getitem__(self, i: int) -> Candidate:
+        return self.candidates[i]
+
+    @classmethod
+    def from_scores(cls, query: Query, candidates: Iterable[Candidate], trace: Trace = Trace()) -> Ranking:
+        """Sort candidates; the one place in Resift that sorts by score.
+
+        Order: later stage first, value descending, first rank, input position; those without a score come last, in
+        their first-stage order.
+
+        Raises:
+            KindError: one stage gave scores of two kinds.
+
+        """
+        given = tuple(candidates)
+        kinds: dict[int, ScoreKind] = {}
+        for c in given:
+            if c.score is not None and kinds.setdefault(c.score.stage, c.score.kind) is not c.score.kind:
+                raise KindError(f"stage {c.score.stage} gave both {kinds[c.score.stage]} and {c.score.kind} scores")
+
+        def key(position: int) -> tuple[float, float, int, int]:
+            c = given[position]
+            stage, value = (-c.score.stage, -c.score.value) if c.score is not None else (math.inf, 0.0)
+            return stage, value, c.signals[0].rank if c.signals else position + 1, position
+
+        return cls(query, tuple(given[i] for i in sorted(range(len(given)), key=key)), trace)
+
+    @classmethod
+    def unscored(cls, query: Query, documents: Iterable[Document]) -> Ranking:
+        """Documents in the order given, which becomes their first rank, with no score."""
+        return cls(query, tuple(Candidate(d, signals=(Signal("input", i),)) for i, d in enumerate(documents, 1)))
+
+    def reordered(self, order: Sequence[int]) -> Ranking:
+        """The same candidates in another order; `order` is a permutation of their positions from 0."""
+        if sorted(order) != list(range(len(self.candidates))):
+            raise ValueError("an order is a permutation of all positions")
+        return replace(self, candidates=tuple(self.candidates[i] for i in order))
+
+    def top(self, k: int | None) -> Ranking:
+        """The first k candidates; all of them when k is None."""
+        return self if k is None else replace(self, candidates=self.candidates[:k])
+
+
+Pair = tuple[Query, Candidate]
