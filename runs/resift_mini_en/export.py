@@ -1,6 +1,7 @@
-"""Step 3 of resift-mini-en: a checkpoint -> a model folder (int8 ONNX weights, tokenizer, contract, golden scores).
+r"""Step 3 of resift-mini-en: a checkpoint -> a model folder (int8 ONNX weights, tokenizer, contract, golden scores).
 
-    python runs/resift_mini_en/export.py --checkpoint build/resift-mini-en/step-1200.pt --out src/resift/bundled/resift-mini-en
+    python runs/resift_mini_en/export.py --checkpoint build/resift-mini-en/step-1200.pt \
+        --out src/resift/bundled/resift-mini-en
     python runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384      # the baseline
 
 Matrices are rounded to int8 with one scale per output row (per vocabulary entry for the embeddings) and stand in the
@@ -19,7 +20,10 @@ from encoder import CLS, SEP, TokenEncoder, base_folder
 from onnx import TensorProto, helper, numpy_helper
 
 GOLDEN = [
-    ("when does reranking hurt", "Reranking hurts when the first stage is already right and the model knows less than it."),
+    (
+        "when does reranking hurt",
+        "Reranking hurts when the first stage is already right and the model knows less than it.",
+    ),
     ("when does reranking hurt", "Bake the bread at 220 degrees until the crust is dark and it sounds hollow."),
     ("capital of Norway", "Oslo is the capital and the most populous city of Norway."),
     ("capital of Norway", "The fjord freezes over in some winters, and ferries stay in port."),
@@ -48,7 +52,7 @@ def export_f32(model: TokenEncoder, path: Path, weighted: bool) -> None:
     torch.onnx.export(
         Served(model, weighted).eval(), (ids, torch.ones_like(ids)), str(path), dynamo=False, opset_version=17,
         input_names=["input_ids", "attention_mask"], output_names=["tokens", "pooled", "weights"],
-        dynamic_axes={"input_ids": axes, "attention_mask": axes, "tokens": axes, "pooled": {0: "batch"}, "weights": axes},
+        dynamic_axes=dict.fromkeys(("input_ids", "attention_mask", "tokens", "weights"), axes) | {"pooled": {0: "batch"}},
     )  # fmt: skip
 
 

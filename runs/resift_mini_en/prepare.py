@@ -101,7 +101,9 @@ def mine(queries, positives, texts, query_vectors, document_vectors, depth=30, k
         kept: list[int] = []
         for d in [d for pair in zip(lexical[i], dense, strict=False) for d in map(int, pair)]:
             union = len(bags[d] | bags[positive]) or 1
-            duplicate = len(bags[d] & bags[positive]) / union > 0.8 or document_vectors[d] @ document_vectors[positive] > 0.95
+            duplicate = (
+                len(bags[d] & bags[positive]) / union > 0.8 or document_vectors[d] @ document_vectors[positive] > 0.95
+            )
             if d not in kept and d != positive and not duplicate and cosines[d] < 0.95 * cosines[positive]:
                 kept.append(d)
             if len(kept) == keep:
@@ -137,7 +139,7 @@ def main() -> None:
         query_vectors, query_pooled = teacher.encode_all(query_tokens)
         negatives = mine(queries, positives, texts, query_pooled, document_pooled)
         base_q, base_d = len(all_queries), len(all_documents)
-        for i, (query, _, source) in enumerate(clean):
+        for i, (_, _, source) in enumerate(clean):
             if source == "scifact_titles":  # the abstract without its title, else the match is trivial
                 text = corpus[clean[i][1]]["text"]
                 tokens = tokenizer.encode_batch([text], DOCUMENT_TOKENS)[0].ids
@@ -150,7 +152,9 @@ def main() -> None:
         all_queries += list(zip(query_tokens, query_vectors, query_pooled, strict=True))
         all_documents += list(zip(document_tokens, document_vectors, document_pooled, strict=True))
         report["sources"][name] = {
-            "documents": len(texts), "examples": len(examples), "after_decontamination": len(clean),
+            "documents": len(texts),
+            "examples": len(examples),
+            "after_decontamination": len(clean),
             "negatives_per_example": round(float(np.mean([len(n) for n in negatives])), 2),
         }
         print(name, report["sources"][name], flush=True)

@@ -4,7 +4,7 @@
 
 Per step: 24 queries of one collection, each with its positive and one mined negative; every passage of the batch
 serves every query. Loss = list softmax of 30 x MaxSim over the batch
-+ KL and squared error to the MaxSim of the untrained encoder's 384-dimensional token outputs (nothing known is forgotten)
++ KL and squared error to the MaxSim of the untrained encoder's 384-dimensional token outputs: nothing is forgotten
 + the same two for the pooled vector's cosine, so that the one pass serves dense retrieval too.
 """
 
@@ -44,7 +44,7 @@ def batches(examples, seed: int):
 
 
 def maxsim(query: Tensor, weights: Tensor, documents: Tensor, mask: Tensor) -> Tensor:
-    """(Q, Tq, D), (Q, Tq) summing to 1, (N, Td, D), (N, Td) -> (Q, N): weighted mean over query tokens of the best cosine."""
+    """(Q, Tq, D), shares (Q, Tq), (N, Td, D), mask (N, Td) -> (Q, N): the shared-out mean of the best cosines."""
     similarity = torch.einsum("qtd,nsd->qnts", query, documents)
     best = similarity.masked_fill(~mask[None, :, None, :], -1.0).amax(-1)
     return (best * weights[:, None, :]).sum(-1)
@@ -89,7 +89,10 @@ def losses(model, log_idf, rows, queries: Ragged, documents: Ragged) -> dict[str
 
     def kl(scores: Tensor, reference: Tensor) -> Tensor:
         return F.kl_div(
-            F.log_softmax(SHARPNESS * scores, -1), F.log_softmax(SHARPNESS * reference, -1), log_target=True, reduction="batchmean"
+            F.log_softmax(SHARPNESS * scores, -1),
+            F.log_softmax(SHARPNESS * reference, -1),
+            log_target=True,
+            reduction="batchmean",
         )
 
     return {
@@ -167,7 +170,11 @@ def main() -> None:
             sums[name] += value.item()
         done = step + 1
         if done % 20 == 0:
-            entry = {"step": done, **{k: round(v / 20, 4) for k, v in sums.items()}, "seconds": round(time.monotonic() - began)}
+            entry = {
+                "step": done,
+                **{k: round(v / 20, 4) for k, v in sums.items()},
+                "seconds": round(time.monotonic() - began),
+            }
             print(json.dumps(entry), file=log, flush=True)
             sums.clear()
         if done % 200 == 0 or done == args.steps:

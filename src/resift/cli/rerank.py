@@ -13,7 +13,6 @@ import typer
 from resift.cli import options
 
 if TYPE_CHECKING:
-    from resift.api import Reranker
     from resift.protocols import Stage
     from resift.types import Ranking
 
@@ -88,9 +87,7 @@ def _run(
         if missing:
             raise InputError(f"{len(missing)} ids of the run are not in {path}, such as {kind} {min(missing)!r}")
     rankings = (
-        Ranking(
-            Query(asked[q], q), tuple(Candidate(texts[r.document], None, (Signal("run", r.rank),)) for r in found)
-        )
+        Ranking(Query(asked[q], q), tuple(Candidate(texts[r.document], None, (Signal("run", r.rank),)) for r in found))
         for q, found in run.items()
     )
     files.write_run((r.top(top) for r in _reranked(rankings, stage, depth)), "resift", out)

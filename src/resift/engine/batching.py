@@ -12,7 +12,7 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
-# Tokens per batch, padding included. Around 1,500 the activations of a small encoder still lie in the cache of one core.
+# Tokens per batch, padding included. Around 1,500 the activations of a small encoder still lie in a core's cache.
 TOKEN_BUDGET = 1536
 _STEP = 8  # widths are multiples of this, so that few shapes occur and the allocator's memory stops growing
 

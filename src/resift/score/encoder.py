@@ -90,7 +90,7 @@ class CrossEncoder:
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Lengths left of a pair when tokens are taken from the longer text until both fit (the tokenizers library's rule)."""
+    """Lengths left of a pair when tokens are taken from the longer text until both fit (rule of `tokenizers`)."""
     short, long = sorted((first, second))
     long = max(short, room - short) if short <= room else short
     if short + long > room:

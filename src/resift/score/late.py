@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from resift.score.contract import Contract
 from resift.score.encoder import LongDocuments
 from resift.score.pairs import NO_FLAGS, Distinct, Verdict, distinct, spread
 from resift.score.tokens import Encoded, Tokens
+from resift.text.sentences import widen
 from resift.text.windows import windows
 from resift.types import Pair, Scores
 
-_SPAN_TOKENS = 40  # the span shown is the stretch of so many tokens in which most of the score was won
+_SPAN_TOKENS = 40  # the stretch of so many tokens that wins most of the score, grown to whole sentences, is the span
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class LateInteraction:
     """Scores pairs by MaxSim over token vectors, which depend on one text alone and so can be kept.
 
     The model's outputs are token vectors (B, T, D) and pooled vectors (B, H), of length 1, and token weights (B, T).
+    The span is the sentences in which most of the score was won.
     A document over the window is encoded in overlapping windows, and the best one counts (flag "windowed"); with
     long_documents="truncate" only the first window is read (flag "truncated").
     """
@@ -65,7 +67,10 @@ class LateInteraction:
         """
         work = distinct(pairs)
         queries, documents = self.encode_queries(work.queries), self.encode_documents(work.documents)
-        verdicts = compare(queries, documents, work)
+        verdicts = [
+            replace(v, span=widen(work.documents[d], *v.span)) if v.span else v
+            for v, (_, d) in zip(compare(queries, documents, work), work.rows, strict=True)
+        ]
         tokens = sum(len(q.values) for q in queries) + sum(d.tokens for d in documents)
         return spread(pairs, work, verdicts, self.contract.kind, self.name, tokens)
 

@@ -12,7 +12,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 # Combining marks are no word characters for `re`; without them Hindi, Thai and decomposed Vietnamese fall apart.
-_MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u3099\u309a"
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff"
+    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u3099\u309a"
+)
 _WORD = re.compile(rf"[^\W_](?:[^\W_]|[{_MARKS}])*")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
 

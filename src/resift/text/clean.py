@@ -2,7 +2,7 @@
 
 import re
 
-# Lone surrogates (text out of PDFs), NUL and the other controls; tab, newline, carriage return and form feed are white space.
+# Lone surrogates (text out of PDFs), NUL and the other controls, but not those that are white space.
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 

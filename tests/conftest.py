@@ -1,0 +1,43 @@
+"""Fixtures shared by all tests: no network, a private cache, the bundled model loaded once per precision."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import resift
+from resift import Reranker
+
+CORPUS = Path(__file__).parent / "data" / "corpus"
+
+
+class SocketOpened(AssertionError):
+    """Something tried to reach the network."""
+
+
+@pytest.fixture(autouse=True)
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise SocketOpened(f"a socket was used: {args}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESIFT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def mini() -> Reranker:
+    """The bundled model at f32."""
+    return resift.load("resift-mini-en", precision="f32")
+
+
+@pytest.fixture
+def corpus() -> Path:
+    return CORPUS

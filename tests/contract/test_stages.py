@@ -1,0 +1,129 @@
+"""One suite over every Stage: a permutation comes back, nothing given is altered, ties and ids are stable."""
+
+import copy
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resift import Reranker
+from resift.protocols import UNLIMITED, Budget, Stage
+from resift.rerank.blend import Blend
+from resift.rerank.cascade import Cascade
+from resift.rerank.pointwise import Pointwise
+from resift.types import Document, Pair, Query, Ranking, ScoreKind, Scores
+
+
+class Lengths:
+    """A fake scorer: the score is the length of the text."""
+
+    name = "lengths"
+
+    def score(self, pairs: Sequence[Pair]) -> Scores:
+        values = tuple(float(len(c.document.text)) if c.document.text else None for _, c in pairs)
+        flags = tuple(frozenset[str]() if v is not None else frozenset({"empty"}) for v in values)
+        return Scores(values, ScoreKind.LOGIT, self.name, flags, (None,) * len(values))
+
+
+def stages(mini: Reranker) -> dict[str, Stage]:
+    pointwise = Pointwise(Lengths())
+    return {
+        "pointwise": pointwise,
+        "blend": Cascade([(pointwise, None), (Blend("lengths", 1.0), None)]),
+        "cascade": Cascade([(pointwise, 3), (pointwise, 2)]),
+        "resift-mini-en": mini.stage(blend=False),
+        "resift-mini-en blended": mini.stage(),
+    }
+
+
+NAMES = ["pointwise", "blend", "cascade", "resift-mini-en", "resift-mini-en blended"]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def stage(request: pytest.FixtureRequest, mini: Reranker) -> Stage:
+    return stages(mini)[request.param]
+
+
+TEXTS = st.lists(
+    st.sampled_from(["", "a lamp", "a lamp", "the tower on the island", "bread and water", " "]), max_size=9
+)
+
+
+def rankings(*texts: list[str]) -> list[Ranking]:
+    return [
+        Ranking.unscored(Query(f"lamp {i}", str(i)), [Document(f"d{j}", t) for j, t in enumerate(own)])
+        for i, own in enumerate(texts)
+    ]
+
+
+@settings(max_examples=25, deadline=None)
+@given(TEXTS, TEXTS, st.one_of(st.none(), st.integers(1, 10)))
+def test_a_permutation_of_every_ranking(stage: Stage, a: list[str], b: list[str], depth: int | None) -> None:
+    given_ = rankings(a, b)
+    before = copy.deepcopy(given_)
+    result = stage.run(given_, Budget(depth=depth))
+    assert given_ == before
+    assert [r.query for r in result] == [r.query for r in given_]
+    for old, new in zip(given_, result, strict=True):
+        assert sorted(c.document.id for c in new) == sorted(c.document.id for c in old)
+        assert [c.rank for c in new] == list(range(1, len(old) + 1))
+        first = {c.document.id: c.first_rank for c in old}
+        assert all(c.first_rank == first[c.document.id] for c in new)
+        assert all(c.signals[: len(o.signals)] == o.signals for c in new for o in old if o.document.id == c.document.id)
+
+
+def test_unscored_candidates_come_last(stage: Stage) -> None:
+    (result,) = stage.run(rankings(["", "a lamp", " ", "bread"]))
+    assert [c.score is None for c in result] == [False, False, True, True]
+    assert [c.document.id for c in result][2:] == ["d0", "d2"]
+    assert all("empty" in c.flags for c in result.candidates[2:])
+
+
+def test_the_trace_says_what_happened(stage: Stage) -> None:
+    (result,) = stage.run(rankings(["a lamp", "the tower on the island", "bread", "water"]))
+    assert result.trace.reranked and not result.trace.reason
+    assert result.trace.steps and all(s.ms >= 0 for s in result.trace.steps)
+    kinds = {c.score.kind for c in result if c.score}
+    assert len(kinds) == 1
+
+
+def test_below_the_depth_the_order_stays(stage: Stage) -> None:
+    (result,) = stage.run(rankings(["bread", "a lamp", "a lamp b", "a lamp c"]), Budget(depth=2))
+    assert [c.document.id for c in result][2:] == ["d2", "d3"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_in_nothing_out(name: str, mini: Reranker) -> None:
+    stage = stages(mini)[name]
+    assert stage.run([]) == []
+    assert stage.run([Ranking(Query("lamp"))], UNLIMITED)[0].candidates == ()
+
+
+def test_duplicates_tie_in_their_first_order() -> None:
+    (result,) = Pointwise(Lengths()).run(rankings(["same", "longer text", "same", "same"]))
+    assert [c.document.id for c in result] == ["d1", "d0", "d2", "d3"]
+
+
+def test_blend_is_the_formula() -> None:
+    import math
+
+    (result,) = Cascade([(Pointwise(Lengths()), None), (Blend("lengths", 2.0), None)]).run(
+        rankings(["aaaa", "a", "aaa"])
+    )
+
+    def z(values: list[float]) -> list[float]:
+        mean = sum(values) / len(values)
+        deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / len(values))
+        return [(v - mean) / deviation for v in values]
+
+    ranks, lengths = z([-math.log(10 + r) for r in (1, 2, 3)]), z([4.0, 1.0, 3.0])
+    expected = {f"d{i}": r + 2 * v for i, (r, v) in enumerate(zip(ranks, lengths, strict=True))}
+    assert {c.document.id: float(c.score) for c in result if c.score} == pytest.approx(expected)
+    assert {c.score.kind for c in result if c.score} == {ScoreKind.FUSED}
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_blend_refuses_senseless_weights(weight: float) -> None:
+    with pytest.raises(ValueError, match="blend weight"):
+        Blend("x", weight)

@@ -1,0 +1,41 @@
+"""README and docs can't rot: their Python runs, their commands run, their help is the program's."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        for i, code in enumerate(re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)):
+            found.append((f"{page.name}-{i}", code))
+    return found
+
+
+@pytest.mark.parametrize(("name", "code"), blocks("python"))
+def test_python_blocks_run(name: str, code: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("name", "code"), blocks("sh"))
+def test_resift_commands_run(name: str, code: str) -> None:
+    commands = [line for line in code.splitlines() if line.startswith("resift ") or " | resift " in line]
+    for command in commands:
+        runnable = command.replace("resift ", f"{shlex.quote(sys.executable)} -m resift.cli.main ")
+        done = subprocess.run(runnable, shell=True, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

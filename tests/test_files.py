@@ -1,0 +1,188 @@
+import io
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resift import InputError, files
+from resift.types import Candidate, Document, Query, Ranking
+
+
+def by_id(path: Path) -> dict[str, Document]:
+    return {d.id: d for d in files.read_file(path)}
+
+
+def test_markdown_passages_know_their_heading_and_place(corpus: Path) -> None:
+    path = corpus / "lighthouse.md"
+    text = path.read_text()
+    found = list(files.read_file(path))
+    assert [d.title for d in found] == [
+        "The lighthouse at Skarvoy",
+        "The lighthouse at Skarvoy > The lamp",
+        "The lighthouse at Skarvoy > Visiting",
+        "The lighthouse at Skarvoy > Birds",
+    ]
+    for d in found:
+        assert text[d.metadata["start"] : d.metadata["end"]] == d.text
+        assert text.count("\n", 0, d.metadata["start"]) + 1 == d.metadata["line"]
+    assert "# this is a comment in a fenced block" in found[2].text
+
+
+def test_rst_titles_by_underline(corpus: Path) -> None:
+    found = list(files.read_file(corpus / "network.rst"))
+    assert [d.title for d in found] == [
+        "Fixing a home network",
+        "Fixing a home network > Slow wireless",
+        "Fixing a home network > No address",
+    ]
+    assert "===" not in "".join(d.text for d in found)
+
+
+def test_html_is_visible_text(corpus: Path) -> None:
+    source = (corpus / "garden.html").read_text()
+    found = list(files.read_file(corpus / "garden.html"))
+    assert [d.title for d in found] == ["Tomatoes & basil", "Tomatoes & basil > Blight"]
+    assert "Plant tomatoes after the last frost, sixty centimetres apart." in found[0].text
+    assert not any("secret" in d.text or "color" in d.text for d in found)
+    assert "last frost" in source[found[0].metadata["start"] : found[0].metadata["end"]]
+
+
+def test_jsonl_and_csv_fields(corpus: Path) -> None:
+    faq = by_id(corpus / "faq.jsonl")
+    assert faq["faq-1"].title == "How do I reset my password?"
+    assert faq["faq-1"].text.startswith("Open the sign-in page")
+    assert faq["faq-2"].metadata["line"] == 2
+    parts = by_id(corpus / "parts.csv")
+    place = {"path": str(corpus / "parts.csv"), "line": 3}
+    assert parts["p2"] == Document("p2", "Aluminium clamp for a 34.9 mm seat tube", "Saddle clamp", place)
+
+
+def test_objects_without_a_text_field_are_all_their_strings(tmp_path: Path) -> None:
+    (tmp_path / "odd.jsonl").write_text('{"colour": "red", "weight": 3, "shape": "round"}\n')
+    assert next(files.read_paths([tmp_path])).text == "red\nround"
+
+
+def test_folders_are_sorted_and_hidden_files_left_out(corpus: Path, tmp_path: Path) -> None:
+    for name in ("b.txt", "a.txt", ".hidden.txt", "image.png"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "c.txt").write_text("c")
+    skipped: list[files.Skipped] = []
+    assert [d.text for d in files.read_paths([tmp_path], skipped.append)] == ["a.txt", "b.txt"]
+    assert [Path(s.path).name for s in skipped] == ["image.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.txt", None, "no such file"),
+        ("binary.txt", b"\x7fELF\x00\x00", "binary"),
+        ("latin.txt", b"caf\xe9", "not UTF-8"),
+        ("broken.jsonl", b'{"text": "a"}\n{"text": ', "broken.jsonl:2"),
+        ("number.jsonl", b"3\n", "type int"),
+        ("untexted.jsonl", b'{"n": 1}\n', "has no text"),
+    ],
+)
+def test_bad_files_get_a_sentence(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        list(files.read_paths([tmp_path / name]))
+    if content is not None:  # in a folder it is left out instead, and said so
+        skipped: list[files.Skipped] = []
+        list(files.read_paths([tmp_path], skipped.append))
+        assert message in skipped[0].reason
+
+
+def test_utf16_and_byte_order_marks(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("naïve".encode("utf-16"))
+    (tmp_path / "b.txt").write_bytes(b"\xef\xbb\xbfplain")
+    assert [d.text for d in files.read_paths([tmp_path])] == ["naïve", "plain"]
+
+
+def test_unsafe_characters_are_replaced_in_place(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a\\u0000b\\ud800c"}\n')
+    assert next(files.read_paths([tmp_path])).text == "a\x00b\ud800c"  # the scorer replaces and flags it
+    (tmp_path / "b.txt").write_text("x\x07y")
+    assert [d.text for d in files.read_file(tmp_path / "b.txt")] == ["x�y"]
+
+
+@pytest.mark.parametrize("line", ["word " * 15 + "\n", "endless ", "\n\n"])
+def test_a_large_file_is_streamed(tmp_path: Path, line: str) -> None:
+    size = 12_000_000
+    path = tmp_path / "large.txt"
+    path.write_text(line * (size // len(line)))
+    tracemalloc.start()
+    total = sum(len(d.text) for d in files.read_file(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2_000_000
+    assert total > size * 0.9 or not line.strip()
+
+
+prose = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\n\n #=-`. "), max_size=3000
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(prose)
+def test_plain_text_loses_nothing(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("t") / "a.txt"
+    path.write_text(text, newline="")
+    found = list(files.read_file(path))
+    assert "".join("".join(d.text for d in found).split()) == "".join(text.removeprefix("\ufeff").split())
+    text = text.removeprefix("\ufeff")
+    assert all(text[d.metadata["start"] : d.metadata["end"]] == d.text for d in found)
+
+
+@settings(max_examples=200, deadline=None)
+@given(prose, st.sampled_from([".md", ".rst", ".html"]))
+def test_markup_never_fails(tmp_path_factory: pytest.TempPathFactory, text: str, suffix: str) -> None:
+    path = tmp_path_factory.mktemp("t") / f"a{suffix}"
+    path.write_text(text, newline="")
+    for d in files.read_file(path):
+        assert d.text.strip() == d.text != ""
+        assert 0 <= d.metadata["start"] <= d.metadata["end"] <= len(text)
+        assert d.metadata["line"] >= 1
+
+
+def test_markdown_words_all_survive(corpus: Path) -> None:
+    found = list(files.read_file(corpus / "lighthouse.md"))
+    words = set("".join(f" {d.title} {d.text}" for d in found).split())
+    assert set((corpus / "lighthouse.md").read_text().replace("#", " ").split()) - words <= {"```"}
+
+
+def test_headings_without_text_become_passages(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# One\n## Two\n## Three\ntext\n# Four\n")
+    found = [(d.title, d.text) for d in files.read_file(tmp_path / "a.md")]
+    assert found == [("One", "Two"), ("One > Three", "text"), ("", "Four")]
+
+
+def test_runs_round_trip() -> None:
+    ranking = Ranking(Query("text", "q1"), tuple(Candidate(Document(f"d{i}", "")) for i in range(3)))
+    out = io.StringIO()
+    files.write_run([ranking], "tag", out)
+    run = files.read_run(out.getvalue().splitlines(), "-")
+    assert [line.document for line in run["q1"]] == ["d0", "d1", "d2"]
+    assert [line.score for line in run["q1"]] == [2.0, 1.0, 0.0]
+    with pytest.raises(InputError, match="-:1"):
+        files.read_run(["q1 d0"], "-")
+
+
+def test_qrels_of_both_dialects(tmp_path: Path) -> None:
+    (tmp_path / "beir.tsv").write_text("query-id\tcorpus-id\tscore\n1\td1\t2\n")
+    (tmp_path / "trec.txt").write_text("1 0 d1 2\n")
+    assert files.read_qrels(tmp_path / "beir.tsv") == files.read_qrels(tmp_path / "trec.txt") == {"1": {"d1": 2}}
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", '{"query": "q"}', '{"query": 3, "documents": []}', '{"query": "q", "documents": [3]}']
+)
+def test_bad_requests_name_their_line(line: str) -> None:
+    good = json.dumps({"query": "q", "documents": ["d"]})
+    with pytest.raises(InputError, match=r"f:2|document 0"):
+        list(files.read_requests([good, line], "f"))
