@@ -49,10 +49,11 @@ class Served(torch.nn.Module):
 def export_f32(model: TokenEncoder, path: Path, weighted: bool) -> None:
     ids = torch.randint(1000, 2000, (2, 9))
     axes = {0: "batch", 1: "tokens"}
+    names = ("input_ids", "attention_mask", "tokens", "weights")
     torch.onnx.export(
         Served(model, weighted).eval(), (ids, torch.ones_like(ids)), str(path), dynamo=False, opset_version=17,
         input_names=["input_ids", "attention_mask"], output_names=["tokens", "pooled", "weights"],
-        dynamic_axes=dict.fromkeys(("input_ids", "attention_mask", "tokens", "weights"), axes) | {"pooled": {0: "batch"}},
+        dynamic_axes=dict.fromkeys(names, axes) | {"pooled": {0: "batch"}},
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def read_file(path: Path) -> Iterator[Document]:
 def open_text(path: Path) -> TextIO:
     """Open a text file (UTF-8, or UTF-16 with a byte-order mark), refusing binary ones; line ends stay as they are."""
     if path.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8")  # type: ignore[arg-type]
+        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8")
     with path.open("rb") as file:
         head = file.read(8192)
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
