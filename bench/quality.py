@@ -39,11 +39,8 @@ def windowed(folder: str, window: int | None):
 
 
 def reranked(scorer, first: list[Ranking]) -> list[Ranking]:
-    """Score in slices: bounded memory, and each document of a slice is encoded once."""
-    stage, done = Pointwise(scorer), []
-    for at in range(0, len(first), 64):
-        done += stage.run(first[at : at + 64], Budget(depth=DEPTH))
-    return done
+    """All queries in one call, so that each document is encoded once."""
+    return Pointwise(scorer).run(first, Budget(depth=DEPTH))
 
 
 def ndcg(rankings, collection: Collection) -> np.ndarray:

@@ -17,6 +17,7 @@ LAYERS = [
     {"protocols"},
     {"text", "engine"},
     {"files", "retrieve", "score", "rerank"},
+    {"index"},
     {"api"},
     {"cli"},
 ]

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from resift import files
 from resift.errors import InputError
-from resift.protocols import Budget, Stage
+from resift.protocols import Budget, Retriever, Scorer, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
 from resift.rerank.pointwise import Pointwise
 from resift.types import Candidate, Document, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
+    from resift.index.build import Built
+    from resift.index.tensors import Tensors
     from resift.score.contract import Contract
     from resift.score.encoder import CrossEncoder, LongDocuments
-    from resift.score.late import LateInteraction
+    from resift.score.late import LateInteraction, TokenStore
     from resift.score.load import Precision
 
 DEFAULT_MODEL = "resift-mini-en"
+DEFAULT_EMBEDDER = "resift-static-en"
 DEFAULT_DEPTH = 100
 
 DocumentLike = str | Mapping[str, Any] | Document
@@ -66,14 +70,20 @@ class Reranker:
         """Score (query, document) pairs of any number of queries in one call; see `Scores`."""
         return self.scorer.score([(_query(q), Candidate(files.document(d, str(i)))) for i, (q, d) in enumerate(pairs)])
 
-    def stage(self, blend: bool | float = True) -> Stage:
+    def stage(self, blend: bool | float = True, store: TokenStore | None = None) -> Stage:
         """The pipeline stage of this model, blended with the first stage's ranks.
 
         Args:
             blend: True for the weight that was tuned with the model, a number for another, False for the score alone.
+            store: token vectors computed before; used by late-interaction models.
 
         """
-        pointwise = Pointwise(self.scorer)
+        from resift.score.late import LateInteraction
+
+        scorer: Scorer = self.scorer
+        if store is not None and isinstance(self.scorer, LateInteraction):
+            scorer = self.scorer.with_store(store)
+        pointwise = Pointwise(scorer)
         if blend is False:
             return pointwise
         weight = self.contract.blend_weight if blend is True else blend
@@ -81,18 +91,90 @@ class Reranker:
 
 
 class Index:
-    """Documents that can be searched: BM25, then the reranker's stage on the best `depth`."""
+    """Passages that can be searched: BM25 and vectors, fused by reciprocal rank, then a reranker on the best.
 
-    def __init__(self, documents: Iterable[DocumentLike]) -> None:
+    Made in memory with `Index.of`, on disk with `Index.build` and `Index.open`; the results are the same.
+    """
+
+    def __init__(self, documents: Sequence[Document], retriever: Retriever, tensors: Tensors | None = None) -> None:
+        self.documents, self.retriever, self.tensors = documents, retriever, tensors
+
+    @classmethod
+    def of(cls, documents: Iterable[DocumentLike], embedder: str | Literal[False] = DEFAULT_EMBEDDER) -> Index:
+        """Index documents in memory; `embedder=False` leaves vectors out."""
+        from resift.index.passages import unique_ids
         from resift.retrieve.bm25 import BM25Retriever
+        from resift.retrieve.dense import DenseRetriever
+        from resift.retrieve.fuse import Hybrid
+        from resift.score.load import load_embedder
 
-        self.documents = [files.document(d, str(i)) for i, d in enumerate(documents)]
-        self.retriever = BM25Retriever(self.documents)
+        given = list(unique_ids((files.document(d, str(i)) for i, d in enumerate(documents)), set()))
+        lexical = BM25Retriever(given)
+        if not embedder:
+            return cls(given, lexical)
+        return cls(given, Hybrid([lexical, DenseRetriever(given, load_embedder(embedder))]))
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Index:
+        """Open an index on disk, memory-mapped; it stays as it was opened while another process writes a newer one.
+
+        Raises:
+            InputError: not an index, damaged, or made by a newer Resift.
+
+        """
+        from resift.index.open import open_index
+
+        documents, retriever, tensors = open_index(Path(folder))
+        return cls(documents, retriever, tensors)
+
+    @staticmethod
+    def build(
+        folder: str | os.PathLike[str],
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        tensors: bool = False,
+        model: str = DEFAULT_MODEL,
+        embedder: str = DEFAULT_EMBEDDER,
+        pool: int = 1,
+        on_skip: Callable[[files.Skipped], None] = lambda s: None,
+        on_progress: Callable[[int], None] = lambda n: None,
+    ) -> Built:
+        """Index files and folders on disk, or bring the index in `folder` up to date; all of it or nothing.
+
+        Args:
+            folder: of the index; made when missing.
+            paths: what to index.
+            tensors: store `model`'s token vectors, and use its pooled vectors instead of `embedder`'s.
+            model: a late-interaction model.
+            embedder: of the passages' vectors when `tensors` is off.
+            pool: 2 or 3 stores one vector for so many neighbouring tokens.
+            on_skip: hears of each file that was left out.
+            on_progress: hears how many passages are done.
+
+        Raises:
+            InputError: see `resift.index.build.build`.
+            ModelError: the model or embedder can't be used.
+
+        """
+        from resift.index.build import build
+        from resift.index.open import encoder_for
+        from resift.text.analysis import Analyzer
+
+        sources = [os.fspath(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+        encoder = encoder_for(model if tensors else embedder, tensors, pool)
+        return build(Path(folder), sources, encoder, Analyzer(), on_skip, on_progress)
 
     def search(
-        self, query: str | Query, top_k: int | None = 10, depth: int = DEFAULT_DEPTH, stage: Stage | None = None
+        self,
+        query: str | Query,
+        top_k: int | None = 10,
+        depth: int = DEFAULT_DEPTH,
+        reranker: Reranker | None = None,
+        blend: bool | float = True,
     ) -> Ranking:
-        """Retrieve max(depth, top_k) candidates, rerank the first `depth` with `stage`, return the first `top_k`.
+        """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
+
+        Stored token vectors are used when `reranker` is the model that made them.
 
         Raises:
             InputError: an empty query, or a depth or top_k below 1.
@@ -100,8 +182,9 @@ class Index:
         """
         pool = max(_positive(depth, "depth") or 0, _positive(top_k, "top_k") or 0)
         ranking = self.retriever.retrieve([_query(query)], pool)[0]
-        if stage is not None:
-            ranking = stage.run([ranking], Budget(depth=depth))[0]
+        if reranker is not None:
+            own = self.tensors if self.tensors and self.tensors.model == reranker.scorer.name else None
+            ranking = reranker.stage(blend, own).run([ranking], Budget(depth=depth))[0]
         return ranking.top(top_k)
 
 
@@ -130,7 +213,7 @@ def search(
     depth: int = DEFAULT_DEPTH,
     model: str | Literal[False] = DEFAULT_MODEL,
 ) -> Ranking:
-    """Search files and folders: passages, BM25, reranking, blend; `model=False` leaves the last two out.
+    """Search files and folders: passages, BM25 and vectors, reranking, blend; `model=False` leaves the last two out.
 
     Raises:
         InputError: an empty query, or a path that is missing, unreadable or of no known format.
@@ -138,8 +221,8 @@ def search(
 
     """
     where = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    stage = load(model).stage() if model else None
-    return Index(files.read_paths(where)).search(query, top_k, depth, stage)
+    reranker = load(model) if model else None
+    return Index.of(files.read_paths(where)).search(query, top_k, depth, reranker)
 
 
 def _query(query: str | Query) -> Query:

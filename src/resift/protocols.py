@@ -6,9 +6,17 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from resift.types import Pair, Query, Ranking, Scores
+
+if TYPE_CHECKING:  # NumPy stays out of `import resift`
+    import numpy as np
+    import numpy.typing as npt
+
+    FloatArray = npt.NDArray[np.float32]
+
+Role = Literal["query", "document"]  # some embedders treat the two differently
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,21 @@ class Retriever(Protocol):
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """Return one ranking per query, in the order of the queries."""
+
+
+class Embedder(Protocol):
+    """Turns a text into one vector of length 1, so that a dot product is a cosine."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+    @property
+    def dims(self) -> int:
+        """How many numbers a vector has."""
+
+    def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
+        """Return (n, dims) f32; a text without any token is all zeros."""
 
 
 class Scorer(Protocol):

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from resift.cli import models, rerank, search
+from resift.cli import index, models, rerank, search
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
 
 # Exit codes; README and docs/cli.md show this table.
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("search")(search.search)
+app.command("index")(index.index)
 app.command("rerank")(rerank.rerank)
 app.command("models")(models.models)
 

@@ -23,5 +23,7 @@ def models(as_json: options.AsJson = False) -> None:
     table = Table("name", "family", "score", "languages", "window", "parameters", "licence", box=None, pad_edge=False)
     for c in found:
         size = f"{c.parameters / 1e6:.0f} M"
-        table.add_row(c.name, c.family, c.kind.value, " ".join(c.languages), str(c.max_tokens), size, c.license)
+        table.add_row(
+            c.name, c.family, c.kind.value, " ".join(c.languages), str(c.max_tokens or "any"), size, c.license
+        )
     Console().print(table)

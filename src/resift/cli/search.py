@@ -3,51 +3,55 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resift.cli import options
 
+if TYPE_CHECKING:
+    from resift.api import Index
+
 
 def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     paths: Annotated[
-        list[Path], typer.Argument(help="Files and folders of .txt .md .rst .html .jsonl .csv.", metavar="PATH...")
-    ],
+        list[Path] | None, typer.Argument(help="Files and folders (formats: docs/cli.md).", metavar="PATH...")
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option("--index", help="An index made by `resift index`, instead of paths.")
+    ] = None,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many results to show.")] = 10,
     depth: options.Depth = options.DEFAULT_DEPTH,
     model: options.Model = options.DEFAULT_MODEL,
-    rerank: Annotated[bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show BM25's order.")] = True,
+    rerank: Annotated[
+        bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show the first stage's order.")
+    ] = True,
+    blend: Annotated[bool, typer.Option("--blend/--no-blend", help="Let the first stage's order count too.")] = True,
+    tensors: Annotated[
+        bool, typer.Option("--tensors/--no-tensors", help="Use the index's stored token vectors.")
+    ] = True,
     truncate: options.Truncate = False,
     as_json: options.AsJson = False,
     explain: options.Explain = False,
 ) -> None:
-    """Search files: BM25 finds passages, the model reranks the best of them.
+    """Search files: words and vectors find passages, the model reranks the best of them.
 
     Example: resift search "when does reranking hurt" docs/ notes.md faq.jsonl
     """
     from rich.console import Console
 
-    from resift import files
-    from resift.api import Index, load
+    from resift.api import load
     from resift.cli import show
-    from resift.cli.progress import counted
     from resift.errors import InputError
 
     if not query.strip():
         raise InputError("the query is empty; ask with at least one word")
-    stage = load(model, long_documents="truncate" if truncate else "windows").stage() if rerank else None
-    skipped: list[files.Skipped] = []
-    index = Index(counted(files.read_paths(paths, skipped.append), "passages read"))
-    warnings = Console(stderr=True, soft_wrap=True)
-    if not index.documents:
-        raise InputError(f"nothing to search in {', '.join(map(str, paths))}: no passage of {_suffixes()}")
-    unreadable = [s for s in skipped if "is not read" not in s.reason]
-    if unreadable:
-        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        warnings.print(f"skipped: {unreadable[0].reason}{more}", style="yellow", markup=False)
-    ranking = index.search(query, top, depth, stage)
+    if bool(paths) == bool(index):
+        raise InputError("name either paths to search or an index (--index DIR)")
+    reranker = load(model, long_documents="truncate" if truncate else "windows") if rerank else None
+    found = _opened(index, tensors) if index else _read(paths or [])
+    ranking = found.search(query, top, depth, reranker, blend)
     if as_json:
         show.print_json(show.as_json(ranking))
         return
@@ -57,7 +61,30 @@ def search(
         show.print_explanation(ranking, console)
 
 
-def _suffixes() -> str:
-    from resift.files import SUFFIXES
+def _opened(folder: Path, tensors: bool) -> Index:
+    from resift.api import Index
 
-    return " ".join(sorted(SUFFIXES))
+    opened = Index.open(folder)
+    return opened if tensors else Index(opened.documents, opened.retriever)
+
+
+def _read(paths: list[Path]) -> Index:
+    """Read and index paths in memory; what could not be read is said once."""
+    from rich.console import Console
+
+    from resift import files
+    from resift.api import Index
+    from resift.cli.progress import counted
+    from resift.errors import InputError
+
+    skipped: list[files.Skipped] = []
+    made = Index.of(counted(files.read_paths(paths, skipped.append), "passages read"))
+    if not made.documents:
+        known = " ".join(sorted(files.SUFFIXES))
+        raise InputError(f"nothing to search in {', '.join(map(str, paths))}: no passage in files of {known}")
+    unreadable = [s for s in skipped if "is not read" not in s.reason]
+    if unreadable:
+        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        warnings = Console(stderr=True, soft_wrap=True)
+        warnings.print(f"skipped: {unreadable[0].reason}{more}", style="yellow", markup=False)
+    return made

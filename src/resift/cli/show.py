@@ -81,9 +81,10 @@ def print_table(ranking: Ranking, console: Console) -> None:
     table.add_column("moved", justify="right")
     table.add_column("score", justify="right")
     table.add_column("passage", overflow="fold", ratio=1)
-    words = set(Analyzer().words(ranking.query.text))
+    analyzer = Analyzer.fitting(c.document.text for c in ranking)
+    words = set(analyzer.words(ranking.query.text))
     for c in ranking:
-        table.add_row(str(c.rank), _movement(c), _shown(c.score), _passage(c, words))
+        table.add_row(str(c.rank), _movement(c), _shown(c.score), _passage(c, words, analyzer))
     console.print(table)
     if ranking.trace.reason:
         console.print(f"not reranked: {ranking.trace.reason}", style="yellow")
@@ -103,21 +104,26 @@ def _shown(score: Score | None) -> Text:
 
 
 def place(c: Candidate) -> str:
-    """file:line where the document has one, else its id."""
+    """file:line where the document has one, else the file and its page, paragraph or cell, else its id."""
     m = c.document.metadata
-    return f"{m['path']}:{m['line']}" if "path" in m and "line" in m else c.document.id
+    if "path" not in m:
+        return c.document.id
+    unit = next((u for u in ("line", "page", "paragraph", "cell") if u in m), "")
+    if unit == "line":
+        return f"{m['path']}:{m['line']}"
+    return f"{m['path']} {unit} {m[unit]}" if unit else str(m["path"])
 
 
-def _passage(c: Candidate, words: set[str]) -> Text:
+def _passage(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
     head = Text(place(c), style="cyan")
     if c.document.title:
         head.append(f"  {c.document.title}", style="bold")
     if c.flags:
         head.append(f"  [{', '.join(sorted(c.flags))}]", style="yellow")
-    return Text("\n").join([head, snippet(c, words)])
+    return Text("\n").join([head, snippet(c, words, analyzer)])
 
 
-def snippet(c: Candidate, words: set[str]) -> Text:
+def snippet(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
     """About 240 characters around the span, or from the start, on one line; words of the query in bold."""
     text = c.document.text
     middle = (c.span.start + c.span.end) // 2 if c.span else 0
@@ -130,7 +136,7 @@ def snippet(c: Candidate, words: set[str]) -> Text:
     part = text[start:end]
     shown = Text()
     at = 0
-    for term in Analyzer().terms(part):
+    for term in analyzer.terms(part):
         if term.text in words and term.start >= at:
             shown.append(" ".join(part[at : term.start].split("\n")))
             shown.append(part[term.start : term.end], style="bold magenta")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from resift.engine.batching import Engine, FloatArray, Sequences, pack
 from resift.engine.maxsim import TokenVectors, densest, maxsim
 from resift.errors import InputError
+from resift.protocols import Role
 from resift.score.contract import Contract
 from resift.score.encoder import LongDocuments
 from resift.score.pairs import NO_FLAGS, Distinct, Verdict, distinct, spread
 from resift.score.tokens import Encoded, Tokens
+from resift.text.clean import clean
 from resift.text.sentences import widen
 from resift.text.windows import windows
-from resift.types import Pair, Scores
+from resift.types import Document, Pair, Scores
 
 _SPAN_TOKENS = 40  # the stretch of so many tokens that wins most of the score, grown to whole sentences, is the span
 
@@ -41,6 +46,13 @@ class DocumentVectors:
     cut: bool
 
 
+class TokenStore(Protocol):
+    """Token vectors that were computed before."""
+
+    def windows_of(self, document: Document) -> tuple[TokenVectors, ...] | None:
+        """The document's windows; None when it is not stored."""
+
+
 class LateInteraction:
     """Scores pairs by MaxSim over token vectors, which depend on one text alone and so can be kept.
 
@@ -56,6 +68,7 @@ class LateInteraction:
         self.name, self.contract = contract.name, contract
         self._tokens, self._engine, self._pad = tokens, engine, pad
         self._long = long_documents
+        self._store: TokenStore | None = None
         self._prefix, self._suffix = tokens.template.prefix, tokens.template.suffix
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
@@ -66,7 +79,7 @@ class LateInteraction:
 
         """
         work = distinct(pairs)
-        queries, documents = self.encode_queries(work.queries), self.encode_documents(work.documents)
+        queries, documents = self.encode_queries(work.queries), self._vectors_of(work)
         verdicts = [
             replace(v, span=widen(work.documents[d], *v.span)) if v.span else v
             for v, (_, d) in zip(compare(queries, documents, work), work.rows, strict=True)
@@ -88,6 +101,41 @@ class LateInteraction:
                 own = weights[j][keep]
                 found[i] = QueryVectors(vectors[j][keep], own / own.sum(), pooled[j], len(encoded[i].ids) > room)
         return [found[i] for i in range(len(texts))]
+
+    def with_store(self, store: TokenStore) -> LateInteraction:
+        """The same model, which takes the token vectors of stored documents from `store` instead of encoding them."""
+        stored = copy(self)
+        stored._store = store
+        return stored
+
+    @cached_property
+    def _sample(self) -> QueryVectors:
+        return self.encode_queries(["a"])[0]
+
+    @property
+    def dims(self) -> int:
+        """The pooled vector's dimensions."""
+        return len(self._sample.pooled)
+
+    @property
+    def token_dims(self) -> int:
+        """A token vector's dimensions."""
+        return int(self._sample.values.shape[1])
+
+    def _vectors_of(self, work: Distinct) -> list[DocumentVectors]:
+        """Stored vectors where there are any; the other documents are encoded."""
+        stored = [self._store.windows_of(d) if self._store else None for d in work.sources]
+        missing = [text for text, windows_ in zip(work.documents, stored, strict=True) if windows_ is None]
+        encoded = iter(self.encode_documents(missing))
+        return [next(encoded) if w is None else DocumentVectors(w, np.zeros(0, np.float32), 0, False) for w in stored]
+
+    def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
+        """Pooled vectors (n, H) of length 1: the same pass that gives token vectors serves dense retrieval."""
+        cleaned = [clean(t) for t in texts]
+        if role == "query":
+            return np.stack([q.pooled for q in self.encode_queries(cleaned)])
+        pooled = [d.pooled for d in self.encode_documents(cleaned)]
+        return np.stack([p if len(p) else np.zeros(self.dims, np.float32) for p in pooled])
 
     def encode_documents(self, texts: Sequence[str]) -> list[DocumentVectors]:
         """Encode documents, each in as many windows as it needs; one without any token has none."""

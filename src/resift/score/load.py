@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from resift.errors import BrokenModel, NotAModel
+from resift.errors import BrokenModel, NotAModel, UnknownFamily
+from resift.protocols import Embedder
 from resift.score.contract import Contract, read_contract
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.late import LateInteraction
@@ -84,11 +85,34 @@ def load_scorer(
         raise ValueError(f"long_documents is windows or truncate; not {long_documents!r}")
     folder = find_model(name)
     contract = read_contract(folder)
+    if contract.family not in ("encoder", "late"):
+        raise UnknownFamily(
+            f"{name} is a {contract.family} model: it makes vectors for the first stage, and scores no pairs"
+        )
     tokens = Tokens(folder)
     source = _source(folder, contract)
     engine = OpenVINOEngine(source.read, fastest_precision() if precision == "auto" else precision)
     family = CrossEncoder if contract.family == "encoder" else LateInteraction
     return family(contract, tokens, engine, source.pad, long_documents)
+
+
+def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
+    """Load what turns a text into one vector: a static folder, or a late-interaction model's pooled vector.
+
+    Raises:
+        ModelError: not a model, no embedder, or damaged.
+
+    """
+    folder = find_model(name)
+    contract = read_contract(folder)
+    if contract.family == "static":
+        from resift.score.static import StaticEmbedder
+
+        return StaticEmbedder(contract.name, folder)
+    scorer = load_scorer(name, precision)
+    if isinstance(scorer, LateInteraction):
+        return scorer
+    raise UnknownFamily(f"{name} is a cross-encoder: it scores pairs and has no vector for one text")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,12 @@ class Verdict:
 class Distinct:
     """Distinct queries, distinct non-empty documents, and the distinct pairs (query, document) of them.
 
-    `place[i]` is the row of pair i, or None where its document is empty.
+    `sources` holds the first document of each text; `place[i]` is the row of pair i, None where its document is empty.
     """
 
     queries: list[str]
     documents: list[str]
+    sources: list[Document]
     rows: list[tuple[int, int]]
     place: list[int | None]
 
@@ -42,6 +43,7 @@ def distinct(pairs: Sequence[Pair]) -> Distinct:
     """Find the distinct texts and pairs."""
     queries: dict[str, int] = {}
     documents: dict[str, int] = {}
+    sources: list[Document] = []
     rows: dict[tuple[int, int], int] = {}
     place: list[int | None] = []
     for query, candidate in pairs:
@@ -50,9 +52,11 @@ def distinct(pairs: Sequence[Pair]) -> Distinct:
             place.append(None)
             continue
         asked = clean(f"{query.instruction} {query.text}" if query.instruction else query.text)
+        if text not in documents:
+            sources.append(candidate.document)
         row = (queries.setdefault(asked, len(queries)), documents.setdefault(text, len(documents)))
         place.append(rows.setdefault(row, len(rows)))
-    return Distinct(list(queries), list(documents), list(rows), place)
+    return Distinct(list(queries), list(documents), sources, list(rows), place)
 
 
 def spread(

@@ -58,6 +58,10 @@ class Tokens:
         """Tokenise without special tokens."""
         return [Encoded(e.ids, e.offsets) for e in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids alone: several times cheaper than `encode`, whose offsets are Python objects."""
+        return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
     def _read_template(self) -> Template:
         """Read the pair template off an encoded pair: what stands before, between and behind the two texts."""
         e = self._tokenizer.encode("a", "b")

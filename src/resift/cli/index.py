@@ -1,0 +1,80 @@
+"""`resift index PATH… -o DIR`"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resift.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from resift.index.build import Built
+
+
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders to index.", metavar="PATH...")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the index; made, or brought up to date.")],
+    tensors: Annotated[
+        bool, typer.Option("--tensors/--no-tensors", help="Store token vectors: slower to index, faster to search.")
+    ] = False,
+    pool: Annotated[int, typer.Option(min=1, max=3, help="Store one vector for so many neighbouring tokens.")] = 1,
+    model: options.Model = options.DEFAULT_MODEL,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and index again when files change.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks, with --watch.")] = 2.0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Index files for `resift search --index`. Run it again to take up changes: unchanged files are not read again.
+
+    Example: resift index docs/ notes.md -o my.index
+    """
+    from rich.console import Console
+
+    from resift.cli import show
+    from resift.errors import InputError
+
+    warnings = Console(stderr=True, soft_wrap=True)
+    while True:
+        try:
+            built = _build(paths, output, tensors, pool, model, warnings)
+        except InputError:
+            if not watch:
+                raise
+            time.sleep(every)
+            continue
+        if built.read or built.removed or not watch:
+            show.print_json(asdict(built)) if as_json else Console().print(_summary(built, output), highlight=False)
+        if not watch:
+            return
+        time.sleep(every)
+
+
+def _build(paths: list[Path], output: Path, tensors: bool, pool: int, model: str, warnings: Console) -> Built:
+    from resift.api import Index
+    from resift.cli.progress import counter
+    from resift.files import Skipped
+
+    skipped: list[Skipped] = []
+    with counter("passages") as count:
+        built = Index.build(
+            output, paths, tensors=tensors, model=model, pool=pool, on_skip=skipped.append, on_progress=count
+        )
+    for s in skipped[:20]:
+        warnings.print(f"skipped {s.path}: {s.reason}", style="yellow", markup=False, highlight=False)
+    if len(skipped) > 20:
+        warnings.print(f"skipped {len(skipped) - 20} more files", style="yellow")
+    return built
+
+
+def _summary(built: Built, output: Path) -> str:
+    per_passage = built.bytes / max(1, built.passages)
+    return (
+        f"{output}: {built.passages} passages "
+        f"({built.read} files read, {built.reused} unchanged, {built.removed} gone), "
+        f"{built.bytes / 1e6:.1f} MB, {per_passage:.0f} bytes per passage, {built.seconds:.1f} s"
+    )

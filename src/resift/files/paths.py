@@ -1,0 +1,143 @@
+"""Walks files and folders, leaving out what is hidden or ignored by .gitignore files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resift.errors import InputError
+from resift.files.formats import SUFFIXES, read_file, unreadable
+from resift.types import Document
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file of a folder that was left out, and why."""
+
+    path: str
+    reason: str
+
+
+def read_paths(
+    paths: Sequence[str | os.PathLike[str]], on_skip: Callable[[Skipped], None] = lambda s: None
+) -> Iterator[Document]:
+    """Stream the passages of files and folders, folders in sorted order.
+
+    A passage's metadata holds its path and place: line (from 1) and start/end (character offsets in the file) for text
+    and source code, line for tables, page, paragraph or cell (from 1) for PDF, Word files and notebooks. A file that is
+    named must be readable; one that lies in a folder is passed to `on_skip` when it is not, or is of no known type.
+    Of a folder, hidden files and what its .gitignore files ignore are left out, and links to folders aren't followed.
+
+    Raises:
+        InputError: a path that is missing, unreadable, binary or malformed.
+
+    """
+    named = {Path(p) for p in paths}
+    for path in list_paths(paths, on_skip):
+        try:
+            yield from read_file(path)
+        except InputError as error:
+            if path in named:
+                raise
+            on_skip(Skipped(str(path), str(error)))
+
+
+def list_paths(
+    paths: Sequence[str | os.PathLike[str]], on_skip: Callable[[Skipped], None] = lambda s: None
+) -> Iterator[Path]:
+    """List the files that `read_paths` reads, in its order.
+
+    Raises:
+        InputError: a path that is missing.
+
+    """
+    for path in map(Path, paths):
+        if os.path.isdir(path):
+            yield from _list_folder(path, on_skip)
+        elif os.path.lexists(path):
+            yield path
+        else:
+            raise InputError(f"no such file or folder: {path}; check its spelling and that you may open its folder")
+
+
+def _list_folder(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
+    for path in _files(folder, on_skip):
+        if path.suffix.lower() in SUFFIXES:
+            yield path
+        else:
+            on_skip(Skipped(str(path), f"type {path.suffix or 'without suffix'} is not read"))
+
+
+def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
+    """What lies in a folder: its files by name, then its folders by name; one folder's names are held at a time."""
+
+    def closed(error: OSError) -> None:
+        path = str(error.filename)
+        on_skip(Skipped(path, str(unreadable(Path(path), error))))
+
+    ignored = _Ignored()
+    for root, folders, names in os.walk(folder, onerror=closed):
+        ignored.enter(root, names, on_skip)
+        kept = sorted(f for f in folders if not f.startswith(".") and not ignored(os.path.join(root, f), "/"))
+        folders[:] = []
+        for name in kept:
+            if os.path.islink(os.path.join(root, name)):
+                on_skip(Skipped(os.path.join(root, name), f"{name} is a link to a folder and is not read; name it"))
+            else:
+                folders.append(name)
+        for name in sorted(n for n in names if not n.startswith(".")):
+            path = os.path.join(root, name)
+            if ignored(path):
+                continue
+            if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for ever
+                on_skip(Skipped(path, f"{path} is a device or pipe and is not read"))
+                continue
+            yield Path(path)
+
+
+@dataclass(slots=True)
+class _Ignored:
+    """The .gitignore files from the walked folder down to the present one, the innermost last."""
+
+    specs: list[tuple[str, GitIgnoreSpec]] = field(default_factory=list)
+
+    def enter(self, root: str, names: Sequence[str], on_skip: Callable[[Skipped], None]) -> None:
+        """Go to a folder, in the order of `os.walk`."""
+        base = os.path.join(root, "")
+        while self.specs and not base.startswith(self.specs[-1][0]):
+            self.specs.pop()
+        path = Path(root, ".gitignore")
+        if ".gitignore" in names and path.is_file():
+            try:
+                self.specs.append((base, _patterns(path)))
+            except OSError as error:
+                on_skip(Skipped(str(path), str(unreadable(path, error))))
+
+    def __call__(self, path: str, suffix: str = "") -> bool:
+        """Whether a file (or, with the suffix "/", a folder) is ignored: the innermost file that knows it decides."""
+        for base, spec in reversed(self.specs):
+            verdict = spec.check_file(path[len(base) :].replace(os.sep, "/") + suffix).include
+            if verdict is not None:
+                return verdict
+        return False
+
+
+def _patterns(path: Path) -> GitIgnoreSpec:
+    """One .gitignore file; like git, this passes over lines that are no pattern."""
+    from pathspec import GitIgnoreSpec
+
+    lines = []
+    for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n"):
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except (ValueError, re.error):
+            continue
+        lines.append(line)
+    return GitIgnoreSpec.from_lines(lines)

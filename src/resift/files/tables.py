@@ -1,0 +1,110 @@
+"""JSONL and CSV: documents and rerank requests."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from resift.errors import InputError
+from resift.files.encoding import open_text
+from resift.types import Document, Query
+
+ID_FIELDS = ("id", "_id", "docid", "doc_id")
+TITLE_FIELDS = ("title", "heading", "question", "name")
+TEXT_FIELDS = ("text", "contents", "content", "body", "passage", "answer", "description")
+
+
+def document(value: object, default_id: str, metadata: Mapping[str, Any] | None = None) -> Document:
+    """A string or a mapping as a Document.
+
+    A mapping's id, title and text are looked for under ID_FIELDS, TITLE_FIELDS and TEXT_FIELDS; without a text field,
+    all its strings together are the text. The other entries become metadata.
+
+    Raises:
+        InputError: neither a string nor a mapping, or a mapping without any string.
+
+    """
+    if isinstance(value, Document):
+        return value
+    if isinstance(value, str):
+        return Document(default_id, value, metadata=metadata or {})
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"document {default_id} is of type {type(value).__name__}; give a string or an object with text"
+        )
+    found = {
+        role: next((f for f in fields if isinstance(value.get(f), (str, int)) and not isinstance(value[f], bool)), None)
+        for role, fields in (("id", ID_FIELDS), ("title", TITLE_FIELDS), ("text", TEXT_FIELDS))
+    }
+    rest = {k: v for k, v in value.items() if k not in found.values()}
+    title = str(value[found["title"]]) if found["title"] else ""
+    if found["text"]:
+        text = str(value[found["text"]])
+    else:
+        strings = [str(v) for k, v in rest.items() if isinstance(v, str)]
+        if not strings and not title:
+            raise InputError(f"document {default_id} has no text; expected one of the fields {', '.join(TEXT_FIELDS)}")
+        text, rest = "\n".join(strings), {}
+    id_ = str(value[found["id"]]) if found["id"] else default_id
+    return Document(id_, text, title, {**rest, **(metadata or {})})
+
+
+def read_jsonl(path: Path) -> Iterator[Document]:
+    """Stream a JSONL file (.gz too) as documents under their own ids."""
+    at = 0
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                value = _json(line, f"{path}:{number}")
+                place = {"path": str(path), "line": number, "start": at, "end": at + len(line.rstrip("\r\n"))}
+                yield document(value, f"{path}:{number}", place)
+            at += len(line)
+
+
+def _json(line: str, where: str) -> Any:  # noqa: ANN401 - whatever the line holds
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:  # beside bad syntax: a number too long, lists nested too deep
+        message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise InputError(f"{where}: not a JSON value ({message}); JSONL has one object per line") from error
+
+
+def read_csv(path: Path) -> Iterator[Document]:
+    """Stream a CSV file's rows as documents; its first row names the fields."""
+    with open_text(path) as file:
+        reader = csv.DictReader(file)
+        try:
+            for row in reader:
+                cells = {k: v for k, v in row.items() if isinstance(k, str) and isinstance(v, str)}
+                if any(v.strip() for v in cells.values()):
+                    place = {"path": str(path), "line": reader.line_num}
+                    yield document(cells, f"{path}:{reader.line_num}", place)
+        except csv.Error as error:
+            raise InputError(f"{path}:{reader.line_num}: {error}; mend the quotes of that row") from error
+
+
+def read_requests(file: Iterable[str], where: str) -> Iterator[tuple[Query, list[Document]]]:
+    """Read JSONL rerank requests: {"query": text or {"id", "text"}, "documents": [text or {"id", "text", "title"}]}.
+
+    Raises:
+        InputError: a line of another shape; the message names it.
+
+    """
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        value = _json(line, f"{where}:{number}")
+        query = value.get("query") if isinstance(value, dict) else None
+        documents = value.get("documents") if isinstance(value, dict) else None
+        if isinstance(query, dict) and isinstance(query.get("text"), str):
+            asked = Query(query["text"], str(query.get("id", number)))
+        elif isinstance(query, str):
+            asked = Query(query, str(value.get("id", number)))
+        else:
+            raise InputError(f'{where}:{number}: expected an object with "query" and "documents"')
+        if not isinstance(documents, list):
+            raise InputError(f'{where}:{number}: "documents" must be a list of strings or objects')
+        yield asked, [document(d, str(i)) for i, d in enumerate(documents)]

@@ -1,0 +1,94 @@
+"""Turns passages into what an index keeps of them: one vector each, and token vectors where they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from resift.engine.batching import FloatArray
+from resift.engine.maxsim import TokenVectors
+from resift.index.tensors import pooled
+from resift.protocols import Embedder
+from resift.score.late import LateInteraction
+from resift.score.pairs import whole_text
+from resift.types import Document
+
+Windows = tuple[TokenVectors, ...]
+
+
+class Encoder:
+    """Gives vectors with an embedder, or vectors and token vectors in one pass with a late-interaction model.
+
+    With `resume` set, token vectors of finished slices are kept in a folder until the index is written, so that a run
+    that was stopped goes on where it was.
+    """
+
+    def __init__(self, embedder: Embedder | None, late: LateInteraction | None = None, pool: int = 1) -> None:
+        self._embedder, self._late, self.pool = embedder, late, pool
+        self._partial: Path | None = None
+        source = late or embedder
+        if source is None:
+            raise ValueError("an encoder needs an embedder or a late-interaction model")
+        self.name, self.dims = source.name, source.dims
+        self.token_dims = late.token_dims if late else 0
+
+    def resume(self, folder: Path) -> None:
+        """Keep finished slices in `folder`, and use those that lie there."""
+        if self._late:
+            self._partial = folder
+            folder.mkdir(exist_ok=True)
+
+    def encode(self, documents: Sequence[Document]) -> tuple[FloatArray, list[Windows]]:
+        """Vectors (n, dims), and each passage's windows (none without a late-interaction model)."""
+        texts = [whole_text(d) for d in documents]
+        if self._late is None:
+            assert self._embedder is not None
+            return self._embedder.embed(texts, "document"), []
+        path = self._slice(texts)
+        if path and path.exists():
+            return _load(path)
+        encoded = self._late.encode_documents(texts)
+        vectors = np.stack([d.pooled if len(d.pooled) else np.zeros(self.dims, np.float32) for d in encoded])
+        windows = [tuple(pooled(w, self.pool) for w in d.windows) for d in encoded]
+        if path:
+            _save(path, vectors, windows)
+        return vectors, windows
+
+    def _slice(self, texts: Sequence[str]) -> Path | None:
+        if self._partial is None:
+            return None
+        key = sha256("\0".join([self.name, str(self.pool), *texts]).encode("utf-8", "surrogatepass")).hexdigest()
+        return self._partial / f"{key[:32]}.npz"
+
+
+def _save(path: Path, vectors: FloatArray, windows: Sequence[Windows]) -> None:
+    every = [w for own in windows for w in own]
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(
+            file,
+            vectors=vectors,
+            values=np.concatenate([w.values for w in every]) if every else np.zeros((0, 1), np.int8),
+            scales=np.concatenate([w.scales for w in every]) if every else np.zeros(0, np.float32),
+            spans=np.concatenate([w.spans for w in every]) if every else np.zeros((0, 2), np.int32),
+            tokens=np.array([len(w) for w in every], dtype=np.int64),
+            windows=np.array([len(own) for own in windows], dtype=np.int64),
+        )
+    part.replace(path)
+
+
+def _load(path: Path) -> tuple[FloatArray, list[Windows]]:
+    with np.load(path) as kept:
+        values, scales, spans = kept["values"], kept["scales"], kept["spans"]
+        ends = np.cumsum(kept["tokens"])
+        every = [
+            TokenVectors(values[a:b], scales[a:b], spans[a:b]) for a, b in zip(ends - kept["tokens"], ends, strict=True)
+        ]
+        found, at = [], 0
+        for n in kept["windows"].tolist():
+            found.append(tuple(every[at : at + n]))
+            at += n
+        return kept["vectors"], found

@@ -1,0 +1,183 @@
+"""What lies where in an index folder, and how a new generation of it takes the place of the old one.
+
+INDEX/CURRENT            the name of the generation that readers open
+INDEX/lock               held while one process writes
+INDEX/g000001/           one generation: never changed once CURRENT names it
+    manifest.json        versions, settings, and the size and CRC-32 of everything beside it
+    files.jsonl          the files that were read, in order, with the passages that each gave
+    passages.jsonl       one passage per line, passages_at.npy: where each line starts (N + 1), ids.npy: hashes of ids
+    terms.npy terms_at.npy vocabulary.json    the analysed words, from which the BM25 matrix is rebuilt
+    bm25/                the matrix (bm25s)
+    vectors.npy          (N, D) f32, one unit vector per passage
+    tokens.npy scales.npy spans.npy tokens_at.npy windows_at.npy    token vectors, see `tensors`
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from resift.errors import InputError
+
+FORMAT = 1
+_CHECKED_AT_OPEN = 1 << 22  # bytes: smaller files are read through when an index is opened; larger ones by `verify`
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What vectors and words depend on; an index is only ever read and extended with the same."""
+
+    analyzer: str
+    embedder: str
+    tensors: str = ""
+    pool: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The description of one generation."""
+
+    settings: Settings
+    sources: tuple[str, ...]
+    passages: int
+    contents: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json` over what lies in the folder."""
+        contents = {str(p.relative_to(folder)): (p.stat().st_size, _crc(p)) for p in _contents(folder)}
+        value = asdict(self) | {"contents": contents}
+        (folder / "manifest.json").write_text(json.dumps(value, indent=1), "utf-8")
+
+
+def _contents(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json")
+
+
+def _crc(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def current(folder: Path) -> Path:
+    """The generation that readers open.
+
+    Raises:
+        InputError: not an index.
+
+    """
+    try:
+        name = (folder / "CURRENT").read_text("utf-8").strip()
+    except OSError as error:
+        raise InputError(f"{folder} is not an index; make one: resift index PATH… -o {folder}") from error
+    if not (folder / name / "manifest.json").exists():
+        raise InputError(f"{folder} is damaged: generation {name!r} is gone; index again into a new folder")
+    return folder / name
+
+
+def read_manifest(generation: Path, whole: bool = False) -> Manifest:
+    """Read and check a generation: format, and every file's size; with `whole` every byte, else only small files'.
+
+    Raises:
+        InputError: of a newer format, or damaged; the message names the file.
+
+    """
+    index = generation.parent
+    try:
+        value: dict[str, Any] = json.loads((generation / "manifest.json").read_text("utf-8"))
+        if value["format"] != FORMAT:
+            raise InputError(
+                f"{index} has format {value['format']}; this Resift reads {FORMAT}: update it or index again"
+            )
+        manifest = Manifest(
+            Settings(**value["settings"]),
+            tuple(value["sources"]),
+            value["passages"],
+            {name: (size, crc) for name, (size, crc) in value["contents"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{index} is damaged: manifest.json can't be read ({error}); index again") from error
+    for name, (size, crc) in manifest.contents.items():
+        path = generation / name
+        if not path.exists() or path.stat().st_size != size:
+            raise InputError(f"{index} is damaged: {name} is missing or cut short; index again into a new folder")
+        if (whole or size <= _CHECKED_AT_OPEN) and _crc(path) != crc:
+            raise InputError(
+                f"{index} is damaged: {name} was changed since it was written; index again into a new folder"
+            )
+    return manifest
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """Give an empty folder for the next generation; it becomes current when the block ends well, else it is removed.
+
+    Raises:
+        InputError: another process is writing, or the disk is full; what was current stays.
+
+    """
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / "lock").exists():
+        raise InputError(f"{folder} holds other files; name an empty folder or an index")
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another process is writing {folder}; wait for it, or stop it") from error
+        generation = folder / _next_name(folder)
+        shutil.rmtree(generation, ignore_errors=True)  # left by a process that died before it was named
+        generation.mkdir()
+        try:
+            yield generation
+            _publish(folder, generation)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise InputError(f"the disk that holds {folder} is full; the index is as it was before") from error
+            raise
+        finally:
+            if not _is_current(folder, generation):
+                shutil.rmtree(generation, ignore_errors=True)
+
+
+def _next_name(folder: Path) -> str:
+    try:
+        number = int((folder / "CURRENT").read_text("utf-8").strip().removeprefix("g"))
+    except (OSError, ValueError):
+        number = 0
+    return f"g{number + 1:06d}"
+
+
+def _is_current(folder: Path, generation: Path) -> bool:
+    try:
+        return (folder / "CURRENT").read_text("utf-8").strip() == generation.name
+    except OSError:
+        return False
+
+
+def _publish(folder: Path, generation: Path) -> None:
+    """Flush the generation, name it in CURRENT in one step, and remove older ones.
+
+    A reader that has an older one open keeps its memory-mapped files; one that was about to open it tries again.
+    """
+    for path in [*_contents(generation), generation / "manifest.json"]:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    part = folder / "CURRENT.part"
+    part.write_text(generation.name + "\n", "utf-8")
+    os.replace(part, folder / "CURRENT")
+    for other in folder.glob("g[0-9]*"):
+        if other != generation:
+            shutil.rmtree(other, ignore_errors=True)

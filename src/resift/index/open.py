@@ -1,0 +1,69 @@
+"""Opens what `build` wrote, with the models that it names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resift.errors import InputError, ModelError
+from resift.index.encode import Encoder
+from resift.index.layout import current, read_manifest
+from resift.index.passages import Passages
+from resift.index.tensors import Tensors
+from resift.protocols import Embedder
+from resift.retrieve.bm25 import BM25Retriever
+from resift.retrieve.dense import DenseRetriever
+from resift.retrieve.fuse import Hybrid
+from resift.score.late import LateInteraction
+from resift.score.load import load_embedder, load_scorer
+from resift.text.analysis import Analyzer
+
+
+def open_index(folder: Path) -> tuple[Passages, Hybrid, Tensors | None]:
+    """Passages, the fused retriever over them, and stored token vectors where there are any.
+
+    Raises:
+        InputError: not an index, damaged, of a newer format, or made with a model that isn't here.
+
+    """
+    generation = current(folder)
+    settings = read_manifest(generation).settings
+    try:
+        embedder: Embedder = load_embedder(settings.embedder)
+    except ModelError as error:
+        raise InputError(f"{folder} was made with {settings.embedder}, which can't be loaded: {error}") from error
+    passages = Passages(generation)
+    lexical = BM25Retriever(passages, Analyzer.from_signature(settings.analyzer), _matrix(generation))
+    vectors = np.load(generation / "vectors.npy", mmap_mode="r")
+    tensors = Tensors(generation, settings.tensors) if settings.tensors else None
+    return passages, Hybrid([lexical, DenseRetriever(passages, embedder, vectors)]), tensors
+
+
+def _matrix(generation: Path) -> Any:  # noqa: ANN401 - bm25s ships no types
+    if not (generation / "bm25").exists():
+        return None
+    import bm25s
+
+    index = bm25s.BM25.load(generation / "bm25", mmap=True, load_vocab=False, show_progress=False)
+    index.vocab_dict = json.loads((generation / "vocabulary.json").read_text("utf-8"))
+    return index
+
+
+def encoder_for(name: str, tensors: bool, pool: int) -> Encoder:
+    """The encoder of a model (token vectors and their pooled vector) or of an embedder (one vector).
+
+    Raises:
+        InputError: token vectors are asked of a model that has none, or the pooling is not 1, 2 or 3.
+
+    """
+    if pool not in (1, 2, 3):
+        raise InputError(f"tokens are pooled by 1, 2 or 3; not {pool}")
+    if not tensors:
+        return Encoder(load_embedder(name))
+    scorer = load_scorer(name)
+    if not isinstance(scorer, LateInteraction):
+        raise InputError(f"{name} is a cross-encoder and has no token vectors to store; name a late-interaction model")
+    return Encoder(None, scorer, pool)

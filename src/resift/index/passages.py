@@ -1,0 +1,68 @@
+"""Passages on disk as a sequence of documents: each is read when it is asked for."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from resift.types import Document
+
+NUMBER = "passage"  # the metadata entry that says which passage of the index a document is
+
+
+class Passages(Sequence[Document]):
+    """The passages of a generation, in order; a document's metadata says its number."""
+
+    def __init__(self, generation: Path) -> None:
+        self._at = np.load(generation / "passages_at.npy", mmap_mode="r")
+        with (generation / "passages.jsonl").open("rb") as file:
+            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._at[-1] else b""
+
+    def __len__(self) -> int:
+        return len(self._at) - 1
+
+    @overload
+    def __getitem__(self, i: int) -> Document: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Document]: ...
+    def __getitem__(self, i: int | slice) -> Document | list[Document]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        value = json.loads(self.raw(i))
+        return Document(value["id"], value["text"], value["title"], {**value["metadata"], NUMBER: i})
+
+    def raw(self, i: int) -> bytes:
+        """The line of a passage, with its newline."""
+        return bytes(self._data[int(self._at[i]) : int(self._at[i + 1])])
+
+
+def line_of(document: Document) -> bytes:
+    """A document as its line in `passages.jsonl`."""
+    metadata = {k: v for k, v in document.metadata.items() if k != NUMBER}
+    value = {"id": document.id, "title": document.title, "text": document.text, "metadata": metadata}
+    return json.dumps(value, ensure_ascii=True, default=str).encode() + b"\n"
+
+
+def id_hash(id_: str) -> int:
+    """Eight bytes that stand for an id when ids are compared."""
+    return int.from_bytes(blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def unique_ids(documents: Iterable[Document], taken: set[int]) -> Iterator[Document]:
+    """Give a repeated id the ending #2, #3 …: in an index an id names one passage. `taken` holds hashes, and grows."""
+    for d in documents:
+        id_, n = d.id, 1
+        while (hashed := id_hash(id_)) in taken:
+            n += 1
+            id_ = f"{d.id}#{n}"
+        taken.add(hashed)
+        yield d if id_ == d.id else replace(d, id=id_)

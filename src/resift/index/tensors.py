@@ -1,0 +1,89 @@
+"""Token vectors on disk: int8, ragged, memory-mapped; optionally with neighbouring tokens pooled.
+
+tokens.npy (T, D) int8, scales.npy (T,) f32, spans.npy (T, 2) u32 characters of title and text, tokens_at.npy (W + 1,)
+where each window's tokens start, windows_at.npy (N + 1,) where each passage's windows start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from resift.engine.batching import FloatArray
+from resift.engine.maxsim import TokenVectors
+from resift.index.arrays import finish
+from resift.index.passages import NUMBER
+from resift.types import Document
+
+FILES = ("tokens", "scales", "spans")
+
+
+class Tensors:
+    """The token vectors of a generation's passages, and the model that made them."""
+
+    def __init__(self, generation: Path, model: str) -> None:
+        self.model = model
+        self.tokens, self.scales, self.spans = (np.load(generation / f"{name}.npy", mmap_mode="r") for name in FILES)
+        self.tokens_at = np.load(generation / "tokens_at.npy")
+        self.windows_at = np.load(generation / "windows_at.npy")
+
+    def windows_of(self, document: Document) -> tuple[TokenVectors, ...] | None:
+        """The windows of a document that came out of this index."""
+        number = document.metadata.get(NUMBER)
+        return None if number is None else self.windows(number)
+
+    def windows(self, passage: int) -> tuple[TokenVectors, ...]:
+        """The windows of one passage; none when it has no token."""
+        found = []
+        for w in range(int(self.windows_at[passage]), int(self.windows_at[passage + 1])):
+            part = slice(int(self.tokens_at[w]), int(self.tokens_at[w + 1]))
+            found.append(TokenVectors(self.tokens[part], self.scales[part], self.spans[part]))
+        return tuple(found)
+
+
+class TensorWriter:
+    """Appends passages' windows and writes the arrays at the end; the token vectors go to disk as they come."""
+
+    def __init__(self, generation: Path, dims: int, files: ExitStack) -> None:
+        self._generation, self._dims = generation, dims
+        self._files = {name: files.enter_context((generation / f"{name}.raw").open("wb")) for name in FILES}
+        self._tokens_at, self._windows_at = [0], [0]
+
+    def add(self, windows: Sequence[TokenVectors]) -> None:
+        """Append one passage."""
+        for w in windows:
+            self._files["tokens"].write(np.ascontiguousarray(w.values, np.int8).tobytes())
+            self._files["scales"].write(np.ascontiguousarray(w.scales, np.float32).tobytes())
+            self._files["spans"].write(np.ascontiguousarray(w.spans, np.uint32).tobytes())
+            self._tokens_at.append(self._tokens_at[-1] + len(w))
+        self._windows_at.append(self._windows_at[-1] + len(windows))
+
+    def close(self) -> None:
+        """Give the raw arrays their headers."""
+        total = self._tokens_at[-1]
+        shapes: dict[str, tuple[tuple[int, ...], type]] = {
+            "tokens": ((total, self._dims), np.int8),
+            "scales": ((total,), np.float32),
+            "spans": ((total, 2), np.uint32),
+        }
+        for name, (shape, dtype) in shapes.items():
+            self._files[name].close()
+            finish(self._generation, name, dtype, shape)
+        np.save(self._generation / "tokens_at.npy", np.array(self._tokens_at, dtype=np.int64))
+        np.save(self._generation / "windows_at.npy", np.array(self._windows_at, dtype=np.int64))
+
+
+def pooled(window: TokenVectors, size: int) -> TokenVectors:
+    """Replace each run of `size` neighbouring tokens by the unit vector of their mean (Clavié et al. 2024)."""
+    if size == 1:
+        return window
+    vectors: FloatArray = window.values.astype(np.float32) * window.scales[:, None]
+    starts = np.arange(0, len(window), size)
+    sums = np.add.reduceat(vectors, starts, axis=0)
+    lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    ends = np.minimum(starts + size, len(window)) - 1
+    spans = np.stack([window.spans[starts, 0], window.spans[ends, 1]], axis=1)
+    return TokenVectors.quantized(sums / lengths, spans)

@@ -1,0 +1,136 @@
+"""Fusion: several retrievers' rankings of one query become one; what each of them said stays with the candidates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from resift.errors import InputError
+from resift.protocols import Retriever
+from resift.types import Candidate, Query, Ranking, Score, ScoreKind, Signal, Trace
+
+
+class Fusion(Protocol):
+    """Scores one query's candidates from several rankings of them."""
+
+    name: str
+
+    def combine(self, rankings: Sequence[Ranking]) -> Mapping[str, float]:
+        """Return a score per document id; higher is better."""
+
+
+class ReciprocalRank:
+    """Sum over retrievers of 1 / (k + rank); a document that one did not find gets nothing from it.
+
+    Cormack, Clarke & Büttcher, Reciprocal Rank Fusion (SIGIR 2009); their k of 60 is the default.
+    """
+
+    name = "rrf"
+
+    def __init__(self, k: float = 60.0) -> None:
+        self.k = k
+
+    def combine(self, rankings: Sequence[Ranking]) -> Mapping[str, float]:
+        """Return the fused score of each document id."""
+        scores: dict[str, float] = {}
+        for ranking in rankings:
+            for c in ranking:
+                scores[c.document.id] = scores.get(c.document.id, 0.0) + 1 / (self.k + c.rank)
+        return scores
+
+
+class WeightedSum:
+    """Sum over retrievers of weight x score, each retriever's scores scaled to 0..1 per query.
+
+    A document that a retriever did not find gets its lowest value, 0; where all its scores are equal they count as 1.
+    """
+
+    name = "weighted"
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        if not weights or any(not 0 <= w < math.inf for w in weights) or not any(weights):
+            raise ValueError(f"weights are finite, 0 or more, and not all 0; not {list(weights)}")
+        self.weights = tuple(weights)
+
+    def combine(self, rankings: Sequence[Ranking]) -> Mapping[str, float]:
+        """Return the fused score of each document id."""
+        if len(rankings) != len(self.weights):
+            raise ValueError(f"{len(self.weights)} weights don't fit {len(rankings)} retrievers")
+        scores: dict[str, float] = {}
+        for ranking, weight in zip(rankings, self.weights, strict=True):
+            values = [c.score.value for c in ranking if c.score]
+            low, spread = min(values, default=0.0), max(values, default=0.0) - min(values, default=0.0)
+            for c in ranking:
+                scaled = 0.0 if c.score is None else (c.score.value - low) / spread if spread else 1.0
+                scores[c.document.id] = scores.get(c.document.id, 0.0) + weight * scaled
+        return scores
+
+    @classmethod
+    def fit(
+        cls, rankings: Sequence[Sequence[Ranking]], relevant: Sequence[Mapping[str, int]], steps: int = 10
+    ) -> WeightedSum:
+        """Learn weights on judged queries: the grid point of highest mean nDCG@10, ties to the most even weights.
+
+        Args:
+            rankings: per query one ranking of each retriever, always in the same order.
+            relevant: per query the grade of each judged document id.
+            steps: the grid's resolution: weights are multiples of 1/steps that sum to 1.
+
+        """
+        if not rankings or len(rankings) != len(relevant):
+            raise InputError("learning fusion weights needs one set of judgements per query, and at least one query")
+
+        def quality(weights: Sequence[float]) -> tuple[float, float]:
+            fused = [cls(weights).combine(own) for own in rankings]
+            mean = math.fsum(ndcg(f, g) for f, g in zip(fused, relevant, strict=True)) / len(fused)
+            return round(mean, 9), -max(weights)
+
+        return cls(max(_simplex(len(rankings[0]), steps), key=quality))
+
+
+def ndcg(scores: Mapping[str, float], grades: Mapping[str, int], depth: int = 10) -> float:
+    """NDCG with linear gains (Järvelin & Kekäläinen 2002); 0 where nothing is relevant."""
+    order = sorted(scores, key=lambda d: -scores[d])[:depth]
+    gained = sum(grades.get(d, 0) / math.log2(i + 2) for i, d in enumerate(order))
+    ideal = sum(g / math.log2(i + 2) for i, g in enumerate(sorted(grades.values(), reverse=True)[:depth]))
+    return gained / ideal if ideal > 0 else 0.0
+
+
+def _simplex(n: int, steps: int) -> list[tuple[float, ...]]:
+    """All n-tuples of multiples of 1/steps that sum to 1."""
+
+    def parts(left: int, n: int) -> list[tuple[int, ...]]:
+        return [(left,)] if n == 1 else [(i, *rest) for i in range(left + 1) for rest in parts(left - i, n - 1)]
+
+    return [tuple(p / steps for p in point) for point in parts(steps, n)]
+
+
+class Hybrid:
+    """Several retrievers as one: each gives its k best, the fusion orders their union and keeps k."""
+
+    def __init__(self, retrievers: Sequence[Retriever], fusion: Fusion | None = None) -> None:
+        self.retrievers = tuple(retrievers)
+        self.fusion = fusion or ReciprocalRank()
+
+    def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
+        """The k best of the union per query; a candidate's first signal is the fusion's, then each retriever's."""
+        found = [r.retrieve(queries, k) for r in self.retrievers]
+        return [self._fused(query, [rankings[i] for rankings in found], k) for i, query in enumerate(queries)]
+
+    def _fused(self, query: Query, rankings: Sequence[Ranking], k: int) -> Ranking:
+        scores = self.fusion.combine(rankings)
+        merged: dict[str, Candidate] = {}
+        for ranking in rankings:
+            for c in ranking:
+                known = merged.get(c.document.id)
+                merged[c.document.id] = replace(known, signals=known.signals + c.signals) if known else c
+        scored = [
+            replace(c, score=Score(scores[i], ScoreKind.FUSED, self.fusion.name), signals=c.signals)
+            for i, c in merged.items()
+        ]
+        trace = Trace(tuple(step for ranking in rankings for step in ranking.trace.steps))
+        ordered = Ranking.from_scores(query, scored, trace).top(k)
+        signed = tuple(replace(c, signals=(Signal(self.fusion.name, c.rank, c.score), *c.signals)) for c in ordered)
+        return replace(ordered, candidates=signed)

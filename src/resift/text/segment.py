@@ -1,0 +1,120 @@
+"""Optional word segmentation for Chinese, Japanese and Vietnamese, each by an installed library (extras zh, ja, vi).
+
+All run offline, their dictionaries inside their wheels.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import threading
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from resift.errors import MissingExtra
+
+Segmenter = Callable[[str], Iterable[tuple[int, int]]]
+
+# Language (and name of the extra) -> what it is called and the distributions that its words hang on.
+LIBRARIES = {
+    "zh": ("word segmentation of Chinese", ("rjieba",)),
+    "ja": ("word segmentation of Japanese", ("sudachipy", "sudachidict_small")),
+    "vi": ("word segmentation of Vietnamese", ("underthesea",)),
+}
+_SUDACHI_LIMIT = 12_000  # characters: Sudachi refuses more than 49,149 bytes
+_CLUSTER = re.compile("\\S[\u0300-\u036f]*")
+
+
+@cache
+def segmenter(language: str) -> Segmenter:
+    """A function from a text to the character ranges of its words, in order; made once per language.
+
+    Ranges don't overlap and together hold every character that is no white space. Safe to call from many threads.
+
+    Args:
+        language: "zh", "ja" or "vi".
+
+    Raises:
+        MissingExtra: the language's library is not installed.
+        ValueError: there is no segmenter for the language.
+
+    """
+    if language not in LIBRARIES:
+        raise ValueError(f"no word segmenter for {language!r}; there are {', '.join(LIBRARIES)}")
+    return {"zh": _chinese, "ja": _japanese, "vi": _vietnamese}[language]()
+
+
+def library(language: str) -> str:
+    """The libraries behind a segmenter with their versions, such as "rjieba-0.2.2": other versions, other words."""
+    for module in LIBRARIES[language][1]:
+        _load(module, language)
+    return "+".join(f"{name}-{version(name)}" for name in LIBRARIES[language][1])
+
+
+def _load(module: str, language: str) -> Any:  # noqa: ANN401 - the libraries ship no types
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtra(LIBRARIES[language][0], language) from error
+
+
+def _chinese() -> Segmenter:
+    tokenize = _load("rjieba", "zh").tokenize
+
+    def segment(text: str) -> Iterator[tuple[int, int]]:
+        # Lone surrogates have no UTF-8; one character for one keeps the offsets.
+        for _, start, end in tokenize(text.encode("utf-8", "replace").decode()):
+            yield start, end
+
+    return segment
+
+
+def _japanese() -> Segmenter:
+    sudachi = _load("sudachipy", "ja")
+    _load("sudachidict_small", "ja")
+    dictionary = sudachi.Dictionary(dict="small")
+    own = threading.local()  # a Sudachi tokenizer must not be used by two threads
+
+    def segment(text: str) -> Iterator[tuple[int, int]]:
+        if not hasattr(own, "tokenizer"):
+            own.tokenizer = dictionary.tokenizer(mode=sudachi.SplitMode.A, fields=set())
+        safe = text.encode("utf-8", "replace").decode()
+        for at in range(0, len(safe), _SUDACHI_LIMIT):
+            for morpheme in own.tokenizer.tokenize(safe[at : at + _SUDACHI_LIMIT]):
+                if morpheme.begin() < morpheme.end():
+                    yield at + morpheme.begin(), at + morpheme.end()
+
+    return segment
+
+
+def _vietnamese() -> Segmenter:
+    word_tokenize = _load("underthesea", "vi").word_tokenize
+    lock = threading.Lock()  # it loads its model into a global at the first call
+
+    def segment(text: str) -> Iterator[tuple[int, int]]:
+        # It answers with words, not places: count characters other than white space, composed as it composes them.
+        composed, places, last = [], [], 0
+        for cluster in _CLUSTER.finditer(text.encode("utf-8", "replace").decode()):
+            characters = unicodedata.normalize("NFC", cluster.group())
+            composed += [text[last : cluster.start()], characters]
+            places += [cluster.span()] * len(characters)
+            last = cluster.end()
+        with lock:
+            words = word_tokenize("".join(composed), use_token_normalize=False)
+        lengths = [len("".join(word.split())) for word in words]
+        if sum(lengths) != len(places):  # it changed the text: every syllable is a word
+            yield from (match.span() for match in re.finditer(r"\S+", text))
+            return
+        at = end = 0
+        for length in lengths:
+            start = max(places[at][0], end) if length else end
+            at += length
+            # A word can end between a letter and a mark that does not compose; the mark stays with its letter.
+            if length and places[at - 1][1] > start:
+                end = places[at - 1][1]
+                yield start, end
+
+    return segment

@@ -1,0 +1,131 @@
+"""Every retriever that answers any query: k best, stable, each once; fusion by its formulas; embedders of length 1."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resift import InputError
+from resift.errors import UnknownFamily
+from resift.protocols import Embedder, Retriever
+from resift.retrieve.bm25 import BM25Retriever
+from resift.retrieve.dense import DenseRetriever
+from resift.retrieve.fuse import Hybrid, ReciprocalRank, WeightedSum, ndcg
+from resift.score.load import load_embedder, load_scorer
+from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind
+
+TEXTS = ["a lamp shines", "bread and water", "the tower on the island", "a lamp shines", "the ferry sails", ""]
+
+
+@pytest.fixture(scope="module", params=["resift-static-en", "resift-mini-en"])
+def embedder(request: pytest.FixtureRequest) -> Embedder:
+    return load_embedder(request.param, "f32")
+
+
+def documents(texts: list[str]) -> list[Document]:
+    return [Document(f"d{i}", t) for i, t in enumerate(texts)]
+
+
+@pytest.fixture(params=["dense", "rrf", "weighted"])
+def retriever(request: pytest.FixtureRequest, embedder: Embedder) -> Retriever:
+    own = documents(TEXTS)
+    dense = DenseRetriever(own, embedder)
+    if request.param == "dense":
+        return dense
+    fusion = ReciprocalRank() if request.param == "rrf" else WeightedSum([0.3, 0.7])
+    return Hybrid([BM25Retriever(own), dense], fusion)
+
+
+def test_the_contract(retriever: Retriever) -> None:
+    asked = [Query("lamp light", "1"), Query("baking", "2"), Query("lamp light", "3")]
+    for k in (1, 3, 10):
+        found = retriever.retrieve(asked, k)
+        assert [r.query for r in found] == asked
+        for r in found:
+            ids = [c.document.id for c in r]
+            assert len(ids) == len(set(ids)) == min(k, len(TEXTS))
+            values = [c.score.value for c in r if c.score]
+            assert values == sorted(values, reverse=True) and len(values) == len(ids)
+            assert all(c.signals[0].rank == c.rank == c.first_rank for c in r)
+        assert [c.document.id for c in found[0]] == [c.document.id for c in found[2]]
+    ids = [c.document.id for c in retriever.retrieve(asked, 10)[0]]
+    assert ids.index("d0") < ids.index("d3") < ids.index("d1")  # duplicates tie, in order
+
+
+def test_embedders_give_unit_vectors(embedder: Embedder) -> None:
+    vectors = embedder.embed(TEXTS, "document")
+    assert vectors.shape == (len(TEXTS), embedder.dims) and vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors[:-1], axis=1), 1, atol=1e-5)
+    assert not vectors[-1].any()
+    np.testing.assert_allclose(vectors[0], embedder.embed(TEXTS[:1], "document")[0], atol=1e-5)
+    assert vectors[0] @ embedder.embed(["lamp"], "query")[0] > vectors[1] @ embedder.embed(["lamp"], "query")[0]
+
+
+def test_vectors_of_another_shape_are_refused(embedder: Embedder) -> None:
+    with pytest.raises(InputError, match="index again"):
+        DenseRetriever(documents(TEXTS), embedder, np.zeros((len(TEXTS), 3), np.float32))
+    with pytest.raises(InputError, match="don't fit"):
+        DenseRetriever(documents(TEXTS), embedder, np.zeros((1, embedder.dims), np.float32))
+
+
+def test_blocks_do_not_matter(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    dense = DenseRetriever(documents(TEXTS), embedder)
+    once = dense.retrieve([Query("lamp")], 6)[0]
+    monkeypatch.setattr("resift.retrieve.dense._BLOCK", 2)
+    assert [c.document.id for c in dense.retrieve([Query("lamp")], 6)[0]] == [c.document.id for c in once]
+
+
+def test_static_models_score_no_pairs() -> None:
+    with pytest.raises(UnknownFamily, match="scores no pairs"):
+        load_scorer("resift-static-en")
+
+
+def ranking(ids: str, values: list[float] | None = None) -> Ranking:
+    scores = values or [float(len(ids) - i) for i in range(len(ids))]
+    made = [Candidate(Document(i, i), Score(v, ScoreKind.BM25, "t")) for i, v in zip(ids, scores, strict=True)]
+    return Ranking(Query("q"), tuple(made))
+
+
+def test_reciprocal_rank_is_the_formula() -> None:
+    scores = ReciprocalRank().combine([ranking("abc"), ranking("cd")])
+    assert scores == pytest.approx({"a": 1 / 61, "b": 1 / 62, "c": 1 / 63 + 1 / 61, "d": 1 / 62})
+
+
+def test_weighted_sum_is_the_formula() -> None:
+    scores = WeightedSum([1.0, 2.0]).combine([ranking("abc", [4.0, 3.0, 2.0]), ranking("cd", [7.0, 7.0])])
+    assert scores == pytest.approx({"a": 1.0, "b": 0.5, "c": 2.0, "d": 2.0})
+    with pytest.raises(ValueError, match="weights"):
+        WeightedSum([0.0, 0.0])
+    with pytest.raises(ValueError, match="fit"):
+        WeightedSum([1.0]).combine([ranking("a"), ranking("b")])
+
+
+def test_weights_are_learned() -> None:
+    good, bad = ranking("abcdef"), ranking("fedcba")
+    fitted = WeightedSum.fit([[bad, good]] * 3, [{"a": 2, "b": 1}] * 3)
+    assert fitted.weights[1] > fitted.weights[0]
+    assert ndcg(fitted.combine([bad, good]), {"a": 2, "b": 1}) == 1.0
+    with pytest.raises(InputError, match="at least one query"):
+        WeightedSum.fit([], [])
+
+
+@settings(max_examples=50)
+@given(st.permutations("abcdefgh"), st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3)))
+def test_ndcg_is_its_definition(order: list[str], grades: dict[str, int]) -> None:
+    import math
+
+    scores = {d: float(-i) for i, d in enumerate(order)}
+    gains = [grades.get(d, 0) for d in order]
+    ideal = sorted(grades.values(), reverse=True)
+    discount = [1 / math.log2(i + 2) for i in range(8)]
+    best = sum(g * w for g, w in zip(ideal, discount, strict=False))
+    expected = sum(g * w for g, w in zip(gains, discount, strict=True)) / best if best else 0.0
+    assert ndcg(scores, grades) == pytest.approx(expected)
+
+
+def test_signals_of_every_retriever_stay() -> None:
+    own = documents(TEXTS)
+    hybrid = Hybrid([BM25Retriever(own), DenseRetriever(own, load_embedder("resift-static-en"))])
+    best = hybrid.retrieve([Query("lamp shines")], 6)[0][0]
+    assert [s.source for s in best.signals] == ["rrf", "bm25", "resift-static-en"]
+    assert best.score is not None and best.score.kind is ScoreKind.FUSED

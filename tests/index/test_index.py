@@ -1,0 +1,271 @@
+"""An index on disk: the same results as in memory, incremental, atomic, and never silently wrong."""
+
+import errno
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import resift
+from resift import Index, InputError, Reranker
+from resift.engine.maxsim import TokenVectors
+from resift.files import Skipped
+from resift.index import layout
+from resift.index.layout import current, read_manifest
+from resift.index.tensors import pooled
+
+QUERIES = ["who lit the lamp in the tower", "starter smells of acetone", "reset password", "router address", "puffins"]
+
+
+@pytest.fixture
+def folder(corpus: Path, tmp_path: Path) -> Path:
+    """A copy of the corpus that a test may change."""
+    target = tmp_path / "docs"
+    target.mkdir()
+    for path in corpus.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+def order(index: Index, query: str, reranker: Reranker | None = None) -> list[tuple[str, float]]:
+    return [
+        (c.document.id, round(float(c.score), 4) if c.score else 0.0)
+        for c in index.search(query, 20, reranker=reranker)
+    ]
+
+
+@pytest.mark.parametrize("tensors", [False, True])
+def test_disk_and_memory_agree(folder: Path, tmp_path: Path, mini: Reranker, tensors: bool) -> None:
+    built = Index.build(tmp_path / "i", folder, tensors=tensors)
+    index = Index.open(tmp_path / "i")
+    memory = Index.of(resift.files.read_paths([folder]), "resift-mini-en" if tensors else "resift-static-en")
+    assert built.passages == len(index.documents) == len(memory.documents) > 10
+    for query in QUERIES:
+        assert [i for i, _ in order(index, query)] == [i for i, _ in order(memory, query)]
+        on_disk, in_memory = order(index, query, mini), order(memory, query, mini)
+        assert [i for i, _ in on_disk] == [i for i, _ in in_memory]
+        assert [s for _, s in on_disk] == pytest.approx([s for _, s in in_memory], abs=0.05)
+
+
+def test_stored_vectors_replace_encoding(
+    folder: Path, tmp_path: Path, mini: Reranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Index.build(tmp_path / "i", folder, tensors=True)
+    index = Index.open(tmp_path / "i")
+    monkeypatch.setattr(
+        type(mini.scorer), "encode_documents", lambda self, texts: [] if not texts else pytest.fail("encoded")
+    )
+    ranking = index.search(QUERIES[0], 5, reranker=mini)
+    assert ranking[0].span is not None and "lamp" in ranking[0].document.text
+
+
+def test_only_changed_files_are_read(folder: Path, tmp_path: Path) -> None:
+    first = Index.build(tmp_path / "i", folder)
+    assert (first.read, first.reused, first.removed) == (6, 0, 0)
+    again = Index.build(tmp_path / "i", folder)
+    assert (again.read, again.reused, again.removed) == (0, 6, 0)
+    (folder / "bread.txt").write_text("Rye bread keeps for a week.\n")
+    os.utime(folder / "faq.jsonl", ns=(1, 1))  # touched, not changed: the hash says so
+    (folder / "parts.csv").unlink()
+    (folder / "new.md").write_text("# Kelp\n\nKelp is a brown seaweed.\n")
+    changed = Index.build(tmp_path / "i", folder)
+    assert (changed.read, changed.reused, changed.removed) == (2, 4, 1)
+    fresh = Index.build(tmp_path / "fresh", folder)
+    assert changed.passages == fresh.passages
+    a, b = Index.open(tmp_path / "i"), Index.open(tmp_path / "fresh")
+    for query in [*QUERIES, "rye bread", "brown seaweed", "hydraulic brakes"]:
+        assert order(a, query) == order(b, query)
+    assert not [c for c in a.search("sourdough starter acetone") if "acetone" in c.document.text]
+
+
+def test_tensors_of_unchanged_files_are_taken_over(folder: Path, tmp_path: Path, mini: Reranker) -> None:
+    Index.build(tmp_path / "i", folder, tensors=True)
+    (folder / "zz.txt").write_text("Kelp is a brown seaweed.\n")
+    (folder / "aa.txt").write_text("Basalt is a dark rock.\n")
+    assert Index.build(tmp_path / "i", folder, tensors=True).reused == 6
+    Index.build(tmp_path / "fresh", folder, tensors=True)
+    a, b = Index.open(tmp_path / "i"), Index.open(tmp_path / "fresh")
+    for query in QUERIES:
+        assert order(a, query, mini) == order(b, query, mini)
+
+
+def test_the_order_of_paths_does_not_matter(folder: Path, tmp_path: Path) -> None:
+    paths = sorted(folder.iterdir())
+    Index.build(tmp_path / "a", paths)
+    Index.build(tmp_path / "b", paths[::-1])
+    for query in QUERIES:
+        assert dict(order(Index.open(tmp_path / "a"), query)) == dict(order(Index.open(tmp_path / "b"), query))
+
+
+def test_repeated_ids_stay_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "x", "text": "a lamp"}\n{"id": "x", "text": "a lamp at sea"}\n')
+    Index.build(tmp_path / "i", tmp_path / "a.jsonl")
+    assert sorted(c.document.id for c in Index.open(tmp_path / "i").search("lamp")) == ["x", "x#2"]
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "passages.jsonl", "vectors.npy", "vocabulary.json", "passages_at.npy"]
+)
+@pytest.mark.parametrize("how", ["missing", "cut", "changed"])
+def test_damage_is_named(folder: Path, tmp_path: Path, name: str, how: str) -> None:
+    Index.build(tmp_path / "i", folder)
+    path = current(tmp_path / "i") / name
+    content = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content[: len(content) // 2] if how == "cut" else b"\0" + content[1:])
+    with pytest.raises(InputError, match="damaged"):
+        Index.open(tmp_path / "i")
+
+
+def test_a_newer_format_is_refused(folder: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", folder)
+    path = current(tmp_path / "i") / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+    with pytest.raises(InputError, match="format 99"):
+        Index.open(tmp_path / "i")
+
+
+def test_other_settings_are_refused(folder: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", folder)
+    with pytest.raises(InputError, match="other settings"):
+        Index.build(tmp_path / "i", folder, tensors=True)
+    assert len(Index.open(tmp_path / "i").documents) > 10
+
+
+def test_not_an_index(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not an index"):
+        Index.open(tmp_path)
+    (tmp_path / "precious.txt").write_text("x")
+    with pytest.raises(InputError, match="holds other files"):
+        Index.build(tmp_path, tmp_path)
+    assert (tmp_path / "precious.txt").read_text() == "x"
+
+
+def test_a_full_disk_leaves_the_old_index(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Index.build(tmp_path / "i", folder)
+    (folder / "new.txt").write_text("a new text")
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", full)
+    with pytest.raises(InputError, match="is full"):
+        Index.build(tmp_path / "i", folder)
+    monkeypatch.undo()
+    assert len(list((tmp_path / "i").glob("g*"))) == 1
+    assert order(Index.open(tmp_path / "i"), "lamp")
+
+
+def _hold(folder: Path, started: object, release: object) -> None:
+    with layout.writing(folder):
+        started.set()  # type: ignore[attr-defined]
+        release.wait(30)  # type: ignore[attr-defined]
+
+
+def test_two_writers(folder: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", folder)
+    context = multiprocessing.get_context("fork")
+    started, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / "i", started, release))
+    other.start()
+    try:
+        assert started.wait(30)
+        with pytest.raises(InputError, match="another process is writing"):
+            Index.build(tmp_path / "i", folder)
+        assert order(Index.open(tmp_path / "i"), "lamp")  # readers go on
+    finally:
+        release.set()
+        other.join()
+
+
+def test_a_reader_keeps_what_it_opened(folder: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", folder)
+    opened = Index.open(tmp_path / "i")
+    before = order(opened, "lamp")
+    (folder / "lighthouse.md").unlink()
+    Index.build(tmp_path / "i", folder)
+    assert order(opened, "lamp") == before != order(Index.open(tmp_path / "i"), "lamp")
+
+
+def test_files_that_vanish_or_fail_are_said(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "binary.txt").write_bytes(b"\x7fELF\0\0")
+    listing = list(resift.files.list_paths([folder]))
+    (folder / "bread.txt").unlink()
+    monkeypatch.setattr("resift.files.list_paths", lambda *a: iter(listing))
+    skipped: list[Skipped] = []
+    Index.build(tmp_path / "i", folder, on_skip=skipped.append)
+    assert {Path(s.path).name for s in skipped} == {"binary.txt", "bread.txt"}
+
+
+def test_a_stopped_run_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from resift.index import build
+
+    monkeypatch.setattr(build, "_CHUNK", 3)
+    seen: list[int] = []
+
+    def stop(n: int) -> None:
+        seen.append(n)
+        if n > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Index.build(tmp_path / "i", folder, tensors=True, on_progress=stop)
+    kept = len(list((tmp_path / "i" / "partial").glob("*.npz")))
+    assert kept >= 3 and not list((tmp_path / "i").glob("g*"))
+    encoded: list[int] = []
+    late = type(resift.load("resift-mini-en").scorer)
+    original = late.encode_documents
+    monkeypatch.setattr(
+        late, "encode_documents", lambda self, texts: encoded.append(len(texts)) or original(self, texts)
+    )
+    built = Index.build(tmp_path / "i", folder, tensors=True)
+    assert sum(encoded) < built.passages
+    assert not (tmp_path / "i" / "partial").exists()
+    Index.build(tmp_path / "fresh", folder, tensors=True)
+    a, b = (current(tmp_path / n) for n in ("i", "fresh"))
+    np.testing.assert_array_equal(np.load(a / "tokens.npy"), np.load(b / "tokens.npy"))
+
+
+def test_nothing_to_index(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="nothing to index"):
+        Index.build(tmp_path / "i", tmp_path / "empty")
+    with pytest.raises(InputError, match="no such file"):
+        Index.build(tmp_path / "i", tmp_path / "missing")
+
+
+def test_pooling_halves_the_tokens(folder: Path, tmp_path: Path, mini: Reranker) -> None:
+    whole = Index.build(tmp_path / "one", folder, tensors=True)
+    halved = Index.build(tmp_path / "two", folder, tensors=True, pool=2)
+    one, two = (np.load(current(tmp_path / n) / "tokens.npy", mmap_mode="r") for n in ("one", "two"))
+    assert len(one) / 2 <= len(two) < len(one) * 0.6
+    assert halved.bytes < whole.bytes
+    assert (
+        order(Index.open(tmp_path / "two"), QUERIES[0], mini)[0][0]
+        == order(Index.open(tmp_path / "one"), QUERIES[0], mini)[0][0]
+    )
+
+
+def test_pooling_is_the_mean_of_neighbours() -> None:
+    vectors = np.eye(4, dtype=np.float32)[[0, 1, 2]]
+    window = TokenVectors.quantized(vectors, np.array([[0, 1], [2, 3], [4, 5]], np.int32))
+    found = pooled(window, 2)
+    values = found.values * found.scales[:, None]
+    np.testing.assert_allclose(values, [[0.5**0.5, 0.5**0.5, 0, 0], [0, 0, 1, 0]], atol=0.01)
+    assert found.spans.tolist() == [[0, 3], [4, 5]]
+    assert pooled(window, 1) is window
+
+
+def test_the_manifest_lists_everything(folder: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", folder)
+    generation = current(tmp_path / "i")
+    manifest = read_manifest(generation, whole=True)
+    assert set(manifest.contents) == {
+        str(p.relative_to(generation)) for p in generation.rglob("*") if p.is_file() and p.name != "manifest.json"
+    }
+    assert not [p for p in generation.rglob("*") if p.suffix in (".pkl", ".pickle")]
