@@ -1,15 +1,18 @@
 """What reranking is worth on the English collections: `make bench-quality`.
 
-    python bench/quality.py --baseline build/maxsim-384        # the table, on the report halves
-    python bench/quality.py --baseline build/maxsim-384 --tune # blend weight and window, on the tune halves
+    python bench/quality.py --baseline build/maxsim-384          # the table, on the report halves
+    python bench/quality.py --baseline build/maxsim-384 --tune   # blend weights, on the tune halves
 
-Rows: BM25; MaxSim over the untrained base encoder's 384-dimensional token outputs; resift-mini-en alone; blended.
-All rows reorder the same BM25 candidates (depth 100). Writes bench/results/quality.json and .md.
+First stages: BM25; resift-static-en's vectors; resift-mini-en's pooled vectors; BM25 fused with either. Second stages
+over the best 100: MaxSim of the untrained base encoder's 384-dimensional token outputs; resift-mini-en alone; blended.
+Every passage of a collection is encoded once per model and kept, as an index with token vectors keeps it.
+Writes bench/results/quality.json and .md, or tune.json.
 """
 
 import argparse
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,88 +20,131 @@ import numpy as np
 from beir import Collection, read
 from bootstrap import interval, per_query, stratified_interval
 from machine import machine
+from resift.engine.maxsim import TokenVectors
 from resift.protocols import Budget
 from resift.rerank.blend import Blend
 from resift.rerank.pointwise import Pointwise
 from resift.retrieve.bm25 import BM25Retriever
-from resift.score.load import load_scorer
-from resift.types import Ranking
+from resift.retrieve.dense import DenseRetriever
+from resift.retrieve.fuse import Hybrid
+from resift.score.late import LateInteraction
+from resift.score.load import load_embedder, load_scorer
+from resift.score.pairs import whole_text
+from resift.types import Document, Ranking
 
 GOAL = ["en_cranfield", "en_cisi", "en_cacm", "en_scifact", "en_wikiqa"]
 SANITY = ["en_stackfaq", "xquad_en"]
 DEPTH = 100
-WEIGHTS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-WINDOWS = (128, 192, 256, 512)
+WEIGHTS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
 
 
-def windowed(folder: str, window: int | None):
-    scorer = load_scorer(folder)
-    if window:
-        scorer.contract = replace(scorer.contract, window_tokens=window)
-    return scorer
+@dataclass
+class Encoded:
+    """A collection's passages as one model sees them: a token store, and pooled vectors."""
+
+    scorer: LateInteraction
+    windows: Mapping[str, tuple[TokenVectors, ...]]
+    pooled: np.ndarray
+
+    def windows_of(self, document: Document) -> tuple[TokenVectors, ...]:
+        return self.windows[document.id]
 
 
-def reranked(scorer, first: list[Ranking]) -> list[Ranking]:
-    """All queries in one call, so that each document is encoded once."""
-    return Pointwise(scorer).run(first, Budget(depth=DEPTH))
+def encoded(scorer: LateInteraction, c: Collection) -> Encoded:
+    windows, pooled = {}, np.zeros((len(c.documents), scorer.dims), np.float32)
+    for at in range(0, len(c.documents), 2048):
+        part = c.documents[at : at + 2048]
+        for i, (d, v) in enumerate(zip(part, scorer.encode_documents([whole_text(d) for d in part]), strict=True), at):
+            windows[d.id] = v.windows
+            if len(v.pooled):
+                pooled[i] = v.pooled
+    return Encoded(scorer, windows, pooled)
 
 
-def ndcg(rankings, collection: Collection) -> np.ndarray:
-    return per_query(rankings, collection.qrels)["nDCG@10"]
+def reranked(own: Encoded, first: list[Ranking]) -> list[Ranking]:
+    return Pointwise(own.scorer.with_store(own)).run(first, Budget(depth=DEPTH))
+
+
+def first_stages(c: Collection, own: Encoded) -> dict[str, list[Ranking]]:
+    bm25 = BM25Retriever(c.documents)
+    static = DenseRetriever(c.documents, load_embedder("resift-static-en"))
+    pooled = DenseRetriever(c.documents, own.scorer, own.pooled)
+    retrievers = {
+        "bm25": bm25,
+        "static vectors": static,
+        "pooled vectors": pooled,
+        "bm25 + static": Hybrid([bm25, static]),
+        "bm25 + pooled": Hybrid([bm25, pooled]),
+    }
+    return {name: r.retrieve(c.queries, DEPTH) for name, r in retrievers.items()}
 
 
 def tune(args) -> dict:
-    sets = [read(name, "tune") for name in GOAL]
-    firsts = [BM25Retriever(c.documents).retrieve(c.queries, DEPTH) for c in sets]
-    found = {"bm25": [round(float(ndcg(f, c).mean()), 4) for f, c in zip(firsts, sets, strict=True)]}
-    for label, folder, windows in (("baseline", args.baseline, (512,)), ("model", args.model, args.windows)):
-        for window in windows:
-            scorer = windowed(folder, window)
-            scored = [reranked(scorer, f) for f in firsts]
-            row = {"alone": [round(float(ndcg(r, c).mean()), 4) for r, c in zip(scored, sets, strict=True)]}
-            for weight in WEIGHTS:
-                blended = [Blend(scorer.name, weight).run(r) for r in scored]
-                row[f"blend {weight}"] = [
-                    round(float(ndcg(r, c).mean()), 4) for r, c in zip(blended, sets, strict=True)
-                ]
-            for key, values in row.items():
-                row[key] = {"mean": round(float(np.mean(values)), 4), "sets": values}
-            found[f"{label}, window {window}"] = row
-            print(label, window, json.dumps(row, indent=1), flush=True)
-    return found
+    base, mini = load_scorer(args.baseline), load_scorer(args.model)
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, rankings: list[Ranking], c: Collection) -> None:
+        found.setdefault(name, []).append(round(float(per_query(rankings, c.qrels)["nDCG@10"].mean()), 4))
+
+    for name in GOAL:
+        c = read(name, "tune")
+        own, theirs = encoded(mini, c), encoded(base, c)
+        firsts = first_stages(c, own)
+        for label, first in firsts.items():
+            note(label, first, c)
+        for label, model in (("maxsim-384", theirs), ("resift-mini-en", own)):
+            for stage in ("bm25", "bm25 + static", "bm25 + pooled"):
+                scored = reranked(model, firsts[stage])
+                note(f"{label} alone over {stage}", scored, c)
+                for weight in WEIGHTS:
+                    note(f"{label} blended {weight} over {stage}", Blend(model.scorer.name, weight).run(scored), c)
+        print(name, flush=True)
+    rows = {k: {"mean": round(float(np.mean(v)), 4), "sets": v} for k, v in found.items()}
+    for name, row in rows.items():
+        print(f"{row['mean']:.4f}", name, row["sets"])
+    return {"sets": GOAL, "rows": rows, "machine": machine()}
 
 
 def report(args) -> dict:
-    base, mini = windowed(args.baseline, None), windowed(args.model, None)
-    rows = {}
+    base, mini = load_scorer(args.baseline), load_scorer(args.model)
+    blend = Blend(mini.name, mini.contract.blend_weight)
+    sets, gains = {}, {"over bm25": [], "over bm25 + static": [], "over bm25 + pooled": []}
     for name in GOAL + SANITY:
         c = read(name, "report")
-        first = BM25Retriever(c.documents).retrieve(c.queries, DEPTH)
-        alone = reranked(mini, first)
-        values = {
-            "bm25": per_query(first, c.qrels),
-            "maxsim-384 untrained": per_query(reranked(base, first), c.qrels),
-            "resift-mini-en alone": per_query(alone, c.qrels),
-            "blended": per_query(Blend(mini.name, mini.contract.blend_weight).run(alone), c.qrels),
-        }
-        rows[name] = {"queries": len(c.queries), "documents": len(c.documents), "rows": {}}
-        for label, measured in values.items():
-            difference = measured["nDCG@10"] - values["bm25"]["nDCG@10"]
-            rows[name]["rows"][label] = {
-                **{m: round(float(v.mean()), 4) for m, v in measured.items()},
+        own = encoded(mini, c)
+        firsts = first_stages(c, own)
+        rows = {label: (first, "bm25") for label, first in firsts.items()}
+        rows["maxsim-384 untrained over bm25"] = (reranked(encoded(base, c), firsts["bm25"]), "bm25")
+        for stage in ("bm25", "bm25 + static", "bm25 + pooled"):
+            alone = reranked(own, firsts[stage])
+            rows[f"resift-mini-en alone over {stage}"] = (alone, stage)
+            rows[f"blended over {stage}"] = (blend.run(alone), stage)
+        values = {label: per_query(r, c.qrels) for label, (r, _) in rows.items()}
+        entry = {"queries": len(c.queries), "documents": len(c.documents), "rows": {}}
+        for label, (_, against) in rows.items():
+            difference = values[label]["nDCG@10"] - values[against]["nDCG@10"]
+            entry["rows"][label] = {
+                **{m: round(float(v.mean()), 4) for m, v in values[label].items()},
+                "against": against,
                 "gain": round(float(difference.mean()), 4),
                 "interval": [round(x, 4) for x in interval(difference)],
             }
-        rows[name]["differences"] = (values["blended"]["nDCG@10"] - values["bm25"]["nDCG@10"]).tolist()
-        print(name, json.dumps(rows[name]["rows"]), flush=True)
-    differences = [np.array(rows[name].pop("differences")) for name in GOAL + SANITY][: len(GOAL)]
-    mean = float(np.mean([d.mean() for d in differences]))
-    low, high = stratified_interval(differences)
+            if name in GOAL and label.startswith("blended"):
+                gains[label.removeprefix("blended ")].append(difference)
+        sets[name] = entry
+        print(name, flush=True)
     return {
-        "what": "report halves; BM25 top 100 reordered; gain = nDCG@10 minus BM25's, 95 % paired bootstrap interval",
+        "what": "report halves; gain = nDCG@10 minus that of the row named by `against`, 95 % paired bootstrap interval",
         "model": mini.name, "blend_weight": mini.contract.blend_weight, "window_tokens": mini.contract.window_tokens,
-        "mean_gain_of_blended": {"sets": GOAL, "gain": round(mean, 4), "interval": [round(low, 4), round(high, 4)]},
-        "sets": rows, "machine": machine(),
+        "mean_gain_of_blended": {
+            stage: {
+                "sets": GOAL,
+                "gain": round(float(np.mean([d.mean() for d in own])), 4),
+                "interval": [round(x, 4) for x in stratified_interval(own)],
+            }
+            for stage, own in gains.items()
+        },
+        "sets": sets, "machine": machine(),
     }  # fmt: skip
 
 
@@ -110,15 +156,15 @@ def markdown(result: dict) -> str:
     for name, entry in result["sets"].items():
         for label, row in entry["rows"].items():
             low, high = row["interval"]
-            gain = "" if label == "bm25" else f"{row['gain']:+.3f} ({low:+.3f} … {high:+.3f})"
+            gain = "" if label == "bm25" else f"{row['gain']:+.3f} ({low:+.3f} … {high:+.3f}) over {row['against']}"
             cells = f"{row['nDCG@10']:.3f} | {row['RR@10']:.3f} | {row['R@100']:.3f} | {gain}"
             lines.append(f"| {name} | {entry['queries']} | {label} | {cells} |")
-    mean = result["mean_gain_of_blended"]
-    low, high = mean["interval"]
-    lines += [
-        "",
-        f"Mean gain of blended over {', '.join(mean['sets'])}: {mean['gain']:+.4f} ({low:+.4f} … {high:+.4f}).",
-    ]
+    lines.append("")
+    for stage, mean in result["mean_gain_of_blended"].items():
+        low, high = mean["interval"]
+        lines.append(
+            f"Mean gain of blended {stage}, {len(mean['sets'])} sets: {mean['gain']:+.4f} ({low:+.4f} … {high:+.4f})."
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -127,7 +173,6 @@ def main() -> None:
     parser.add_argument("--model", default="resift-mini-en")
     parser.add_argument("--baseline", required=True, help="folder made by runs/resift_mini_en/export.py --untrained")
     parser.add_argument("--tune", action="store_true")
-    parser.add_argument("--windows", type=int, nargs="+", default=list(WINDOWS))
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

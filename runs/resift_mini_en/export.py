@@ -33,25 +33,27 @@ GOLDEN = [
 
 
 class Served(torch.nn.Module):
-    """What runs: token vectors and pooled vector of length 1, and the weight of each token in a query."""
+    """What runs: token vectors and pooled vector of length 1, and the weight of each token in a query.
 
-    def __init__(self, model: TokenEncoder, weighted: bool) -> None:
+    The weights that training gives are raised to `exponent`: 1 keeps them, 0 makes all tokens equal.
+    """
+
+    def __init__(self, model: TokenEncoder, exponent: float) -> None:
         super().__init__()
         self.model = model
-        weight = model.log_weight.detach().exp() if weighted else torch.ones_like(model.log_weight)
-        self.weight = torch.nn.Parameter(weight, requires_grad=False)
+        self.weight = torch.nn.Parameter((exponent * model.log_weight.detach()).exp(), requires_grad=False)
 
     def forward(self, input_ids, attention_mask):
         tokens, pooled = self.model(input_ids, attention_mask)
         return tokens, pooled, torch.nn.functional.embedding(input_ids, self.weight[:, None])[..., 0]
 
 
-def export_f32(model: TokenEncoder, path: Path, weighted: bool) -> None:
+def export_f32(model: TokenEncoder, path: Path, exponent: float) -> None:
     ids = torch.randint(1000, 2000, (2, 9))
     axes = {0: "batch", 1: "tokens"}
     names = ("input_ids", "attention_mask", "tokens", "weights")
     torch.onnx.export(
-        Served(model, weighted).eval(), (ids, torch.ones_like(ids)), str(path), dynamo=False, opset_version=17,
+        Served(model, exponent).eval(), (ids, torch.ones_like(ids)), str(path), dynamo=False, opset_version=17,
         input_names=["input_ids", "attention_mask"], output_names=["tokens", "pooled", "weights"],
         dynamic_axes=dict.fromkeys(names, axes) | {"pooled": {0: "batch"}},
     )  # fmt: skip
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--untrained", action="store_true", help="the base encoder, no projection, equal token weights")
     parser.add_argument("--f32", action="store_true", help="keep weights as they are")
+    parser.add_argument("--weights", type=float, default=0.0, help="exponent of the learned query-token weights")
     parser.add_argument("--name", default="resift-mini-en")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -96,7 +99,7 @@ def main() -> None:
     if args.checkpoint:
         model.load_state_dict(torch.load(args.checkpoint, weights_only=True))
     args.out.mkdir(parents=True, exist_ok=True)
-    export_f32(model.eval(), args.out / "model.onnx", weighted=not args.untrained)
+    export_f32(model.eval(), args.out / "model.onnx", args.weights)
     if not args.f32:
         round_matrices(args.out / "model.onnx")
     shutil.copyfile(base_folder() / "tokenizer.json", args.out / "tokenizer.json")

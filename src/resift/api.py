@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,6 +70,13 @@ class Reranker:
     def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
         """Score (query, document) pairs of any number of queries in one call; see `Scores`."""
         return self.scorer.score([(_query(q), Candidate(files.document(d, str(i)))) for i, (q, d) in enumerate(pairs)])
+
+    def misfit(self, ranking: Ranking) -> str:
+        """Why the model should not judge these candidates (their language, mostly), in one sentence; else empty."""
+        from resift.score.fitness import misfit
+
+        passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:20]]
+        return misfit(self.contract, self.scorer.tokens, ranking.query.text, passages)
 
     def stage(self, blend: bool | float = True, store: TokenStore | None = None) -> Stage:
         """The pipeline stage of this model, blended with the first stage's ranks.
@@ -158,11 +166,10 @@ class Index:
         """
         from resift.index.build import build
         from resift.index.open import encoder_for
-        from resift.text.analysis import Analyzer
 
         sources = [os.fspath(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
         encoder = encoder_for(model if tensors else embedder, tensors, pool)
-        return build(Path(folder), sources, encoder, Analyzer(), on_skip, on_progress)
+        return build(Path(folder), sources, encoder, on_skip, on_progress)
 
     def search(
         self,
@@ -174,7 +181,8 @@ class Index:
     ) -> Ranking:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
-        Stored token vectors are used when `reranker` is the model that made them.
+        Stored token vectors are used when `reranker` is the model that made them. A model that was not made for the
+        language at hand is left out, and the trace says so.
 
         Raises:
             InputError: an empty query, or a depth or top_k below 1.
@@ -182,7 +190,9 @@ class Index:
         """
         pool = max(_positive(depth, "depth") or 0, _positive(top_k, "top_k") or 0)
         ranking = self.retriever.retrieve([_query(query)], pool)[0]
-        if reranker is not None:
+        if reranker is not None and (reason := reranker.misfit(ranking)):
+            ranking = replace(ranking, trace=replace(ranking.trace, reason=reason))
+        elif reranker is not None:
             own = self.tensors if self.tensors and self.tensors.model == reranker.scorer.name else None
             ranking = reranker.stage(blend, own).run([ranking], Budget(depth=depth))[0]
         return ranking.top(top_k)

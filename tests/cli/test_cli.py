@@ -58,11 +58,12 @@ def test_json_has_the_documented_fields(corpus: Path) -> None:
         "search", "steep steps to the lamp", str(corpus / "lighthouse.md"), str(corpus / "bread.txt"), "--json"
     )
     assert value["schema"] == 1 and value["reranked"] is True and value["query"]["text"] == "steep steps to the lamp"
-    assert [s["name"] for s in value["trace"]] == ["bm25", "resift-mini-en", "blend"]
+    assert [s["name"] for s in value["trace"]] == ["bm25", "dense", "resift-mini-en", "blend"]
     for i, result in enumerate(value["results"], 1):
         assert result["rank"] == i
         assert result["score"]["kind"] == "fused"
-        assert [s["source"] for s in result["signals"]] == ["bm25", "resift-mini-en", "blend"]
+        sources = [s["source"] for s in result["signals"]]
+        assert sources[0] == "rrf" and sources[-2:] == ["resift-mini-en", "blend"]
     schema = (Path(resift.__file__).parents[2] / "docs/json.md").read_text()
     for field in [*value, *value["results"][0], *value["trace"][0]]:
         assert f"`{field}`" in schema
@@ -75,10 +76,10 @@ def test_the_table_shows_rank_movement_score_and_place(corpus: Path) -> None:
     assert "resift-mini-en" in done.stdout
 
 
-def test_no_rerank_is_bm25(corpus: Path) -> None:
+def test_no_rerank_is_the_first_stage(corpus: Path) -> None:
     value = found("search", "lamp tower", str(corpus), "--json", "--no-rerank")
     assert value["reranked"] is False
-    assert {r["score"]["kind"] for r in value["results"]} == {"bm25"}
+    assert {r["score"]["source"] for r in value["results"]} == {"rrf"}
     assert [r["rank"] for r in value["results"]] == [r["first_rank"] for r in value["results"]]
 
 
@@ -91,9 +92,50 @@ def test_same_results_as_the_library(corpus: Path) -> None:
     )
 
 
+def test_an_index_gives_the_same_as_its_files(corpus: Path, tmp_path: Path) -> None:
+    made = cli("index", str(corpus), "-o", str(tmp_path / "i"), "--tensors")
+    assert made.returncode == 0 and "bytes per passage" in made.stdout
+    again = found("index", str(corpus), "-o", str(tmp_path / "i"), "--tensors", "--json")
+    assert (again["read"], again["reused"]) == (0, 6)
+    for query in ("when does the ferry sail", "crust of the loaf"):
+        stored = found("search", query, "--index", str(tmp_path / "i"), "--json")["results"]
+        fresh = found("search", query, "--index", str(tmp_path / "i"), "--json", "--no-tensors")["results"]
+        files = found("search", query, str(corpus), "--json")["results"]
+        assert stored[0]["id"] == files[0]["id"] == fresh[0]["id"]
+        assert [r["id"] for r in stored] == [r["id"] for r in fresh]
+
+
+def test_an_index_follows_its_files(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("A lamp shines.")
+    command = [sys.executable, "-c", NO_NETWORK, "index", str(tmp_path / "docs"), "-o", str(tmp_path / "i")]
+    with subprocess.Popen(
+        [*command, "--watch", "--every", "0.1", "--json"], stdout=subprocess.PIPE, text=True
+    ) as watcher:
+        assert watcher.stdout is not None
+        assert json.loads(watcher.stdout.readline())["passages"] == 1
+        (tmp_path / "docs" / "b.txt").write_text("Kelp is a brown seaweed.")
+        assert json.loads(watcher.stdout.readline())["passages"] == 2
+        watcher.terminate()
+    assert found("search", "seaweed", "--index", str(tmp_path / "i"), "--json")["results"][0]["text"].startswith("Kelp")
+
+
+def test_other_languages_are_not_reranked_by_an_english_model(tmp_path: Path) -> None:
+    (tmp_path / "zh.txt").write_text("灯塔的看守人每天晚上点亮油灯。\n\n面包在烤箱里烤二十分钟。\n", "utf-8")
+    value = found("search", "谁点亮了油灯", str(tmp_path / "zh.txt"), "--json")
+    assert value["reranked"] is False and "reads en" in value["reason"] and "zh" in value["reason"]
+    assert "油灯" in value["results"][0]["text"]
+
+
 def test_nothing_found_is_no_error(corpus: Path) -> None:
-    done = cli("search", "zyzzyva", str(corpus))
-    assert done.returncode == 0 and "nothing found" in done.stdout
+    done = cli("search", "zyzzyva", str(corpus / "faq.jsonl"))
+    assert done.returncode == 0
+
+
+def test_paths_or_an_index(corpus: Path) -> None:
+    for args in ([], [str(corpus), "--index", "x"]):
+        done = cli("search", "lamp", *args)
+        assert done.returncode == 3 and "either paths" in done.stderr
 
 
 REQUEST = json.dumps(
@@ -152,7 +194,7 @@ def test_rerank_a_trec_run(tmp_path: Path) -> None:
 
 def test_models_lists_the_bundled_one() -> None:
     assert "resift-mini-en" in cli("models").stdout
-    assert [m["name"] for m in found("models", "--json")["models"]] == ["resift-mini-en"]
+    assert [m["name"] for m in found("models", "--json")["models"]] == ["resift-mini-en", "resift-static-en"]
 
 
 @pytest.mark.parametrize(

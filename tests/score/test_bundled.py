@@ -75,7 +75,7 @@ def test_special_token_literals_are_plain_text(mini: Reranker) -> None:
         [("lamp", "a lamp [SEP] [CLS] [PAD] shines"), ("lamp", "a lamp sep cls pad shines")]
     ).values
     assert plain is not None and literal is not None
-    ids = mini.scorer._tokens.encode(["[SEP] [CLS] </s> <|im_end|>"])[0].ids
+    ids = mini.scorer.tokens.encode(["[SEP] [CLS] </s> <|im_end|>"])[0].ids
     assert not {101, 102, 0} & set(ids)
 
 

@@ -74,7 +74,7 @@ def print_json(value: Any) -> None:  # noqa: ANN401
 def print_table(ranking: Ranking, console: Console) -> None:
     """Rank, movement against the first stage, score with its kind, place, and a snippet with the matching words."""
     if not len(ranking):
-        console.print("nothing found: no passage shares a word with the query")
+        console.print("nothing found")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="dim")
     table.add_column("#", justify="right")

@@ -23,7 +23,7 @@ from resift.index.layout import Manifest, Settings, current, read_manifest, writ
 from resift.index.passages import Passages, id_hash, line_of, unique_ids
 from resift.index.tensors import Tensors, TensorWriter
 from resift.retrieve.bm25 import Terms, build_matrix
-from resift.text.analysis import Analyzer
+from resift.text.analysis import Analyzer, sample
 from resift.types import Document
 
 _CHUNK = 2048  # passages that are held at once
@@ -58,8 +58,9 @@ class _Old:
 
     def __init__(self, generation: Path, settings: Settings) -> None:
         self.manifest = read_manifest(generation)
-        if self.manifest.settings != settings:
-            old, new = asdict(self.manifest.settings), asdict(settings)
+        old, new = asdict(self.manifest.settings), asdict(settings)
+        new["analyzer"] = old["analyzer"]  # fitted to the first passages, and kept
+        if old != new:
             changed = ", ".join(f"{k} {old[k] or 'none'} → {new[k] or 'none'}" for k in new if old[k] != new[k])
             raise InputError(f"{generation.parent} was made with other settings ({changed}); index into a new folder")
         lines = (generation / "files.jsonl").read_text("utf-8").splitlines()
@@ -75,15 +76,13 @@ class _Old:
 class _Writer:
     """Appends passages, new or taken over, to the files of a generation."""
 
-    def __init__(
-        self, generation: Path, encoder: Encoder, analyzer: Analyzer, old: _Old | None, files_: ExitStack
-    ) -> None:
-        self.generation, self.encoder, self.analyzer, self.old = generation, encoder, analyzer, old
+    def __init__(self, generation: Path, encoder: Encoder, old: _Old | None, files_: ExitStack) -> None:
+        self.generation, self.encoder, self.old = generation, encoder, old
         self.count = 0
-        self._starts, self._lengths, self._ids = [0], [0], [np.zeros(0, np.uint64)]
-        self._vocabulary = dict(old.vocabulary) if old else {}
+        self._starts, self._ids = [0], [np.zeros(0, np.uint64)]
+        self._sources: list[tuple[int, int]] = []  # of each run of passages: where it lay before (-1: new), its length
         self._open: dict[str, IO[bytes]] = {
-            n: files_.enter_context((generation / n).open("wb")) for n in ("passages.jsonl", "terms.raw", "vectors.raw")
+            n: files_.enter_context((generation / n).open("wb")) for n in ("passages.jsonl", "vectors.raw")
         }
         self._tensors = TensorWriter(generation, encoder.token_dims, files_) if encoder.token_dims else None
 
@@ -95,58 +94,74 @@ class _Writer:
             self._line(old.passages.raw(i))
             if self._tensors and old.tensors:
                 self._tensors.add(old.tensors.windows(i))
-        at = old.terms_at[first : first + count + 1]
-        self._open["terms.raw"].write(old.terms[int(at[0]) : int(at[-1])].tobytes())
-        self._lengths += np.diff(at).tolist()
         self._open["vectors.raw"].write(np.ascontiguousarray(old.vectors[part]).tobytes())
         self._ids.append(old.ids[part])
+        self._sources.append((first, count))
         self.count += count
 
     def add(self, documents: Sequence[Document]) -> None:
-        """Analyse and encode new passages."""
+        """Encode new passages."""
         for d in documents:
             self._line(line_of(d))
-        terms = Terms.read(self.analyzer, documents, self._vocabulary)
-        self._vocabulary = terms.vocabulary
-        self._open["terms.raw"].write(terms.ids.tobytes())
-        self._lengths += np.diff(terms.offsets).tolist()
         vectors, windows = self.encoder.encode(documents)
         self._open["vectors.raw"].write(np.ascontiguousarray(vectors, np.float32).tobytes())
         if self._tensors:
             for own in windows:
                 self._tensors.add(own)
         self._ids.append(np.array([id_hash(d.id) for d in documents], dtype=np.uint64))
+        self._sources.append((-1, len(documents)))
         self.count += len(documents)
 
     def _line(self, line: bytes) -> None:
         self._open["passages.jsonl"].write(line)
         self._starts.append(self._starts[-1] + len(line))
 
-    def close(self) -> None:
-        """Write the arrays and the BM25 matrix."""
+    def close(self) -> str:
+        """Write the arrays, the terms and the BM25 matrix; returns the analyzer's signature."""
         for file in self._open.values():
             file.close()
-        folder = self.generation
-        np.save(folder / "passages_at.npy", np.array(self._starts, dtype=np.int64))
-        np.save(folder / "ids.npy", np.concatenate(self._ids))
-        finish(folder, "vectors", np.float32, (self.count, self.encoder.dims))
-        offsets = np.cumsum(self._lengths, dtype=np.int64)
-        ids = finish(folder, "terms", np.uint32, (int(offsets[-1]),))
-        np.save(folder / "terms_at.npy", offsets)
-        (folder / "vocabulary.json").write_text(json.dumps(self._vocabulary), "utf-8")
+        np.save(self.generation / "passages_at.npy", np.array(self._starts, dtype=np.int64))
+        np.save(self.generation / "ids.npy", np.concatenate(self._ids))
+        finish(self.generation, "vectors", np.float32, (self.count, self.encoder.dims))
         if self._tensors:
             self._tensors.close()
-        matrix = build_matrix(Terms(ids, offsets, self._vocabulary))
+        return self._write_terms()
+
+    def _write_terms(self) -> str:
+        """Terms come last: a new index's analyzer is fitted to a sample of all its passages."""
+        passages, old = Passages(self.generation), self.old
+        if old:
+            analyzer, vocabulary = Analyzer.from_signature(old.manifest.settings.analyzer), old.vocabulary
+        else:
+            analyzer = Analyzer.fitting(f"{d.title} {d.text}" for d in (passages[i] for i in sample(self.count)))
+            vocabulary = {}
+        lengths, at = [np.zeros(1, np.int64)], 0
+        with (self.generation / "terms.raw").open("wb") as file:
+            for first, count in self._sources:
+                if old and first >= 0:
+                    bounds = old.terms_at[first : first + count + 1]
+                    ids = old.terms[int(bounds[0]) : int(bounds[-1])]
+                else:
+                    terms = Terms.read(analyzer, passages[at : at + count], vocabulary)
+                    bounds, ids, vocabulary = terms.offsets, terms.ids, terms.vocabulary
+                file.write(np.ascontiguousarray(ids).tobytes())
+                lengths.append(np.diff(bounds))
+                at += count
+        offsets = np.cumsum(np.concatenate(lengths))
+        ids = finish(self.generation, "terms", np.uint32, (int(offsets[-1]),))
+        np.save(self.generation / "terms_at.npy", offsets)
+        (self.generation / "vocabulary.json").write_text(json.dumps(vocabulary), "utf-8")
+        matrix = build_matrix(Terms(ids, offsets, vocabulary))
         if matrix is not None:
             matrix.vocab_dict = {}  # kept once, as vocabulary.json
-            matrix.save(folder / "bm25", show_progress=False)
+            matrix.save(self.generation / "bm25", show_progress=False)
+        return analyzer.signature
 
 
 def build(
     folder: Path,
     sources: Sequence[str],
     encoder: Encoder,
-    analyzer: Analyzer,
     on_skip: Callable[[files.Skipped], None] = lambda s: None,
     on_progress: Callable[[int], None] = lambda n: None,
 ) -> Built:
@@ -161,11 +176,11 @@ def build(
 
     """
     began = time.monotonic()
-    settings = Settings(analyzer.signature, encoder.name, encoder.name if encoder.token_dims else "", encoder.pool)
+    settings = Settings("", encoder.name, encoder.name if encoder.token_dims else "", encoder.pool)
     with writing(folder) as generation, ExitStack() as opened:
         old = _Old(current(folder), settings) if (folder / "CURRENT").exists() else None
         encoder.resume(folder / "partial")
-        writer = _Writer(generation, encoder, analyzer, old, opened)
+        writer = _Writer(generation, encoder, old, opened)
         read, reused, taken, listed = 0, 0, set[int](), []
         for path in files.list_paths(sources, on_skip):
             before = old.files.get(str(path)) if old else None
@@ -187,7 +202,7 @@ def build(
             on_progress(writer.count)
         if not writer.count:
             raise InputError(f"nothing to index in {', '.join(sources)}; the index was not written")
-        writer.close()
+        settings = replace(settings, analyzer=writer.close())
         lines = "".join(json.dumps(asdict(f)) + "\n" for f in listed)
         (generation / "files.jsonl").write_text(lines, "utf-8")
         Manifest(settings, tuple(sources), writer.count).write(generation)

@@ -30,7 +30,7 @@ class CrossEncoder:
         self, contract: Contract, tokens: Tokens, engine: Engine, pad: int, long_documents: LongDocuments = "windows"
     ) -> None:
         self.name, self.contract = contract.name, contract
-        self._tokens, self._engine, self._pad = tokens, engine, pad
+        self.tokens, self._engine, self._pad = tokens, engine, pad
         self._long = long_documents
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
@@ -42,7 +42,7 @@ class CrossEncoder:
 
         """
         work = distinct(pairs)
-        queries, documents = self._tokens.encode(work.queries), self._tokens.encode(work.documents)
+        queries, documents = self.tokens.encode(work.queries), self.tokens.encode(work.documents)
         ids, segments, owners = [], [], []
         spans: list[tuple[int, int]] = []
         flags: list[frozenset[str]] = []
@@ -50,7 +50,7 @@ class CrossEncoder:
             parts, flag = self._parts(queries[q], documents[d])
             flags.append(flag)
             for query_ids, start, end in parts:
-                pair = self._tokens.template.pair(query_ids, documents[d].ids[start:end])
+                pair = self.tokens.template.pair(query_ids, documents[d].ids[start:end])
                 ids.append(pair[0])
                 segments.append(pair[1])
                 owners.append(row)
@@ -71,7 +71,7 @@ class CrossEncoder:
         """(query ids, start, end) of each input that the pair needs, and what to say about it."""
         if not query.ids:
             raise InputError("the query has no token that the model can read; ask with at least one word")
-        room = self.contract.max_tokens - self._tokens.template.size
+        room = self.contract.max_tokens - self.tokens.template.size
         total = len(query.ids) + len(document.ids)
         if total <= room:
             return [(query.ids, 0, len(document.ids))], NO_FLAGS

@@ -66,7 +66,7 @@ class LateInteraction:
         self, contract: Contract, tokens: Tokens, engine: Engine, pad: int, long_documents: LongDocuments = "windows"
     ) -> None:
         self.name, self.contract = contract.name, contract
-        self._tokens, self._engine, self._pad = tokens, engine, pad
+        self.tokens, self._engine, self._pad = tokens, engine, pad
         self._long = long_documents
         self._store: TokenStore | None = None
         self._prefix, self._suffix = tokens.template.prefix, tokens.template.suffix
@@ -89,7 +89,7 @@ class LateInteraction:
 
     def encode_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
         """Encode queries; one over the model's window is cut."""
-        encoded = self._tokens.encode(texts)
+        encoded = self.tokens.encode(texts)
         room = self.contract.max_tokens - len(self._prefix) - len(self._suffix)
         found: dict[int, QueryVectors] = {}
         ids = [e.ids[:room] for e in encoded]
@@ -139,7 +139,7 @@ class LateInteraction:
 
     def encode_documents(self, texts: Sequence[str]) -> list[DocumentVectors]:
         """Encode documents, each in as many windows as it needs; one without any token has none."""
-        encoded = self._tokens.encode(texts)
+        encoded = self.tokens.encode(texts)
         size = min(self.contract.window_tokens, self.contract.max_tokens) - len(self._prefix) - len(self._suffix)
         parts: list[tuple[int, int, int]] = []
         for i, e in enumerate(encoded):

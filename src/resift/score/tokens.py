@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ class Tokens:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.template = self._read_template()
+        unknown = self._tokenizer.token_to_id(self._unknown_token(path))
+        self.unknown = -1 if unknown is None else unknown
         self._tokenizer.encode_special_tokens = True
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
@@ -61,6 +64,11 @@ class Tokens:
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids alone: several times cheaper than `encode`, whose offsets are Python objects."""
         return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    @staticmethod
+    def _unknown_token(path: Path) -> str:
+        """The token that stands for what the vocabulary lacks; byte-level tokenizers have none."""
+        return str(json.loads(path.read_text("utf-8"))["model"].get("unk_token") or "")
 
     def _read_template(self) -> Template:
         """Read the pair template off an encoded pair: what stands before, between and behind the two texts."""

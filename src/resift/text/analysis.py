@@ -106,7 +106,7 @@ class Analyzer:
 
         A script in which nine texts of ten are of one language is stemmed in that language throughout, queries
         included: a wrong guess, likeliest for a short query, then costs nothing. Where languages of one script mix, the
-        language is guessed per text: one stemmer for all lost 0.026 nDCG@10 against that (six languages of XQuAD),
+        language is guessed per text: one stemmer for all lost 0.023 nDCG@10 against that (six languages of XQuAD),
         while guessing per text where there is one language lost up to 0.003. Without any hint the stemmer for
         Latin words is English, which is also right for the foreign words in most other scripts. Where more than a tenth
         of the texts are Chinese or Japanese, their characters are terms beside the pairs: this measured best there,
