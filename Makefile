@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench-quality bench-speed clean
+.PHONY: demo test bench-quality bench-speed bench-index bench-lexical clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
@@ -19,6 +19,12 @@ bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIF
 
 bench-speed: .venv/installed .venv/benches  ## pairs per second against sentence-transformers
 	$(DEV) bench/speed.py
+
+bench-index: .venv/installed .venv/benches  ## indexing and searching 100,000 passages
+	$(DEV) bench/index.py
+
+bench-lexical: .venv/installed .venv/benches  ## words, pairs of characters and stemmers in many languages
+	$(DEV) bench/lexical.py
 
 .venv-demo/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-demo

@@ -41,6 +41,7 @@ def main() -> None:
         "kind": "cosine",
         "max_tokens": 0,
         "window_tokens": 0,
+        "fusion_weight": 0.2,
         "languages": ["en"],
         "license": "Apache-2.0",
         "parameters": int(vectors.size),

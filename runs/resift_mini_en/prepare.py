@@ -144,9 +144,7 @@ def main() -> None:
                 text = corpus[clean[i][1]]["text"]
                 tokens = tokenizer.encode_batch([text], DOCUMENT_TOKENS)[0].ids
                 vectors, pooled = teacher.encode_all([tokens])
-                all_documents.append(None)  # placed below, after the corpus
                 rows.append([base_q + i, (tokens, vectors[0], pooled[0]), [base_d + n for n in negatives[i]], source])
-                all_documents.pop()
             else:
                 rows.append([base_q + i, base_d + positives[i], [base_d + n for n in negatives[i]], source])
         all_queries += list(zip(query_tokens, query_vectors, query_pooled, strict=True))

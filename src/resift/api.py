@@ -110,17 +110,13 @@ class Index:
     @classmethod
     def of(cls, documents: Iterable[DocumentLike], embedder: str | Literal[False] = DEFAULT_EMBEDDER) -> Index:
         """Index documents in memory; `embedder=False` leaves vectors out."""
+        from resift.index.first_stage import first_stage
         from resift.index.passages import unique_ids
         from resift.retrieve.bm25 import BM25Retriever
-        from resift.retrieve.dense import DenseRetriever
-        from resift.retrieve.fuse import Hybrid
-        from resift.score.load import load_embedder
 
         given = list(unique_ids((files.document(d, str(i)) for i, d in enumerate(documents)), set()))
         lexical = BM25Retriever(given)
-        if not embedder:
-            return cls(given, lexical)
-        return cls(given, Hybrid([lexical, DenseRetriever(given, load_embedder(embedder))]))
+        return cls(given, first_stage(lexical, embedder) if embedder else lexical)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Index:

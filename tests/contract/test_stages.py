@@ -21,7 +21,7 @@ class Lengths:
     name = "lengths"
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
-        values = tuple(float(len(c.document.text)) if c.document.text else None for _, c in pairs)
+        values = tuple(float(len(c.document.text)) if c.document.text.strip() else None for _, c in pairs)
         flags = tuple(frozenset[str]() if v is not None else frozenset({"empty"}) for v in values)
         return Scores(values, ScoreKind.LOGIT, self.name, flags, (None,) * len(values))
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from resift.errors import InputError, ModelError
 from resift.index.encode import Encoder
+from resift.index.first_stage import first_stage
 from resift.index.layout import current, read_manifest
 from resift.index.passages import Passages
 from resift.index.tensors import Tensors
-from resift.protocols import Embedder
 from resift.retrieve.bm25 import BM25Retriever
-from resift.retrieve.dense import DenseRetriever
 from resift.retrieve.fuse import Hybrid
 from resift.score.late import LateInteraction
 from resift.score.load import load_embedder, load_scorer
@@ -32,14 +31,13 @@ def open_index(folder: Path) -> tuple[Passages, Hybrid, Tensors | None]:
     generation = current(folder)
     settings = read_manifest(generation).settings
     try:
-        embedder: Embedder = load_embedder(settings.embedder)
+        passages = Passages(generation)
+        lexical = BM25Retriever(passages, Analyzer.from_signature(settings.analyzer), _matrix(generation))
+        retriever = first_stage(lexical, settings.embedder, np.load(generation / "vectors.npy", mmap_mode="r"))
     except ModelError as error:
         raise InputError(f"{folder} was made with {settings.embedder}, which can't be loaded: {error}") from error
-    passages = Passages(generation)
-    lexical = BM25Retriever(passages, Analyzer.from_signature(settings.analyzer), _matrix(generation))
-    vectors = np.load(generation / "vectors.npy", mmap_mode="r")
     tensors = Tensors(generation, settings.tensors) if settings.tensors else None
-    return passages, Hybrid([lexical, DenseRetriever(passages, embedder, vectors)]), tensors
+    return passages, retriever, tensors
 
 
 def _matrix(generation: Path) -> Any:  # noqa: ANN401 - bm25s ships no types

@@ -36,6 +36,7 @@ class Contract:
         truncation: what is cut when a pair is too long and windows are off.
         skip: token ids that take no part in MaxSim.
         blend_weight: weight of the standardised score against the standardised first-stage rank; tuned, see the card.
+        fusion_weight: of an embedder's cosines against BM25 in a weighted sum; 0: they are fused by reciprocal rank.
         golden: pairs with their scores at f32.
 
     """
@@ -48,6 +49,7 @@ class Contract:
     truncation: Truncation = "only_second"
     skip: tuple[int, ...] = ()
     blend_weight: float = 1.0
+    fusion_weight: float = 0.0
     languages: tuple[str, ...] = ()
     license: str = ""
     parameters: int = 0

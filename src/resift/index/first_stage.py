@@ -1,0 +1,26 @@
+"""The default first stage: BM25 and one vector per passage, fused in the way that measured best for the vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from resift.retrieve.bm25 import BM25Retriever
+from resift.retrieve.dense import DenseRetriever
+from resift.retrieve.fuse import Hybrid, ReciprocalRank, WeightedSum
+from resift.score.contract import read_contract
+from resift.score.load import find_model, load_embedder
+from resift.types import Document
+
+
+def first_stage(lexical: BM25Retriever, embedder: str, vectors: npt.NDArray[np.float32] | None = None) -> Hybrid:
+    """BM25 and the embedder's vectors over the same documents; the vectors are computed when None.
+
+    Fused by reciprocal rank, or where the embedder's contract names a `fusion_weight` by a weighted sum.
+    """
+    documents: Sequence[Document] = lexical.documents
+    weight = read_contract(find_model(embedder)).fusion_weight
+    fusion = WeightedSum([1 - weight, weight]) if weight else ReciprocalRank()
+    return Hybrid([lexical, DenseRetriever(documents, load_embedder(embedder), vectors)], fusion)
