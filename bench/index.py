@@ -1,7 +1,8 @@
 """What an index costs: `make bench-index`.
 
 1. BM25 and static vectors over 100,000 real passages in 1,000 JSONL files: seconds and peak memory of indexing, of
-   indexing again after 1 % of the files changed, seconds until a new process has it open, ms per query without reranking.
+   indexing again after 1 % of the files changed, seconds until a new process has it open, ms per query without
+   reranking.
 2. Token vectors over the first --tensor-passages of them: passages per second, bytes per passage, ms per full query
    (BM25, pooled vectors, MaxSim over 100, blend), with neighbouring tokens pooled by 1, 2 and 3.
 

@@ -134,7 +134,7 @@ def report(args) -> dict:
         sets[name] = entry
         print(name, flush=True)
     return {
-        "what": "report halves; gain = nDCG@10 minus that of the row named by `against`, 95 % paired bootstrap interval",
+        "what": "report halves; gain = nDCG@10 minus that of the row in `against`, 95 % paired bootstrap interval",
         "model": mini.name, "blend_weight": mini.contract.blend_weight, "window_tokens": mini.contract.window_tokens,
         "mean_gain_of_blended": {
             stage: {

@@ -99,7 +99,7 @@ class Reranker:
 
 
 class Index:
-    """Passages that can be searched: BM25 and vectors, fused by reciprocal rank, then a reranker on the best.
+    """Passages that can be searched: BM25 and vectors, fused, then a reranker on the best.
 
     Made in memory with `Index.of`, on disk with `Index.build` and `Index.open`; the results are the same.
     """
@@ -149,8 +149,8 @@ class Index:
             folder: of the index; made when missing.
             paths: what to index.
             tensors: store `model`'s token vectors, and use its pooled vectors instead of `embedder`'s.
-            model: a late-interaction model.
-            embedder: of the passages' vectors when `tensors` is off.
+            model: a late-interaction model; with `tensors`.
+            embedder: of the passages' vectors; without `tensors`.
             pool: 2 or 3 stores one vector for so many neighbouring tokens.
             on_skip: hears of each file that was left out.
             on_progress: hears how many passages are done.
@@ -189,9 +189,13 @@ class Index:
         if reranker is not None and (reason := reranker.misfit(ranking)):
             ranking = replace(ranking, trace=replace(ranking.trace, reason=reason))
         elif reranker is not None:
-            own = self.tensors if self.tensors and self.tensors.model == reranker.scorer.name else None
-            ranking = reranker.stage(blend, own).run([ranking], Budget(depth=depth))[0]
+            ranking = reranker.stage(blend, self._store_for(reranker)).run([ranking], Budget(depth=depth))[0]
         return ranking.top(top_k)
+
+    def _store_for(self, reranker: Reranker) -> Tensors | None:
+        """The stored token vectors, where they are what the model would give; truncation is not stored."""
+        same = self.tensors is not None and self.tensors.fingerprint == reranker.scorer.fingerprint
+        return self.tensors if same and reranker.scorer.long_documents == "windows" else None
 
 
 def load(

@@ -176,7 +176,9 @@ class Scores:
 
     def __post_init__(self) -> None:
         if any(v is not None and not math.isfinite(v) for v in self.values):
-            raise NonFiniteScore(f"{self.source} gave a score that is not finite; run `resift doctor` on the model")
+            raise NonFiniteScore(
+                f"{self.source} gave a score that is not finite: its weights are damaged, or precision='f32' is needed"
+            )
         if not len(self.values) == len(self.flags) == len(self.spans):
             raise ValueError("values, flags and spans of Scores must have one length")
 

@@ -1,5 +1,6 @@
 """The commands end to end, in processes of their own: files, folders and stdin in; tables, JSON and exit codes out."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -209,12 +210,17 @@ def test_models_lists_the_bundled_one() -> None:
         (["search", "q", "{tmp}", "--top", "0"], "", 2, "top"),
         (["rerank"], "not json\n", 3, "-:1"),
         (["rerank"], '{"query": " ", "documents": ["a"]}\n', 3, "empty"),
-        (["rerank", "{tmp}/missing.jsonl"], "", 3, "can't read"),
+        (["rerank", "{tmp}/missing.jsonl"], "", 3, "no such file"),
         (["rerank", "--queries", "q.jsonl"], "", 3, "--documents"),
+        (["rerank", "--queries", "{tmp}/none.jsonl", "--documents", "{tmp}/d.jsonl"], "1 Q0 a 1 1 t\n", 3, "d.jsonl"),
+        (["search", "q", "{tmp}/cut.txt.gz"], "", 3, "damaged archive"),
+        (["index", "{tmp}", "-o", "{tmp}/binary.txt"], "", 3, "can't make the folder"),
+        (["index", "{tmp}", "-o", "{tmp}/i", "--model", "other"], "", 3, "--tensors"),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path: Path, args: list[str], stdin: str, code: int, message: str) -> None:
     (tmp_path / "binary.txt").write_bytes(b"\x7fELF\x00\x00\x00")
+    (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(b"a lamp shines at night" * 99)[:-20])
     (tmp_path / "empty").mkdir()
     done = cli(*(a.replace("{tmp}", str(tmp_path)) for a in args), stdin=stdin)
     assert done.returncode == code, done.stderr
@@ -244,3 +250,19 @@ def test_exit_codes_are_documented() -> None:
     table = (Path(resift.__file__).parents[2] / "docs/cli.md").read_text()
     for kind, code in EXIT_CODES.items():
         assert f"| {code} | `{kind.__name__}`" in table
+
+
+def test_odd_characters_and_numbers_come_through(tmp_path: Path) -> None:
+    (tmp_path / "odd.jsonl").write_text('{"id": "x", "text": "a broken \\ud83d lamp", "price": NaN, "note": null}\n')
+    (result,) = found("search", "lamp", str(tmp_path / "odd.jsonl"), "--json")["results"]
+    assert result["text"] == "a broken � lamp" and result["metadata"]["price"] == "nan"
+    assert cli("search", "lamp", str(tmp_path / "odd.jsonl")).returncode == 0
+    request = '{"query": "lamp", "documents": ["a \\ud83d lamp", "bread"]}\n'
+    assert "replaced_characters" in found("rerank", stdin=request)["results"][0]["flags"]
+
+
+def test_a_reader_that_leaves_early_ends_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "many.jsonl").write_text((REQUEST + "\n") * 300)
+    command = f"{sys.executable} -m resift.cli.main rerank {tmp_path / 'many.jsonl'} | head -c 10"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == ""

@@ -127,5 +127,5 @@ def test_signals_of_every_retriever_stay() -> None:
     own = documents(TEXTS)
     hybrid = Hybrid([BM25Retriever(own), DenseRetriever(own, load_embedder("resift-static-en"))])
     best = hybrid.retrieve([Query("lamp shines")], 6)[0][0]
-    assert [s.source for s in best.signals] == ["rrf", "bm25", "resift-static-en"]
+    assert [s.source for s in best.signals] == ["rrf", "bm25", "dense:resift-static-en"]
     assert best.score is not None and best.score.kind is ScoreKind.FUSED

@@ -69,7 +69,7 @@ def test_missing_files(folder: Path, missing: str) -> None:
         resift.load(folder)
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_damaged_files(folder: Path, name: str) -> None:
     path = folder / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -100,3 +100,21 @@ def test_every_refusal_is_a_model_error() -> None:
         and issubclass(UnknownFamily, ModelError)
         and issubclass(BrokenModel, ModelError)
     )
+
+
+def test_a_damaged_onnx_file(tmp_path: Path) -> None:
+    import shutil
+
+    from resift.score.load import BUNDLED
+
+    shutil.copytree(BUNDLED / "resift-mini-en", tmp_path / "m")
+    (tmp_path / "m" / "model.onnx").write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(BrokenModel, match="not fetched whole"):
+        resift.load(tmp_path / "m").score([("lamp", "lamp")])
+
+
+def test_a_config_without_its_sizes(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "num_attention_heads"}))
+    with pytest.raises(BrokenModel, match="num_attention_heads"):
+        resift.load(folder).score([("lamp", "lamp")])

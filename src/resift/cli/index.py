@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,13 +39,17 @@ def index(
     from resift.cli import show
     from resift.errors import InputError
 
+    if not tensors and (pool != 1 or model != options.DEFAULT_MODEL):
+        raise InputError("--model and --pool are about stored token vectors: add --tensors, or leave them out")
+    said: set[str] = set()
     warnings = Console(stderr=True, soft_wrap=True)
     while True:
         try:
-            built = _build(paths, output, tensors, pool, model, warnings)
-        except InputError:
+            built = _build(paths, output, tensors, pool, model, _once(said, warnings))
+        except InputError as error:
             if not watch:
                 raise
+            _once(said, warnings)(str(error))
             time.sleep(every)
             continue
         if built.read or built.removed or not watch:
@@ -54,7 +59,18 @@ def index(
         time.sleep(every)
 
 
-def _build(paths: list[Path], output: Path, tensors: bool, pool: int, model: str, warnings: Console) -> Built:
+def _once(said: set[str], console: Console) -> Callable[[str], None]:
+    """A function that prints a line unless it was printed before."""
+
+    def say(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            console.print(line, style="yellow", markup=False, highlight=False)
+
+    return say
+
+
+def _build(paths: list[Path], output: Path, tensors: bool, pool: int, model: str, say: Callable[[str], None]) -> Built:
     from resift.api import Index
     from resift.cli.progress import counter
     from resift.files import Skipped
@@ -65,9 +81,9 @@ def _build(paths: list[Path], output: Path, tensors: bool, pool: int, model: str
             output, paths, tensors=tensors, model=model, pool=pool, on_skip=skipped.append, on_progress=count
         )
     for s in skipped[:20]:
-        warnings.print(f"skipped {s.path}: {s.reason}", style="yellow", markup=False, highlight=False)
+        say(f"skipped {s.path}: {s.reason}")
     if len(skipped) > 20:
-        warnings.print(f"skipped {len(skipped) - 20} more files", style="yellow")
+        say(f"skipped {len(skipped) - 20} more files")
     return built
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -41,35 +43,33 @@ def rerank(
     from resift.api import load
 
     reranker = load(model, long_documents="truncate" if truncate else "windows")
-    with _reading(file) as lines, _writing(output) as out:
+    with _reading(file) as lines:
         if queries or documents:
-            _run(lines, file, queries, documents, reranker.stage(blend is not False), depth, top, out)
+            results = _run(lines, file, queries, documents, reranker.stage(blend is not False), depth, top)
         else:
-            _requests(lines, file, reranker.stage(bool(blend)), depth, top, out)
+            results = _requests(lines, file, reranker.stage(bool(blend)), depth, top)
+        _write(results, output)
 
 
-def _requests(lines: IO[str], where: str, stage: Stage, depth: int, top: int | None, out: IO[str]) -> None:
-    import json
-
+def _requests(lines: Iterable[str], where: str, stage: Stage, depth: int, top: int | None) -> Iterator[str]:
     from resift import files
     from resift.cli.show import as_json
     from resift.types import Ranking
 
     rankings = (Ranking.unscored(query, found) for query, found in files.read_requests(lines, where))
     for ranking in _reranked(rankings, stage, depth):
-        out.write(json.dumps(as_json(ranking.top(top)), ensure_ascii=False, allow_nan=False) + "\n")
+        yield json.dumps(as_json(ranking.top(top)), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _run(
-    lines: IO[str],
+    lines: Iterable[str],
     where: str,
     queries: Path | None,
     documents: Path | None,
     stage: Stage,
     depth: int,
     top: int | None,
-    out: IO[str],
-) -> None:
+) -> Iterator[str]:
     from resift import files
     from resift.errors import InputError
     from resift.types import Candidate, Query, Ranking, Signal
@@ -78,8 +78,8 @@ def _run(
         raise InputError("a TREC run holds ids only: give both --queries and --documents")
     run = files.read_run(lines, where)
     wanted = {line.document for found in run.values() for line in found}
-    texts = {d.id: d for d in files.read_jsonl(documents) if d.id in wanted}
-    asked = {q.id: q.text for q in files.read_jsonl(queries) if q.id in run}
+    texts = {d.id: d for d in files.read_file(documents) if d.id in wanted}
+    asked = {q.id: q.text for q in files.read_file(queries) if q.id in run}
     for kind, path, missing in (
         ("document", documents, wanted - texts.keys()),
         ("query", queries, run.keys() - asked.keys()),
@@ -90,7 +90,10 @@ def _run(
         Ranking(Query(asked[q], q), tuple(Candidate(texts[r.document], None, (Signal("run", r.rank),)) for r in found))
         for q, found in run.items()
     )
-    files.write_run((r.top(top) for r in _reranked(rankings, stage, depth)), "resift", out)
+    for ranking in _reranked(rankings, stage, depth):
+        out = io.StringIO()
+        files.write_run([ranking.top(top)], "resift", out)
+        yield out.getvalue()
 
 
 def _reranked(rankings: Iterable[Ranking], stage: Stage, depth: int) -> Iterator[Ranking]:
@@ -110,32 +113,44 @@ def _reranked(rankings: Iterable[Ranking], stage: Stage, depth: int) -> Iterator
 
 
 @contextmanager
-def _reading(file: str) -> Iterator[IO[str]]:
-    from resift.errors import InputError
-    from resift.files import open_text
+def _reading(file: str) -> Iterator[Iterable[str]]:
+    """The lines of a file or of stdin; what goes wrong while reading them is said of that file."""
+    from resift.files.encoding import open_text
+    from resift.files.formats import unreadable
 
     if file == "-":
-        yield sys.stdin
+        yield _lines(sys.stdin, "stdin")
         return
     try:
-        with open_text(Path(file)) as lines:
-            yield lines
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't read {file}: {getattr(error, 'strerror', None) or error}") from error
+        opened = open_text(Path(file))
+    except OSError as error:
+        raise unreadable(Path(file), error) from error
+    with opened:
+        yield _lines(opened, file)
 
 
-@contextmanager
-def _writing(output: str) -> Iterator[IO[str]]:
-    """Write to a file only once all went well: what stood there before is replaced whole, or stays."""
-    if output == "-":
-        yield sys.stdout
-        return
+def _lines(lines: Iterable[str], where: str) -> Iterator[str]:
     from resift.errors import InputError
 
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where} is not {error.encoding.upper()} text; convert it: iconv -t utf-8") from error
+
+
+def _write(results: Iterable[str], output: str) -> None:
+    """Write to stdout as results come; to a file once all went well: what stood there is replaced whole, or stays."""
+    from resift.errors import InputError
+
+    if output == "-":
+        for text in results:
+            sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    written = "".join(results)
     part = Path(output + ".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            yield file
+        part.write_text(written, "utf-8")
         part.replace(output)
     except OSError as error:
         raise InputError(f"can't write {output}: {error.strerror or error}") from error

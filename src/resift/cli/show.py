@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resift.text.analysis import Analyzer
+from resift.text.clean import clean
 from resift.types import Candidate, Ranking, Score, Signal, Trace
 
 SCHEMA = 1
@@ -32,10 +34,10 @@ def _candidate(c: Candidate) -> dict[str, Any]:
     found: dict[str, Any] = {
         "rank": c.rank,
         "first_rank": c.first_rank,
-        "id": c.document.id,
-        "title": c.document.title,
-        "text": c.document.text,
-        "metadata": dict(c.document.metadata),
+        "id": clean(c.document.id),
+        "title": clean(c.document.title),
+        "text": clean(c.document.text),
+        "metadata": _plain(dict(c.document.metadata)),
         "flags": sorted(c.flags),
         "signals": [_signal(s) for s in c.signals],
     }
@@ -44,6 +46,17 @@ def _candidate(c: Candidate) -> dict[str, Any]:
     if c.span is not None:
         found["span"] = {"start": c.span.start, "end": c.span.end}
     return found
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a document carried along
+    """Metadata as JSON can hold it: unsafe characters replaced, NaN and infinity as text."""
+    if isinstance(value, dict):
+        return {clean(str(k)): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, (bool, int, float)) or value is None else clean(str(value))
 
 
 def _signal(s: Signal) -> dict[str, Any]:
@@ -115,9 +128,9 @@ def place(c: Candidate) -> str:
 
 
 def _passage(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
-    head = Text(place(c), style="cyan")
+    head = Text(clean(place(c)), style="cyan")
     if c.document.title:
-        head.append(f"  {c.document.title}", style="bold")
+        head.append(f"  {clean(c.document.title)}", style="bold")
     if c.flags:
         head.append(f"  [{', '.join(sorted(c.flags))}]", style="yellow")
     return Text("\n").join([head, snippet(c, words, analyzer)])
@@ -125,7 +138,7 @@ def _passage(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
 
 def snippet(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
     """About 240 characters around the span, or from the start, on one line; words of the query in bold."""
-    text = c.document.text
+    text = clean(c.document.text)
     middle = (c.span.start + c.span.end) // 2 if c.span else 0
     start = max(0, min(middle - _SNIPPET // 2, len(text) - _SNIPPET))
     end = min(len(text), start + _SNIPPET)

@@ -104,6 +104,9 @@ def classifier_graph(config: Mapping[str, Any], weights: Weights) -> Any:  # noq
         BrokenModel: a tensor is missing or the activation is unknown.
 
     """
+    needed = ("model_type", "num_attention_heads", "hidden_size", "num_hidden_layers", "pad_token_id")
+    if missing := [name for name in needed if config.get(name) is None]:
+        raise BrokenModel(f"config.json lacks {', '.join(missing)}; fetch the model again")
     root = {"bert": "bert.", "electra": "electra."}.get(config["model_type"], "roberta.")
     build = _Builder(config, weights, root)
     op = build.op

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from resift.engine.batching import Batch, FloatArray
+from resift.errors import BrokenModel
 
 PRECISIONS = ("f32", "bf16")
 
@@ -118,7 +119,10 @@ class _Pool:
 
 def read_onnx(path: Path) -> Any:  # noqa: ANN401
     """Read an ONNX file; weights stored as int8 with a scale are restored to f32 once, here."""
-    model = _core().read_model(path)
+    try:
+        model = _core().read_model(path)
+    except RuntimeError as error:
+        raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
     _restore_weights(model)
     return model
 

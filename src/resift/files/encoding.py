@@ -64,7 +64,7 @@ def _encoding(head: bytes, path: Path) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\x00" in head[:_PROBED]:
-        raise InputError(f"{path} is a binary file; give text, or one of the formats that `resift search --help` lists")
+        raise InputError(f"{path} is a binary file; give text, or one of the formats that docs/cli.md lists")
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < _HEAD)
     except UnicodeDecodeError as error:

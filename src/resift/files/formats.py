@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def read_file(path: Path) -> Iterator[Document]:
     read = _READERS.get(path.suffix.lower(), text.read_text)
     try:
         yield from read(path)
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path} is a damaged archive ({error}); fetch it again") from error
     except OSError as error:
         raise unreadable(path, error) from error
     except UnicodeDecodeError as error:

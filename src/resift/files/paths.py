@@ -40,7 +40,7 @@ def read_paths(
 
     """
     named = {Path(p) for p in paths}
-    for path in list_paths(paths, on_skip):
+    for path in dict.fromkeys(list_paths(paths, on_skip)):
         try:
             yield from read_file(path)
         except InputError as error:
@@ -84,6 +84,9 @@ def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
 
     ignored = _Ignored()
     for root, folders, names in os.walk(folder, onerror=closed):
+        if "lock" in names and any(re.fullmatch(r"g\d{6}", f) for f in folders):  # an index of Resift's own
+            folders[:] = []
+            continue
         ignored.enter(root, names, on_skip)
         kept = sorted(f for f in folders if not f.startswith(".") and not ignored(os.path.join(root, f), "/"))
         folders[:] = []

@@ -22,17 +22,16 @@ Windows = tuple[TokenVectors, ...]
 class Encoder:
     """Gives vectors with an embedder, or vectors and token vectors in one pass with a late-interaction model.
 
-    With `resume` set, token vectors of finished slices are kept in a folder until the index is written, so that a run
-    that was stopped goes on where it was.
+    `name` and `fingerprint` say where the model came from and which files it was. With `resume` set, token vectors of
+    finished chunks are kept in a folder until the index is written, so that a run that was stopped goes on from there.
     """
 
-    def __init__(self, embedder: Embedder | None, late: LateInteraction | None = None, pool: int = 1) -> None:
+    def __init__(
+        self, name: str, fingerprint: str, embedder: Embedder, late: LateInteraction | None = None, pool: int = 1
+    ) -> None:
+        self.name, self.fingerprint, self.dims = name, fingerprint, embedder.dims
         self._embedder, self._late, self.pool = embedder, late, pool
         self._partial: Path | None = None
-        source = late or embedder
-        if source is None:
-            raise ValueError("an encoder needs an embedder or a late-interaction model")
-        self.name, self.dims = source.name, source.dims
         self.token_dims = late.token_dims if late else 0
 
     def resume(self, folder: Path) -> None:
@@ -45,7 +44,6 @@ class Encoder:
         """Vectors (n, dims), and each passage's windows (none without a late-interaction model)."""
         texts = [whole_text(d) for d in documents]
         if self._late is None:
-            assert self._embedder is not None
             return self._embedder.embed(texts, "document"), []
         path = self._slice(texts)
         if path and path.exists():
@@ -60,7 +58,7 @@ class Encoder:
     def _slice(self, texts: Sequence[str]) -> Path | None:
         if self._partial is None:
             return None
-        key = sha256("\0".join([self.name, str(self.pool), *texts]).encode("utf-8", "surrogatepass")).hexdigest()
+        key = sha256("\0".join([self.fingerprint, str(self.pool), *texts]).encode("utf-8", "surrogatepass")).hexdigest()
         return self._partial / f"{key[:32]}.npz"
 
 

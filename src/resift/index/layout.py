@@ -28,17 +28,22 @@ from typing import Any
 from resift.errors import InputError
 
 FORMAT = 1
-_CHECKED_AT_OPEN = 1 << 22  # bytes: smaller files are read through when an index is opened; larger ones by `verify`
+_CHECKED_AT_OPEN = 1 << 22  # bytes: smaller files are read through when an index is opened
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What vectors and words depend on; an index is only ever read and extended with the same."""
+    """What vectors and words depend on; an index is only ever read and extended with the same.
+
+    `model` is the name or path that made the vectors, `fingerprint` that of its files; `tensors` says whether token
+    vectors are stored too, `pool` how many neighbouring tokens share one.
+    """
 
     analyzer: str
-    embedder: str
-    tensors: str = ""
-    pool: int = 1
+    model: str
+    fingerprint: str
+    tensors: bool
+    pool: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,6 @@ class Manifest:
     """The description of one generation."""
 
     settings: Settings
-    sources: tuple[str, ...]
     passages: int
     contents: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     format: int = FORMAT
@@ -86,8 +90,8 @@ def current(folder: Path) -> Path:
     return folder / name
 
 
-def read_manifest(generation: Path, whole: bool = False) -> Manifest:
-    """Read and check a generation: format, and every file's size; with `whole` every byte, else only small files'.
+def read_manifest(generation: Path) -> Manifest:
+    """Read and check a generation: its format, every file's size, and every byte of the small ones.
 
     Raises:
         InputError: of a newer format, or damaged; the message names the file.
@@ -102,7 +106,6 @@ def read_manifest(generation: Path, whole: bool = False) -> Manifest:
             )
         manifest = Manifest(
             Settings(**value["settings"]),
-            tuple(value["sources"]),
             value["passages"],
             {name: (size, crc) for name, (size, crc) in value["contents"].items()},
         )
@@ -112,7 +115,7 @@ def read_manifest(generation: Path, whole: bool = False) -> Manifest:
         path = generation / name
         if not path.exists() or path.stat().st_size != size:
             raise InputError(f"{index} is damaged: {name} is missing or cut short; index again into a new folder")
-        if (whole or size <= _CHECKED_AT_OPEN) and _crc(path) != crc:
+        if size <= _CHECKED_AT_OPEN and _crc(path) != crc:
             raise InputError(
                 f"{index} is damaged: {name} was changed since it was written; index again into a new folder"
             )
@@ -121,7 +124,9 @@ def read_manifest(generation: Path, whole: bool = False) -> Manifest:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[Path]:
-    """Give an empty folder for the next generation; it becomes current when the block ends well, else it is removed.
+    """Give an empty folder for the next generation.
+
+    It becomes current when the block ends well and has written a manifest, else it is removed.
 
     Raises:
         InputError: another process is writing, or the disk is full; what was current stays.
@@ -129,7 +134,10 @@ def writing(folder: Path) -> Iterator[Path]:
     """
     import fcntl
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"can't make the folder {folder}: {error.strerror or error}; name another") from error
     if any(folder.iterdir()) and not (folder / "lock").exists():
         raise InputError(f"{folder} holds other files; name an empty folder or an index")
     with (folder / "lock").open("w") as lock:
@@ -142,7 +150,8 @@ def writing(folder: Path) -> Iterator[Path]:
         generation.mkdir()
         try:
             yield generation
-            _publish(folder, generation)
+            if (generation / "manifest.json").exists():
+                _publish(folder, generation)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise InputError(f"the disk that holds {folder} is full; the index is as it was before") from error
@@ -167,17 +176,27 @@ def _is_current(folder: Path, generation: Path) -> bool:
         return False
 
 
+def _flush(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _publish(folder: Path, generation: Path) -> None:
     """Flush the generation, name it in CURRENT in one step, and remove older ones.
 
     A reader that has an older one open keeps its memory-mapped files; one that was about to open it tries again.
     """
     for path in [*_contents(generation), generation / "manifest.json"]:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        _flush(path)
     part = folder / "CURRENT.part"
     part.write_text(generation.name + "\n", "utf-8")
+    _flush(part)
     os.replace(part, folder / "CURRENT")
+    _flush(folder)
     for other in folder.glob("g[0-9]*"):
         if other != generation:
             shutil.rmtree(other, ignore_errors=True)

@@ -17,7 +17,7 @@ from resift.index.tensors import Tensors
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.fuse import Hybrid
 from resift.score.late import LateInteraction
-from resift.score.load import load_embedder, load_scorer
+from resift.score.load import find_model, fingerprint, load_embedder, load_scorer
 from resift.text.analysis import Analyzer
 
 
@@ -28,15 +28,30 @@ def open_index(folder: Path) -> tuple[Passages, Hybrid, Tensors | None]:
         InputError: not an index, damaged, of a newer format, or made with a model that isn't here.
 
     """
-    generation = current(folder)
+    while True:
+        generation = current(folder)
+        try:
+            return _open(folder, generation)
+        except (InputError, OSError) as error:
+            if current(folder) != generation:
+                continue  # a newer one took its place meanwhile
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{folder} is damaged ({error}); index again into a new folder") from error
+
+
+def _open(folder: Path, generation: Path) -> tuple[Passages, Hybrid, Tensors | None]:
     settings = read_manifest(generation).settings
     try:
+        found = fingerprint(find_model(settings.model))
         passages = Passages(generation)
         lexical = BM25Retriever(passages, Analyzer.from_signature(settings.analyzer), _matrix(generation))
-        retriever = first_stage(lexical, settings.embedder, np.load(generation / "vectors.npy", mmap_mode="r"))
+        retriever = first_stage(lexical, settings.model, np.load(generation / "vectors.npy", mmap_mode="r"))
     except ModelError as error:
-        raise InputError(f"{folder} was made with {settings.embedder}, which can't be loaded: {error}") from error
-    tensors = Tensors(generation, settings.tensors) if settings.tensors else None
+        raise InputError(f"{folder} was made with {settings.model}, which can't be loaded: {error}") from error
+    if found != settings.fingerprint:
+        raise InputError(f"{folder} was made with another version of {settings.model}; index again into a new folder")
+    tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
     return passages, retriever, tensors
 
 
@@ -59,9 +74,10 @@ def encoder_for(name: str, tensors: bool, pool: int) -> Encoder:
     """
     if pool not in (1, 2, 3):
         raise InputError(f"tokens are pooled by 1, 2 or 3; not {pool}")
+    made_by = fingerprint(find_model(name))
     if not tensors:
-        return Encoder(load_embedder(name))
+        return Encoder(name, made_by, load_embedder(name))
     scorer = load_scorer(name)
     if not isinstance(scorer, LateInteraction):
         raise InputError(f"{name} is a cross-encoder and has no token vectors to store; name a late-interaction model")
-    return Encoder(None, scorer, pool)
+    return Encoder(name, made_by, scorer, scorer, pool)

@@ -14,7 +14,7 @@ import numpy as np
 
 from resift.types import Document
 
-NUMBER = "passage"  # the metadata entry that says which passage of the index a document is
+NUMBER = "index_number"  # the metadata entry that says which passage of the index a document is
 
 
 class Passages(Sequence[Document]):

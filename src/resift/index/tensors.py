@@ -22,10 +22,10 @@ FILES = ("tokens", "scales", "spans")
 
 
 class Tensors:
-    """The token vectors of a generation's passages, and the model that made them."""
+    """The token vectors of a generation's passages, and the fingerprint of the model that made them."""
 
-    def __init__(self, generation: Path, model: str) -> None:
-        self.model = model
+    def __init__(self, generation: Path, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
         self.tokens, self.scales, self.spans = (np.load(generation / f"{name}.npy", mmap_mode="r") for name in FILES)
         self.tokens_at = np.load(generation / "tokens_at.npy")
         self.windows_at = np.load(generation / "windows_at.npy")

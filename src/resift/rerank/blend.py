@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from resift.protocols import UNLIMITED, Budget
-from resift.types import Candidate, Ranking, Score, ScoreKind, Signal, Step
+from resift.types import Ranking, Score, ScoreKind, Signal, Step
 
 
 class Blend:
@@ -31,12 +31,12 @@ class Blend:
 
     def _blended(self, ranking: Ranking) -> Ranking:
         began = time.perf_counter()
-        scored = [(c, s) for c in ranking if (s := _score_of(c, self.source)) is not None]
+        last = max((c.score.stage for c in ranking if c.score), default=0)
+        scored = [(c, c.score) for c in ranking if c.score and c.score.stage == last and c.score.source == self.source]
         ranks = _standardised([-math.log(10 + c.first_rank) for c, _ in scored])
         values = _standardised([s.value for _, s in scored])
-        stage = 1 + max((c.score.stage for c in ranking if c.score), default=0)
         blended = [
-            replace(c, score=Score(r + self.weight * v, ScoreKind.FUSED, self.name, stage))
+            replace(c, score=Score(r + self.weight * v, ScoreKind.FUSED, self.name, last + 1))
             for (c, _), r, v in zip(scored, ranks, values, strict=True)
         ]
         head = [
@@ -47,10 +47,6 @@ class Blend:
         rest = [c for c in ranking if id(c) not in kept]
         step = Step(self.name, (time.perf_counter() - began) * 1e3, scored=len(head), total=len(ranking))
         return Ranking(ranking.query, (*head, *rest), ranking.trace.then(step))
-
-
-def _score_of(candidate: Candidate, source: str) -> Score | None:
-    return next((s.score for s in reversed(candidate.signals) if s.source == source), None)
 
 
 def _standardised(values: Sequence[float]) -> list[float]:

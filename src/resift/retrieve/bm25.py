@@ -32,8 +32,8 @@ class Terms:
 
     @classmethod
     def read(cls, analyzer: Analyzer, documents: Iterable[Document], known: dict[str, int] | None = None) -> Terms:
-        """Analyse documents; terms of `known` keep their ids, new ones get the next."""
-        vocabulary = dict(known or {})
+        """Analyse documents; terms of `known` keep their ids, new ones get the next and are added to it."""
+        vocabulary = {} if known is None else known
         parts, lengths = [np.zeros(0, np.uint32)], [0]
         for d in documents:
             own = [vocabulary.setdefault(w, len(vocabulary)) for w in analyzer.words(f"{d.title} {d.text}")]

@@ -42,6 +42,7 @@ class DenseRetriever:
                 f"whose vectors have {embedder.dims} dimensions; index again with this embedder"
             )
         self.documents, self.embedder, self.vectors = documents, embedder, vectors
+        self.source = f"{self.name}:{embedder.name}"
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """The k nearest documents per query, best first."""
@@ -61,5 +62,5 @@ class DenseRetriever:
         return rankings
 
     def _candidate(self, i: int, rank: int, cosines: npt.NDArray[np.float32]) -> Candidate:
-        score = Score(float(cosines[i]), ScoreKind.COSINE, self.embedder.name)
-        return Candidate(self.documents[i], score, (Signal(self.embedder.name, rank, score),))
+        score = Score(float(cosines[i]), ScoreKind.COSINE, self.source)
+        return Candidate(self.documents[i], score, (Signal(self.source, rank, score),))

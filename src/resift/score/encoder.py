@@ -31,7 +31,7 @@ class CrossEncoder:
     ) -> None:
         self.name, self.contract = contract.name, contract
         self.tokens, self._engine, self._pad = tokens, engine, pad
-        self._long = long_documents
+        self.long_documents, self.fingerprint = long_documents, ""
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         """Logits of the pairs; a pair with an empty document has none.
@@ -75,13 +75,13 @@ class CrossEncoder:
         total = len(query.ids) + len(document.ids)
         if total <= room:
             return [(query.ids, 0, len(document.ids))], NO_FLAGS
-        if self._long == "truncate" and self.contract.truncation == "longest_first":
+        if self.long_documents == "truncate" and self.contract.truncation == "longest_first":
             first, second = longest_first(len(query.ids), len(document.ids), room)
             return [(query.ids[:first], 0, second)], frozenset({"truncated"})
         query_ids = query.ids[: self.contract.max_tokens * 3 // 4]
         flags = {"query_truncated"} if len(query_ids) < len(query.ids) else set()
         size = min(room - len(query_ids), self.contract.window_tokens)
-        if self._long == "truncate":
+        if self.long_documents == "truncate":
             cut = len(document.ids) > room - len(query_ids)
             return [(query_ids, 0, room - len(query_ids))], frozenset(flags | ({"truncated"} if cut else set()))
         ranges = windows(len(document.ids), size, min(80, size // 4))

@@ -67,7 +67,7 @@ class LateInteraction:
     ) -> None:
         self.name, self.contract = contract.name, contract
         self.tokens, self._engine, self._pad = tokens, engine, pad
-        self._long = long_documents
+        self.long_documents, self.fingerprint = long_documents, ""
         self._store: TokenStore | None = None
         self._prefix, self._suffix = tokens.template.prefix, tokens.template.suffix
 
@@ -144,7 +144,7 @@ class LateInteraction:
         parts: list[tuple[int, int, int]] = []
         for i, e in enumerate(encoded):
             ranges = windows(len(e.ids), size, size // 4) if e.ids else []
-            parts += [(i, start, end) for start, end in (ranges[:1] if self._long == "truncate" else ranges)]
+            parts += [(i, start, end) for start, end in (ranges[:1] if self.long_documents == "truncate" else ranges)]
         found: dict[int, tuple[TokenVectors, FloatArray]] = {}
         ids = [encoded[i].ids[start:end] for i, start, end in parts]
         for batch, (vectors, pooled, _) in self._engine.run(pack(self._sequences(ids), self._pad)):

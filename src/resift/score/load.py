@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,7 +94,22 @@ def load_scorer(
     source = _source(folder, contract)
     engine = OpenVINOEngine(source.read, fastest_precision() if precision == "auto" else precision)
     family = CrossEncoder if contract.family == "encoder" else LateInteraction
-    return family(contract, tokens, engine, source.pad, long_documents)
+    scorer = family(contract, tokens, engine, source.pad, long_documents)
+    scorer.fingerprint = fingerprint(folder)
+    return scorer
+
+
+def fingerprint(folder: Path) -> str:
+    """A hash of a model's files: all of the small ones; of large ones their size, beginning and end."""
+    hashed = sha256()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".json", ".onnx", ".npy", ".safetensors")):
+        size = path.stat().st_size
+        hashed.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            hashed.update(file.read(1 << 20))
+            file.seek(max(0, size - (1 << 20)))
+            hashed.update(file.read())
+    return hashed.hexdigest()[:32]
 
 
 def load_embedder(name: str, precision: Precision = "auto") -> Embedder:

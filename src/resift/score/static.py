@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from resift.errors import BrokenModel
 from resift.protocols import Role
+from resift.score.tokens import check_json
 from resift.text.clean import clean
 
 _SLICE = 4096  # texts tokenised at once: bounds memory
@@ -25,6 +26,7 @@ class StaticEmbedder:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         try:
+            check_json(folder / "tokenizer.json")
             values, scales = np.load(folder / "vectors.npy"), np.load(folder / "scales.npy")
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except (OSError, ValueError) as error:

@@ -42,6 +42,21 @@ class Template:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
 
+def check_json(path: Path) -> None:
+    """Refuse a tokenizer file that was cut short or never fetched; the library raises a bare Exception for these.
+
+    Raises:
+        BrokenModel: no JSON object with a tokenizer model in it.
+
+    """
+    try:
+        whole = "model" in json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, TypeError) as error:
+        raise BrokenModel(f"{path} is damaged or was not fetched whole ({error}); fetch the model again") from error
+    if not whole:
+        raise BrokenModel(f"{path} holds no tokenizer; fetch the model again")
+
+
 class Tokens:
     """A tokenizer that is never changed after it is built, so that threads share it."""
 
@@ -49,6 +64,7 @@ class Tokens:
         path = folder / "tokenizer.json"
         if not path.exists():
             raise BrokenModel(f"{folder} has no tokenizer.json; save the model with its fast tokenizer")
+        check_json(path)
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
