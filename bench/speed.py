@@ -1,8 +1,8 @@
 """Speed beside sentence-transformers, same weights, same pairs, one run: `make bench-speed`.
 
 1. 1,000 cross-encoder pairs, questions and passages of $RESIFT_DATA's en_squad_dev_rest cut to lognormal lengths
-   (median 90 tokens, none over the window), through a six-layer, 384-wide BERT classifier: pairs per second of Resift at
-   f32 and at its default precision, of sentence_transformers.CrossEncoder as it comes.
+   (median 90 tokens, none over the window), through a six-layer, 384-wide BERT classifier: pairs per second of Resift
+   at f32 and at its default precision, of sentence_transformers.CrossEncoder as it comes.
 2. 50 documents with stored token vectors through resift-mini-en: ms of the query's encoding and of the reranking.
 3. 200 passages searched by the command line, in a process of its own, compiled model in the cache: seconds.
 
