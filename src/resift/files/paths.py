@@ -40,7 +40,7 @@ def read_paths(
 
     """
     named = {Path(p) for p in paths}
-    for path in dict.fromkeys(list_paths(paths, on_skip)):
+    for path in list_paths(paths, on_skip):
         try:
             yield from read_file(path)
         except InputError as error:
@@ -52,19 +52,26 @@ def read_paths(
 def list_paths(
     paths: Sequence[str | os.PathLike[str]], on_skip: Callable[[Skipped], None] = lambda s: None
 ) -> Iterator[Path]:
-    """List the files that `read_paths` reads, in its order.
+    """List the files that `read_paths` reads, in its order; one that several paths lead to comes once.
 
     Raises:
         InputError: a path that is missing.
 
     """
+    seen: set[Path] = set()
     for path in map(Path, paths):
         if os.path.isdir(path):
-            yield from _list_folder(path, on_skip)
+            found = _list_folder(path, on_skip)
         elif os.path.lexists(path):
-            yield path
+            found = iter([path])
         else:
             raise InputError(f"no such file or folder: {path}; check its spelling and that you may open its folder")
+        for file in found:
+            if len(paths) == 1:
+                yield file
+            elif file not in seen:
+                seen.add(file)
+                yield file
 
 
 def _list_folder(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:

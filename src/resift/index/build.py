@@ -97,7 +97,7 @@ def _states(
     sources: Sequence[str], named: set[Path], before: dict[str, IndexedFile], on_skip: OnSkip
 ) -> Iterator[IndexedFile]:
     """Each file's size, time and hash, once; the hash is taken over where size and time are as before."""
-    for path in dict.fromkeys(files.list_paths(sources, on_skip)):
+    for path in files.list_paths(sources, on_skip):
         known = before.get(str(path))
         try:
             status = path.stat()
