@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -80,10 +81,15 @@ def _build(paths: list[Path], output: Path, tensors: bool, pool: int, model: str
         built = Index.build(
             output, paths, tensors=tensors, model=model, pool=pool, on_skip=skipped.append, on_progress=count
         )
-    for s in skipped[:20]:
+    other = [s for s in skipped if s.reason.endswith("is not read") and s.reason.startswith("type ")]
+    if other:
+        types = Counter(Path(s.path).suffix or "no suffix" for s in other).most_common(8)
+        say(f"left out {len(other)} files of types that are not read, most of them {', '.join(t for t, _ in types)}")
+    failed = [s for s in skipped if s not in other]
+    for s in failed[:20]:
         say(f"skipped {s.path}: {s.reason}")
-    if len(skipped) > 20:
-        say(f"skipped {len(skipped) - 20} more files")
+    if len(failed) > 20:
+        say(f"skipped {len(failed) - 20} more files")
     return built
 
 
