@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -21,14 +19,9 @@ Role = Literal["query", "document"]  # some embedders treat the two differently
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a stage may spend: candidates per query (`depth`) and a moment of `time.monotonic()` (`deadline`)."""
+    """What a stage may spend: the candidates per query that it looks at; all of them when None."""
 
     depth: int | None = None
-    deadline: float = math.inf
-
-    def expired(self) -> bool:
-        """Whether the deadline has passed."""
-        return time.monotonic() >= self.deadline
 
 
 UNLIMITED = Budget()
