@@ -1,5 +1,7 @@
 """Every retriever that answers any query: k best, stable, each once; fusion by its formulas; embedders of length 1."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from resift.protocols import Embedder, Retriever
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
 from resift.retrieve.fuse import Hybrid, ReciprocalRank, WeightedSum, ndcg
+from resift.retrieve.hnsw import HnswRetriever, build_hnsw
 from resift.score.load import load_embedder, load_scorer
 from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind
 
@@ -26,12 +29,15 @@ def documents(texts: list[str]) -> list[Document]:
     return [Document(f"d{i}", t) for i, t in enumerate(texts)]
 
 
-@pytest.fixture(params=["dense", "rrf", "weighted"])
-def retriever(request: pytest.FixtureRequest, embedder: Embedder) -> Retriever:
+@pytest.fixture(params=["dense", "hnsw", "rrf", "weighted"])
+def retriever(request: pytest.FixtureRequest, embedder: Embedder, tmp_path: Path) -> Retriever:
     own = documents(TEXTS)
     dense = DenseRetriever(own, embedder)
     if request.param == "dense":
         return dense
+    if request.param == "hnsw":
+        build_hnsw(tmp_path / "hnsw", dense.vectors)
+        return HnswRetriever(own, embedder, tmp_path / "hnsw")
     fusion = ReciprocalRank() if request.param == "rrf" else WeightedSum([0.3, 0.7])
     return Hybrid([BM25Retriever(own), dense], fusion)
 
@@ -59,6 +65,28 @@ def test_embedders_give_unit_vectors(embedder: Embedder) -> None:
     assert not vectors[-1].any()
     np.testing.assert_allclose(vectors[0], embedder.embed(TEXTS[:1], "document")[0], atol=1e-5)
     assert vectors[0] @ embedder.embed(["lamp"], "query")[0] > vectors[1] @ embedder.embed(["lamp"], "query")[0]
+
+
+def test_a_graph_of_other_documents_or_damaged_is_refused(embedder: Embedder, tmp_path: Path) -> None:
+    own = documents(TEXTS)
+    build_hnsw(tmp_path / "hnsw", DenseRetriever(own, embedder).vectors)
+    with pytest.raises(InputError, match="holds 6 vectors, not 5"):
+        HnswRetriever(own[:5], embedder, tmp_path / "hnsw")
+    with pytest.raises(InputError, match="damaged"):
+        HnswRetriever(own, embedder, tmp_path / "nothing")
+
+
+def test_the_graph_finds_what_looking_at_everything_finds(embedder: Embedder, tmp_path: Path) -> None:
+    words = "lamp tower bread water island ferry stone bridge winter night".split()
+    chance = np.random.default_rng(0)
+    own = documents([" ".join(chance.choice(words, 12)) for _ in range(600)])
+    dense = DenseRetriever(own, embedder)
+    build_hnsw(tmp_path / "hnsw", dense.vectors)
+    graph = HnswRetriever(own, embedder, tmp_path / "hnsw")
+    asked = [Query(" ".join(chance.choice(words, 3))) for _ in range(20)]
+    found = zip(dense.retrieve(asked, 10), graph.retrieve(asked, 10), strict=True)
+    shared = [len({c.document.id for c in a} & {c.document.id for c in b}) for a, b in found]
+    assert sum(shared) / len(shared) >= 9.5
 
 
 def test_vectors_of_another_shape_are_refused(embedder: Embedder) -> None:

@@ -1,20 +1,48 @@
-"""Arrays that grow on disk while they are written, and get their header at the end."""
+"""Arrays that grow on disk while they are written: .npy files whose header gets its length at the end."""
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
 
-def finish(folder: Path, name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[Any]]:
-    """Turn the bytes of NAME.raw into NAME.npy without holding them; returns it memory-mapped."""
-    raw = folder / f"{name}.raw"
-    target = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.dtype(dtype), shape)
-    if target.size:
-        target[:] = np.memmap(raw, dtype, "r", shape=shape)
-    target.flush()
-    raw.unlink()
-    return target
+class GrowingArray:
+    """Appends rows to a .npy file; `close` writes how many there are.
+
+    Everything goes through write(2): a full disk is an OSError here, not a signal when a mapped page is touched.
+    """
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike, row: tuple[int, ...] = ()) -> None:
+        self.rows, self._dtype, self._row = 0, np.dtype(dtype), row
+        self._file = path.open("wb")
+        self._file.write(self._header())
+
+    def append(self, rows: npt.ArrayLike) -> None:
+        """Append (n, *row) values, converted to the array's type."""
+        array = np.ascontiguousarray(rows, self._dtype)
+        self._file.write(array.data)
+        self.rows += len(array)
+
+    def close(self) -> None:
+        """Write the final header."""
+        self._file.seek(0)
+        self._file.write(self._header())
+        self._file.close()
+
+    def _header(self) -> bytes:
+        """NumPy pads a header so that its length does not change when the first axis grows."""
+        buffer = BytesIO()
+        shape = (self.rows, *self._row)
+        about = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(buffer, about)
+        return buffer.getvalue()
+
+    def __enter__(self) -> GrowingArray:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()

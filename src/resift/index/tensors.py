@@ -14,7 +14,7 @@ import numpy as np
 
 from resift.engine.batching import FloatArray
 from resift.engine.maxsim import TokenVectors
-from resift.index.arrays import finish
+from resift.index.arrays import GrowingArray
 from resift.index.passages import NUMBER
 from resift.types import Document
 
@@ -45,33 +45,29 @@ class Tensors:
 
 
 class TensorWriter:
-    """Appends passages' windows and writes the arrays at the end; the token vectors go to disk as they come."""
+    """Appends passages' windows and the token vectors go to disk as they come."""
 
     def __init__(self, generation: Path, dims: int, files: ExitStack) -> None:
-        self._generation, self._dims = generation, dims
-        self._files = {name: files.enter_context((generation / f"{name}.raw").open("wb")) for name in FILES}
+        self._generation = generation
+        types = {"tokens": (np.int8, (dims,)), "scales": (np.float32, ()), "spans": (np.uint32, (2,))}
+        self._arrays = {
+            name: files.enter_context(GrowingArray(generation / f"{name}.npy", dtype, row))
+            for name, (dtype, row) in types.items()
+        }
         self._tokens_at, self._windows_at = [0], [0]
 
     def add(self, windows: Sequence[TokenVectors]) -> None:
         """Append one passage."""
         for w in windows:
-            self._files["tokens"].write(np.ascontiguousarray(w.values, np.int8).tobytes())
-            self._files["scales"].write(np.ascontiguousarray(w.scales, np.float32).tobytes())
-            self._files["spans"].write(np.ascontiguousarray(w.spans, np.uint32).tobytes())
+            for name, part in zip(FILES, (w.values, w.scales, w.spans), strict=True):
+                self._arrays[name].append(part)
             self._tokens_at.append(self._tokens_at[-1] + len(w))
         self._windows_at.append(self._windows_at[-1] + len(windows))
 
     def close(self) -> None:
-        """Give the raw arrays their headers."""
-        total = self._tokens_at[-1]
-        shapes: dict[str, tuple[tuple[int, ...], type]] = {
-            "tokens": ((total, self._dims), np.int8),
-            "scales": ((total,), np.float32),
-            "spans": ((total, 2), np.uint32),
-        }
-        for name, (shape, dtype) in shapes.items():
-            self._files[name].close()
-            finish(self._generation, name, dtype, shape)
+        """Write the arrays' lengths, and where windows and passages start."""
+        for array in self._arrays.values():
+            array.close()
         np.save(self._generation / "tokens_at.npy", np.array(self._tokens_at, dtype=np.int64))
         np.save(self._generation / "windows_at.npy", np.array(self._windows_at, dtype=np.int64))
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from resift.errors import InputError
-from resift.index.arrays import finish
+from resift.index.arrays import GrowingArray
 from resift.index.encode import Encoder
 from resift.index.layout import Settings, read_manifest
 from resift.index.passages import Passages, id_hash, line_of
@@ -65,9 +64,8 @@ class Writer:
         self._waiting: list[Document] = []
         self._starts, self._ids = [0], [np.zeros(0, np.uint64)]
         self._sources: list[tuple[int, int]] = []  # of each run of passages: where it lay before (-1: new), its length
-        self._open: dict[str, IO[bytes]] = {
-            n: files_.enter_context((generation / n).open("wb")) for n in ("passages.jsonl", "vectors.raw")
-        }
+        self._lines = files_.enter_context((generation / "passages.jsonl").open("wb"))
+        self._vectors = files_.enter_context(GrowingArray(generation / "vectors.npy", np.float32, (encoder.dims,)))
         self._tensors = TensorWriter(generation, encoder.token_dims, files_) if encoder.token_dims else None
 
     def take_over(self, first: int, count: int) -> None:
@@ -79,7 +77,7 @@ class Writer:
             self._line(old.passages.raw(i))
             if self._tensors and old.tensors:
                 self._tensors.add(old.tensors.windows(i))
-        self._open["vectors.raw"].write(np.ascontiguousarray(old.vectors[part]).tobytes())
+        self._vectors.append(old.vectors[part])
         self._ids.append(old.ids[part])
         self._sources.append((first, count))
         self.count += count
@@ -98,7 +96,7 @@ class Writer:
         for d in documents:
             self._line(line_of(d))
         vectors, windows = self.encoder.encode(documents)
-        self._open["vectors.raw"].write(np.ascontiguousarray(vectors, np.float32).tobytes())
+        self._vectors.append(vectors)
         if self._tensors:
             for own in windows:
                 self._tensors.add(own)
@@ -106,17 +104,16 @@ class Writer:
         self._sources.append((-1, len(documents)))
 
     def _line(self, line: bytes) -> None:
-        self._open["passages.jsonl"].write(line)
+        self._lines.write(line)
         self._starts.append(self._starts[-1] + len(line))
 
     def close(self) -> str:
         """Write the arrays, the terms and the BM25 matrix; returns the analyzer's signature."""
         self._flush()
-        for file in self._open.values():
-            file.close()
+        self._lines.close()
+        self._vectors.close()
         np.save(self.generation / "passages_at.npy", np.array(self._starts, dtype=np.int64))
         np.save(self.generation / "ids.npy", np.concatenate(self._ids))
-        finish(self.generation, "vectors", np.float32, (self.count, self.encoder.dims))
         if self._tensors:
             self._tensors.close()
         return self._write_terms()
@@ -130,7 +127,7 @@ class Writer:
             analyzer = Analyzer.fitting(f"{d.title} {d.text}" for d in (passages[i] for i in sample(self.count)))
             vocabulary = dict[str, int]()
         lengths, at = [np.zeros(1, np.int64)], 0
-        with (self.generation / "terms.raw").open("wb") as file:
+        with GrowingArray(self.generation / "terms.npy", np.uint32) as every:
             for first, count in self._sources:
                 if old and first >= 0:
                     bounds = old.terms_at[first : first + count + 1]
@@ -138,11 +135,12 @@ class Writer:
                 else:
                     terms = Terms.read(analyzer, (passages[i] for i in range(at, at + count)), vocabulary)
                     bounds, ids = terms.offsets, terms.ids
-                file.write(np.ascontiguousarray(ids).tobytes())
+                every.append(ids)
                 lengths.append(np.diff(bounds))
                 at += count
+            every.close()
         offsets = np.cumsum(np.concatenate(lengths))
-        ids = finish(self.generation, "terms", np.uint32, (int(offsets[-1]),))
+        ids = np.load(self.generation / "terms.npy", mmap_mode="r")
         np.save(self.generation / "terms_at.npy", offsets)
         (self.generation / "vocabulary.json").write_text(json.dumps(vocabulary), "utf-8")
         matrix = build_matrix(Terms(ids, offsets, vocabulary))
