@@ -34,9 +34,11 @@ def examples(seed: int):
     rankings = BM25Retriever(list(documents.values())).retrieve(queries[:2600], 20)
     for ranking in rankings:
         positive = next(iter(qrels[ranking.query.id]))
-        yield ranking.query.text, documents[positive].text, [
-            c.document.text for c in ranking if c.document.id != positive
-        ]
+        yield (
+            ranking.query.text,
+            documents[positive].text,
+            [c.document.text for c in ranking if c.document.id != positive],
+        )
 
 
 def train(folder: Path, steps: int, seed: int) -> None:

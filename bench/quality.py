@@ -21,6 +21,7 @@ from beir import Collection, read
 from bootstrap import interval, per_query, stratified_interval
 from machine import machine
 from resift.engine.maxsim import TokenVectors
+from resift.index.tensors import pooled as neighbours
 from resift.protocols import Budget
 from resift.rerank.blend import Blend
 from resift.rerank.pointwise import Pointwise
@@ -59,6 +60,12 @@ def encoded(scorer: LateInteraction, c: Collection) -> Encoded:
             if len(v.pooled):
                 pooled[i] = v.pooled
     return Encoded(scorer, windows, pooled)
+
+
+def merged(own: Encoded, tokens: int) -> Encoded:
+    """The store that `resift index --tensors --pool` would keep."""
+    windows = {name: tuple(neighbours(w, tokens) for w in every) for name, every in own.windows.items()}
+    return Encoded(own.scorer, windows, own.pooled)
 
 
 def reranked(own: Encoded, first: list[Ranking]) -> list[Ranking]:
@@ -108,7 +115,8 @@ def tune(args) -> dict:
 def report(args) -> dict:
     base, mini = load_scorer(args.baseline), load_scorer(args.model)
     blend = Blend(mini.name, mini.contract.blend_weight)
-    sets, gains = {}, {"over bm25": [], "over bm25 + static": [], "over bm25 + pooled": []}
+    sets: dict[str, dict] = {}
+    gains: dict[str, list[np.ndarray]] = {}
     for name in GOAL + SANITY:
         c = read(name, "report")
         own = encoded(mini, c)
@@ -119,6 +127,12 @@ def report(args) -> dict:
             alone = reranked(own, firsts[stage])
             rows[f"resift-mini-en alone over {stage}"] = (alone, stage)
             rows[f"blended over {stage}"] = (blend.run(alone), stage)
+        for tokens in (2, 3):
+            label = f"blended over bm25 + pooled, tokens merged by {tokens}"
+            rows[label] = (
+                blend.run(reranked(merged(own, tokens), firsts["bm25 + pooled"])),
+                "blended over bm25 + pooled",
+            )
         values = {label: per_query(r, c.qrels) for label, (r, _) in rows.items()}
         entry = {"queries": len(c.queries), "documents": len(c.documents), "rows": {}}
         for label, (_, against) in rows.items():
@@ -130,7 +144,7 @@ def report(args) -> dict:
                 "interval": [round(x, 4) for x in interval(difference)],
             }
             if name in GOAL and label.startswith("blended"):
-                gains[label.removeprefix("blended ")].append(difference)
+                gains.setdefault(label.removeprefix("blended "), []).append(difference)
         sets[name] = entry
         print(name, flush=True)
     return {

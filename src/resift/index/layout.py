@@ -153,7 +153,7 @@ def writing(folder: Path) -> Iterator[Path]:
             if (generation / "manifest.json").exists():
                 _publish(folder, generation)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise InputError(f"the disk that holds {folder} is full; the index is as it was before") from error
             raise
         finally:
