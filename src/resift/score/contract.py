@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from resift.engine.encoders.graph import ARCHITECTURES
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
+from resift.score.rules import TokenRules, VectorRules
 from resift.types import ScoreKind
 
 Truncation = Literal["only_second", "longest_first"]
@@ -29,7 +30,8 @@ class Contract:
     """How a model is fed and read.
 
     Attributes:
-        family: "encoder" (query and document in one input) or "late" (each alone, compared token by token).
+        family: "encoder" (query and document in one input), "late" (each alone, compared token by token), "embedder"
+            (one vector for a text) or "static" (one vector by table look-up).
         kind: what a score is.
         max_tokens: the longest input, special tokens included.
         window_tokens: longer documents are scored in windows of this many tokens; never more than fits max_tokens.
@@ -38,6 +40,8 @@ class Contract:
         blend_weight: weight of the standardised score against the standardised first-stage rank; tuned, see the card.
         fusion_weight: of an embedder's cosines against BM25 in a weighted sum; 0: they are fused by reciprocal rank.
         golden: pairs with their scores at f32.
+        tokens: of a late-interaction model, how its inputs are laid out and compared.
+        vectors: of an embedder, how a text becomes a vector.
 
     """
 
@@ -55,6 +59,8 @@ class Contract:
     parameters: int = 0
     description: str = ""
     golden: tuple[Golden, ...] = ()
+    tokens: TokenRules = TokenRules()
+    vectors: VectorRules = VectorRules()
 
     def write(self, folder: Path) -> None:
         """Write `contract.json`."""
@@ -72,6 +78,10 @@ def read_contract(folder: Path) -> Contract:
     """
     if (folder / "contract.json").exists():
         return _parse(_json(folder / "contract.json"), folder)
+    from resift.score.checkpoints import derive  # it makes contracts, so it imports this module
+
+    if found := derive(folder):
+        return found
     if (folder / "config.json").exists():
         return _derive(_json(folder / "config.json"), folder)
     raise NotAModel(f"{folder} is not a model folder: it has neither contract.json nor config.json")
@@ -99,6 +109,8 @@ def _parse(value: Mapping[str, Any], folder: Path) -> Contract:
                 "skip": tuple(value.get("skip", ())),
                 "languages": tuple(value.get("languages", ())),
                 "golden": tuple(Golden(**g) for g in value.get("golden", ())),
+                "tokens": TokenRules.parse(value.get("tokens", {})),
+                "vectors": VectorRules.parse(value.get("vectors", {})),
             }
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -117,7 +129,8 @@ def _derive(config: Mapping[str, Any], folder: Path) -> Contract:
     if not architectures[0].endswith("ForSequenceClassification"):
         raise UnknownFamily(
             f"{folder} is a {architectures[0]}, not a reranker: it has no classification head "
-            "(an embedding model or a bare encoder?); give a *ForSequenceClassification checkpoint"
+            "(an embedding model or a bare encoder?); give a *ForSequenceClassification checkpoint, or for an embedder "
+            "a folder with modules.json, or a contract.json that says how to pool (docs/models.md)"
         )
     labels = len(config.get("id2label") or {"0": "", "1": ""})
     if labels != 1:

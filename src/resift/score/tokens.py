@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer, normalizers
 
 from resift.errors import BrokenModel
 
@@ -58,17 +58,35 @@ def check_json(path: Path) -> None:
 
 
 class Tokens:
-    """A tokenizer that is never changed after it is built, so that threads share it."""
+    """A tokenizer that is never changed after it is built, so that threads share it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: holds tokenizer.json.
+        lower: whether texts are put in lower case beforehand.
+        markers: tokens that a model puts in; like special tokens they are plain text where a text holds them.
+
+    Raises:
+        BrokenModel: there is no usable tokenizer.json.
+
+    """
+
+    def __init__(self, folder: Path, lower: bool = False, markers: Sequence[str] = ()) -> None:
         path = folder / "tokenizer.json"
         if not path.exists():
-            raise BrokenModel(f"{folder} has no tokenizer.json; save the model with its fast tokenizer")
+            raise BrokenModel(
+                f"{folder} has no tokenizer.json; save the model with its fast tokenizer, or where Transformers has "
+                "none (PhoBERT) build one with the tokenizers library from its vocabulary and merges"
+            )
         check_json(path)
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self.template = self._read_template()
+        if markers := [m for m in markers if self._tokenizer.token_to_id(m) is not None]:
+            self._tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in markers])
+        if lower:
+            own = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
+            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])  # type: ignore[assignment]
+        self.template, self.single = self._read_template(), self._read_single()
         unknown = self._tokenizer.token_to_id(self._unknown_token(path))
         self.unknown = -1 if unknown is None else unknown
         self._tokenizer.encode_special_tokens = True
@@ -81,10 +99,43 @@ class Tokens:
         """Token ids alone: several times cheaper than `encode`, whose offsets are Python objects."""
         return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def id_of(self, token: str) -> int | None:
+        """The id of a token of the vocabulary."""
+        return self._tokenizer.token_to_id(token)
+
+    def leading(self, prefix: str) -> tuple[list[int], str]:
+        """Ids of the special and added tokens that a prefix begins with, and what is left of it."""
+        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())  # which still knows them in a text
+        added, ids, end = tokenizer.get_added_tokens_decoder(), [], 0
+        encoded = tokenizer.encode(prefix, add_special_tokens=False)
+        for token, (start, stop) in zip(encoded.ids, encoded.offsets, strict=True):
+            if token not in added or start != end:
+                break
+            ids.append(token)
+            end = stop
+        return ids, prefix[end:]
+
+    def behind(self, prefix: str, texts: Sequence[str]) -> list[tuple[list[int], Encoded]]:
+        """Tokenise prefix and text together: the prefix's ids, and the text's with their characters in the text."""
+        if not prefix:
+            return [([], e) for e in self.encode(texts)]
+        found, width = [], len(prefix)
+        for e in self.encode([prefix + t for t in texts]):
+            n = sum(end <= width for _, end in e.offsets)
+            offsets = [(max(0, start - width), end - width) for start, end in e.offsets[n:]]
+            found.append((e.ids[:n], Encoded(e.ids[n:], offsets)))
+        return found
+
     @staticmethod
     def _unknown_token(path: Path) -> str:
         """The token that stands for what the vocabulary lacks; byte-level tokenizers have none."""
         return str(json.loads(path.read_text("utf-8"))["model"].get("unk_token") or "")
+
+    def _read_single(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and behind one text."""
+        e = self._tokenizer.encode("a")
+        own = [i for i, special in enumerate(e.special_tokens_mask) if not special]
+        return e.ids[: own[0]], e.ids[own[-1] + 1 :]
 
     def _read_template(self) -> Template:
         """Read the pair template off an encoded pair: what stands before, between and behind the two texts."""
