@@ -27,12 +27,14 @@ def seeded(shape: tuple[int, ...], seed: int, scale: float = 0.4) -> np.ndarray:
     return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
 
 
-def encoder(folder: Path, model_type: str = "bert", markers: tuple[str, ...] = ()) -> Path:
+def encoder(
+    folder: Path, model_type: str = "bert", markers: tuple[str, ...] = (), punctuation: str = string.punctuation
+) -> Path:
     """Save a small encoder without a head, and its tokenizer with [MASK], [unused0], [unused1] and `markers`."""
     double = "roberta" in model_type
     names = ("<s>", "</s>", "<pad>", "<unk>") if double else ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
     mask = "<mask>" if double else "[MASK]"
-    tokenizer = wordpiece(*names, double=double)
+    tokenizer = wordpiece(*names, double=double, extra=punctuation)
     tokenizer.add_special_tokens([mask])
     tokenizer.add_tokens([AddedToken(m, normalized=False) for m in ("[unused0]", "[unused1]")])
     tokenizer.add_tokens([AddedToken(m, normalized=False) for m in markers])
@@ -66,7 +68,7 @@ def stanford(folder: Path, **metadata: object) -> Path:
     tensors = {f"bert.{name}": t for name, t in load_file(folder / "model.safetensors").items()}
     save_file(tensors | {"linear.weight": seeded((OUT, WIDTH), 99)}, folder / "model.safetensors")
     write(folder / "config.json", json.loads((folder / "config.json").read_text()) | {"architectures": ["HF_ColBERT"]})
-    known = {"query_maxlen": 16, "doc_maxlen": 24, "mask_punctuation": True, "attend_to_mask_tokens": False}
+    known = {"query_maxlen": 16, "doc_maxlen": 24, "mask_punctuation": True, "attend_to_mask_tokens": False, "dim": OUT}
     write(folder / "artifact.metadata", known | metadata)
     return folder
 
@@ -92,3 +94,16 @@ def pylate(folder: Path, model_type: str = "bert", **settings: object) -> Path:
     }  # fmt: skip
     write(folder / "config_sentence_transformers.json", known | settings)
     return folder
+
+
+# Settings that golden values were made with (tests/golden/make_late.py).
+PYLATE: dict[str, dict[str, object]] = {
+    "default": {},
+    "attended": {"attend_to_expansion_tokens": True},
+    "no-expansion": {"do_query_expansion": False},
+    "no-prefix": {"query_prefix": "", "document_prefix": "", "skiplist_words": []},
+}
+STANFORD: dict[str, dict[str, object]] = {
+    "default": {},
+    "attended": {"attend_to_mask_tokens": True},  # without mask_punctuation colbert-ai 0.2.22 fails: no skiplist
+}

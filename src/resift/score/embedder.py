@@ -16,7 +16,7 @@ from resift.text.segment import joined
 
 
 class TextEmbedder:
-    """Embeds texts as the contract's `vectors` say; one over the window is cut at its end, as its authors' library does.
+    """Embeds texts as the contract's `vectors` say; one over the window is cut at its end, as elsewhere.
 
     The model's output is one vector (B, D) for each input, of any length.
     """
@@ -56,7 +56,7 @@ class TextEmbedder:
         return out
 
     def inputs(self, texts: Sequence[str], role: Role) -> list[list[int]]:
-        """Token ids of each text with its prefix and special tokens, cut to the window; none where there is no token."""
+        """Token ids of each text with prefix and special tokens, cut to the window; none where there is no token."""
         rules = self.contract.vectors
         prefix = rules.query_prefix if role == "query" else rules.document_prefix
         read = [clean(t) for t in texts]

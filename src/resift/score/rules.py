@@ -20,7 +20,7 @@ class TokenRules:
     Attributes:
         query_marker: the token behind the first special token of a query; none when empty.
         document_marker: the same for a document.
-        query_prefix: text put before a query's own and tokenised with it; special tokens at its beginning count as such.
+        query_prefix: text put before a query's own and tokenised with it; special tokens it begins with are that.
         document_prefix: the same for a document.
         query_tokens: the longest query, all tokens counted; the contract's max_tokens when 0.
         expand: shorter queries are filled up to so many tokens with `fill`, which are compared too; not when 0.
