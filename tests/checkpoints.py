@@ -14,7 +14,16 @@ WORDS = "the of and to in is it how what where water lamp bread city capital nor
 
 def wordpiece(bos: str, eos: str, pad: str, unk: str, double: bool, extra: str = "") -> Tokenizer:
     """A WordPiece tokenizer; `double` puts two separators between a pair, as RoBERTa does, and segment ids to 0."""
-    pieces = [pad, unk, bos, eos, *WORDS, *ALPHABET, *(f"##{c}" for c in ALPHABET), *(c for c in extra if c not in ALPHABET)]
+    pieces = [
+        pad,
+        unk,
+        bos,
+        eos,
+        *WORDS,
+        *ALPHABET,
+        *(f"##{c}" for c in ALPHABET),
+        *(c for c in extra if c not in ALPHABET),
+    ]
     tokenizer = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token=unk))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

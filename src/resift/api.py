@@ -138,7 +138,7 @@ class Index:
         *,
         tensors: bool = False,
         model: str = DEFAULT_MODEL,
-        embedder: str = DEFAULT_EMBEDDER,
+        embedder: str | None = None,
         pool: int = 1,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
         on_progress: Callable[[int], None] = lambda n: None,
@@ -148,9 +148,10 @@ class Index:
         Args:
             folder: of the index; made when missing.
             paths: what to index.
-            tensors: store `model`'s token vectors, and use its pooled vectors instead of `embedder`'s.
+            tensors: store `model`'s token vectors.
             model: a late-interaction model; with `tensors`.
-            embedder: of the passages' vectors; without `tensors`.
+            embedder: of the passages' vectors; by default `model`'s own with `tensors`, where it has them, else
+                resift-static-en.
             pool: 2 or 3 stores one vector for so many neighbouring tokens.
             on_skip: hears of each file that was left out.
             on_progress: hears how many passages are done.
@@ -162,9 +163,13 @@ class Index:
         """
         from resift.index.build import build
         from resift.index.open import encoder_for
+        from resift.score.contract import read_contract
+        from resift.score.load import find_model
 
         sources = [os.fspath(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
-        encoder = encoder_for(model if tensors else embedder, tensors, pool)
+        if embedder is None:
+            embedder = "" if tensors and read_contract(find_model(model)).tokens.pooled else DEFAULT_EMBEDDER
+        encoder = encoder_for(model, embedder, tensors, pool)
         return build(Path(folder), sources, encoder, on_skip, on_progress)
 
     def search(

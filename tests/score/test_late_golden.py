@@ -50,7 +50,9 @@ def test_padding_has_no_score() -> None:
     assert golden["alone"] == [-0.6, 0.28] and golden["beside"] == [0.0, 0.28]
     query = QueryVectors(np.array(golden["query"], np.float32), np.ones(1, np.float32), np.zeros(0, np.float32), False)
     documents = [
-        DocumentVectors((ExactVectors(np.array(d, np.float32), np.zeros((len(d), 2), np.int32)),), query.pooled, 2, False)
+        DocumentVectors(
+            (ExactVectors(np.array(d, np.float32), np.zeros((len(d), 2), np.int32)),), query.pooled, 2, False
+        )
         for d in golden["documents"]
     ]
     work = Distinct(["q"], ["a", "b"], [], [(0, 0), (0, 1)], [0, 1])

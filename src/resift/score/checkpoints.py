@@ -140,8 +140,8 @@ def _multi_vector(folder: Folder) -> Contract:
 
 
 def _late(path: Path, config: Mapping[str, Any], rules: TokenRules, window: int) -> Contract:
-    """What all ColBERT-like checkpoints share: special tokens are compared, and vectors are not rounded."""
-    rules = replace(rules, special=True, rounded=False)
+    """What all ColBERT-like checkpoints share: special tokens are compared, vectors are of tokens, unrounded."""
+    rules = replace(rules, special=True, pooled=False, rounded=False)
     limit = _positions(config)
     return Contract(path.resolve().name, "late", ScoreKind.MAXSIM, limit, min(window, limit), tokens=rules)
 

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from resift.engine.batching import Engine, FloatArray, Sequences, pack
 from resift.engine.exact import ExactVectors, exact_maxsim
 from resift.engine.maxsim import TokenVectors, densest, maxsim
-from resift.errors import UnknownFamily
 from resift.protocols import Role
 from resift.score.contract import Contract
 from resift.score.encoder import LongDocuments
@@ -127,7 +126,7 @@ class LateInteraction:
 
     @property
     def dims(self) -> int:
-        """The pooled vector's dimensions; 0 when the model has none."""
+        """The pooled vector's dimensions; 0 where the contract has no `pooled`."""
         return len(self._sample.pooled)
 
     @property
@@ -144,16 +143,7 @@ class LateInteraction:
         return [next(encoded) if w is None else DocumentVectors(w, np.zeros(0, np.float32), 0, False) for w in stored]
 
     def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
-        """Pooled vectors (n, H) of length 1: the same pass that gives token vectors serves dense retrieval.
-
-        Raises:
-            UnknownFamily: the model has no pooled vector.
-
-        """
-        if not self.dims:
-            raise UnknownFamily(
-                f"{self.name} has vectors of tokens and none of whole texts; use it to rerank, and an embedder to find"
-            )
+        """Pooled vectors (n, H) of length 1: the same pass that gives token vectors serves dense retrieval."""
         cleaned = [clean(t) for t in texts]
         if role == "query":
             return np.stack([q.pooled for q in self.encode_queries(cleaned)])

@@ -169,6 +169,10 @@ def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
         return StaticEmbedder(contract.name, folder)
     if contract.family == "embedder":
         return TextEmbedder(contract, *_parts(folder, contract, precision, fingerprint(folder)))
+    if contract.family == "late" and not contract.tokens.pooled:
+        raise UnknownFamily(
+            f"{name} has vectors of tokens and none of whole texts; use it to rerank, and an embedder to find"
+        )
     scorer = load_scorer(name, precision)
     if isinstance(scorer, LateInteraction):
         return scorer

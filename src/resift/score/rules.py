@@ -30,6 +30,7 @@ class TokenRules:
         skip_words: tokens that take no part, besides the contract's `skip`; those not in the vocabulary are left out.
         skip_in: in which texts tokens are skipped.
         reduce: a score is the "mean" or the "sum" of the query tokens' best cosines.
+        pooled: whether the model gives one vector for a whole text too, so that it can be the first stage's embedder.
         rounded: whether a document's vectors are rounded to int8 before they are compared, as an index stores them;
             scores from a stored index and scores made on the fly are then the same.
 
@@ -47,6 +48,7 @@ class TokenRules:
     skip_words: tuple[str, ...] = ()
     skip_in: tuple[Literal["query", "document"], ...] = ("query", "document")
     reduce: Literal["mean", "sum"] = "mean"
+    pooled: bool = True
     rounded: bool = True
 
     @classmethod

@@ -85,7 +85,7 @@ class Tokens:
             self._tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in markers])
         if lower:
             own = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
-            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])  # type: ignore[assignment]
+            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
         self.template, self.single = self._read_template(), self._read_single()
         unknown = self._tokenizer.token_to_id(self._unknown_token(path))
         self.unknown = -1 if unknown is None else unknown
