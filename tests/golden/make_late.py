@@ -1,6 +1,6 @@
 """Writes late.json: what PyLate 1.6 and colbert-ai 0.2 make of the tiny checkpoints of tests/vector_checkpoints.py.
 
-Run in an environment of its own, since both pin other versions than the rest (docs/models.md has the commands):
+Run in an environment of its own, since both pin other versions than the rest (docs/vector-models.md has the commands):
 python tests/golden/make_late.py
 """
 

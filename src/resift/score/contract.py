@@ -130,7 +130,7 @@ def _derive(config: Mapping[str, Any], folder: Path) -> Contract:
         raise UnknownFamily(
             f"{folder} is a {architectures[0]}, not a reranker: it has no classification head "
             "(an embedding model or a bare encoder?); give a *ForSequenceClassification checkpoint, or for an embedder "
-            "a folder with modules.json, or a contract.json that says how to pool (docs/models.md)"
+            "a folder with modules.json, or a contract.json that says how to pool (docs/vector-models.md)"
         )
     labels = len(config.get("id2label") or {"0": "", "1": ""})
     if labels != 1:
