@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from resift.engine.bert import FAMILIES as BERT_TYPES
+from resift.engine.encoders.graph import ARCHITECTURES
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.types import ScoreKind
 
@@ -109,10 +109,10 @@ def _derive(config: Mapping[str, Any], folder: Path) -> Contract:
     """A Transformers folder is a cross-encoder when its architecture is a sequence classifier with one label."""
     architectures = config.get("architectures") or ["none"]
     model_type = config.get("model_type", "unknown")
-    if model_type not in BERT_TYPES:
+    if model_type not in ARCHITECTURES:
         raise UnknownFamily(
-            f"{folder} is of type {model_type!r}; Resift scores with {', '.join(BERT_TYPES)} cross-encoders and with "
-            "late-interaction folders that carry a contract.json"
+            f"{folder} is of type {model_type!r}; Resift scores with {', '.join(ARCHITECTURES)} cross-encoders and "
+            "with late-interaction folders that carry a contract.json"
         )
     if not architectures[0].endswith("ForSequenceClassification"):
         raise UnknownFamily(

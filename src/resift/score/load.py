@@ -141,7 +141,7 @@ class _Source:
 
 def _source(folder: Path, contract: Contract) -> _Source:
     """Prefer an ONNX file; else the graph is built from config and safetensors, whose tensors are checked at once."""
-    from resift.engine.bert import classifier_graph
+    from resift.engine.encoders.graph import classifier_graph
     from resift.engine.openvino import read_onnx
 
     config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").exists() else {}
