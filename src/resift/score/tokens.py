@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -57,6 +57,37 @@ def check_json(path: Path) -> None:
         raise BrokenModel(f"{path} holds no tokenizer; fetch the model again")
 
 
+def _read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer whose special tokens can't be written in a text.
+
+    Special tokens are not looked for in texts (`encode_special_tokens`), but in a SentencePiece vocabulary they are
+    pieces too, of the highest score: "</s>" in a document would close it. There they get names that no text has.
+    """
+    value = json.loads(path.read_text("utf-8"))
+    model = value["model"]
+    if model.get("type") != "Unigram":
+        return Tokenizer.from_file(str(path))
+    special = {t["content"] for t in value.get("added_tokens") or [] if t.get("special")}
+    special.discard(model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else "")
+    model["vocab"] = [[_UNWRITABLE + p if p in special else p, score] for p, score in model["vocab"]]
+    value["added_tokens"] = [t for t in value.get("added_tokens") or [] if t["content"] not in special]
+    return Tokenizer.from_str(json.dumps(value))
+
+
+_UNWRITABLE = "\x00"  # cleaning takes it out of every text
+
+
+def _has_segments(folder: Path) -> bool:
+    """Whether the model is given segment ids; a tokenizer that makes some may say that they are kept from it."""
+    path = folder / "tokenizer_config.json"
+    try:
+        config = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
+    names = config.get("model_input_names")
+    return not names or "token_type_ids" in names
+
+
 class Tokens:
     """A tokenizer that is never changed after it is built, so that threads share it."""
 
@@ -65,10 +96,12 @@ class Tokens:
         if not path.exists():
             raise BrokenModel(f"{folder} has no tokenizer.json; save the model with its fast tokenizer")
         check_json(path)
-        self._tokenizer = Tokenizer.from_file(str(path))
+        self._tokenizer = _read_tokenizer(path)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.template = self._read_template()
+        if not _has_segments(folder):
+            self.template = replace(self.template, segments=(0, 0, 0, 0, 0))
         unknown = self._tokenizer.token_to_id(self._unknown_token(path))
         self.unknown = -1 if unknown is None else unknown
         self._tokenizer.encode_special_tokens = True
