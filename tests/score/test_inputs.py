@@ -1,10 +1,11 @@
 """What a cross-encoder is fed, token by token: truncation rules, windows, segments, literals of special tokens.
 
-`golden_inputs.json` holds what the libraries themselves gave (`bench/golden_inputs.py` makes it): FlagEmbedding 1.4.0
+`golden_inputs.json` holds what the libraries themselves gave (`bench/flag_embedding.py` makes it): FlagEmbedding 1.4.0
 for "only_second", Transformers' tokenizer as sentence-transformers calls it for "longest_first".
 """
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from resift.engine.batching import Batch, FloatArray
 from resift.score.contract import Contract
 from resift.score.encoder import CrossEncoder
 from resift.score.tokens import Tokens
-from resift.types import Candidate, Document, Query, ScoreKind
+from resift.types import Candidate, Document, Query, ScoreKind, Scores
 from tests.checkpoints import save_tokenizer
 from tests.tiny_tokenizers import TOKENIZERS
 
@@ -98,6 +99,40 @@ def test_an_empty_document_is_not_fed(folder: Path) -> None:
 def test_a_query_of_bytes_counts_in_tokens(folder: Path) -> None:
     (ids,) = fed(folder, "lamp " * 40, "bread " * 40, long_documents="truncate").ids
     assert len(ids) == LIMIT
+
+
+@pytest.mark.parametrize("rule", ["only_second", "longest_first"])
+def test_of_a_long_document_only_the_start_is_tokenised(
+    folder: Path, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ids are those of the whole; also where one word is the whole, and where the query is long too."""
+    tokens = Tokens(folder)
+    for query in ("lamp", "lamp bread " * 400):
+        for document in ("bread and water in oslo, " * 4000, "a" * 50_000, "b" * 50_000 + " lamp" * 50):
+            (ids,) = fed(folder, query, document, long_documents="truncate", truncation=rule).ids
+            with monkeypatch.context() as patch:
+                patch.setattr("resift.score.tokens._CHARACTERS", 10**9)
+                assert [ids] == fed(folder, query, document, long_documents="truncate", truncation=rule).ids
+    long = "bread and water in oslo, " * 400_000
+    began = time.perf_counter()
+    (encoded,) = tokens.encode_start([long], 512)
+    assert time.perf_counter() - began < 0.5 and 1024 <= len(encoded.ids) < 20_000
+
+
+def test_many_pairs_are_scored_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_tokenizer(tmp_path, double=False, limit=64)
+    contract = Contract("m", "encoder", ScoreKind.LOGIT, 64, 64)
+    pairs = [(Query(f"lamp {i % 3}"), Candidate(Document(str(i), f"bread {i}" if i % 7 else ""))) for i in range(200)]
+
+    def run() -> tuple[Recorder, Scores]:
+        recorder = Recorder()
+        return recorder, CrossEncoder(contract, Tokens(tmp_path), recorder, 0).score(pairs)
+
+    whole = run()
+    monkeypatch.setattr("resift.score.encoder._SLICE", 16)
+    sliced = run()
+    assert sorted(whole[0].ids) == sorted(sliced[0].ids) and len(whole[0].ids) == 171
+    assert whole[1] == sliced[1]
 
 
 def test_strides_are_bcembeddings(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import numpy.typing as npt
 from resift.engine.batching import Engine, Sequences, pack
 from resift.errors import BrokenModel, InputError
 from resift.score.contract import Contract
-from resift.score.pairs import NO_FLAGS, Verdict, distinct, spread
+from resift.score.pairs import NO_FLAGS, Distinct, Verdict, distinct, spread
 from resift.score.tokens import Encoded, Tokens
 from resift.text.windows import strides, windows
 from resift.types import Pair, Scores
 
 LongDocuments = Literal["windows", "strides", "truncate"]
+_SLICE = 4096  # pairs whose tokens are held at once: bounds memory
 NON_FINITE = frozenset({"non_finite"})
 
 
@@ -54,13 +55,27 @@ class CrossEncoder:
 
         """
         work = distinct(pairs)
-        queries, documents = self.tokens.encode(work.queries), self.tokens.encode(work.documents)
+        queries = self.tokens.encode(work.queries)
+        verdicts: list[Verdict] = []
+        tokens = 0
+        for start in range(0, len(work.rows), _SLICE):
+            own, read = self._judge(work, queries, work.rows[start : start + _SLICE])
+            verdicts += own
+            tokens += read
+        return spread(pairs, work, verdicts, self.contract.kind, self.name, tokens)
+
+    def _judge(
+        self, work: Distinct, queries: Sequence[Encoded], rows: Sequence[tuple[int, int]]
+    ) -> tuple[list[Verdict], int]:
+        """The verdicts of some rows, and how many tokens were read for them."""
+        wanted = sorted({d for _, d in rows})
+        documents = dict(zip(wanted, self._encoded([work.documents[d] for d in wanted], queries), strict=True))
         ids: list[list[int]] = []
         segments: list[list[int]] = []
         spans: list[tuple[int, int]] = []
         parts_of: list[range] = []
         flags: list[frozenset[str]] = []
-        for q, d in work.rows:
+        for q, d in rows:
             parts, flag = self._parts(queries[q], documents[d])
             flags.append(flag)
             parts_of.append(range(len(ids), len(ids) + len(parts)))
@@ -71,7 +86,13 @@ class CrossEncoder:
                 spans.append(_characters(documents[d], start, end))
         logits = self._logits(ids, segments)
         verdicts = [_verdict(logits, spans, own, flag) for own, flag in zip(parts_of, flags, strict=True)]
-        return spread(pairs, work, verdicts, self.contract.kind, self.name, sum(map(len, ids)))
+        return verdicts, sum(map(len, ids))
+
+    def _encoded(self, documents: Sequence[str], queries: Sequence[Encoded]) -> list[Encoded]:
+        if self.long_documents != "truncate":
+            return self.tokens.encode(documents)
+        enough = max([self.contract.max_tokens, *(len(q.ids) for q in queries)])  # which is longer decides what is cut
+        return self.tokens.encode_start(documents, enough)
 
     def _logits(self, ids: Sequence[list[int]], segments: Sequence[list[int]]) -> npt.NDArray[np.float64]:
         """One logit per input; those that are not finite are computed again at f32."""

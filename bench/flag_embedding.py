@@ -1,7 +1,10 @@
-"""Make tests/data/golden_inputs.json: token ids of pairs as FlagEmbedding and Transformers' tokenizers build them.
+"""What FlagEmbedding does with a pair: its token ids, and its scores of a checkpoint.
 
-Needs an environment of its own, since FlagEmbedding 1.4.0 wants Transformers 4; `make parity-golden` builds it. The
-tokenizers are the tests' own, saved as BERT's and XLM-R's classes: FlagEmbedding builds pairs in those classes' Python.
+    flag_embedding.py golden                     writes tests/data/golden_inputs.json
+    flag_embedding.py scores FOLDER single|double  reads JSON pairs from stdin, prints JSON scores
+
+Needs an environment of its own, since FlagEmbedding 1.4.0 wants Transformers 4: `make parity` builds it. The tokenizers
+are the tests' own, as BERT's and XLM-R's classes: FlagEmbedding builds pairs in those classes' Python.
 """
 
 import json
@@ -13,7 +16,12 @@ from types import SimpleNamespace
 import torch
 from FlagEmbedding.inference.reranker.encoder_only.base import BaseReranker
 from tokenizers import Tokenizer
-from transformers import BertTokenizerFast, PreTrainedTokenizerFast, XLMRobertaTokenizerFast
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertTokenizerFast,
+    PreTrainedTokenizerFast,
+    XLMRobertaTokenizerFast,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 LIMIT = 64
@@ -33,18 +41,23 @@ class Recorded(Exception):
     """Carries the inputs out of the library before it runs a model."""
 
 
-def flag_embedding(tokenizer: PreTrainedTokenizerFast, query: str, document: str) -> tuple[list[int], list[int]]:
-    """What FlagEmbedding's reranker gives its model for a pair, its defaults but for the length."""
+def like_a_reranker(tokenizer: PreTrainedTokenizerFast, model: object) -> SimpleNamespace:
+    """What FlagEmbedding's scoring reads from `self`, with its defaults but for the length."""
+    return SimpleNamespace(
+        tokenizer=tokenizer, model=model, batch_size=8, max_length=LIMIT, query_max_length=None, normalize=False,
+        target_devices=["cpu"], use_fp16=False,
+    )  # fmt: skip
+
+
+def golden_ids(tokenizer: PreTrainedTokenizerFast, query: str, document: str) -> tuple[list[int], list[int]]:
+    """What FlagEmbedding's reranker gives its model for a pair."""
 
     def model(**inputs: torch.Tensor) -> None:
         raise Recorded(inputs)
 
     model.to = lambda device: None
     model.eval = lambda: None
-    reranker = SimpleNamespace(
-        tokenizer=tokenizer, model=model, batch_size=1, max_length=LIMIT, query_max_length=None, normalize=False,
-        target_devices=["cpu"], use_fp16=False,
-    )  # fmt: skip
+    reranker = like_a_reranker(tokenizer, model)
     try:
         BaseReranker.compute_score_single_gpu(reranker, [(query, document)])
     except Recorded as recorded:
@@ -80,7 +93,7 @@ def tokenizer(kind: str, double: bool) -> PreTrainedTokenizerFast:
     return made
 
 
-def main() -> None:
+def golden() -> None:
     golden: dict = {"max_tokens": LIMIT, "only_second": {}, "longest_first": {}}
     for kind in ("wordpiece", "unigram", "byte_level"):
         for double in (False, True):
@@ -90,7 +103,7 @@ def main() -> None:
                 pair = {"name": name, "query": query, "document": document}
                 ids, segments = read(own(query, document, truncation=True, max_length=LIMIT))
                 first.append({**pair, "ids": ids, "segments": segments})
-                ids, segments = flag_embedding(own, query, document)
+                ids, segments = golden_ids(own, query, document)
                 second.append({**pair, "ids": ids, "segments": segments})
             golden["longest_first"][case] = first
             if case in ("wordpiece single", "unigram double"):
@@ -99,5 +112,16 @@ def main() -> None:
     print(f"{OUT}: {len(OUT.read_text())} characters")
 
 
+def scores(folder: str, double: bool) -> None:
+    own = tokenizer("unigram" if double else "wordpiece", double)
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    pairs = [tuple(pair) for pair in json.load(sys.stdin)]
+    found = BaseReranker.compute_score_single_gpu(like_a_reranker(own, model), pairs)
+    print(json.dumps(found))
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "golden":
+        golden()
+    else:
+        scores(sys.argv[2], sys.argv[3] == "double")
