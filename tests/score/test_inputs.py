@@ -25,7 +25,7 @@ LIMIT = GOLDEN["max_tokens"]
 
 
 class Recorder:
-    """An engine that keeps what it is given; its output is the first real token after the prefix."""
+    """An engine that keeps what it is given; its output is a number made of the ids."""
 
     def __init__(self) -> None:
         self.ids: list[list[int]] = []
@@ -36,7 +36,7 @@ class Recorder:
             for ids, mask, segments in zip(batch.ids, batch.mask, batch.segments, strict=True):
                 self.ids.append(ids[mask == 1].tolist())
                 self.segments.append(segments[mask == 1].tolist())
-            yield batch, (np.ones((len(batch.rows), 1), np.float32),)
+            yield batch, ((batch.ids * batch.mask).sum(1, keepdims=True).astype(np.float32) % 101,)
 
 
 def fed(folder: Path, query: str, document: str, *, limit: int = LIMIT, **options: str) -> Recorder:
