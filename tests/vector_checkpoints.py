@@ -11,7 +11,8 @@ from tokenizers import AddedToken
 from transformers import AutoModel, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from tests.checkpoints import wordpiece
+from tests.checkpoints import OWN
+from tests.tiny_tokenizers import wordpiece
 
 WIDTH, OUT, LIMIT = 48, 16, 64
 QUERIES = ["what is the capital of norway?", "lamp", "how is it in the north, where the water is 1871!", "water " * 40]
@@ -43,14 +44,17 @@ def encoder(
         cls_token=names[0], sep_token=names[1], pad_token=names[2], unk_token=names[3],
         model_input_names=["input_ids", "attention_mask"] + ([] if double else ["token_type_ids"]),
     )  # fmt: skip
-    config = CONFIG_MAPPING[model_type](
-        vocab_size=len(wrapped), hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96,
-        max_position_embeddings=LIMIT + double, pad_token_id=0, type_vocab_size=1 if double else 2,
-    )  # fmt: skip
-    model = AutoModel.from_config(config).eval()
+    sizes = {
+        "vocab_size": len(wrapped), "hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "intermediate_size": 96, "max_position_embeddings": LIMIT + double, "pad_token_id": 0,
+    }  # fmt: skip
+    if model_type != "modernbert":
+        sizes["type_vocab_size"] = 1 if double else 2
+    own = {k: v for k, v in OWN.get(model_type, {}).items() if k != "embedding_size"}
+    model = AutoModel.from_config(CONFIG_MAPPING[model_type](**(sizes | own))).eval()
     with torch.no_grad():
         for seed, (name, tensor) in enumerate(sorted(model.named_parameters())):
-            base = 1.0 if "LayerNorm.weight" in name else 0.0
+            base = 1.0 if tensor.ndim == 1 and name.endswith("weight") else 0.0  # of a norm
             tensor.copy_(torch.from_numpy(seeded(tuple(tensor.shape), seed, 0.1 if base else 0.4) + np.float32(base)))
     model.save_pretrained(folder)
     wrapped.save_pretrained(folder)

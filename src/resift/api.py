@@ -19,7 +19,7 @@ from resift.types import Candidate, Document, Query, Ranking, Scores
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
     from resift.index.build import Built
     from resift.index.tensors import Tensors
-    from resift.score.contract import Contract
+    from resift.score.contract import Contract, Truncation
     from resift.score.encoder import CrossEncoder, LongDocuments
     from resift.score.late import LateInteraction, TokenStore
     from resift.score.load import Precision
@@ -56,7 +56,6 @@ class Reranker:
 
         Raises:
             InputError: an empty query, or a document that is none of the three.
-            NonFiniteScore: the model gave NaN or infinity.
 
         """
         given = [files.document(d, str(i)) for i, d in enumerate(documents)]
@@ -208,6 +207,8 @@ def load(
     *,
     precision: Precision = "auto",
     long_documents: LongDocuments = "windows",
+    truncation: Truncation | None = None,
+    max_tokens: int | None = None,
 ) -> Reranker:
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
@@ -217,7 +218,7 @@ def load(
     """
     from resift.score.load import load_scorer
 
-    return Reranker(load_scorer(os.fspath(name_or_path), precision, long_documents))
+    return Reranker(load_scorer(os.fspath(name_or_path), precision, long_documents, truncation, max_tokens))
 
 
 def search(

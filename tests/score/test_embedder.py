@@ -47,7 +47,7 @@ def test_poolings(tmp_path: Path, pooling: Any) -> None:
     check(saved(tmp_path, pooling))
 
 
-@pytest.mark.parametrize("model_type", ["roberta", "xlm-roberta", "electra"])
+@pytest.mark.parametrize("model_type", ["roberta", "xlm-roberta", "electra", "modernbert", "deberta-v2"])
 def test_encoders(tmp_path: Path, model_type: str) -> None:
     check(saved(tmp_path, "mean", model_type=model_type))
 

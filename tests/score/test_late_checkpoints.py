@@ -77,6 +77,13 @@ def test_other_encoders(tmp_path: Path, model_type: str) -> None:
     check(multi_vector(tmp_path, "fixed", model_type))
 
 
+def test_modernbert_whose_layers_see_six_tokens(tmp_path: Path) -> None:
+    check(multi_vector(tmp_path / "a", "attended", "modernbert"))
+    check(multi_vector(tmp_path / "b", "none", "modernbert"))
+    with pytest.raises(UnknownFamily, match="would see nothing"):
+        resift.load(multi_vector(tmp_path / "c", "fixed", "modernbert"))
+
+
 def test_a_skiplist_for_both_sides(tmp_path: Path) -> None:
     check(multi_vector(tmp_path, "none", skiplist_tasks=["query", "document"]))
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from resift.engine.encoders.bert import OFFSET_TYPES
 from resift.engine.heads import Normalize, Pool, Step
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.contract import Contract
@@ -168,8 +169,7 @@ def _positions(config: Mapping[str, Any]) -> int:
     """The most tokens for which an encoder has positions."""
     positions = int(config.get("max_position_embeddings") or 512)
     # RoBERTa's table starts behind the padding id, so that many entries are never used.
-    behind = "roberta" in str(config.get("model_type")) or config.get("model_type") == "camembert"
-    return positions - int(config.get("pad_token_id", 1)) - 1 if behind else positions
+    return positions - int(config.get("pad_token_id", 1)) - 1 if config.get("model_type") in OFFSET_TYPES else positions
 
 
 def _window(folder: Folder, config: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -14,7 +15,7 @@ from resift.engine.weights import header, read_weights, weight_files
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.protocols import Embedder
 from resift.score.checkpoints import lowered
-from resift.score.contract import Contract, read_contract
+from resift.score.contract import Contract, Truncation, read_contract
 from resift.score.embedder import TextEmbedder
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.late import LateInteraction
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "f32", "bf16"]
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
+
+_SHORTEST = 32  # tokens of the shortest window that leaves room for a query and a document
 
 # What a hub repository is asked for; weights in other formats stay where they are.
 _HUB_FILES = [
@@ -81,31 +84,46 @@ def _fetch(name: str) -> Path:
 
 
 def load_scorer(
-    name: str, precision: Precision = "auto", long_documents: LongDocuments = "windows"
+    name: str,
+    precision: Precision = "auto",
+    long_documents: LongDocuments = "windows",
+    truncation: Truncation | None = None,
+    max_tokens: int | None = None,
 ) -> CrossEncoder | LateInteraction:
     """Load a scorer; its weights are read when the first pair comes.
 
     Args:
         name: bundled name, folder or hub id.
         precision: "f32"; "bf16" where the CPU has it; "auto" takes the faster.
-        long_documents: score documents over the window in "windows", or "truncate" them.
+        long_documents: score documents over the window in "windows" or "strides", or "truncate" them.
+        truncation: another rule than the contract's, see `Contract`; used with long_documents="truncate".
+        max_tokens: a shorter window than the contract's, special tokens included.
 
     Raises:
         ModelError: not a model, not a reranker, or damaged.
 
     """
-    if long_documents not in ("windows", "truncate"):
-        raise ValueError(f"long_documents is windows or truncate; not {long_documents!r}")
+    if long_documents not in ("windows", "strides", "truncate"):
+        raise ValueError(f"long_documents is windows, strides or truncate; not {long_documents!r}")
     folder = find_model(name)
     contract = read_contract(folder)
     if contract.family not in ("encoder", "late"):
+        pickled = (folder / "colbert_linear.pt").exists()  # bge-m3
+        also = "; its colbert_linear.pt is a pickle, which can run code, and is not read" if pickled else ""
         raise UnknownFamily(
-            f"{name} is a {contract.family} model: it makes vectors for the first stage, and scores no pairs"
+            f"{name} is an embedding model and not a reranker: it makes vectors to find with, and scores no pairs{also}"
         )
+    if contract.family == "late" and (truncation or long_documents == "strides"):
+        raise ValueError(f"{name} reads query and document apart: truncation and strides are of cross-encoders")
+    contract = _narrowed(contract, truncation, max_tokens)
     made_by = fingerprint(folder)
     tokens, engine, pad = _parts(folder, contract, precision, made_by)
-    family = CrossEncoder if contract.family == "encoder" else LateInteraction
-    scorer = family(contract, tokens, engine, pad, long_documents)
+    scorer: CrossEncoder | LateInteraction
+    if contract.family == "encoder":
+        exact = None if engine.precision == "f32" else _parts(folder, contract, "f32", made_by)[1]
+        scorer = CrossEncoder(contract, tokens, engine, pad, long_documents, exact)
+    else:
+        scorer = LateInteraction(contract, tokens, engine, pad, long_documents)
     scorer.fingerprint = made_by
     return scorer
 
@@ -133,6 +151,19 @@ def shared(key: tuple[str, ...], make: Callable[[], T]) -> T:
             found = make()
             _shared[key] = found
         return found
+
+
+def _narrowed(contract: Contract, truncation: Truncation | None, max_tokens: int | None) -> Contract:
+    """The contract with what the caller asked for."""
+    if truncation not in (None, "only_second", "longest_first"):
+        raise ValueError(f"truncation is only_second or longest_first; not {truncation!r}")
+    if truncation is not None:
+        contract = replace(contract, truncation=truncation)
+    if max_tokens is None:
+        return contract
+    if not _SHORTEST <= max_tokens <= contract.max_tokens:
+        raise ValueError(f"max_tokens of {contract.name} is {_SHORTEST} to {contract.max_tokens}; not {max_tokens}")
+    return replace(contract, max_tokens=max_tokens, window_tokens=min(max_tokens, contract.window_tokens))
 
 
 def fingerprint(folder: Path) -> str:
@@ -181,7 +212,7 @@ def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
 
 def _source(folder: Path, contract: Contract) -> Source:
     """Prefer an ONNX file; else the graph is built from config and safetensors, whose tensors are checked at once."""
-    from resift.engine.encoders.graph import classifier_graph
+    from resift.engine.encoders.graph import classifier_graph, missing_head
     from resift.engine.openvino import read_onnx
 
     config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").exists() else {}
@@ -192,10 +223,9 @@ def _source(folder: Path, contract: Contract) -> Source:
     if contract.family != "encoder":
         return vector_source(folder, contract)
     files = weight_files(folder)
-    names = [name for file in files for name in header(file)]
-    if not any(name.startswith("classifier") for name in names):
+    if absent := missing_head(config, {name for file in files for name in header(file)}):
         raise BrokenModel(
-            f"{folder} says it is a classifier but holds no classifier weights: its scores would be random; "
+            f"{folder} says it is a classifier but holds no {', '.join(absent)}: its scores would be random; "
             "use a checkpoint that was trained as a reranker"
         )
     return Source(lambda: classifier_graph(config, read_weights(files)), pad, folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, normalizers
@@ -57,6 +57,38 @@ def check_json(path: Path) -> None:
         raise BrokenModel(f"{path} holds no tokenizer; fetch the model again")
 
 
+def _read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer whose special tokens can't be written in a text.
+
+    Special tokens are not looked for in texts (`encode_special_tokens`), but in a SentencePiece vocabulary they are
+    pieces too, of the highest score: "</s>" in a document would close it. There they get names that no text has.
+    """
+    value = json.loads(path.read_text("utf-8"))
+    model = value["model"]
+    if model.get("type") != "Unigram":
+        return Tokenizer.from_file(str(path))
+    special = {t["content"] for t in value.get("added_tokens") or [] if t.get("special")}
+    special.discard(model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else "")
+    model["vocab"] = [[_UNWRITABLE + p if p in special else p, score] for p, score in model["vocab"]]
+    value["added_tokens"] = [t for t in value.get("added_tokens") or [] if t["content"] not in special]
+    return Tokenizer.from_str(json.dumps(value))
+
+
+_CHARACTERS = 32  # a token has 3 to 5 in alphabets, 1 to 2 in Han
+_UNWRITABLE = "\x00"  # cleaning takes it out of every text
+
+
+def _has_segments(folder: Path) -> bool:
+    """Whether the model is given segment ids; a tokenizer that makes some may say that they are kept from it."""
+    path = folder / "tokenizer_config.json"
+    try:
+        config = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
+    names = config.get("model_input_names")
+    return not names or "token_type_ids" in names
+
+
 class Tokens:
     """A tokenizer that is never changed after it is built, so that threads share it.
 
@@ -78,15 +110,19 @@ class Tokens:
                 "none (PhoBERT) build one with the tokenizers library from its vocabulary and merges"
             )
         check_json(path)
-        self._tokenizer = Tokenizer.from_file(str(path))
+        self._tokenizer = _read_tokenizer(path)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._path, added = path, json.loads(path.read_text("utf-8")).get("added_tokens") or ()
+        self._added: dict[str, int] = {t["content"]: t["id"] for t in added}
         if markers := [m for m in markers if self._tokenizer.token_to_id(m) is not None]:
             self._tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in markers])
         if lower:
             own = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
             self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
         self.template, self.single = self._read_template(), self._read_single()
+        if not _has_segments(folder):
+            self.template = replace(self.template, segments=(0, 0, 0, 0, 0))
         unknown = self._tokenizer.token_to_id(self._unknown_token(path))
         self.unknown = -1 if unknown is None else unknown
         self._tokenizer.encode_special_tokens = True
@@ -95,17 +131,29 @@ class Tokens:
         """Tokenise without special tokens."""
         return [Encoded(e.ids, e.offsets) for e in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
+    def encode_start(self, texts: Sequence[str], count: int) -> list[Encoded]:
+        """Tokenise enough of each text for its first `count` tokens to be those of the whole; not all of a megabyte.
+
+        Where 32 characters a token do not give twice as many tokens as asked, the whole text is read.
+        """
+        starts = [t[: count * _CHARACTERS] for t in texts]
+        encoded = self.encode(starts)
+        for i, (start, text) in enumerate(zip(starts, texts, strict=True)):
+            if len(start) < len(text) and len(encoded[i].ids) < 2 * count:
+                encoded[i] = self.encode([text])[0]
+        return encoded
+
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids alone: several times cheaper than `encode`, whose offsets are Python objects."""
         return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def id_of(self, token: str) -> int | None:
-        """The id of a token of the vocabulary."""
-        return self._tokenizer.token_to_id(token)
+        """The id of a token of the vocabulary, special ones included."""
+        return self._added.get(token, self._tokenizer.token_to_id(token))
 
     def leading(self, prefix: str) -> tuple[list[int], str]:
         """Ids of the special and added tokens that a prefix begins with, and what is left of it."""
-        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())  # which still knows them in a text
+        tokenizer = Tokenizer.from_file(str(self._path))  # which still knows them in a text
         added, ids, end = tokenizer.get_added_tokens_decoder(), [], 0
         encoded = tokenizer.encode(prefix, add_special_tokens=False)
         for token, (start, stop) in zip(encoded.ids, encoded.offsets, strict=True):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resift.engine.encoders.graph import ARCHITECTURES, architecture, encoder_graph
+from resift.engine.encoders.graph import ARCHITECTURES, architecture, encoder_graph, unsupported
 from resift.engine.heads import Linear, Normalize, Step, append, apply
 from resift.engine.weights import header, read_weights, weight_files
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.checkpoints import head
 from resift.score.contract import Contract
 from resift.score.modules import read_json
+from resift.score.rules import TokenRules
 
 _EXPORTED = ("openvino/openvino_model.xml", "openvino_model.xml", "onnx/model.onnx", "model.onnx")
 
@@ -49,6 +50,9 @@ def vector_source(folder: Path, contract: Contract) -> Source:
             f"{folder} has an encoder of type {config.get('model_type')!r}; known are {', '.join(ARCHITECTURES)}, "
             "and any that is exported to ONNX or OpenVINO without its safetensors beside it"
         )
+    if entry := unsupported(config):
+        raise UnknownFamily(f"{folder} has {entry}; its graph can't be built exactly, give another checkpoint")
+    _check_reach(folder, config, contract.tokens)
     if steps is None and not any("linear.weight" in header(file) for file in files):
         raise BrokenModel(f"{path} has no projection (tensor linear.weight): its token vectors would be the encoder's")
 
@@ -58,6 +62,16 @@ def vector_source(folder: Path, contract: Contract) -> Source:
         return encoder_graph(config, weights, lambda build, hidden, inputs: [apply(hidden, inputs.mask, ending)])
 
     return Source(read, pad, path)
+
+
+def _check_reach(folder: Path, config: Mapping[str, Any], rules: TokenRules) -> None:
+    """Refuse an expansion that layers of a limited view can't see a word from: what they then give is undefined."""
+    reach = int(config.get("local_attention") or 0) // 2
+    if reach and not rules.attend and rules.expand > reach + 3:  # a query has three tokens at least
+        raise UnknownFamily(
+            f"{folder} fills queries up to {rules.expand} tokens and does not attend to them, while its layers see "
+            f"{reach} tokens to either side: the last ones would see nothing; expand to {reach + 3} at most"
+        )
 
 
 def _ended(path: Path, steps: Sequence[Step]) -> Any:  # noqa: ANN401

@@ -15,6 +15,7 @@ from resift.errors import BrokenModel
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Node = Any  # openvino ships no types
 
+_STEP = 8  # batches are as wide as their longest row rounded up to a multiple of this
 ACTIVATIONS = ("gelu", "relu", "tanh", "silu", "gelu_new", "gelu_pytorch_tanh")
 
 
@@ -132,6 +133,38 @@ class Builder:
     def attention(self, query: Node, key: Node, value: Node, bias: Node) -> Node:
         """softmax(query key' / sqrt(D) + bias) value, with heads split; (B, T, W)."""
         return self.merge_heads(self.op.scaled_dot_product_attention(query, key, value, bias, causal=False))
+
+    def rotary(self, length: Node, frequencies: npt.NDArray[np.float64], limit: int) -> tuple[Node, Node]:
+        """Cosines and sines (1, 1, T, D) of rotary positions (Su et al., RoFormer, 2021), halves repeated.
+
+        Args:
+            length: T, at most `limit` rounded up to the batches' step.
+            frequencies: (D / 2,) turns of a position, in radians.
+            limit: the longest input. The tables are constants: computed in the graph at bf16 they would be noise.
+
+        """
+        angles = np.arange(limit + _STEP)[:, None] * np.concatenate([frequencies, frequencies])
+        rows = self.range(self.op.constant(np.int64(0)), length)
+        tables = (np.cos(angles), np.sin(angles))
+        cos, sin = (self.op.gather(self.op.constant(t.astype(np.float32)), rows, self.op.constant(0)) for t in tables)
+        return cos, sin
+
+    def rotate(self, x: Node, rotary: tuple[Node, Node]) -> Node:
+        """Turn queries or keys (B, heads, T, D) by their positions."""
+        op, (cos, sin) = self.op, rotary
+        low, high = op.split(x, op.constant(-1), 2).outputs()
+        turned = op.concat([op.negative(high), low], -1)
+        return op.add(op.multiply(x, cos), op.multiply(turned, sin))
+
+    def distances(self, length: Node) -> Node:
+        """|i - j| of all pairs of positions, (T, T) f32."""
+        op = self.op
+        at = op.convert(self.range(op.constant(np.int64(0)), length), "f32")
+        return op.abs(op.subtract(op.unsqueeze(at, op.constant(1)), op.unsqueeze(at, op.constant(0))))
+
+    def parts(self, x: Node, count: int) -> list[Node]:
+        """Equal parts of the last axis."""
+        return list(self.op.split(x, self.op.constant(-1), count).outputs())
 
     def first_token(self, hidden: Node) -> Node:
         """(B, T, W) -> (B, W)."""
