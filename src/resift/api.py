@@ -19,7 +19,7 @@ from resift.types import Candidate, Document, Query, Ranking, Scores
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
     from resift.index.build import Built
     from resift.index.tensors import Tensors
-    from resift.score.contract import Contract
+    from resift.score.contract import Contract, Truncation
     from resift.score.encoder import CrossEncoder, LongDocuments
     from resift.score.late import LateInteraction, TokenStore
     from resift.score.load import Precision
@@ -56,7 +56,6 @@ class Reranker:
 
         Raises:
             InputError: an empty query, or a document that is none of the three.
-            NonFiniteScore: the model gave NaN or infinity.
 
         """
         given = [files.document(d, str(i)) for i, d in enumerate(documents)]
@@ -138,7 +137,7 @@ class Index:
         *,
         tensors: bool = False,
         model: str = DEFAULT_MODEL,
-        embedder: str = DEFAULT_EMBEDDER,
+        embedder: str | None = None,
         pool: int = 1,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
         on_progress: Callable[[int], None] = lambda n: None,
@@ -148,9 +147,10 @@ class Index:
         Args:
             folder: of the index; made when missing.
             paths: what to index.
-            tensors: store `model`'s token vectors, and use its pooled vectors instead of `embedder`'s.
+            tensors: store `model`'s token vectors.
             model: a late-interaction model; with `tensors`.
-            embedder: of the passages' vectors; without `tensors`.
+            embedder: of the passages' vectors; by default `model`'s own with `tensors`, where it has them, else
+                resift-static-en.
             pool: 2 or 3 stores one vector for so many neighbouring tokens.
             on_skip: hears of each file that was left out.
             on_progress: hears how many passages are done.
@@ -162,9 +162,13 @@ class Index:
         """
         from resift.index.build import build
         from resift.index.open import encoder_for
+        from resift.score.contract import read_contract
+        from resift.score.load import find_model
 
         sources = [os.fspath(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
-        encoder = encoder_for(model if tensors else embedder, tensors, pool)
+        if embedder is None:
+            embedder = "" if tensors and read_contract(find_model(model)).tokens.pooled else DEFAULT_EMBEDDER
+        encoder = encoder_for(model, embedder, tensors, pool)
         return build(Path(folder), sources, encoder, on_skip, on_progress)
 
     def search(
@@ -203,6 +207,8 @@ def load(
     *,
     precision: Precision = "auto",
     long_documents: LongDocuments = "windows",
+    truncation: Truncation | None = None,
+    max_tokens: int | None = None,
 ) -> Reranker:
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
@@ -212,7 +218,7 @@ def load(
     """
     from resift.score.load import load_scorer
 
-    return Reranker(load_scorer(os.fspath(name_or_path), precision, long_documents))
+    return Reranker(load_scorer(os.fspath(name_or_path), precision, long_documents, truncation, max_tokens))
 
 
 def search(

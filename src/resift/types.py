@@ -128,6 +128,22 @@ class Candidate:
     rank: int = 0
 
     @property
+    def probability(self) -> float:
+        """How likely the last classifier thinks the document relevant, in float64; also where a blend stands above it.
+
+        Raises:
+            KindError: nothing that was said of the candidate is a logit or a probability.
+
+        """
+        for score in (self.score, *(s.score for s in reversed(self.signals))):
+            if score is not None and score.kind is ScoreKind.PROBABILITY:
+                return score.value
+            if score is not None and score.kind is ScoreKind.LOGIT:
+                return score.to_probability().value
+        kinds = sorted({str(s.score.kind) for s in self.signals if s.score is not None}) or ["none"]
+        raise KindError(f"{self.document.id} has no logit and no probability (scores: {', '.join(kinds)})")
+
+    @property
     def first_rank(self) -> int:
         """The rank at the first stage, from 1; the present rank when there was none."""
         return self.signals[0].rank if self.signals else self.rank

@@ -25,7 +25,7 @@ QUERIES = ["who lit the lamp", "capital of norway", "how to water tomatoes in th
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return cross_encoder(tmp_path_factory.mktemp("tiny"), "bert", limit=512)
+    return cross_encoder(tmp_path_factory.mktemp("tiny"), "bert", limit=512, noise=0)
 
 
 @pytest.fixture(scope="module", params=["late", "encoder"])

@@ -56,7 +56,7 @@ def test_stored_vectors_replace_encoding(
     Index.build(tmp_path / "i", folder, tensors=True)
     index = Index.open(tmp_path / "i")
     monkeypatch.setattr(
-        type(mini.scorer), "encode_documents", lambda self, texts: [] if not texts else pytest.fail("encoded")
+        type(mini.scorer), "encode_documents", lambda self, texts, rounded: [] if not texts else pytest.fail("encoded")
     )
     ranking = index.search(QUERIES[0], 5, reranker=mini)
     assert ranking[0].span is not None and "lamp" in ranking[0].document.text

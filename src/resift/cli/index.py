@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +27,7 @@ def index(
     ] = False,
     pool: Annotated[int, typer.Option(min=1, max=3, help="Store one vector for so many neighbouring tokens.")] = 1,
     model: options.Model = options.DEFAULT_MODEL,
+    embedder: options.Embedder = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and index again when files change.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks, with --watch.")] = 2.0,
     as_json: options.AsJson = False,
@@ -46,7 +47,7 @@ def index(
     warnings = Console(stderr=True, soft_wrap=True)
     while True:
         try:
-            built = _build(paths, output, tensors, pool, model, _once(said, warnings))
+            built = _build(paths, output, Models(tensors, pool, model, embedder), _once(said, warnings))
         except InputError as error:
             if not watch:
                 raise
@@ -71,16 +72,27 @@ def _once(said: set[str], console: Console) -> Callable[[str], None]:
     return say
 
 
-def _build(paths: list[Path], output: Path, tensors: bool, pool: int, model: str, say: Callable[[str], None]) -> Built:
+@dataclass(frozen=True)
+class Models:
+    """What vectors are made of and how."""
+
+    tensors: bool
+    pool: int
+    model: str
+    embedder: str | None
+
+
+def _build(paths: list[Path], output: Path, models: Models, say: Callable[[str], None]) -> Built:
     from resift.api import Index
     from resift.cli.progress import counter
     from resift.files import Skipped
 
     skipped: list[Skipped] = []
     with counter("passages") as count:
-        built = Index.build(
-            output, paths, tensors=tensors, model=model, pool=pool, on_skip=skipped.append, on_progress=count
-        )
+        built = Index.build(output, paths, 
+            tensors=models.tensors, model=models.model, embedder=models.embedder, pool=models.pool,
+            on_skip=skipped.append, on_progress=count,
+        )  # fmt: skip
     other = [s for s in skipped if s.reason.endswith("is not read") and s.reason.startswith("type ")]
     if other:
         types = Counter(Path(s.path).suffix or "no suffix" for s in other).most_common(8)

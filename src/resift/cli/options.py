@@ -6,12 +6,23 @@ from typing import Annotated
 
 import typer
 
-from resift.api import DEFAULT_DEPTH, DEFAULT_MODEL
+from resift.api import DEFAULT_DEPTH, DEFAULT_EMBEDDER, DEFAULT_MODEL
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model folder, or hub id (owner/name).")]
+Embedder = Annotated[str | None, typer.Option("--embedder", help="What makes one vector per passage: as --model.")]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="How many candidates the model scores.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/json.md).")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage said and how long it took.")]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Read only the start of long documents (else: windows).")]
 
-__all__ = ["DEFAULT_DEPTH", "DEFAULT_MODEL", "AsJson", "Depth", "Explain", "Model", "Truncate"]
+__all__ = [
+    "DEFAULT_DEPTH",
+    "DEFAULT_EMBEDDER",
+    "DEFAULT_MODEL",
+    "AsJson",
+    "Depth",
+    "Embedder",
+    "Explain",
+    "Model",
+    "Truncate",
+]

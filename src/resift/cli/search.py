@@ -24,6 +24,7 @@ def search(
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many results to show.")] = 10,
     depth: options.Depth = options.DEFAULT_DEPTH,
     model: options.Model = options.DEFAULT_MODEL,
+    embedder: options.Embedder = None,
     rerank: Annotated[
         bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show the first stage's order.")
     ] = True,
@@ -49,8 +50,10 @@ def search(
         raise InputError("the query is empty; ask with at least one word")
     if bool(paths) == bool(index):
         raise InputError("name either paths to search or an index (--index DIR)")
+    if index and embedder:
+        raise InputError("an index has the embedder that it was made with; leave --embedder out")
     reranker = load(model, long_documents="truncate" if truncate else "windows") if rerank else None
-    found = _opened(index, tensors) if index else _read(paths or [])
+    found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER)
     ranking = found.search(query, top, depth, reranker, blend)
     if as_json:
         show.print_json(show.as_json(ranking))
@@ -68,7 +71,7 @@ def _opened(folder: Path, tensors: bool) -> Index:
     return opened if tensors else Index(opened.documents, opened.retriever)
 
 
-def _read(paths: list[Path]) -> Index:
+def _read(paths: list[Path], embedder: str) -> Index:
     """Read and index paths in memory; what could not be read is said once."""
     from rich.console import Console
 
@@ -78,7 +81,7 @@ def _read(paths: list[Path]) -> Index:
     from resift.errors import InputError
 
     skipped: list[files.Skipped] = []
-    made = Index.of(counted(files.read_paths(paths, skipped.append), "passages read"))
+    made = Index.of(counted(files.read_paths(paths, skipped.append), "passages read"), embedder)
     if not made.documents:
         known = " ".join(sorted(files.SUFFIXES))
         raise InputError(f"nothing to search in {', '.join(map(str, paths))}: no passage in files of {known}")

@@ -19,15 +19,22 @@ _STEP = 8  # widths are multiples of this, so that few shapes occur and the allo
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Token ids of n inputs, and their segment ids (or None where all are 0)."""
+    """Token ids of n inputs, their segment ids (or None where all are 0), and how many tokens of each are attended.
+
+    All are when `attended` is None; else the first so many.
+    """
 
     ids: Sequence[Sequence[int]]
     segments: Sequence[Sequence[int]] | None = None
+    attended: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Arrays of shape (B, T), and which inputs their rows are; `ids` is padded with `pad`, `mask` is 0 there."""
+    """Arrays of shape (B, T), and which inputs their rows are; `ids` is padded with `pad`.
+
+    `mask` is 1 for tokens that the encoder attends to.
+    """
 
     rows: Sequence[int]
     ids: IntArray
@@ -62,7 +69,7 @@ def _pad(sequences: Sequences, rows: Sequence[int], width: int, pad: int) -> Bat
     for j, i in enumerate(rows):
         n = len(sequences.ids[i])
         ids[j, :n] = sequences.ids[i]
-        mask[j, :n] = 1
+        mask[j, : n if sequences.attended is None else sequences.attended[i]] = 1
         if sequences.segments is not None:
             segments[j, :n] = sequences.segments[i]
     return Batch(rows, ids, mask, segments)

@@ -15,7 +15,7 @@ from pathlib import Path
 from resift import files
 from resift.errors import InputError
 from resift.index.encode import Encoder
-from resift.index.layout import Manifest, Settings, current, writing
+from resift.index.layout import Manifest, current, writing
 from resift.index.passages import unique_ids
 from resift.index.writer import IndexedFile, Old, Writer
 from resift.types import Document
@@ -57,7 +57,7 @@ def build(
     """
     began = time.monotonic()
     named = {Path(s) for s in sources}
-    settings = Settings("", encoder.name, encoder.fingerprint, bool(encoder.token_dims), encoder.pool)
+    settings = encoder.settings
     with writing(folder) as generation, ExitStack() as opened:
         old = Old(current(folder), settings) if (folder / "CURRENT").exists() else None
         before = old.files if old else {}

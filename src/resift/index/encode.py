@@ -10,6 +10,7 @@ import numpy as np
 
 from resift.engine.batching import FloatArray
 from resift.engine.maxsim import TokenVectors
+from resift.index.layout import Settings
 from resift.index.tensors import pooled
 from resift.protocols import Embedder
 from resift.score.late import LateInteraction
@@ -20,17 +21,15 @@ Windows = tuple[TokenVectors, ...]
 
 
 class Encoder:
-    """Gives vectors with an embedder, or vectors and token vectors in one pass with a late-interaction model.
+    """Gives vectors with an embedder, and token vectors with a late-interaction model, in one pass where it gives both.
 
-    `name` and `fingerprint` say where the model came from and which files it was. With `resume` set, token vectors of
-    finished chunks are kept in a folder until the index is written, so that a run that was stopped goes on from there.
+    `settings` say which models these are; the analyzer is still open. With `resume` set, token vectors of finished
+    chunks are kept in a folder until the index is written, so that a run that was stopped goes on from there.
     """
 
-    def __init__(
-        self, name: str, fingerprint: str, embedder: Embedder, late: LateInteraction | None = None, pool: int = 1
-    ) -> None:
-        self.name, self.fingerprint, self.dims = name, fingerprint, embedder.dims
-        self._embedder, self._late, self.pool = embedder, late, pool
+    def __init__(self, settings: Settings, embedder: Embedder, late: LateInteraction | None = None) -> None:
+        self.settings, self.dims = settings, embedder.dims
+        self._embedder, self._late, self.pool = embedder, late, settings.pool
         self._partial: Path | None = None
         self.token_dims = late.token_dims if late else 0
 
@@ -49,8 +48,11 @@ class Encoder:
         if path and path.exists():
             return _load(path)
         encoded = self._late.encode_documents(texts)
-        vectors = np.stack([d.pooled if len(d.pooled) else np.zeros(self.dims, np.float32) for d in encoded])
-        windows = [tuple(pooled(w, self.pool) for w in d.windows) for d in encoded]
+        if self._embedder is self._late:
+            vectors = np.stack([d.pooled if len(d.pooled) else np.zeros(self.dims, np.float32) for d in encoded])
+        else:
+            vectors = self._embedder.embed(texts, "document")
+        windows = [tuple(pooled(w, self.pool) for w in d.windows if isinstance(w, TokenVectors)) for d in encoded]
         if path:
             _save(path, vectors, windows)
         return vectors, windows
@@ -58,7 +60,8 @@ class Encoder:
     def _slice(self, texts: Sequence[str]) -> Path | None:
         if self._partial is None:
             return None
-        key = sha256("\0".join([self.fingerprint, str(self.pool), *texts]).encode("utf-8", "surrogatepass")).hexdigest()
+        made_by = (self.settings.fingerprint, self.settings.embedder_fingerprint, str(self.pool))
+        key = sha256("\0".join([*made_by, *texts]).encode("utf-8", "surrogatepass")).hexdigest()
         return self._partial / f"{key[:32]}.npz"
 
 

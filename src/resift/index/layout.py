@@ -36,7 +36,8 @@ class Settings:
     """What vectors and words depend on; an index is only ever read and extended with the same.
 
     `model` is the name or path that made the vectors, `fingerprint` that of its files; `tensors` says whether token
-    vectors are stored too, `pool` how many neighbouring tokens share one.
+    vectors are stored too, `pool` how many neighbouring tokens share one. Where the vectors are not that model's,
+    `embedder` made them.
     """
 
     analyzer: str
@@ -44,6 +45,8 @@ class Settings:
     fingerprint: str
     tensors: bool
     pool: int
+    embedder: str = ""
+    embedder_fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from resift.errors import InputError, ModelError
 from resift.index.encode import Encoder
 from resift.index.first_stage import first_stage
-from resift.index.layout import current, read_manifest
+from resift.index.layout import Settings, current, read_manifest
 from resift.index.passages import Passages
 from resift.index.tensors import Tensors
 from resift.retrieve.bm25 import BM25Retriever
@@ -43,14 +45,16 @@ def open_index(folder: Path) -> tuple[Passages, Hybrid, Tensors | None]:
 def _open(folder: Path, generation: Path) -> tuple[Passages, Hybrid, Tensors | None]:
     settings = read_manifest(generation).settings
     try:
-        found = fingerprint(find_model(settings.model))
+        models = [(settings.model, settings.fingerprint), (settings.embedder, settings.embedder_fingerprint)]
+        changed = [name for name, made_by in models if name and fingerprint(find_model(name)) != made_by]
         passages = Passages(generation)
         lexical = BM25Retriever(passages, Analyzer.from_signature(settings.analyzer), _matrix(generation))
-        retriever = first_stage(lexical, settings.model, np.load(generation / "vectors.npy", mmap_mode="r"))
+        retriever = first_stage(lexical, settings.embedder or settings.model, _vectors(generation))
     except ModelError as error:
-        raise InputError(f"{folder} was made with {settings.model}, which can't be loaded: {error}") from error
-    if found != settings.fingerprint:
-        raise InputError(f"{folder} was made with another version of {settings.model}; index again into a new folder")
+        made_with = " and ".join(name for name, _ in models if name)
+        raise InputError(f"{folder} was made with {made_with}, which can't be loaded: {error}") from error
+    if changed:
+        raise InputError(f"{folder} was made with another version of {changed[0]}; index again into a new folder")
     tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
     return passages, retriever, tensors
 
@@ -65,8 +69,19 @@ def _matrix(generation: Path) -> Any:  # noqa: ANN401 - bm25s ships no types
     return index
 
 
-def encoder_for(name: str, tensors: bool, pool: int) -> Encoder:
-    """The encoder of a model (token vectors and their pooled vector) or of an embedder (one vector).
+def _vectors(generation: Path) -> npt.NDArray[np.float32]:
+    vectors: npt.NDArray[np.float32] = np.load(generation / "vectors.npy", mmap_mode="r")
+    return vectors
+
+
+def encoder_for(model: str, embedder: str, tensors: bool, pool: int) -> Encoder:
+    """The encoder of an index.
+
+    Args:
+        model: makes token vectors; with `tensors`.
+        embedder: makes the passages' vectors; empty for `model`'s own.
+        tensors: whether token vectors are stored.
+        pool: how many neighbouring tokens share a vector.
 
     Raises:
         InputError: token vectors are asked of a model that has none, or the pooling is not 1, 2 or 3.
@@ -74,10 +89,13 @@ def encoder_for(name: str, tensors: bool, pool: int) -> Encoder:
     """
     if pool not in (1, 2, 3):
         raise InputError(f"tokens are pooled by 1, 2 or 3; not {pool}")
-    made_by = fingerprint(find_model(name))
     if not tensors:
-        return Encoder(name, made_by, load_embedder(name))
-    scorer = load_scorer(name)
+        return Encoder(Settings("", embedder, fingerprint(find_model(embedder)), False, pool), load_embedder(embedder))
+    scorer = load_scorer(model)
     if not isinstance(scorer, LateInteraction):
-        raise InputError(f"{name} is a cross-encoder and has no token vectors to store; name a late-interaction model")
-    return Encoder(name, made_by, scorer, scorer, pool)
+        raise InputError(f"{model} is a cross-encoder and has no token vectors to store; name a late-interaction model")
+    settings = Settings("", model, fingerprint(find_model(model)), True, pool)
+    if not embedder:
+        return Encoder(settings, scorer, scorer)
+    made_by = fingerprint(find_model(embedder))
+    return Encoder(replace(settings, embedder=embedder, embedder_fingerprint=made_by), load_embedder(embedder), scorer)

@@ -8,11 +8,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from resift.engine.bert import FAMILIES as BERT_TYPES
+from resift.engine.encoders.bert import OFFSET_TYPES
+from resift.engine.encoders.graph import ARCHITECTURES, architecture, unsupported
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
+from resift.score.rules import TokenRules, VectorRules
 from resift.types import ScoreKind
 
 Truncation = Literal["only_second", "longest_first"]
+
+_LONGEST = 8192  # a config may name more positions than any encoder was trained on
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +33,22 @@ class Contract:
     """How a model is fed and read.
 
     Attributes:
-        family: "encoder" (query and document in one input) or "late" (each alone, compared token by token).
+        family: "encoder" (query and document in one input), "late" (each alone, compared token by token), "embedder"
+            (one vector for a text) or "static" (one vector by table look-up).
         kind: what a score is.
         max_tokens: the longest input, special tokens included.
         window_tokens: longer documents are scored in windows of this many tokens; never more than fits max_tokens.
-        truncation: what is cut when a pair is too long and windows are off.
+        truncation: what is cut when a pair is too long and windows are off. "only_second": the query to three quarters
+            of max_tokens, then the document (FlagEmbedding); "longest_first": the longer of the two, token by token
+            (sentence-transformers).
+        labels: outputs of a cross-encoder's head. Of one, it is the logit; of two, the second minus the first, whose
+            logistic function is the softmax's share of the second.
         skip: token ids that take no part in MaxSim.
         blend_weight: weight of the standardised score against the standardised first-stage rank; tuned, see the card.
         fusion_weight: of an embedder's cosines against BM25 in a weighted sum; 0: they are fused by reciprocal rank.
         golden: pairs with their scores at f32.
+        tokens: of a late-interaction model, how its inputs are laid out and compared.
+        vectors: of an embedder, how a text becomes a vector.
 
     """
 
@@ -47,6 +58,7 @@ class Contract:
     max_tokens: int
     window_tokens: int
     truncation: Truncation = "only_second"
+    labels: int = 1
     skip: tuple[int, ...] = ()
     blend_weight: float = 1.0
     fusion_weight: float = 0.0
@@ -55,6 +67,8 @@ class Contract:
     parameters: int = 0
     description: str = ""
     golden: tuple[Golden, ...] = ()
+    tokens: TokenRules = TokenRules()
+    vectors: VectorRules = VectorRules()
 
     def write(self, folder: Path) -> None:
         """Write `contract.json`."""
@@ -72,6 +86,10 @@ def read_contract(folder: Path) -> Contract:
     """
     if (folder / "contract.json").exists():
         return _parse(_json(folder / "contract.json"), folder)
+    from resift.score.checkpoints import derive  # it makes contracts, so it imports this module
+
+    if found := derive(folder):
+        return found
     if (folder / "config.json").exists():
         return _derive(_json(folder / "config.json"), folder)
     raise NotAModel(f"{folder} is not a model folder: it has neither contract.json nor config.json")
@@ -99,6 +117,8 @@ def _parse(value: Mapping[str, Any], folder: Path) -> Contract:
                 "skip": tuple(value.get("skip", ())),
                 "languages": tuple(value.get("languages", ())),
                 "golden": tuple(Golden(**g) for g in value.get("golden", ())),
+                "tokens": TokenRules.parse(value.get("tokens", {})),
+                "vectors": VectorRules.parse(value.get("vectors", {})),
             }
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -106,24 +126,65 @@ def _parse(value: Mapping[str, Any], folder: Path) -> Contract:
 
 
 def _derive(config: Mapping[str, Any], folder: Path) -> Contract:
-    """A Transformers folder is a cross-encoder when its architecture is a sequence classifier with one label."""
+    """A Transformers folder is a cross-encoder when its architecture is a sequence classifier with one or two labels.
+
+    Sentence Transformers' `modules.json` is read too: one module, the classifier, is a cross-encoder like any other.
+    """
     architectures = config.get("architectures") or ["none"]
-    model_type = config.get("model_type", "unknown")
-    if model_type not in BERT_TYPES:
+    _check_modules(folder)
+    if architecture(config) is None:
         raise UnknownFamily(
-            f"{folder} is of type {model_type!r}; Resift scores with {', '.join(BERT_TYPES)} cross-encoders and with "
-            "late-interaction folders that carry a contract.json"
+            f"{folder} is of type {config.get('model_type', 'unknown')!r}; Resift scores with "
+            f"{', '.join(ARCHITECTURES)} cross-encoders and with late-interaction folders that carry a contract.json"
         )
     if not architectures[0].endswith("ForSequenceClassification"):
         raise UnknownFamily(
             f"{folder} is a {architectures[0]}, not a reranker: it has no classification head "
-            "(an embedding model or a bare encoder?); give a *ForSequenceClassification checkpoint"
+            "(an embedding model or a bare encoder?); give a *ForSequenceClassification checkpoint, or for an embedder "
+            "a folder with modules.json, or a contract.json that says how to pool (docs/vector-models.md)"
         )
-    labels = len(config.get("id2label") or {"0": "", "1": ""})
-    if labels != 1:
-        raise UnknownFamily(f"{folder} has {labels} labels; a reranker has one (set num_labels=1 when training)")
-    positions = int(config.get("max_position_embeddings", 512))
-    # RoBERTa's table starts behind the padding id, so that many entries are never used.
-    usable = positions if model_type in ("bert", "electra") else positions - int(config.get("pad_token_id", 1)) - 1
-    limit = min(usable, 512)
-    return Contract(folder.resolve().name, "encoder", ScoreKind.LOGIT, limit, limit)
+    if entry := unsupported(config):
+        raise UnknownFamily(f"{folder} has {entry}; its graph can't be built exactly, give another checkpoint")
+    labels = len(config["id2label"]) if config.get("id2label") else int(config.get("num_labels") or 2)
+    if labels not in (1, 2):
+        raise UnknownFamily(
+            f"{folder} has {labels} labels; a reranker has one, or two (irrelevant, relevant): "
+            "set num_labels=1 when training"
+        )
+    limit = _window(config, folder)
+    return Contract(folder.resolve().name, "encoder", ScoreKind.LOGIT, limit, limit, labels=labels)
+
+
+def _window(config: Mapping[str, Any], folder: Path) -> int:
+    """The longest input, special tokens included: the least of what config and tokenizer say, 8,192 at most."""
+    positions = int(config.get("max_position_embeddings") or 512)
+    if config["model_type"] in OFFSET_TYPES and config.get("position_embedding_type", "absolute") == "absolute":
+        positions -= int(config.get("pad_token_id", 1)) + 1
+    entries = (("tokenizer_config.json", "model_max_length"), ("sentence_bert_config.json", "max_seq_length"))
+    stated = [_json(folder / file).get(entry) for file, entry in entries if (folder / file).exists()]
+    return int(min([positions, _LONGEST, *(n for n in stated if n)]))
+
+
+def _check_modules(folder: Path) -> None:
+    """Refuse Sentence Transformers stacks whose score is not the classifier's."""
+    if not (folder / "modules.json").exists():
+        return
+    try:
+        types = [str(m["type"]).rsplit(".", 1)[-1] for m in json.loads((folder / "modules.json").read_text("utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrokenModel(f"{folder}/modules.json can't be read ({error}); fetch the model again") from error
+    if "LogitScore" in types:
+        raise UnknownFamily(
+            f"{folder} is a causal language model whose next-token logits are the score (LogitScore); "
+            "Resift does not score with that family yet, give an encoder cross-encoder"
+        )
+    if "Pooling" in types:
+        raise UnknownFamily(
+            f"{folder} is an embedding model ({', '.join(types)}), not a reranker: it gives vectors; "
+            "give a *ForSequenceClassification checkpoint"
+        )
+    if types != ["Transformer"]:
+        raise UnknownFamily(f"{folder} has the modules {', '.join(types)}; Resift scores with a Transformer alone")
+    options = folder / "config_sentence_transformers.json"
+    if options.exists() and _json(options).get("default_prompt_name"):
+        raise UnknownFamily(f"{folder} puts a prompt before its texts, which Resift does not do yet; give another")

@@ -6,31 +6,44 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from resift.engine.batching import Engine, Sequences, pack
-from resift.errors import InputError
+from resift.errors import BrokenModel, InputError
 from resift.score.contract import Contract
-from resift.score.pairs import NO_FLAGS, Verdict, distinct, spread
+from resift.score.pairs import NO_FLAGS, Distinct, Verdict, distinct, spread
 from resift.score.tokens import Encoded, Tokens
-from resift.text.windows import windows
+from resift.text.windows import strides, windows
 from resift.types import Pair, Scores
 
-LongDocuments = Literal["windows", "truncate"]
+LongDocuments = Literal["windows", "strides", "truncate"]
+_SLICE = 4096  # pairs whose tokens are held at once: bounds memory
+NON_FINITE = frozenset({"non_finite"})
 
 
 class CrossEncoder:
     """Scores pairs with a sequence classifier.
 
-    A pair over the window is scored in overlapping windows of the document; the best one counts and is the span
-    (flag "windowed"). With long_documents="truncate" only what fits is read (flag "truncated"). The query is cut to
-    three quarters of the window at most (flag "query_truncated"), as FlagEmbedding does.
+    A pair over the window is scored in overlapping windows of the document; the best logit counts, and its window is
+    the span (flag "windowed"). They are of equal length, or with long_documents="strides" laid as BCEmbedding does.
+    The query is cut to three quarters of the window at most (flag "query_truncated"). With long_documents="truncate"
+    only what fits is read, by the contract's rule (flag "truncated").
+
+    What is not finite is scored again by `exact`, the same model at f32; what still is not stays unscored (flag
+    "non_finite"), and the other pairs keep their scores.
     """
 
     def __init__(
-        self, contract: Contract, tokens: Tokens, engine: Engine, pad: int, long_documents: LongDocuments = "windows"
+        self,
+        contract: Contract,
+        tokens: Tokens,
+        engine: Engine,
+        pad: int,
+        long_documents: LongDocuments = "windows",
+        exact: Engine | None = None,
     ) -> None:
         self.name, self.contract = contract.name, contract
-        self.tokens, self._engine, self._pad = tokens, engine, pad
+        self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
         self.long_documents, self.fingerprint = long_documents, ""
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
@@ -38,55 +51,107 @@ class CrossEncoder:
 
         Raises:
             InputError: a query without any token.
-            NonFiniteScore: the model gave NaN or infinity.
+            BrokenModel: the head has another number of labels than the config says.
 
         """
         work = distinct(pairs)
-        queries, documents = self.tokens.encode(work.queries), self.tokens.encode(work.documents)
-        ids, segments, owners = [], [], []
+        queries = self.tokens.encode(work.queries)
+        verdicts: list[Verdict] = []
+        tokens = 0
+        for start in range(0, len(work.rows), _SLICE):
+            own, read = self._judge(work, queries, work.rows[start : start + _SLICE])
+            verdicts += own
+            tokens += read
+        return spread(pairs, work, verdicts, self.contract.kind, self.name, tokens)
+
+    def _judge(
+        self, work: Distinct, queries: Sequence[Encoded], rows: Sequence[tuple[int, int]]
+    ) -> tuple[list[Verdict], int]:
+        """The verdicts of some rows, and how many tokens were read for them."""
+        wanted = sorted({d for _, d in rows})
+        documents = dict(zip(wanted, self._encoded([work.documents[d] for d in wanted], queries), strict=True))
+        ids: list[list[int]] = []
+        segments: list[list[int]] = []
         spans: list[tuple[int, int]] = []
+        parts_of: list[range] = []
         flags: list[frozenset[str]] = []
-        for row, (q, d) in enumerate(work.rows):
+        for q, d in rows:
             parts, flag = self._parts(queries[q], documents[d])
             flags.append(flag)
+            parts_of.append(range(len(ids), len(ids) + len(parts)))
             for query_ids, start, end in parts:
                 pair = self.tokens.template.pair(query_ids, documents[d].ids[start:end])
                 ids.append(pair[0])
                 segments.append(pair[1])
-                owners.append(row)
                 spans.append(_characters(documents[d], start, end))
+        logits = self._logits(ids, segments)
+        verdicts = [_verdict(logits, spans, own, flag) for own, flag in zip(parts_of, flags, strict=True)]
+        return verdicts, sum(map(len, ids))
+
+    def _encoded(self, documents: Sequence[str], queries: Sequence[Encoded]) -> list[Encoded]:
+        if self.long_documents != "truncate":
+            return self.tokens.encode(documents)
+        enough = max([self.contract.max_tokens, *(len(q.ids) for q in queries)])  # which is longer decides what is cut
+        return self.tokens.encode_start(documents, enough)
+
+    def _logits(self, ids: Sequence[list[int]], segments: Sequence[list[int]]) -> npt.NDArray[np.float64]:
+        """One logit per input; those that are not finite are computed again at f32."""
+        logits = self._run(self._engine, ids, segments)
+        again = np.flatnonzero(~np.isfinite(logits)).tolist()
+        if again and self._exact is not None:
+            logits[again] = self._run(self._exact, [ids[i] for i in again], [segments[i] for i in again])
+        return logits
+
+    def _run(self, engine: Engine, ids: Sequence[list[int]], segments: Sequence[list[int]]) -> npt.NDArray[np.float64]:
         logits = np.empty(len(ids))
-        for batch, (output,) in self._engine.run(pack(Sequences(ids, segments), self._pad)):
-            logits[batch.rows] = output[:, 0]
-        best: dict[int, int] = {}
-        for part, row in enumerate(owners):
-            if row not in best or logits[part] > logits[best[row]]:
-                best[row] = part
-        verdicts = [
-            Verdict(float(logits[best[r]]), spans[best[r]] if "windowed" in f else None, f) for r, f in enumerate(flags)
-        ]
-        return spread(pairs, work, verdicts, self.contract.kind, self.name, sum(map(len, ids)))
+        for batch, (output,) in engine.run(pack(Sequences(ids, segments), self._pad)):
+            if output.shape[1] != self.contract.labels:
+                raise BrokenModel(
+                    f"{self.name} gives {output.shape[1]} outputs, and its config speaks of {self.contract.labels}; "
+                    "correct id2label"
+                )
+            wide = output.astype(np.float64)
+            with np.errstate(invalid="ignore"):  # infinity minus infinity: found by the caller
+                logits[batch.rows] = wide[:, 0] if self.contract.labels == 1 else wide[:, 1] - wide[:, 0]
+        return logits
 
     def _parts(self, query: Encoded, document: Encoded) -> tuple[list[tuple[list[int], int, int]], frozenset[str]]:
         """(query ids, start, end) of each input that the pair needs, and what to say about it."""
         if not query.ids:
             raise InputError("the query has no token that the model can read; ask with at least one word")
+        if self.long_documents == "truncate":
+            first, second = self._lengths(len(query.ids), len(document.ids))
+            cut = {"query_truncated": first < len(query.ids), "truncated": second < len(document.ids)}
+            return [(query.ids[:first], 0, second)], frozenset(f for f, true in cut.items() if true) or NO_FLAGS
         room = self.contract.max_tokens - self.tokens.template.size
-        total = len(query.ids) + len(document.ids)
-        if total <= room:
+        if len(query.ids) + len(document.ids) <= room:
             return [(query.ids, 0, len(document.ids))], NO_FLAGS
-        if self.long_documents == "truncate" and self.contract.truncation == "longest_first":
-            first, second = longest_first(len(query.ids), len(document.ids), room)
-            return [(query.ids[:first], 0, second)], frozenset({"truncated"})
         query_ids = query.ids[: self.contract.max_tokens * 3 // 4]
         flags = {"query_truncated"} if len(query_ids) < len(query.ids) else set()
         size = min(room - len(query_ids), self.contract.window_tokens)
-        if self.long_documents == "truncate":
-            cut = len(document.ids) > room - len(query_ids)
-            return [(query_ids, 0, room - len(query_ids))], frozenset(flags | ({"truncated"} if cut else set()))
-        ranges = windows(len(document.ids), size, min(80, size // 4))
+        layout = strides if self.long_documents == "strides" else windows
+        ranges = layout(len(document.ids), size, min(80, size // 4))
         flags |= {"windowed"} if len(ranges) > 1 else set()
         return [(query_ids, start, end) for start, end in ranges], frozenset(flags)
+
+    def _lengths(self, first: int, second: int) -> tuple[int, int]:
+        """How many tokens of query and document are read when neither is windowed."""
+        limit = self.contract.max_tokens
+        room = limit - self.tokens.template.size
+        if self.contract.truncation == "longest_first":
+            return longest_first(first, second, room) if first + second > room else (first, second)
+        first = min(first, limit * 3 // 4)  # also where the pair would fit, as FlagEmbedding does
+        return first, min(second, room - first)
+
+
+def _verdict(
+    logits: npt.NDArray[np.float64], spans: Sequence[tuple[int, int]], parts: range, flags: frozenset[str]
+) -> Verdict:
+    """The best of a pair's inputs; ties go to the first, and none counts when one of them has no number."""
+    if not np.isfinite(logits[parts.start : parts.stop]).all():
+        return Verdict(None, flags=flags | NON_FINITE)
+    best = max(parts, key=lambda part: logits[part])
+    return Verdict(float(logits[best]), spans[best] if "windowed" in flags else None, flags)
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:

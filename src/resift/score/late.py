@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from resift.engine.batching import Engine, FloatArray, Sequences, pack
+from resift.engine.exact import ExactVectors, exact_maxsim
 from resift.engine.maxsim import TokenVectors, densest, maxsim
-from resift.errors import InputError
 from resift.protocols import Role
 from resift.score.contract import Contract
 from resift.score.encoder import LongDocuments
 from resift.score.pairs import NO_FLAGS, Distinct, Verdict, distinct, spread
-from resift.score.tokens import Encoded, Tokens
+from resift.score.token_inputs import Inputs, TokenInputs
+from resift.score.tokens import Tokens
 from resift.text.clean import clean
 from resift.text.sentences import widen
-from resift.text.windows import windows
 from resift.types import Document, Pair, Scores
+
+Places = npt.NDArray[np.intp]
 
 _SPAN_TOKENS = 40  # the stretch of so many tokens that wins most of the score, grown to whole sentences, is the span
 
 
 @dataclass(frozen=True, slots=True)
 class QueryVectors:
-    """A query's token vectors (Q, D), the share of each token (Q,), summing to 1, and its pooled vector (H,)."""
+    """A query's token vectors (Q, D), the share of each token (Q,), and its pooled vector (H,), empty without one.
+
+    The shares sum to 1, or to Q where the contract says that a score is a sum.
+    """
 
     values: FloatArray
     shares: FloatArray
@@ -40,7 +46,7 @@ class QueryVectors:
 class DocumentVectors:
     """A document's token vectors, one entry per window, and the pooled vector (H,): the windows' mean, of length 1."""
 
-    windows: tuple[TokenVectors, ...]
+    windows: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
     pooled: FloatArray
     tokens: int
     cut: bool
@@ -56,8 +62,8 @@ class TokenStore(Protocol):
 class LateInteraction:
     """Scores pairs by MaxSim over token vectors, which depend on one text alone and so can be kept.
 
-    The model's outputs are token vectors (B, T, D) and pooled vectors (B, H), of length 1, and token weights (B, T).
-    The span is the sentences in which most of the score was won.
+    The model's outputs are token vectors (B, T, D), and where it has them pooled vectors (B, H), of length 1, and token
+    weights (B, T). The span is the sentences in which most of the score was won.
     A document over the window is encoded in overlapping windows, and the best one counts (flag "windowed"); with
     long_documents="truncate" only the first window is read (flag "truncated").
     """
@@ -69,10 +75,10 @@ class LateInteraction:
         self.tokens, self._engine, self._pad = tokens, engine, pad
         self.long_documents, self.fingerprint = long_documents, ""
         self._store: TokenStore | None = None
-        self._prefix, self._suffix = tokens.template.prefix, tokens.template.suffix
+        self._inputs = TokenInputs(contract, tokens)
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
-        """MaxSim of the pairs, a weighted mean of cosines in -1..1; a pair with an empty document has none.
+        """MaxSim of the pairs, a mean or sum of cosines (`contract.tokens.reduce`); an empty document has none.
 
         Raises:
             InputError: a query without any token.
@@ -89,18 +95,24 @@ class LateInteraction:
 
     def encode_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
         """Encode queries; one over the model's window is cut."""
-        encoded = self.tokens.encode(texts)
-        room = self.contract.max_tokens - len(self._prefix) - len(self._suffix)
-        found: dict[int, QueryVectors] = {}
-        ids = [e.ids[:room] for e in encoded]
-        if any(not self._content(i).any() for i in ids):
-            raise InputError("the query has no token that the model can read; ask with at least one word")
-        for batch, (vectors, pooled, weights) in self._engine.run(pack(self._sequences(ids), self._pad)):
+        inputs = self._inputs.queries(texts)
+        found: list[QueryVectors] = []
+        for own, (values, pooled, weights) in zip(inputs, self._run(inputs), strict=True):
+            total = weights.sum() if self.contract.tokens.reduce == "mean" else np.float32(1)
+            found.append(QueryVectors(values, weights / total, pooled, own.cut))
+        return found
+
+    def _run(self, inputs: Sequence[Inputs]) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
+        """Vectors and weights of the compared tokens, and the pooled vector, of every window, in order."""
+        every = [w for own in inputs for w in own.windows]
+        sequences = Sequences([w.ids for w in every], None, [w.attended for w in every])
+        found: dict[int, tuple[FloatArray, FloatArray, FloatArray]] = {}
+        for batch, (vectors, *more) in self._engine.run(pack(sequences, self._pad)):
+            pooled, weights = more if more else (np.zeros((len(vectors), 0), np.float32), np.ones(vectors.shape[:2]))
             for j, i in enumerate(batch.rows):
-                keep = np.flatnonzero(self._content(ids[i])) + len(self._prefix)
-                own = weights[j][keep]
-                found[i] = QueryVectors(vectors[j][keep], own / own.sum(), pooled[j], len(encoded[i].ids) > room)
-        return [found[i] for i in range(len(texts))]
+                keep = every[i].compared
+                found[i] = vectors[j][keep], pooled[j], weights[j][keep].astype(np.float32)
+        return [found[i] for i in range(len(every))]
 
     def with_store(self, store: TokenStore) -> LateInteraction:
         """The same model, which takes the token vectors of stored documents from `store` instead of encoding them."""
@@ -114,7 +126,7 @@ class LateInteraction:
 
     @property
     def dims(self) -> int:
-        """The pooled vector's dimensions."""
+        """The pooled vector's dimensions; 0 where the contract has no `pooled`."""
         return len(self._sample.pooled)
 
     @property
@@ -123,10 +135,11 @@ class LateInteraction:
         return int(self._sample.values.shape[1])
 
     def _vectors_of(self, work: Distinct) -> list[DocumentVectors]:
-        """Stored vectors where there are any; the other documents are encoded."""
+        """Stored vectors where there are any; the other documents are encoded, and rounded as stored ones are."""
         stored = [self._store.windows_of(d) if self._store else None for d in work.sources]
         missing = [text for text, windows_ in zip(work.documents, stored, strict=True) if windows_ is None]
-        encoded = iter(self.encode_documents(missing))
+        rounded = self.contract.tokens.rounded or self._store is not None
+        encoded = iter(self.encode_documents(missing, rounded))
         return [next(encoded) if w is None else DocumentVectors(w, np.zeros(0, np.float32), 0, False) for w in stored]
 
     def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
@@ -137,50 +150,29 @@ class LateInteraction:
         pooled = [d.pooled for d in self.encode_documents(cleaned)]
         return np.stack([p if len(p) else np.zeros(self.dims, np.float32) for p in pooled])
 
-    def encode_documents(self, texts: Sequence[str]) -> list[DocumentVectors]:
-        """Encode documents, each in as many windows as it needs; one without any token has none."""
-        encoded = self.tokens.encode(texts)
-        size = min(self.contract.window_tokens, self.contract.max_tokens) - len(self._prefix) - len(self._suffix)
-        parts: list[tuple[int, int, int]] = []
-        for i, e in enumerate(encoded):
-            ranges = windows(len(e.ids), size, size // 4) if e.ids else []
-            parts += [(i, start, end) for start, end in (ranges[:1] if self.long_documents == "truncate" else ranges)]
-        found: dict[int, tuple[TokenVectors, FloatArray]] = {}
-        ids = [encoded[i].ids[start:end] for i, start, end in parts]
-        for batch, (vectors, pooled, _) in self._engine.run(pack(self._sequences(ids), self._pad)):
-            for j, p in enumerate(batch.rows):
-                i, start, end = parts[p]
-                keep = np.flatnonzero(self._content(ids[p]))
-                spans = np.array(encoded[i].offsets[start:end], dtype=np.int32).reshape(-1, 2)[keep]
-                found[p] = TokenVectors.quantized(vectors[j][keep + len(self._prefix)], spans), pooled[j]
-        return self._gather(encoded, parts, found)
+    def encode_documents(self, texts: Sequence[str], rounded: bool = True) -> list[DocumentVectors]:
+        """Encode documents, each in as many windows as it needs; one without any token has none.
 
-    def _gather(
-        self,
-        encoded: Sequence[Encoded],
-        parts: Sequence[tuple[int, int, int]],
-        found: Mapping[int, tuple[TokenVectors, FloatArray]],
-    ) -> list[DocumentVectors]:
-        """Put the windows of each document together again."""
-        own: list[list[int]] = [[] for _ in encoded]
-        for p, (i, _, _) in enumerate(parts):
-            own[i].append(p)
-        gathered = []
-        for i, e in enumerate(encoded):
-            kept = [found[p] for p in own[i] if len(found[p][0])]
-            pooled = np.mean([v for _, v in kept], axis=0) if kept else np.zeros(0, np.float32)
+        Args:
+            texts: the documents.
+            rounded: to int8, as an index keeps them, or as they came out of the model.
+
+        """
+        inputs = self._inputs.documents(texts, self.long_documents == "truncate")
+        results = iter(self._run(inputs))
+        found = []
+        for own in inputs:
+            vectors = [next(results) for _ in own.windows]
+            pairs = [(v, w.spans) for (v, _, _), w in zip(vectors, own.windows, strict=True)]
+            kept: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
+            if rounded:
+                kept = tuple(TokenVectors.quantized(v, spans) for v, spans in pairs)
+            else:
+                kept = tuple(ExactVectors(v, spans) for v, spans in pairs)
+            pooled = np.mean([p for _, p, _ in vectors], axis=0) if vectors else np.zeros(0, np.float32)
             length = float(np.linalg.norm(pooled)) or 1.0
-            covered = parts[own[i][-1]][2] if own[i] else 0
-            read = sum(parts[p][2] - parts[p][1] for p in own[i])
-            gathered.append(DocumentVectors(tuple(t for t, _ in kept), pooled / length, read, covered < len(e.ids)))
-        return gathered
-
-    def _sequences(self, ids: Sequence[list[int]]) -> Sequences:
-        return Sequences([self._prefix + i + self._suffix for i in ids])
-
-    def _content(self, ids: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Which tokens take part in MaxSim."""
-        return ~np.isin(np.asarray(ids, dtype=np.int64), self.contract.skip)
+            found.append(DocumentVectors(kept, pooled / length, own.tokens, own.cut))
+        return found
 
 
 def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors], work: Distinct) -> list[Verdict]:
@@ -192,7 +184,7 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
     for q, rows in by_query.items():
         query = queries[q]
         parts = [(row, w) for row in rows for w in documents[work.rows[row][1]].windows]
-        scores, places, cosines = maxsim(query.values, query.shares, [w for _, w in parts])
+        scores, places, cosines = _matches(query, [w for _, w in parts])
         best: dict[int, int] = {}
         for p, (row, _) in enumerate(parts):
             if row not in best or scores[p] > scores[best[row]]:
@@ -203,12 +195,27 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
                 verdicts[row] = Verdict(None, flags=frozenset({"empty"}))
                 continue
             p = best[row]
-            first, last = densest(places[p], cosines[p] * query.shares, _SPAN_TOKENS)
-            spans = parts[p][1].spans
-            verdicts[row] = Verdict(
-                float(scores[p]), (int(spans[first, 0]), int(spans[last, 1])), _flags(query, document)
-            )
+            span = _span(parts[p][1].spans, places[p], cosines[p] * query.shares)
+            verdicts[row] = Verdict(float(scores[p]), span, _flags(query, document))
     return [verdicts[row] for row in range(len(work.rows))]
+
+
+def _matches(
+    query: QueryVectors, windows: Sequence[TokenVectors | ExactVectors]
+) -> tuple[FloatArray, Sequence[Places], Sequence[FloatArray]]:
+    exact = [w for w in windows if isinstance(w, ExactVectors)]
+    if exact:
+        return exact_maxsim(query.values, query.shares, exact)
+    return maxsim(query.values, query.shares, [w for w in windows if isinstance(w, TokenVectors)])
+
+
+def _span(spans: npt.NDArray[np.int32], place: Places, gain: FloatArray) -> tuple[int, int] | None:
+    """The characters where most was gained; None when all was at tokens that cover none, such as [CLS]."""
+    covering = spans[place, 1] > spans[place, 0]
+    if not covering.any():
+        return None
+    first, last = densest(place[covering], gain[covering], _SPAN_TOKENS)
+    return int(spans[first, 0]), int(spans[last, 1])
 
 
 def _flags(query: QueryVectors, document: DocumentVectors) -> frozenset[str]:

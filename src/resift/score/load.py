@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from weakref import WeakValueDictionary
 
-import numpy as np
-import numpy.typing as npt
-
+from resift.engine.weights import header, read_weights, weight_files
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.protocols import Embedder
-from resift.score.contract import Contract, read_contract
+from resift.score.checkpoints import lowered
+from resift.score.contract import Contract, Truncation, read_contract
+from resift.score.embedder import TextEmbedder
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.late import LateInteraction
 from resift.score.tokens import Tokens
+from resift.score.vectors import Source, vector_source
+
+if TYPE_CHECKING:
+    from resift.engine.openvino import OpenVINOEngine
 
 Precision = Literal["auto", "f32", "bf16"]
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 
+_SHORTEST = 32  # tokens of the shortest window that leaves room for a query and a document
+
 # What a hub repository is asked for; weights in other formats stay where they are.
-_HUB_FILES = ["*.json", "model.safetensors", "model-*.safetensors", "model.onnx"]
+_HUB_FILES = [
+    "*.json",
+    "model.safetensors",
+    "model-*.safetensors",
+    "*Dense/model.safetensors",
+    "model.onnx",
+    "*.metadata",
+]
+
+T = TypeVar("T")
+_shared: WeakValueDictionary[tuple[str, ...], Any] = WeakValueDictionary()
+_lock = Lock()
 
 
 def bundled_models() -> list[Contract]:
@@ -65,46 +84,94 @@ def _fetch(name: str) -> Path:
 
 
 def load_scorer(
-    name: str, precision: Precision = "auto", long_documents: LongDocuments = "windows"
+    name: str,
+    precision: Precision = "auto",
+    long_documents: LongDocuments = "windows",
+    truncation: Truncation | None = None,
+    max_tokens: int | None = None,
 ) -> CrossEncoder | LateInteraction:
     """Load a scorer; its weights are read when the first pair comes.
 
     Args:
         name: bundled name, folder or hub id.
         precision: "f32"; "bf16" where the CPU has it; "auto" takes the faster.
-        long_documents: score documents over the window in "windows", or "truncate" them.
+        long_documents: score documents over the window in "windows" or "strides", or "truncate" them.
+        truncation: another rule than the contract's, see `Contract`; used with long_documents="truncate".
+        max_tokens: a shorter window than the contract's, special tokens included.
 
     Raises:
         ModelError: not a model, not a reranker, or damaged.
 
     """
+    if long_documents not in ("windows", "strides", "truncate"):
+        raise ValueError(f"long_documents is windows, strides or truncate; not {long_documents!r}")
+    folder = find_model(name)
+    contract = read_contract(folder)
+    if contract.family not in ("encoder", "late"):
+        pickled = (folder / "colbert_linear.pt").exists()  # bge-m3
+        also = "; its colbert_linear.pt is a pickle, which can run code, and is not read" if pickled else ""
+        raise UnknownFamily(
+            f"{name} is an embedding model and not a reranker: it makes vectors to find with, and scores no pairs{also}"
+        )
+    if contract.family == "late" and (truncation or long_documents == "strides"):
+        raise ValueError(f"{name} reads query and document apart: truncation and strides are of cross-encoders")
+    contract = _narrowed(contract, truncation, max_tokens)
+    made_by = fingerprint(folder)
+    tokens, engine, pad = _parts(folder, contract, precision, made_by)
+    scorer: CrossEncoder | LateInteraction
+    if contract.family == "encoder":
+        exact = None if engine.precision == "f32" else _parts(folder, contract, "f32", made_by)[1]
+        scorer = CrossEncoder(contract, tokens, engine, pad, long_documents, exact)
+    else:
+        scorer = LateInteraction(contract, tokens, engine, pad, long_documents)
+    scorer.fingerprint = made_by
+    return scorer
+
+
+def _parts(folder: Path, contract: Contract, precision: Precision, made_by: str) -> tuple[Tokens, OpenVINOEngine, int]:
+    """Tokenizer, engine and padding id; models of the same files share the first two, for as long as one is in use."""
     from resift.engine.openvino import PRECISIONS, OpenVINOEngine, fastest_precision
 
     if precision not in (*PRECISIONS, "auto"):
         raise ValueError(f"precision is one of auto, {', '.join(PRECISIONS)}; not {precision!r}")
-    if long_documents not in ("windows", "truncate"):
-        raise ValueError(f"long_documents is windows or truncate; not {long_documents!r}")
-    folder = find_model(name)
-    contract = read_contract(folder)
-    if contract.family not in ("encoder", "late"):
-        raise UnknownFamily(
-            f"{name} is a {contract.family} model: it makes vectors for the first stage, and scores no pairs"
-        )
-    tokens = Tokens(folder)
+    exact = fastest_precision() if precision == "auto" else precision
     source = _source(folder, contract)
-    engine = OpenVINOEngine(source.read, fastest_precision() if precision == "auto" else precision)
-    family = CrossEncoder if contract.family == "encoder" else LateInteraction
-    scorer = family(contract, tokens, engine, source.pad, long_documents)
-    scorer.fingerprint = fingerprint(folder)
-    return scorer
+    key = (str(source.folder.resolve()), contract.family, made_by)
+    rules = contract.tokens
+    markers = [m for m in (rules.query_marker, rules.document_marker) if m]
+    tokens = shared(("tokens", *key), lambda: Tokens(source.folder, lowered(folder), markers))
+    return tokens, shared(("engine", *key, exact), lambda: OpenVINOEngine(source.read, exact)), source.pad
+
+
+def shared(key: tuple[str, ...], make: Callable[[], T]) -> T:
+    """What was made for this key and is still in use, else a new one; safe to call from many threads."""
+    with _lock:
+        found: T | None = _shared.get(key)
+        if found is None:
+            found = make()
+            _shared[key] = found
+        return found
+
+
+def _narrowed(contract: Contract, truncation: Truncation | None, max_tokens: int | None) -> Contract:
+    """The contract with what the caller asked for."""
+    if truncation not in (None, "only_second", "longest_first"):
+        raise ValueError(f"truncation is only_second or longest_first; not {truncation!r}")
+    if truncation is not None:
+        contract = replace(contract, truncation=truncation)
+    if max_tokens is None:
+        return contract
+    if not _SHORTEST <= max_tokens <= contract.max_tokens:
+        raise ValueError(f"max_tokens of {contract.name} is {_SHORTEST} to {contract.max_tokens}; not {max_tokens}")
+    return replace(contract, max_tokens=max_tokens, window_tokens=min(max_tokens, contract.window_tokens))
 
 
 def fingerprint(folder: Path) -> str:
     """A hash of a model's files: all of the small ones; of large ones their size, beginning and end."""
     hashed = sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (".json", ".onnx", ".npy", ".safetensors")):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in _HASHED and p.is_file()):
         size = path.stat().st_size
-        hashed.update(f"{path.name} {size}\n".encode())
+        hashed.update(f"{path.relative_to(folder).as_posix()} {size}\n".encode())
         with path.open("rb") as file:
             hashed.update(file.read(1 << 20))
             file.seek(max(0, size - (1 << 20)))
@@ -112,8 +179,14 @@ def fingerprint(folder: Path) -> str:
     return hashed.hexdigest()[:32]
 
 
+_HASHED = (".json", ".onnx", ".npy", ".safetensors", ".xml", ".bin", ".metadata")
+
+
 def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
-    """Load what turns a text into one vector: a static folder, or a late-interaction model's pooled vector.
+    """Load what turns a text into one vector.
+
+    That is a static folder (Resift's or Model2Vec's), an embedder (a folder of sentence-transformers, or an encoder
+    whose contract.json says how to pool), or a late-interaction model that has pooled vectors.
 
     Raises:
         ModelError: not a model, no embedder, or damaged.
@@ -125,76 +198,34 @@ def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
         from resift.score.static import StaticEmbedder
 
         return StaticEmbedder(contract.name, folder)
+    if contract.family == "embedder":
+        return TextEmbedder(contract, *_parts(folder, contract, precision, fingerprint(folder)))
+    if contract.family == "late" and not contract.tokens.pooled:
+        raise UnknownFamily(
+            f"{name} has vectors of tokens and none of whole texts; use it to rerank, and an embedder to find"
+        )
     scorer = load_scorer(name, precision)
     if isinstance(scorer, LateInteraction):
         return scorer
     raise UnknownFamily(f"{name} is a cross-encoder: it scores pairs and has no vector for one text")
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """How the graph is read, and the token id that fills short rows."""
-
-    read: Callable[[], Any]
-    pad: int
-
-
-def _source(folder: Path, contract: Contract) -> _Source:
+def _source(folder: Path, contract: Contract) -> Source:
     """Prefer an ONNX file; else the graph is built from config and safetensors, whose tensors are checked at once."""
-    from resift.engine.bert import classifier_graph
+    from resift.engine.encoders.graph import classifier_graph, missing_head
     from resift.engine.openvino import read_onnx
 
     config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").exists() else {}
     pad = int(config.get("pad_token_id") or 0)
-    if (folder / "model.onnx").exists():
-        return _Source(lambda: read_onnx(folder / "model.onnx"), pad)
+    own = (folder / "contract.json").exists()
+    if (folder / "model.onnx").exists() and (contract.family == "encoder" or (contract.family == "late" and own)):
+        return Source(lambda: read_onnx(folder / "model.onnx"), pad, folder)
     if contract.family != "encoder":
-        raise BrokenModel(f"{folder} has no model.onnx; copy the folder again")
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise BrokenModel(f"{folder} has no weights (model.safetensors or model.onnx); fetch the model again")
-    names = [name for file in files for name in _header(file)]
-    if not any(name.startswith("classifier") for name in names):
+        return vector_source(folder, contract)
+    files = weight_files(folder)
+    if absent := missing_head(config, {name for file in files for name in header(file)}):
         raise BrokenModel(
-            f"{folder} says it is a classifier but holds no classifier weights: its scores would be random; "
+            f"{folder} says it is a classifier but holds no {', '.join(absent)}: its scores would be random; "
             "use a checkpoint that was trained as a reranker"
         )
-    return _Source(lambda: classifier_graph(config, read_weights(files)), pad)
-
-
-def _header(file: Path) -> Mapping[str, Any]:
-    """Names, types and shapes of a safetensors file, without its data."""
-    try:
-        with file.open("rb") as f:
-            header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
-    except (OSError, ValueError, MemoryError, OverflowError) as error:
-        raise BrokenModel(f"{file} is no safetensors file ({error}); fetch the model again") from error
-    header.pop("__metadata__", None)
-    return header  # type: ignore[no-any-return]
-
-
-def read_weights(files: list[Path]) -> dict[str, npt.NDArray[np.float32]]:
-    """All tensors of safetensors files as f32; bf16, which NumPy lacks, is widened by its bits.
-
-    Raises:
-        BrokenModel: a damaged file.
-
-    """
-    import safetensors
-
-    weights: dict[str, npt.NDArray[np.float32]] = {}
-    for file in files:
-        try:
-            tensors = safetensors.deserialize(file.read_bytes())
-        except (OSError, safetensors.SafetensorError) as error:
-            raise BrokenModel(f"{file} is damaged ({error}); fetch the model again") from error
-        for name, tensor in tensors:
-            if tensor["dtype"] == "BF16":
-                bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
-                weights[name] = bits.view(np.float32).reshape(tensor["shape"])
-            elif tensor["dtype"] in ("F32", "F16"):
-                kind = np.float32 if tensor["dtype"] == "F32" else np.float16
-                weights[name] = (
-                    np.frombuffer(tensor["data"], kind).reshape(tensor["shape"]).astype(np.float32, copy=False)
-                )
-    return weights
+    return Source(lambda: classifier_graph(config, read_weights(files)), pad, folder)

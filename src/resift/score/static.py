@@ -1,6 +1,8 @@
 """Static token vectors (Model2Vec): a text is the mean of its tokens' vectors; no network is run.
 
-Folder: vectors.npy (V, D) int8, scales.npy (V,) f32, tokenizer.json, contract.json with family "static".
+Resift's folder: vectors.npy (V, D) int8, scales.npy (V,) f32, tokenizer.json, contract.json with family "static".
+Model2Vec's folder: model.safetensors with `embeddings`, and where the vocabulary was quantised `weights` and `mapping`
+of tokens to rows; tokenizer.json, config.json with model_type "model2vec". Formulas of model2vec 0.10.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from tokenizers import Tokenizer
 
 from resift.errors import BrokenModel
 from resift.protocols import Role
+from resift.score.modules import read_json
 from resift.score.tokens import check_json
 from resift.text.clean import clean
 
@@ -27,24 +30,65 @@ class StaticEmbedder:
         self.name = name
         try:
             check_json(folder / "tokenizer.json")
-            values, scales = np.load(folder / "vectors.npy"), np.load(folder / "scales.npy")
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except (OSError, ValueError) as error:
+            own = (folder / "vectors.npy").exists() or (folder / "contract.json").exists()
+            self._table = _own_table(folder) if own else _model2vec_table(folder)
+        except (OSError, ValueError, KeyError) as error:
             raise BrokenModel(f"{folder} is no static model ({error}); fetch it again") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._characters: int | None = None
+        self._unknown = -1
+        if not own:
+            self._read_like_model2vec(folder)
         self._tokenizer.encode_special_tokens = True
-        self._table: npt.NDArray[np.float32] = values.astype(np.float32) * scales[:, None]
+        if len(self._table) < self._tokenizer.get_vocab_size():
+            raise BrokenModel(f"{folder} has fewer vectors than its tokenizer has tokens; copy both from one place")
         self.dims = self._table.shape[1]
+
+    def _read_like_model2vec(self, folder: Path) -> None:
+        """Texts are cut at max_length tokens, and first at as many times the median length of a token in characters."""
+        limit = read_json(folder / "config.json").get("max_length", 512)
+        if limit is not None:
+            median = int(np.median([len(token) for token in self._tokenizer.get_vocab()]))
+            self._characters = limit * median
+            self._tokenizer.enable_truncation(limit)
+        model = read_json(folder / "tokenizer.json")["model"]
+        named = self._tokenizer.token_to_id(model["unk_token"]) if model.get("unk_token") else model.get("unk_id")
+        self._unknown = -1 if named is None else int(named)
 
     def embed(self, texts: Sequence[str], role: Role) -> npt.NDArray[np.float32]:
         """Return (n, dims) unit vectors; zeros for a text without a known token."""
         out = np.zeros((len(texts), self.dims), dtype=np.float32)
         for start in range(0, len(texts), _SLICE):
-            part = [clean(t) for t in texts[start : start + _SLICE]]
+            part = [clean(t[: self._characters]) for t in texts[start : start + _SLICE]]
             encoded = self._tokenizer.encode_batch_fast(part, add_special_tokens=False)
             for i, e in enumerate(encoded, start):
-                if e.ids:
-                    out[i] = self._table[e.ids].sum(axis=0)
+                ids = e.ids if self._unknown < 0 else [t for t in e.ids if t != self._unknown]
+                if ids:
+                    out[i] = self._table[ids].sum(axis=0)
         out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), np.float32(1e-12))
         return out
+
+
+def _own_table(folder: Path) -> npt.NDArray[np.float32]:
+    values, scales = np.load(folder / "vectors.npy"), np.load(folder / "scales.npy")
+    table: npt.NDArray[np.float32] = values.astype(np.float32) * scales[:, None]
+    return table
+
+
+def _model2vec_table(folder: Path) -> npt.NDArray[np.float32]:
+    """One row for each token: the weight is that of the token, the vector that of the row it is mapped to."""
+    import safetensors
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(folder / "model.safetensors")
+    except safetensors.SafetensorError as error:
+        raise BrokenModel(f"{folder}/model.safetensors is damaged ({error}); fetch the model again") from error
+    table = tensors["embeddings"].astype(np.float32)
+    if "mapping" in tensors:
+        table = table[tensors["mapping"]]
+    if "weights" in tensors:
+        table = table * tensors["weights"].astype(np.float32)[:, None]
+    return np.asarray(table, np.float32)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer, normalizers
 
 from resift.errors import BrokenModel
 
@@ -57,18 +57,72 @@ def check_json(path: Path) -> None:
         raise BrokenModel(f"{path} holds no tokenizer; fetch the model again")
 
 
-class Tokens:
-    """A tokenizer that is never changed after it is built, so that threads share it."""
+def _read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer whose special tokens can't be written in a text.
 
-    def __init__(self, folder: Path) -> None:
+    Special tokens are not looked for in texts (`encode_special_tokens`), but in a SentencePiece vocabulary they are
+    pieces too, of the highest score: "</s>" in a document would close it. There they get names that no text has.
+    """
+    value = json.loads(path.read_text("utf-8"))
+    model = value["model"]
+    if model.get("type") != "Unigram":
+        return Tokenizer.from_file(str(path))
+    special = {t["content"] for t in value.get("added_tokens") or [] if t.get("special")}
+    special.discard(model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else "")
+    model["vocab"] = [[_UNWRITABLE + p if p in special else p, score] for p, score in model["vocab"]]
+    value["added_tokens"] = [t for t in value.get("added_tokens") or [] if t["content"] not in special]
+    return Tokenizer.from_str(json.dumps(value))
+
+
+_CHARACTERS = 32  # a token has 3 to 5 in alphabets, 1 to 2 in Han
+_UNWRITABLE = "\x00"  # cleaning takes it out of every text
+
+
+def _has_segments(folder: Path) -> bool:
+    """Whether the model is given segment ids; a tokenizer that makes some may say that they are kept from it."""
+    path = folder / "tokenizer_config.json"
+    try:
+        config = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
+    names = config.get("model_input_names")
+    return not names or "token_type_ids" in names
+
+
+class Tokens:
+    """A tokenizer that is never changed after it is built, so that threads share it.
+
+    Args:
+        folder: holds tokenizer.json.
+        lower: whether texts are put in lower case beforehand.
+        markers: tokens that a model puts in; like special tokens they are plain text where a text holds them.
+
+    Raises:
+        BrokenModel: there is no usable tokenizer.json.
+
+    """
+
+    def __init__(self, folder: Path, lower: bool = False, markers: Sequence[str] = ()) -> None:
         path = folder / "tokenizer.json"
         if not path.exists():
-            raise BrokenModel(f"{folder} has no tokenizer.json; save the model with its fast tokenizer")
+            raise BrokenModel(
+                f"{folder} has no tokenizer.json; save the model with its fast tokenizer, or where Transformers has "
+                "none (PhoBERT) build one with the tokenizers library from its vocabulary and merges"
+            )
         check_json(path)
-        self._tokenizer = Tokenizer.from_file(str(path))
+        self._tokenizer = _read_tokenizer(path)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self.template = self._read_template()
+        self._path, added = path, json.loads(path.read_text("utf-8")).get("added_tokens") or ()
+        self._added: dict[str, int] = {t["content"]: t["id"] for t in added}
+        if markers := [m for m in markers if self._tokenizer.token_to_id(m) is not None]:
+            self._tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in markers])
+        if lower:
+            own = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
+            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+        self.template, self.single = self._read_template(), self._read_single()
+        if not _has_segments(folder):
+            self.template = replace(self.template, segments=(0, 0, 0, 0, 0))
         unknown = self._tokenizer.token_to_id(self._unknown_token(path))
         self.unknown = -1 if unknown is None else unknown
         self._tokenizer.encode_special_tokens = True
@@ -77,14 +131,59 @@ class Tokens:
         """Tokenise without special tokens."""
         return [Encoded(e.ids, e.offsets) for e in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
+    def encode_start(self, texts: Sequence[str], count: int) -> list[Encoded]:
+        """Tokenise enough of each text for its first `count` tokens to be those of the whole; not all of a megabyte.
+
+        Where 32 characters a token do not give twice as many tokens as asked, the whole text is read.
+        """
+        starts = [t[: count * _CHARACTERS] for t in texts]
+        encoded = self.encode(starts)
+        for i, (start, text) in enumerate(zip(starts, texts, strict=True)):
+            if len(start) < len(text) and len(encoded[i].ids) < 2 * count:
+                encoded[i] = self.encode([text])[0]
+        return encoded
+
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids alone: several times cheaper than `encode`, whose offsets are Python objects."""
         return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token of the vocabulary, special ones included."""
+        return self._added.get(token, self._tokenizer.token_to_id(token))
+
+    def leading(self, prefix: str) -> tuple[list[int], str]:
+        """Ids of the special and added tokens that a prefix begins with, and what is left of it."""
+        tokenizer = Tokenizer.from_file(str(self._path))  # which still knows them in a text
+        added, ids, end = tokenizer.get_added_tokens_decoder(), [], 0
+        encoded = tokenizer.encode(prefix, add_special_tokens=False)
+        for token, (start, stop) in zip(encoded.ids, encoded.offsets, strict=True):
+            if token not in added or start != end:
+                break
+            ids.append(token)
+            end = stop
+        return ids, prefix[end:]
+
+    def behind(self, prefix: str, texts: Sequence[str]) -> list[tuple[list[int], Encoded]]:
+        """Tokenise prefix and text together: the prefix's ids, and the text's with their characters in the text."""
+        if not prefix:
+            return [([], e) for e in self.encode(texts)]
+        found, width = [], len(prefix)
+        for e in self.encode([prefix + t for t in texts]):
+            n = sum(end <= width for _, end in e.offsets)
+            offsets = [(max(0, start - width), end - width) for start, end in e.offsets[n:]]
+            found.append((e.ids[:n], Encoded(e.ids[n:], offsets)))
+        return found
 
     @staticmethod
     def _unknown_token(path: Path) -> str:
         """The token that stands for what the vocabulary lacks; byte-level tokenizers have none."""
         return str(json.loads(path.read_text("utf-8"))["model"].get("unk_token") or "")
+
+    def _read_single(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and behind one text."""
+        e = self._tokenizer.encode("a")
+        own = [i for i, special in enumerate(e.special_tokens_mask) if not special]
+        return e.ids[: own[0]], e.ids[own[-1] + 1 :]
 
     def _read_template(self) -> Template:
         """Read the pair template off an encoded pair: what stands before, between and behind the two texts."""

@@ -47,6 +47,16 @@ def segmenter(language: str) -> Segmenter:
     return {"zh": _chinese, "ja": _japanese, "vi": _vietnamese}[language]()
 
 
+def joined(text: str, language: str) -> str:
+    """The text's words with spaces between them and "_" within, as PhoBERT's were: "thủ đô Hà Nội", "thủ_đô Hà_Nội".
+
+    Raises:
+        MissingExtra: the language's library is not installed.
+
+    """
+    return " ".join("_".join(text[start:end].split()) for start, end in segmenter(language)(text))
+
+
 def library(language: str) -> str:
     """The libraries behind a segmenter with their versions, such as "rjieba-0.2.2": other versions, other words."""
     for module in LIBRARIES[language][1]:

@@ -18,3 +18,18 @@ def windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
     last = length - size
     starts = [round(i * last / (count - 1)) for i in range(count)]
     return [(s, s + size) for s in starts]
+
+
+def strides(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
+    """Half-open ranges of `size` that cover 0..length at a fixed stride; the last one is as short as what is left.
+
+    The recipe of BCEmbedding's `rerank`; see `windows` for a layout without a short rest.
+
+    Raises:
+        ValueError: size is not larger than overlap.
+
+    """
+    if size <= overlap:
+        raise ValueError(f"windows of {size} tokens can't overlap by {overlap}")
+    starts = range(0, max(1, length - overlap), size - overlap)
+    return [(s, min(s + size, length)) for s in starts]

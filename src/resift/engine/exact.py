@@ -1,0 +1,37 @@
+"""MaxSim on vectors that are not rounded, for contracts whose scores are those of another implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from resift.engine.batching import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ExactVectors:
+    """Vectors of one text's tokens (T, D) f32, and the characters (T, 2) that each token covers."""
+
+    values: FloatArray
+    spans: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def exact_maxsim(
+    query: FloatArray, weights: FloatArray, documents: Sequence[ExactVectors]
+) -> tuple[FloatArray, list[npt.NDArray[np.intp]], list[FloatArray]]:
+    """As `maxsim.maxsim`, each document alone: no padding, so that no other document can matter."""
+    scores = np.empty(len(documents), np.float32)
+    places, cosines = [], []
+    for i, document in enumerate(documents):
+        similarity = query @ document.values.T
+        place = similarity.argmax(axis=1)
+        cosines.append(similarity[np.arange(len(query)), place])
+        scores[i] = weights @ cosines[-1]
+        places.append(place)
+    return scores, places, cosines

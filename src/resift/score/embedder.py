@@ -1,0 +1,71 @@
+"""First-stage embedders: one encoder pass gives one vector of length 1 for a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from resift.engine.batching import Engine, FloatArray, Sequences, pack
+from resift.errors import NonFiniteScore
+from resift.protocols import Role
+from resift.score.contract import Contract
+from resift.score.tokens import Tokens
+from resift.text.clean import clean
+from resift.text.segment import joined
+
+
+class TextEmbedder:
+    """Embeds texts as the contract's `vectors` say; one over the window is cut at its end, as elsewhere.
+
+    The model's output is one vector (B, D) for each input, of any length.
+    """
+
+    def __init__(self, contract: Contract, tokens: Tokens, engine: Engine, pad: int) -> None:
+        self.name, self.contract = contract.name, contract
+        self.tokens, self._engine, self._pad = tokens, engine, pad
+        self._dims = 0
+
+    @property
+    def dims(self) -> int:
+        """How many numbers a vector has."""
+        self._dims = self._dims or self.embed(["a"], "query").shape[1]
+        return self._dims
+
+    def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
+        """Return (n, dims) f32 of length 1; zeros for a text without any token, prefix not counted.
+
+        Raises:
+            MissingExtra: the contract names a word segmenter that is not installed.
+            NonFiniteScore: the model gave NaN or infinity.
+
+        """
+        inputs = self.inputs(texts, role)
+        filled = [i for i, ids in enumerate(inputs) if ids]
+        out: FloatArray | None = None
+        for batch, (vectors,) in self._engine.run(pack(Sequences([inputs[i] for i in filled]), self._pad)):
+            out = np.zeros((len(inputs), vectors.shape[1]), np.float32) if out is None else out
+            out[[filled[r] for r in batch.rows]] = vectors
+        if out is None:
+            return np.zeros((len(inputs), self.dims), np.float32)
+        if not np.isfinite(out).all():
+            raise NonFiniteScore(
+                f"{self.name} gave a vector that is not finite: its weights are damaged, or f32 is needed"
+            )
+        out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), np.float32(1e-12))
+        return out
+
+    def inputs(self, texts: Sequence[str], role: Role) -> list[list[int]]:
+        """Token ids of each text with prefix and special tokens, cut to the window; none where there is no token."""
+        rules = self.contract.vectors
+        prefix = rules.query_prefix if role == "query" else rules.document_prefix
+        read = [clean(t) for t in texts]
+        if rules.segmenter:
+            read = [joined(t, rules.segmenter) for t in read]
+        first, last = self.tokens.single
+        room = self.contract.max_tokens - len(first) - len(last)
+        found = []
+        for before, own in self.tokens.behind(prefix, read):
+            ids = [*before, *own.ids][:room]
+            found.append([*first, *ids, *last] if own.ids else [])
+        return found
