@@ -1,6 +1,5 @@
 import importlib.util
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

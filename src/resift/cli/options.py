@@ -10,8 +10,12 @@ from resift.api import DEFAULT_DEPTH, DEFAULT_MODEL
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model folder, or hub id (owner/name).")]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="How many candidates the model scores.")]
+Deadline = Annotated[
+    float | None,
+    typer.Option("--deadline-ms", help="Rerank no longer than this, and give the best order so far (after loading)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/json.md).")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage said and how long it took.")]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Read only the start of long documents (else: windows).")]
 
-__all__ = ["DEFAULT_DEPTH", "DEFAULT_MODEL", "AsJson", "Depth", "Explain", "Model", "Truncate"]
+__all__ = ["DEFAULT_DEPTH", "DEFAULT_MODEL", "AsJson", "Deadline", "Depth", "Explain", "Model", "Truncate"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,13 @@ def best_compiled(compiled: Kernel, query: FloatArray, documents: Documents, lev
     places, cosines = _empty(query, lengths)
     values, scales, _held = _addresses(documents)
     halves = _halves(documents)
-    arrays = {"values": values, "scales": scales, "lengths": lengths, "places": places, "cosines": cosines}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "values": values,
+        "scales": scales,
+        "lengths": lengths,
+        "places": places,
+        "cosines": cosines,
+    }
     arrays["query"] = np.ascontiguousarray(query, np.float32) if halves else rounded(query)[0]
     if not halves:
         arrays["fine"], arrays["fine_scales"] = _fine(query)
