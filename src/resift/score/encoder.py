@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Literal
 
 import numpy as np
@@ -66,6 +67,12 @@ class CrossEncoder:
             Verdict(float(logits[best[r]]), spans[best[r]] if "windowed" in f else None, f) for r, f in enumerate(flags)
         ]
         return spread(pairs, work, verdicts, self.contract.kind, self.name, sum(map(len, ids)))
+
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoder:
+        """The same model over the engine that `wrap` gives for the present one."""
+        other = copy(self)
+        other._engine = wrap(self._engine)
+        return other
 
     def _parts(self, query: Encoded, document: Encoded) -> tuple[list[tuple[list[int], int, int]], frozenset[str]]:
         """(query ids, start, end) of each input that the pair needs, and what to say about it."""

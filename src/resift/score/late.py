@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -107,6 +107,12 @@ class LateInteraction:
         stored = copy(self)
         stored._store = store
         return stored
+
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> LateInteraction:
+        """The same model over the engine that `wrap` gives for the present one."""
+        other = copy(self)
+        other._engine = wrap(self._engine)
+        return other
 
     @cached_property
     def _sample(self) -> QueryVectors:
