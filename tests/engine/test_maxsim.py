@@ -254,7 +254,20 @@ def test_a_zero_vector_stays_zero() -> None:
 
 
 def test_the_densest_stretch() -> None:
-    place, gain = np.array([5, 90, 91, 93, 6]), np.array([0.5, 0.4, 0.4, 0.4, 0.1], np.float32)
-    assert densest(place, gain, 10) == (90, 93)
-    assert densest(place, gain, 1000) == (5, 93)
-    assert densest(np.array([7]), np.array([-0.1], np.float32), 10) == (7, 7)
+    place, gain = np.array([[5, 90, 91, 93, 6]], np.int32), np.array([[0.5, 0.4, 0.4, 0.4, 0.1]], np.float32)
+    assert densest(place, gain, 10).tolist() == [[90, 93]]
+    assert densest(place, gain, 1000).tolist() == [[5, 93]]
+    assert densest(np.array([[7]], np.int32), np.array([[-0.1]], np.float32), 10).tolist() == [[7, 7]]
+    assert densest(np.zeros((0, 4), np.int32), np.zeros((0, 4), np.float32), 10).shape == (0, 2)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 12), st.integers(1, 30))
+def test_the_densest_stretch_is_its_definition(seed: int, n: int, asked: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    places = rng.integers(0, 40, (n, asked)).astype(np.int32)
+    gains = (rng.integers(-2, 5, (n, asked)) / 8).astype(np.float32)  # eighths: sums are exact, ties are frequent
+    for place, gain, (first, last) in zip(places, gains, densest(places, gains, width), strict=True):
+        held = {int(a): float(gain[(place >= a) & (place < a + width)].clip(0).sum()) for a in place}
+        best = min(a for a in held if held[a] == max(held.values()))
+        assert (first, last) == (best, place[(place >= best) & (place < best + width)].max())

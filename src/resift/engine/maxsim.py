@@ -226,13 +226,16 @@ def _blocks(lengths: Sequence[int]) -> list[tuple[int, int]]:
     return blocks
 
 
-def densest(place: npt.NDArray[np.int32], gain: FloatArray, width: int) -> tuple[int, int]:
-    """First and last matched token of the stretch of at most `width` tokens that holds the most gain.
+def densest(places: npt.NDArray[np.int32], gains: FloatArray, width: int) -> npt.NDArray[np.int32]:
+    """First and last matched token, (n, 2), of the stretch of at most `width` tokens that holds the most gain.
 
-    Ties go to the earliest stretch.
+    `places` and `gains` (n, Q) are each query token's best match in n documents, and what it is worth; what is worth
+    less than nothing counts as nothing. Ties go to the earliest stretch.
     """
-    order = np.argsort(place, kind="stable")
-    at, total = place[order], np.concatenate([[0.0], np.cumsum(np.maximum(gain[order], 0.0))])
-    ends = np.searchsorted(at, at + width, side="left")
-    first = int(np.argmax(total[ends] - total[:-1]))
-    return int(at[first]), int(at[ends[first] - 1])
+    order = np.argsort(places, axis=1, kind="stable")
+    at, worth = (np.take_along_axis(x, order, axis=1) for x in (places, np.maximum(gains, 0.0)))
+    total = np.pad(np.cumsum(worth, axis=1, dtype=np.float64), ((0, 0), (1, 0)))
+    ends = (at[:, None, :] < at[:, :, None] + width).sum(axis=2)  # of the stretch that begins at each match
+    first = np.argmax(np.take_along_axis(total, ends, axis=1) - total[:, :-1], axis=1)[:, None]
+    last = np.take_along_axis(ends, first, axis=1) - 1
+    return np.concatenate([np.take_along_axis(at, i, axis=1) for i in (first, last)], axis=1)

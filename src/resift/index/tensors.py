@@ -26,7 +26,9 @@ class Tensors:
 
     def __init__(self, generation: Path, fingerprint: str) -> None:
         self.fingerprint = fingerprint
-        self.tokens, self.scales, self.spans = (np.load(generation / f"{name}.npy", mmap_mode="r") for name in FILES)
+        # Plain arrays over the mapped files: slicing a memmap object costs ten times as much.
+        mapped = (np.load(generation / f"{name}.npy", mmap_mode="r") for name in FILES)
+        self.tokens, self.scales, self.spans = (m.view(np.ndarray) for m in mapped)
         self.tokens_at = np.load(generation / "tokens_at.npy")
         self.windows_at = np.load(generation / "windows_at.npy")
 

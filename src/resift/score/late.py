@@ -203,14 +203,17 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
         for p, (row, _) in enumerate(parts):
             if row not in best or scores[p] > scores[best[row]]:
                 best[row] = p
+        won = list(best.values())
+        stretches = dict(
+            zip(won, densest(places[won], cosines[won] * query.shares, _SPAN_TOKENS).tolist(), strict=True)
+        )
         for row in rows:
             document = documents[work.rows[row][1]]
             if row not in best:
                 verdicts[row] = Verdict(None, flags=frozenset({"empty"}))
                 continue
             p = best[row]
-            first, last = densest(places[p], cosines[p] * query.shares, _SPAN_TOKENS)
-            spans = parts[p][1].spans
+            (first, last), spans = stretches[p], parts[p][1].spans
             verdicts[row] = Verdict(
                 float(scores[p]), (int(spans[first, 0]), int(spans[last, 1])), _flags(query, document)
             )
