@@ -48,7 +48,7 @@ bench-search: .venv/installed .venv/benches  ## where the time of one search goe
 	.venv-demo/bin/pip install -q .
 	touch $@
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt hatch_build.py src/resift/engine/maxsim.c
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install -q --upgrade pip
 	.venv/bin/pip install -q -c constraints.txt torch

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resift import Reranker
+from resift import Index, Reranker
+from resift.errors import InputError
 from resift.protocols import UNLIMITED, Budget, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
@@ -209,3 +210,19 @@ def test_a_later_stage_keeps_what_the_deadline_left() -> None:
     assert [c.document.id for c in result] == ["d2", "d3", "d0", "d1"]
     assert all(c.score and c.score.stage == 1 for c in result) and result.trace.reranked
     assert result.trace.reason == "deadline: lengths scored 0/4"
+
+
+def test_the_facade_takes_a_deadline(mini: Reranker) -> None:
+    documents = [f"{i} the keeper lit the lamp on the island and wrote down the weather" * 9 for i in range(300)]
+    mini.score([("lamp", "lamp")])  # reads the weights
+    ranking = mini.rerank("who lit the lamp", documents, deadline_ms=150)
+    scored = sum(c.score is not None for c in ranking)
+    assert len(ranking) == 300 and 0 < scored < 300
+    assert ranking.trace.reranked and ranking.trace.reason == f"deadline: resift-mini-en scored {scored}/300"
+    assert [c.document.id for c in ranking][scored:] == [str(i) for i in range(scored, 300)]
+    found = Index.of(documents).search("the keeper's lamp", reranker=mini, deadline_ms=1e-3)
+    assert len(found) == 10 and not found.trace.reranked
+    assert found.trace.reason == "deadline: resift-mini-en scored 0/100"
+    for wrong in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="more than 0"):
+            mini.rerank("lamp", documents, deadline_ms=wrong)
