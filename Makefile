@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical clean
+.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
@@ -32,12 +32,29 @@ bench-index: .venv/installed .venv/benches  ## indexing and searching 100,000 pa
 bench-lexical: .venv/installed .venv/benches  ## words, pairs of characters and stemmers in many languages
 	$(DEV) bench/lexical.py
 
+bench-maxsim: .venv/installed .venv/benches .venv-maxsim-cpu/installed .venv-pylate/installed  ## MaxSim against other libraries
+	$(DEV) bench/maxsim.py --maxsim-cpu .venv-maxsim-cpu/bin/python --pylate .venv-pylate/bin/python
+
+bench-search: .venv/installed .venv/benches  ## where the time of one search goes
+	$(DEV) bench/search.py
+
+.venv-maxsim-cpu/installed:
+	$(PYTHON) -m venv .venv-maxsim-cpu
+	.venv-maxsim-cpu/bin/pip install -q maxsim-cpu==0.1.0 numpy
+	touch $@
+
+.venv-pylate/installed: constraints.txt
+	$(PYTHON) -m venv .venv-pylate
+	.venv-pylate/bin/pip install -q -c constraints.txt torch
+	.venv-pylate/bin/pip install -q torch==2.13.0 pylate==1.2.0
+	touch $@
+
 .venv-demo/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/pip install -q .
 	touch $@
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt hatch_build.py src/resift/engine/maxsim.c
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install -q --upgrade pip
 	.venv/bin/pip install -q -c constraints.txt torch
@@ -56,4 +73,4 @@ bench-lexical: .venv/installed .venv/benches  ## words, pairs of characters and 
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo .venv-flag build dist
+	rm -rf .venv .venv-* build dist

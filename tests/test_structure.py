@@ -19,6 +19,7 @@ LAYERS = [
     {"files", "retrieve", "score", "rerank"},
     {"index"},
     {"api"},
+    {"speed"},
     {"cli"},
 ]
 # `types` raises errors.

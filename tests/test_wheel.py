@@ -1,5 +1,6 @@
 """The built wheel, installed into an environment of its own outside the checkout, searches."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -40,6 +41,9 @@ def test_the_wheel_searches(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "paraffin" in done.stdout and '"maxsim"' in done.stdout
+    code = "from resift.engine.native import kernel; print(kernel() is not None)"
+    kernel = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert kernel.stdout.strip() == str(any(map(shutil.which, ("cc", "gcc", "clang")))), kernel.stderr
     where = subprocess.run(
         [python, "-c", "import resift; print(resift.__file__)"], cwd=tmp_path, capture_output=True, text=True
     )

@@ -43,7 +43,12 @@ class Reranker:
         return self.scorer.contract
 
     def rerank(
-        self, query: str | Query, documents: Iterable[DocumentLike], top_k: int | None = None, depth: int | None = None
+        self,
+        query: str | Query,
+        documents: Iterable[DocumentLike],
+        top_k: int | None = None,
+        depth: int | None = None,
+        deadline_ms: float | None = None,
     ) -> Ranking:
         """Order documents by the model's score.
 
@@ -53,18 +58,17 @@ class Reranker:
                 ties and is each candidate's `first_rank`; ids default to the position from 0.
             top_k: how many to return; all by default.
             depth: how many to score, from the first; all by default.
+            deadline_ms: after so many milliseconds no further batch is begun, and the best order so far comes back, all
+                documents in it; the trace's reason says "scored n/m". A model's first call also reads its weights.
 
         Raises:
-            InputError: an empty query, or a document that is none of the three.
+            InputError: an empty query, a document that is none of the three, or a limit that is not positive.
 
         """
+        limits = budget(depth, deadline_ms)
         given = [files.document(d, str(i)) for i, d in enumerate(documents)]
         ranking = Ranking.unscored(_query(query), given)
-        return (
-            Pointwise(self.scorer)
-            .run([ranking], Budget(depth=_positive(depth, "depth")))[0]
-            .top(_positive(top_k, "top_k"))
-        )
+        return Pointwise(self.scorer).run([ranking], limits)[0].top(_positive(top_k, "top_k"))
 
     def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
         """Score (query, document) pairs of any number of queries in one call; see `Scores`."""
@@ -178,22 +182,25 @@ class Index:
         depth: int = DEFAULT_DEPTH,
         reranker: Reranker | None = None,
         blend: bool | float = True,
+        deadline_ms: float | None = None,
     ) -> Ranking:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
         Stored token vectors are used when `reranker` is the model that made them. A model that was not made for the
-        language at hand is left out, and the trace says so.
+        language at hand is left out, and the trace says so. `deadline_ms` counts from the call: retrieval is always
+        done, and the reranker has what is left, as in `Reranker.rerank`.
 
         Raises:
-            InputError: an empty query, or a depth or top_k below 1.
+            InputError: an empty query, or a depth, top_k or deadline that is not positive.
 
         """
-        pool = max(_positive(depth, "depth") or 0, _positive(top_k, "top_k") or 0)
+        limits = budget(depth, deadline_ms)
+        pool = max(depth, _positive(top_k, "top_k") or 0)
         ranking = self.retriever.retrieve([_query(query)], pool)[0]
         if reranker is not None and (reason := reranker.misfit(ranking)):
             ranking = replace(ranking, trace=replace(ranking.trace, reason=reason))
         elif reranker is not None:
-            ranking = reranker.stage(blend, self._store_for(reranker)).run([ranking], Budget(depth=depth))[0]
+            ranking = reranker.stage(blend, self._store_for(reranker)).run([ranking], limits)[0]
         return ranking.top(top_k)
 
     def _store_for(self, reranker: Reranker) -> Tensors | None:
@@ -254,3 +261,15 @@ def _positive(value: int | None, name: str) -> int | None:
     if value is not None and value < 1:
         raise InputError(f"{name} must be 1 or more; not {value}")
     return value
+
+
+def budget(depth: int | None, deadline_ms: float | None) -> Budget:
+    """The limits of one call, whose time runs from now.
+
+    Raises:
+        InputError: a limit that is not positive.
+
+    """
+    if deadline_ms is not None and not 0 < deadline_ms < float("inf"):
+        raise InputError(f"a deadline is a time of more than 0 milliseconds; not {deadline_ms}")
+    return Budget.within(deadline_ms, _positive(depth, "depth"))

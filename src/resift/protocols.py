@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -19,9 +20,19 @@ Role = Literal["query", "document"]  # some embedders treat the two differently
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a stage may spend: the candidates per query that it looks at; all of them when None."""
+    """What a stage may spend; None is no limit.
+
+    depth: candidates per query that it looks at. deadline: the reading of `time.perf_counter()` after which it starts
+    no further batch, and returns the best order so far.
+    """
 
     depth: int | None = None
+    deadline: float | None = None
+
+    @classmethod
+    def within(cls, deadline_ms: float | None, depth: int | None = None) -> Budget:
+        """A budget whose time runs from now."""
+        return cls(depth, None if deadline_ms is None else time.perf_counter() + deadline_ms / 1e3)
 
 
 UNLIMITED = Budget()

@@ -201,6 +201,7 @@ def test_models_lists_the_bundled_one() -> None:
 @pytest.mark.parametrize(
     ("args", "stdin", "code", "message"),
     [
+        (["rerank", "--deadline-ms", "0"], '{"query": "x", "documents": ["y"]}', 3, "more than 0 milliseconds; not 0"),
         (["search", "", "."], "", 3, "empty"),
         (["search", "q", "nowhere/at/all"], "", 3, "no such file or folder"),
         (["search", "q", "{tmp}/binary.txt"], "", 3, "binary"),
@@ -266,3 +267,16 @@ def test_a_reader_that_leaves_early_ends_it_quietly(tmp_path: Path) -> None:
     command = f"{sys.executable} -m resift.cli.main rerank {tmp_path / 'many.jsonl'} | head -c 10"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr == ""
+
+
+def test_a_deadline_says_how_far_it_came(tmp_path: Path) -> None:
+    long = "The keeper of the lighthouse lit the lamp and wrote the weather into his book every night. " * 20
+    request = json.dumps({"query": "who lit the lamp", "documents": [f"{i} {long}" for i in range(400)]})
+    value = found("rerank", "--depth", "400", "--deadline-ms", "100", stdin=request)
+    (step,) = value["trace"]
+    assert len(value["results"]) == 400 and 0 < step["scored"] < 400
+    assert value["reranked"] and value["reason"] == f"deadline: resift-mini-en scored {step['scored']}/400"
+    assert sum("score" in r for r in value["results"]) == step["scored"]
+    (tmp_path / "faq.jsonl").write_text("".join(json.dumps({"text": f"{i} {long}"}) + "\n" for i in range(90)))
+    shown = cli("search", "who lit the lamp", str(tmp_path / "faq.jsonl"), "--deadline-ms", "0.01")
+    assert shown.returncode == 0 and "reranked: deadline: resift-mini-en scored 0/90" in shown.stdout

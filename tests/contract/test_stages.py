@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resift import Reranker
+from resift import Index, Reranker
+from resift.errors import InputError
 from resift.protocols import UNLIMITED, Budget, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
@@ -127,3 +128,101 @@ def test_blend_is_the_formula() -> None:
 def test_blend_refuses_senseless_weights(weight: float) -> None:
     with pytest.raises(ValueError, match="blend weight"):
         Blend("x", weight)
+
+
+class Slow(Lengths):
+    """Takes one unit of a clock's time per character; the clock moves only while it scores."""
+
+    def __init__(self) -> None:
+        self.now, self.batches = 0.0, list[float]()
+
+    def clock(self) -> float:
+        return self.now
+
+    def score(self, pairs: Sequence[Pair]) -> Scores:
+        self.batches.append(sum(len(q.text) + len(c.document.text) for q, c in pairs))
+        self.now += self.batches[-1]
+        return super().score(pairs)
+
+
+SIZES = st.lists(st.integers(0, 3000), min_size=1, max_size=40)
+
+
+@pytest.mark.parametrize("blended", [False, True])
+@settings(max_examples=60, deadline=None)
+@given(SIZES, SIZES, st.one_of(st.none(), st.integers(1, 40)), st.floats(-1, 90_000), st.integers(0, 5))
+def test_a_deadline_cuts_scoring_short_and_nothing_else(
+    blended: bool, a: list[int], b: list[int], depth: int | None, deadline: float, spread: int
+) -> None:
+    scorer = Slow()
+    stage: Stage = Pointwise(scorer)
+    stage = Cascade([(stage, None), (Blend("lengths", 1.0), None)]) if blended else stage
+    given_ = rankings(*(["x" * (n + i % (spread + 1)) for i, n in enumerate(sizes)] for sizes in (a, b)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resift.rerank.pointwise.clock", scorer.clock)
+        result = stage.run(given_, Budget(depth, deadline))
+    longest = max(len(c.document.text) for r in given_ for c in r) + len("lamp 0")
+    assert scorer.now <= max(deadline, 0) + max(6000, longest)
+    for old, new in zip(given_, result, strict=True):
+        assert sorted(c.document.id for c in new) == sorted(c.document.id for c in old)
+        for c in new:
+            said = [s.score for s in c.signals if s.source == "lengths"]
+            assert [float(s) for s in said if s] == [float(len(c.document.text))] * len(said)
+        asked = min(len(old), depth or len(old))
+        reached = new.trace.steps[0].pairs if new.trace.steps else 0
+        assert (f"lengths scored {reached}/{asked}" in new.trace.reason) == (reached < asked)
+        scored = [c.score is not None for c in new]
+        assert scored == sorted(scored, reverse=True)
+        if new.trace.reranked:  # the first ones of the first stage were reached, those without a score apart
+            assert {c.first_rank for c in new if c.score} <= set(range(1, reached + 1))
+        else:
+            assert [c.document.id for c in new] == [c.document.id for c in old]
+
+
+def test_a_deadline_that_has_passed_scores_nothing(stage: Stage) -> None:
+    (result,) = stage.run(rankings(["bread", "a lamp", "water"]), Budget(deadline=0.0))
+    assert [c.document.id for c in result] == ["d0", "d1", "d2"]
+    assert not result.trace.reranked and "scored 0/" in result.trace.reason
+    assert not any(c.score for c in result)
+
+
+def test_a_far_deadline_changes_nothing(stage: Stage) -> None:
+    texts = ["bread", "a lamp", "", "the tower on the island"] * 5
+    (free,), (limited,) = stage.run(rankings(texts)), stage.run(rankings(texts), Budget.within(60_000))
+    assert [c.document.id for c in free] == [c.document.id for c in limited]
+    assert [float(c.score) for c in limited if c.score] == pytest.approx([float(c.score) for c in free if c.score])
+    assert limited.trace.reranked and not limited.trace.reason
+
+
+def test_a_far_deadline_takes_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Slow()
+    monkeypatch.setattr("resift.rerank.pointwise.clock", scorer.clock)
+    Pointwise(scorer).run(rankings(["x" * 1000] * 500), Budget(deadline=10_000_000.0))
+    assert len(scorer.batches) == 2
+
+
+def test_a_later_stage_keeps_what_the_deadline_left() -> None:
+    scorer = Slow()
+    first = Pointwise(Lengths()).run(rankings(["aa", "a", "aaaa", "aaa"]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resift.rerank.pointwise.clock", scorer.clock)
+        (result,) = Pointwise(scorer).run(first, Budget(deadline=0.0))
+    assert [c.document.id for c in result] == ["d2", "d3", "d0", "d1"]
+    assert all(c.score and c.score.stage == 1 for c in result) and result.trace.reranked
+    assert result.trace.reason == "deadline: lengths scored 0/4"
+
+
+def test_the_facade_takes_a_deadline(mini: Reranker) -> None:
+    documents = [f"{i} the keeper lit the lamp on the island and wrote down the weather" * 9 for i in range(300)]
+    mini.score([("lamp", "lamp")])  # reads the weights
+    ranking = mini.rerank("who lit the lamp", documents, deadline_ms=150)
+    scored = sum(c.score is not None for c in ranking)
+    assert len(ranking) == 300 and 0 < scored < 300
+    assert ranking.trace.reranked and ranking.trace.reason == f"deadline: resift-mini-en scored {scored}/300"
+    assert [c.document.id for c in ranking][scored:] == [str(i) for i in range(scored, 300)]
+    found = Index.of(documents).search("the keeper's lamp", reranker=mini, deadline_ms=1e-3)
+    assert len(found) == 10 and not found.trace.reranked
+    assert found.trace.reason == "deadline: resift-mini-en scored 0/100"
+    for wrong in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="more than 0"):
+            mini.rerank("lamp", documents, deadline_ms=wrong)

@@ -11,6 +11,10 @@ from resift.api import DEFAULT_DEPTH, DEFAULT_EMBEDDER, DEFAULT_MODEL
 Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model folder, or hub id (owner/name).")]
 Embedder = Annotated[str | None, typer.Option("--embedder", help="What makes one vector per passage: as --model.")]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="How many candidates the model scores.")]
+Deadline = Annotated[
+    float | None,
+    typer.Option("--deadline-ms", help="Rerank no longer than this, and give the best order so far (after loading)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/json.md).")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage said and how long it took.")]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Read only the start of long documents (else: windows).")]
@@ -20,6 +24,7 @@ __all__ = [
     "DEFAULT_EMBEDDER",
     "DEFAULT_MODEL",
     "AsJson",
+    "Deadline",
     "Depth",
     "Embedder",
     "Explain",

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 _TOGETHER = 64  # requests scored in one call
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Per request: candidates scored, milliseconds, and results kept."""
+
+    depth: int
+    deadline_ms: float | None
+    top: int | None
+
+
 def rerank(
     file: Annotated[str, typer.Argument(help="JSONL requests or a TREC run; - is stdin.", metavar="[FILE]")] = "-",
     queries: Annotated[Path | None, typer.Option(help="Queries of a TREC run: JSONL with id and text.")] = None,
@@ -33,6 +43,7 @@ def rerank(
         bool | None,
         typer.Option("--blend/--no-blend", help="Let the given order count too; default: for runs, not for JSONL."),
     ] = None,
+    deadline_ms: options.Deadline = None,
     truncate: options.Truncate = False,
 ) -> None:
     """Rerank what another search found.
@@ -43,22 +54,25 @@ def rerank(
     from resift.api import load
 
     reranker = load(model, long_documents="truncate" if truncate else "windows")
+    if deadline_ms is not None:
+        reranker.score([("a", "a")])  # reads the weights before the time of the first request runs
+    limits = Limits(depth, deadline_ms, top)
     with _reading(file) as lines:
         if queries or documents:
-            results = _run(lines, file, queries, documents, reranker.stage(blend is not False), depth, top)
+            results = _run(lines, file, queries, documents, reranker.stage(blend is not False), limits)
         else:
-            results = _requests(lines, file, reranker.stage(bool(blend)), depth, top)
+            results = _requests(lines, file, reranker.stage(bool(blend)), limits)
         _write(results, output)
 
 
-def _requests(lines: Iterable[str], where: str, stage: Stage, depth: int, top: int | None) -> Iterator[str]:
+def _requests(lines: Iterable[str], where: str, stage: Stage, limits: Limits) -> Iterator[str]:
     from resift import files
     from resift.cli.show import as_json
     from resift.types import Ranking
 
     rankings = (Ranking.unscored(query, found) for query, found in files.read_requests(lines, where))
-    for ranking in _reranked(rankings, stage, depth):
-        yield json.dumps(as_json(ranking.top(top)), ensure_ascii=False, allow_nan=False) + "\n"
+    for ranking in _reranked(rankings, stage, limits):
+        yield json.dumps(as_json(ranking.top(limits.top)), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _run(
@@ -67,8 +81,7 @@ def _run(
     queries: Path | None,
     documents: Path | None,
     stage: Stage,
-    depth: int,
-    top: int | None,
+    limits: Limits,
 ) -> Iterator[str]:
     from resift import files
     from resift.errors import InputError
@@ -90,26 +103,29 @@ def _run(
         Ranking(Query(asked[q], q), tuple(Candidate(texts[r.document], None, (Signal("run", r.rank),)) for r in found))
         for q, found in run.items()
     )
-    for ranking in _reranked(rankings, stage, depth):
+    for ranking in _reranked(rankings, stage, limits):
         out = io.StringIO()
-        files.write_run([ranking.top(top)], "resift", out)
+        files.write_run([ranking.top(limits.top)], "resift", out)
         yield out.getvalue()
 
 
-def _reranked(rankings: Iterable[Ranking], stage: Stage, depth: int) -> Iterator[Ranking]:
-    """Score many requests together, so that short ones fill batches, but never hold all of them."""
+def _reranked(rankings: Iterable[Ranking], stage: Stage, limits: Limits) -> Iterator[Ranking]:
+    """Score many requests together, so that short ones fill batches, but never hold all of them.
+
+    With a deadline, which is each request's own, one after the other.
+    """
     from itertools import islice
 
+    from resift.api import budget
     from resift.cli.progress import counted
     from resift.errors import InputError
-    from resift.protocols import Budget
 
-    waiting = iter(rankings)
-    for part in counted(iter(lambda: list(islice(waiting, _TOGETHER)), []), f"x {_TOGETHER} requests reranked"):
+    waiting, size = iter(rankings), _TOGETHER if limits.deadline_ms is None else 1
+    for part in counted(iter(lambda: list(islice(waiting, size)), []), f"x {size} requests reranked"):
         for ranking in part:
             if not ranking.query.text.strip():
                 raise InputError(f"query {ranking.query.id!r} is empty; ask with at least one word")
-        yield from stage.run(part, Budget(depth=depth))
+        yield from stage.run(part, budget(limits.depth, limits.deadline_ms))
 
 
 @contextmanager

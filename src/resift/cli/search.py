@@ -32,6 +32,7 @@ def search(
     tensors: Annotated[
         bool, typer.Option("--tensors/--no-tensors", help="Use the index's stored token vectors.")
     ] = True,
+    deadline_ms: options.Deadline = None,
     truncate: options.Truncate = False,
     as_json: options.AsJson = False,
     explain: options.Explain = False,
@@ -54,7 +55,9 @@ def search(
         raise InputError("an index has the embedder that it was made with; leave --embedder out")
     reranker = load(model, long_documents="truncate" if truncate else "windows") if rerank else None
     found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER)
-    ranking = found.search(query, top, depth, reranker, blend)
+    if reranker and deadline_ms is not None:
+        reranker.score([(query, query)])  # reads the weights before the time runs
+    ranking = found.search(query, top, depth, reranker, blend, deadline_ms)
     if as_json:
         show.print_json(show.as_json(ranking))
         return

@@ -100,7 +100,8 @@ def print_table(ranking: Ranking, console: Console) -> None:
         table.add_row(str(c.rank), _movement(c), _shown(c.score), _passage(c, words, analyzer))
     console.print(table)
     if ranking.trace.reason:
-        console.print(f"not reranked: {ranking.trace.reason}", style="yellow")
+        said = "reranked in part" if ranking.trace.reranked else "not reranked"
+        console.print(f"{said}: {ranking.trace.reason}", style="yellow")
 
 
 def _movement(c: Candidate) -> Text:

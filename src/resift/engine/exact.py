@@ -24,14 +24,11 @@ class ExactVectors:
 
 def exact_maxsim(
     query: FloatArray, weights: FloatArray, documents: Sequence[ExactVectors]
-) -> tuple[FloatArray, list[npt.NDArray[np.intp]], list[FloatArray]]:
+) -> tuple[FloatArray, npt.NDArray[np.int32], FloatArray]:
     """As `maxsim.maxsim`, each document alone: no padding, so that no other document can matter."""
-    scores = np.empty(len(documents), np.float32)
-    places, cosines = [], []
+    places = np.empty((len(documents), len(query)), np.int32)
+    cosines = np.empty((len(documents), len(query)), np.float32)
     for i, document in enumerate(documents):
         similarity = query @ document.values.T
-        place = similarity.argmax(axis=1)
-        cosines.append(similarity[np.arange(len(query)), place])
-        scores[i] = weights @ cosines[-1]
-        places.append(place)
-    return scores, places, cosines
+        places[i], cosines[i] = similarity.argmax(axis=1), similarity.max(axis=1)
+    return cosines @ weights, places, cosines

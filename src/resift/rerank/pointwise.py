@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from time import perf_counter as clock
 
 from resift.protocols import UNLIMITED, Budget, Scorer
 from resift.types import Candidate, Ranking, Score, Scores, Signal, Step
+
+_BATCH = 6000  # characters of query and document: about what an engine takes as one batch
+
+Said = tuple[Scores, int]  # a scorer's answer, and which of its pairs
 
 
 class Pointwise:
     """Scores the first `budget.depth` candidates of each ranking; pairs of all rankings share one call.
 
-    Behind the scored candidates come those below the depth in their present order, then those that can't be scored.
-    When every score is the same the order is kept, and the trace says why.
+    Under a deadline the pairs are scored in blocks, best first-stage ranks first, until the time is up: at most one
+    batch later (a document over the window is one batch). The trace's reason then says how many were scored.
+    Behind the scored candidates come those that were not reached in their present order, then those that can't be
+    scored. When every score is the same the order is kept, and the trace says why.
     """
 
     def __init__(self, scorer: Scorer) -> None:
@@ -22,38 +28,72 @@ class Pointwise:
 
     def run(self, rankings: Sequence[Ranking], budget: Budget = UNLIMITED) -> list[Ranking]:
         """Rerank each ranking."""
-        began = time.perf_counter()
+        began = clock()
         heads = [r.candidates[: budget.depth] for r in rankings]
-        scores = self.scorer.score([(r.query, c) for r, head in zip(rankings, heads, strict=True) for c in head])
-        ms = (time.perf_counter() - began) * 1e3
-        result, at = [], 0
-        for ranking, head in zip(rankings, heads, strict=True):
-            share = ms * len(head) / max(1, len(scores))
-            result.append(self._ranked(ranking, head, scores, at, share))
-            at += len(head)
-        return result
+        said: list[list[Said]] = [[] for _ in rankings]
+        tokens = 0
+        for block in _blocks(rankings, heads, budget.deadline):
+            scores = self.scorer.score([(rankings[j].query, heads[j][i]) for i, j in block])
+            tokens += scores.tokens
+            for k, (_, j) in enumerate(block):
+                said[j].append((scores, k))
+        ms = (clock() - began) * 1e3
+        total = max(1, sum(map(len, said)))
+        return [
+            self._ranked(ranking, head, own, Step(self.scorer.name, ms * len(own) / total, len(own), tokens))
+            for ranking, head, own in zip(rankings, heads, said, strict=True)
+        ]
 
-    def _ranked(self, ranking: Ranking, head: Sequence[Candidate], scores: Scores, at: int, ms: float) -> Ranking:
+    def _ranked(self, ranking: Ranking, head: Sequence[Candidate], said: Sequence[Said], step: Step) -> Ranking:
         stage = 1 + max((c.score.stage for c in ranking if c.score), default=0)
-        own = [self._scored(c, scores, at + i, stage) for i, c in enumerate(head)]
+        own = [_scored(c, *answer, stage) for c, answer in zip(head, said, strict=False)]
         values = [c.score.value for c in own if c.score]
         truncated = sum("truncated" in c.flags for c in own)
-        step = Step(self.scorer.name, ms, len(own), scores.tokens, len(values), len(ranking), truncated)
-        if not values:
-            return replace(ranking, trace=ranking.trace.then(step, reason="nothing to score"))
-        if len(values) > 1 and min(values) == max(values):
-            return replace(ranking, trace=ranking.trace.then(step, reason="constant scores"))
-        trace = ranking.trace.then(step, reranked=True, reason="")
+        step = replace(step, scored=len(values), total=len(ranking), truncated=truncated)
+        late = f"deadline: {self.scorer.name} scored {len(own)}/{len(head)}" if len(own) < len(head) else ""
+        if not values or (len(values) > 1 and min(values) == max(values)):
+            reason = late or ("constant scores" if values else "nothing to score")
+            earlier = f"{ranking.trace.reason}; " if late and ranking.trace.reason else ""
+            return replace(ranking, trace=ranking.trace.then(step, reason=earlier + reason))
+        trace = ranking.trace.then(step, reranked=True, reason=late)
         scored = Ranking.from_scores(ranking.query, (c for c in own if c.score))
         unscored = [c for c in own if not c.score]
-        rest = ranking.candidates[len(head) :]
+        rest = ranking.candidates[len(own) :]
         return Ranking(ranking.query, (*_signed(scored, self.scorer.name), *rest, *unscored), trace)
 
-    def _scored(self, candidate: Candidate, scores: Scores, i: int, stage: int) -> Candidate:
-        value = scores.values[i]
-        score = None if value is None else Score(value, scores.kind, scores.source, stage)
-        span = scores.spans[i] or candidate.span
-        return replace(candidate, score=score, span=span, flags=candidate.flags | scores.flags[i])
+
+def _blocks(
+    rankings: Sequence[Ranking], heads: Sequence[Sequence[Candidate]], deadline: float | None
+) -> Iterator[list[tuple[int, int]]]:
+    """(position, ranking) of the pairs to score next, by position; all at once without a deadline.
+
+    A block is a batch, or more where half of the time that is left allows for more at the speed so far: few calls
+    while there is much time, and no large block just before the end.
+    """
+    waiting = sorted((i, j) for j, head in enumerate(heads) for i in range(len(head)))
+    if deadline is None:
+        yield waiting
+        return
+    began, done, at, room = clock(), 0, 0, float(_BATCH)
+    while at < len(waiting) and clock() < deadline:
+        end, size = at, 0
+        while end < len(waiting):
+            i, j = waiting[end]
+            document = heads[j][i].document
+            more = len(rankings[j].query.text) + len(document.title) + len(document.text)
+            if end > at and size + more > room:
+                break
+            end, size = end + 1, size + more
+        yield waiting[at:end]
+        at, done, now = end, done + size, clock()
+        room = max(_BATCH, done / max(now - began, 1e-9) * (deadline - now) / 2)
+
+
+def _scored(candidate: Candidate, scores: Scores, i: int, stage: int) -> Candidate:
+    value = scores.values[i]
+    score = None if value is None else Score(value, scores.kind, scores.source, stage)
+    span = scores.spans[i] or candidate.span
+    return replace(candidate, score=score, span=span, flags=candidate.flags | scores.flags[i])
 
 
 def _signed(ranking: Ranking, source: str) -> list[Candidate]:

@@ -80,8 +80,10 @@ class HnswRetriever:
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """About the k nearest documents per query, best first; ties by the documents' order."""
+        if not queries:
+            return []
         edge, rankings = self._edge, []
-        asked = self.embedder.embed([q.text for q in queries], "query") if queries else []
+        asked = self.embedder.embed([q.text for q in queries], "query")
         for query, vector in zip(queries, asked, strict=True):
             began = time.perf_counter()
             request = edge.QueryRequest(

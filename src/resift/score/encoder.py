@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Literal
 
 import numpy as np
@@ -114,6 +115,12 @@ class CrossEncoder:
             with np.errstate(invalid="ignore"):  # infinity minus infinity: found by the caller
                 logits[batch.rows] = wide[:, 0] if self.contract.labels == 1 else wide[:, 1] - wide[:, 0]
         return logits
+
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoder:
+        """The same model over the engine that `wrap` gives for the present one."""
+        other = copy(self)
+        other._engine = wrap(self._engine)
+        return other
 
     def _parts(self, query: Encoded, document: Encoded) -> tuple[list[tuple[list[int], int, int]], frozenset[str]]:
         """(query ids, start, end) of each input that the pair needs, and what to say about it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,9 +24,10 @@ from resift.text.clean import clean
 from resift.text.sentences import widen
 from resift.types import Document, Pair, Scores
 
-Places = npt.NDArray[np.intp]
+Places = npt.NDArray[np.int32]
 
 _SPAN_TOKENS = 40  # the stretch of so many tokens that wins most of the score, grown to whole sentences, is the span
+_NOWHERE = 1 << 30  # the place of a match that covers no characters: further from all others than a span is long
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,12 @@ class LateInteraction:
         stored._store = store
         return stored
 
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> LateInteraction:
+        """The same model over the engine that `wrap` gives for the present one."""
+        other = copy(self)
+        other._engine = wrap(self._engine)
+        return other
+
     @cached_property
     def _sample(self) -> QueryVectors:
         return self.encode_queries(["a"])[0]
@@ -189,33 +196,37 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
         for p, (row, _) in enumerate(parts):
             if row not in best or scores[p] > scores[best[row]]:
                 best[row] = p
+        won = list(best.values())
+        spans = _spans([parts[p][1].spans for p in won], places[won], cosines[won] * query.shares)
+        span_of = dict(zip(won, spans, strict=True))
         for row in rows:
-            document = documents[work.rows[row][1]]
             if row not in best:
                 verdicts[row] = Verdict(None, flags=frozenset({"empty"}))
                 continue
             p = best[row]
-            span = _span(parts[p][1].spans, places[p], cosines[p] * query.shares)
-            verdicts[row] = Verdict(float(scores[p]), span, _flags(query, document))
+            verdicts[row] = Verdict(float(scores[p]), span_of[p], _flags(query, documents[work.rows[row][1]]))
     return [verdicts[row] for row in range(len(work.rows))]
 
 
 def _matches(
     query: QueryVectors, windows: Sequence[TokenVectors | ExactVectors]
-) -> tuple[FloatArray, Sequence[Places], Sequence[FloatArray]]:
+) -> tuple[FloatArray, Places, FloatArray]:
     exact = [w for w in windows if isinstance(w, ExactVectors)]
     if exact:
         return exact_maxsim(query.values, query.shares, exact)
     return maxsim(query.values, query.shares, [w for w in windows if isinstance(w, TokenVectors)])
 
 
-def _span(spans: npt.NDArray[np.int32], place: Places, gain: FloatArray) -> tuple[int, int] | None:
+def _spans(spans: Sequence[npt.NDArray[np.int32]], places: Places, gains: FloatArray) -> list[tuple[int, int] | None]:
     """The characters where most was gained; None when all was at tokens that cover none, such as [CLS]."""
-    covering = spans[place, 1] > spans[place, 0]
-    if not covering.any():
-        return None
-    first, last = densest(place[covering], gain[covering], _SPAN_TOKENS)
-    return int(spans[first, 0]), int(spans[last, 1])
+    places = places.copy()
+    for own, row in zip(spans, places, strict=True):
+        row[own[row, 1] <= own[row, 0]] = _NOWHERE
+    gains = np.where(places == _NOWHERE, np.float32(0), gains)
+    return [
+        None if first == _NOWHERE else (int(own[first, 0]), int(own[last, 1]))
+        for own, (first, last) in zip(spans, densest(places, gains, _SPAN_TOKENS).tolist(), strict=True)
+    ]
 
 
 def _flags(query: QueryVectors, document: DocumentVectors) -> frozenset[str]:

@@ -1,0 +1,116 @@
+"""Where the time of one `resift search` goes: `make bench-search`.
+
+200 passages searched in a fresh process each time, compiled model in the cache: milliseconds from the start of Python
+until each step has ended, with the passages read and encoded on the spot, and with an index that stores their token
+vectors. Every figure is the median of the rounds. Writes bench/results/search.json.
+"""
+
+import argparse
+import contextlib
+import functools
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+# (module, class or None, function): what is timed, and what it is called in the table.
+STEPS = {
+    "load the tokenizer and contract": ("resift.api", None, "load"),
+    "read and cut the files": ("resift.files", None, "read_paths"),
+    "open the index": ("resift.api", "Index", "open"),
+    "BM25 index": ("resift.retrieve.bm25", "BM25Retriever", "__init__"),
+    "static vectors": ("resift.score.static", "StaticEmbedder", "embed"),
+    "first stage": ("resift.retrieve.fuse", "Hybrid", "retrieve"),
+    "guess the language": ("resift.api", "Reranker", "misfit"),
+    "tokenize": ("resift.score.tokens", "Tokens", "encode"),
+    "read the weights": ("resift.engine.openvino", None, "read_onnx"),
+    "compile the model": ("resift.engine.openvino", "_Pool", "__init__"),
+    "run the model": ("resift.engine.openvino", "_Pool", "infer"),
+    "MaxSim": ("resift.score.late", None, "maxsim"),
+    "rerank (all of it)": ("resift.rerank.pointwise", "Pointwise", "run"),
+    "blend": ("resift.rerank.blend", "Blend", "run"),
+    "show": ("resift.cli.show", None, "print_table"),
+}
+
+
+def child(began: float, arguments: list[str]) -> None:
+    started = time.time() - began
+    import importlib
+
+    from resift.cli.main import app
+
+    spent: Counter[str] = Counter()
+
+    def timed(name: str, function):
+        @functools.wraps(function)
+        def run(*args, **kwargs):
+            at = time.perf_counter()
+            try:
+                value = function(*args, **kwargs)
+                return list(value) if name == "read and cut the files" else value
+            finally:
+                spent[name] += (time.perf_counter() - at) * 1e3
+
+        return run
+
+    at = time.perf_counter()
+    for module, *_ in STEPS.values():
+        importlib.import_module(module)
+    spent["import"] = (time.perf_counter() - at) * 1e3
+    for name, (module, owner, function) in STEPS.items():
+        place = importlib.import_module(module)
+        place = getattr(place, owner) if owner else place
+        wrapped = timed(name, getattr(place, function))
+        setattr(place, function, staticmethod(wrapped) if function == "open" else wrapped)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        app(arguments)
+    print(json.dumps({"start Python": started * 1e3, **spent, "whole process": (time.time() - began) * 1e3}))
+
+
+def measure(arguments: list[str], rounds: int, environment: dict[str, str]) -> dict[str, float]:
+    figures = []
+    for _ in range(rounds + 1):
+        command = [sys.executable, __file__, "--child", str(time.time()), *arguments]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        figures.append(json.loads(done.stdout.splitlines()[-1]))
+    names = list(dict.fromkeys(name for own in figures[1:] for name in own))
+    return {name: round(statistics.median(own.get(name, 0.0) for own in figures[1:]), 2) for name in names}
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        child(float(sys.argv[2]), sys.argv[3:])
+        return
+    from machine import machine
+    from speed import texts
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    args = parser.parse_args()
+    query = ["search", "when does reranking help"]
+    with tempfile.TemporaryDirectory() as temporary:
+        path, index = Path(temporary) / "passages.jsonl", str(Path(temporary) / "index")
+        path.write_text("".join(json.dumps({"text": t}) + "\n" for t in texts(200, 3)))
+        environment = os.environ | {"RESIFT_CACHE": temporary}
+        build = [sys.executable, "-m", "resift.cli.main", "index", str(path), "-o", index, "--tensors"]
+        subprocess.run(build, check=True, capture_output=True, env=environment)
+        result = {
+            "passages": 200, "unit": "ms",
+            "files": measure([*query, str(path)], args.rounds, environment),
+            "index with token vectors": measure([*query, "--index", index], args.rounds, environment),
+            "machine": machine(),
+        }  # fmt: skip
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "search.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

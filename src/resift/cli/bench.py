@@ -1,0 +1,118 @@
+"""`resift bench`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resift.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from resift.speed import Speed, Workload
+
+
+def bench(
+    data: Annotated[Path | None, typer.Option(help="Your own requests: JSONL as for `resift rerank`.")] = None,
+    lengths: Annotated[str, typer.Option(help="Or made-up documents of so many words each: 20,90,300.")] = "",
+    model: options.Model = options.DEFAULT_MODEL,
+    depths: Annotated[str, typer.Option(help="Documents per request.")] = "10,20,50,100,200",
+    budget_ms: Annotated[float, typer.Option(min=0.1, help="For which the depth is recommended.")] = 100.0,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Spent on each depth, 5 to 100 requests.")] = 3.0,
+    plot: Annotated[Path | None, typer.Option(help="Write milliseconds by depth to an SVG file.")] = None,
+    truncate: options.Truncate = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Measure a model on this machine: pairs a second, milliseconds by depth, and the depth that fits a budget.
+
+    Example: resift bench --data requests.jsonl --budget-ms 50 --plot speed.svg
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from resift.api import load
+    from resift.cli import show
+    from resift.cli.chart import lines
+    from resift.errors import InputError
+    from resift.speed import measure
+
+    if data and lengths:
+        raise InputError("name either --data or --lengths")
+    workload = _workload(data, _numbers(lengths, "--lengths") if lengths else [])
+    reranker = load(model, long_documents="truncate" if truncate else "windows")
+    found = measure(reranker, workload, budget_ms, sorted(set(_numbers(depths, "--depths"))), seconds)
+    if plot:
+        series = {f"p{p}": [(d.depth, getattr(d, f"p{p}_ms")) for d in found.depths] for p in (50, 95, 99)}
+        try:
+            plot.write_text(lines(series, "documents", "ms", f"{found.model}, {found.machine['cpu']}", budget_ms))
+        except OSError as error:
+            raise InputError(f"can't write {plot}: {error.strerror or error}") from error
+    if as_json:
+        show.print_json({"schema": show.SCHEMA} | asdict(found))
+    else:
+        _print(found, Console())
+
+
+def _workload(data: Path | None, lengths: list[int]) -> Workload:
+    from resift import files
+    from resift.errors import InputError
+    from resift.files.encoding import open_text
+    from resift.files.formats import unreadable
+    from resift.speed import Workload
+
+    if not data:
+        return Workload.drawn(lengths)
+    try:
+        with open_text(data) as opened:
+            requests = list(files.read_requests(opened, str(data)))
+    except OSError as error:
+        raise unreadable(data, error) from error
+    workload = Workload.taken([(q, own) for q, own in requests if q.text.strip()], str(data))
+    if not workload.queries or not workload.documents:
+        raise InputError(f"{data} holds no request with a query and documents")
+    return workload
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    from resift.errors import InputError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise InputError(f"{option} takes whole numbers from 1, with commas between them; not {text!r}")
+    return [int(part) for part in parts]
+
+
+def _print(found: Speed, console: Console) -> None:
+    from rich.table import Table
+
+    machine = found.machine
+    console.print(f"{found.model} {found.precision} on {machine['cpu']}, {machine['cores']} cores", highlight=False)
+    console.print(f"{found.workload}; MaxSim by {machine['maxsim']}", highlight=False)
+    console.print(
+        f"{found.pairs} pairs at once: {found.pairs_per_second:.0f} pairs/s, {found.tokens_per_second:.0f} tokens/s, "
+        f"{found.padding:.1%} padding, {found.truncated:.1%} truncated, {found.windowed:.1%} in windows",
+        highlight=False,
+    )
+    if found.share_of_products is not None:
+        console.print(
+            f"{found.share_of_products:.0%} of the {found.products_gflops:.0f} GFLOP/s at which this machine "
+            "multiplies the model's matrices",
+            highlight=False,
+        )
+    table = Table("documents", "tokens", "p50 ms", "p95 ms", "p99 ms", "runs", box=None, header_style="dim")
+    for d in found.depths:
+        table.add_row(
+            str(d.depth), f"{d.tokens:.0f}", f"{d.p50_ms:.1f}", f"{d.p95_ms:.1f}", f"{d.p99_ms:.1f}", str(d.runs)
+        )
+    console.print(table)
+    console.print(
+        f"ms = {found.base_ms:.1f} + {found.ms_per_1000_tokens:.2f} x thousands of tokens; "
+        + (f"depth {found.recommended_depth}" if found.recommended_depth else "no measured depth")
+        + f" fits {found.budget_ms:g} ms (p95)"
+        + (f"; peak memory {found.peak_mib:.0f} MiB" if found.peak_mib else ""),
+        highlight=False,
+    )

@@ -1,0 +1,75 @@
+"""How fast this machine multiplies matrices of a model's own shapes: what a model's speed is held against."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from resift.engine.batching import Sequences, pack
+from resift.engine.openvino import OpenVINOEngine, openvino_model, openvino_ops
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """The products of one forward pass: each token is multiplied by every (K, N) of `weights`.
+
+    `layers` layers of attention of width `width` compare each token with each token of its row.
+    """
+
+    weights: tuple[tuple[int, int], ...]
+    layers: int
+    width: int
+
+    def flops(self, lengths: Sequence[int]) -> float:
+        """Multiplications and additions over rows of these lengths, padding left out."""
+        per_token = 2.0 * sum(k * n for k, n in self.weights)
+        return sum(per_token * t + 4.0 * self.layers * self.width * t * t for t in lengths)
+
+
+def shapes_of(engine: OpenVINOEngine) -> Shapes:
+    """Read the shapes off the engine's graph; what is done once per row, such as a head, is left out."""
+    weights, layers = [], 0
+    for node in engine._read().get_ordered_ops():
+        kind = node.get_type_name()
+        layers += kind in ("Softmax", "ScaledDotProductAttention")
+        if kind != "MatMul" or node.get_input_partial_shape(0).rank.get_length() < 3:
+            continue
+        right = node.input_value(1).get_node()
+        if right.get_type_name() == "Constant":
+            k, n = right.get_output_shape(0)[-2:]
+            weights.append((n, k) if node.get_attributes()["transpose_b"] else (k, n))
+    return Shapes(tuple(weights), layers, weights[0][0] if weights else 0)
+
+
+def product_rate(shapes: Shapes, precision: str, rounds: int = 3) -> float:
+    """FLOP/s of the same products one after the other, nothing between them, in the engine's own batches; the best."""
+    chain: list[tuple[int, int]] = []
+    for k, n in shapes.weights:
+        if not chain or k == chain[-1][1]:
+            chain.append((k, n))
+    engine = OpenVINOEngine(lambda: _chain(chain), precision)
+    lengths = [96] * 512
+    batches = pack(Sequences([[1] * t for t in lengths]), pad=0)
+    flops = 2.0 * sum(k * n for k, n in chain) * sum(lengths)
+    best = 0.0
+    for _ in range(rounds + 1):  # the first compiles
+        began = time.perf_counter()
+        for _ in engine.run(batches):
+            pass
+        best = max(best, flops / (time.perf_counter() - began))
+    return best
+
+
+def _chain(weights: Sequence[tuple[int, int]]) -> Any:  # noqa: ANN401
+    """Token ids (B, T) -> what the last product gives."""
+    op, rng = openvino_ops(), np.random.default_rng(0)
+    ids = op.parameter([-1, -1], np.int64, name="input_ids")
+    x = op.unsqueeze(op.convert(ids, "f32"), op.constant(np.array([2])))
+    x = op.multiply(x, op.constant(np.full((1, 1, weights[0][0]), 0.1, np.float32)))
+    for k, n in weights:
+        x = op.matmul(x, op.constant((rng.normal(size=(k, n)) / np.sqrt(k)).astype(np.float32)), False, False)
+    return openvino_model([x], [ids])

@@ -1,0 +1,94 @@
+"""What `resift bench` measures: counts are exact, shares are shares, the recommended depth follows from the times."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import resift
+from resift.cli.chart import lines
+from resift.engine.openvino import OpenVINOEngine
+from resift.engine.products import product_rate, shapes_of
+from resift.speed import AtDepth, Watched, Workload, measure, recommended
+from tests.checkpoints import cross_encoder
+
+
+def at(depth: int, p95: float) -> AtDepth:
+    return AtDepth(depth, 9, p95 / 2, p95, p95, depth * 100.0)
+
+
+@pytest.mark.parametrize(
+    ("budget", "depth"), [(5, 0), (10, 10), (19, 14), (20, 15), (30, 20), (69, 49), (70, 50), (1000, 50)]
+)
+def test_the_recommended_depth(budget: float, depth: int) -> None:
+    assert recommended([at(10, 10), at(20, 30), at(50, 70)], budget) == depth
+
+
+def test_measuring_a_cross_encoder(tmp_path: Path) -> None:
+    reranker = resift.load(cross_encoder(tmp_path, "bert"), precision="f32")
+    words = Workload.drawn([3, 12, 90])
+    assert {len(d.text.split()) for d in words.documents} == {3, 12, 90}
+    found = measure(reranker, words, budget_ms=1e6, depths=(2, 8), seconds_per_depth=0)
+    assert found.pairs == 1000 and found.precision == "f32"
+    assert found.pairs_per_second == pytest.approx(1000 / found.seconds)
+    assert 0 <= found.padding < 0.5 and found.windowed > 0.2 and found.truncated == 0
+    assert [(d.depth, d.runs) for d in found.depths] == [(2, 5), (8, 5)]
+    assert all(0 < d.p50_ms <= d.p95_ms <= d.p99_ms for d in found.depths)
+    assert found.depths[1].tokens > found.depths[0].tokens
+    assert found.recommended_depth == 8
+    assert found.share_of_products is not None and 0 < found.share_of_products < 1.5
+    short = measure(reranker, Workload.drawn([200]), depths=(2,), seconds_per_depth=0)
+    assert short.windowed == 1
+
+
+def test_products_are_those_of_the_model(tmp_path: Path) -> None:
+    reranker = resift.load(cross_encoder(tmp_path, "bert"), precision="f32")
+    seen = []
+    reranker.scorer.with_engine(lambda engine: Watched(seen.append(engine) or engine))
+    (engine,) = seen
+    assert isinstance(engine, OpenVINOEngine)
+    shapes = shapes_of(engine)
+    layer = [(48, 48)] * 4 + [(48, 96), (96, 48)]
+    assert sorted(shapes.weights) == sorted(layer * 2)
+    assert (shapes.layers, shapes.width) == (2, 48)
+    per_token = 2 * sum(k * n for k, n in layer * 2)
+    assert shapes.flops([10, 3]) == per_token * 13 + 4 * 2 * 48 * (100 + 9)
+    assert product_rate(shapes, "f32", rounds=1) > 1e8
+
+
+def test_watching_changes_no_score(mini: resift.Reranker) -> None:
+    pairs = [("who lit the lamp", "The keeper lit it."), ("bread", "Bake it dark.")]
+    watched = resift.Reranker(mini.scorer.with_engine(Watched))
+    assert watched.score(pairs) == mini.score(pairs)
+
+
+def test_the_chart_is_svg() -> None:
+    drawn = lines({"p50": [(10, 5.0), (20, 9.0)], "p<95>": [(10, 8.0), (20, 20.0)]}, "documents", "ms", "a & b", 15)
+    root = ElementTree.fromstring(drawn)
+    polylines = [e for e in root if e.tag.endswith("polyline")]
+    points = [[tuple(map(float, p.split(","))) for p in e.attrib["points"].split()] for e in polylines]
+    assert [len(p) for p in points] == [2, 2]
+    assert points[0][0][0] == points[1][0][0] and points[0][0][1] > points[1][0][1]  # the slower one is drawn higher
+
+
+def test_the_command(tmp_path: Path) -> None:
+    model = cross_encoder(tmp_path / "model", "bert")
+    data = tmp_path / "requests.jsonl"
+    data.write_text(json.dumps({"query": "the lamp", "documents": ["water and bread", "a ferry to oslo"]}) + "\n")
+    command = [sys.executable, "-m", "resift.cli.main", "bench", "--model", str(model), "--depths", "2,4", "--seconds"]
+    command += ["0", "--data", str(data), "--plot", str(tmp_path / "plot.svg")]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["workload"] == str(data) and [d["depth"] for d in found["depths"]] == [2, 4]
+    assert found["machine"]["cores"] >= 1 and found["pairs_per_second"] > 0
+    ElementTree.parse(tmp_path / "plot.svg")
+    shown = subprocess.run([*command, "--budget-ms", "100000"], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"depth 4\s+fits 100000 ms", shown.stdout)
+    refused = subprocess.run([*command, "--lengths", "2"], capture_output=True, text=True)
+    assert refused.returncode == 3 and "either" in refused.stderr
