@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import resift
+from tests.static_checkpoints import static
 
 # Runs the CLI with every way to the network cut, so that a test fails if anything reaches for it.
 NO_NETWORK = """
@@ -104,6 +105,19 @@ def test_an_index_gives_the_same_as_its_files(corpus: Path, tmp_path: Path) -> N
         files = found("search", query, str(corpus), "--json")["results"]
         assert stored[0]["id"] == files[0]["id"] == fresh[0]["id"]
         assert [r["id"] for r in stored] == [r["id"] for r in fresh]
+
+
+def test_another_embedder(corpus: Path, tmp_path: Path) -> None:
+    model, index = str(static(tmp_path / "static", "plain")), str(tmp_path / "i")
+    assert cli("index", str(corpus), "-o", index, "--embedder", model).returncode == 0
+    asked = ("norway", "--no-rerank", "--json")
+    indexed, direct = (
+        found("search", *asked, "--index", index),
+        found("search", *asked, str(corpus), "--embedder", model),
+    )
+    assert [r["id"] for r in indexed["results"]] == [r["id"] for r in direct["results"]]
+    done = cli("search", "norway", "--index", index, "--embedder", model)
+    assert done.returncode == 3 and "leave --embedder out" in done.stderr
 
 
 def test_an_index_follows_its_files(corpus: Path, tmp_path: Path) -> None:
