@@ -157,9 +157,9 @@ class Builder:
         return op.add(op.multiply(x, cos), op.multiply(turned, sin))
 
     def distances(self, length: Node) -> Node:
-        """|i - j| of all pairs of positions, (T, T) f32."""
+        """|i - j| of all pairs of positions, (T, T) whole numbers: at bf16, 1,001 would be 1,000."""
         op = self.op
-        at = op.convert(self.range(op.constant(np.int64(0)), length), "f32")
+        at = self.range(op.constant(np.int64(0)), length)
         return op.abs(op.subtract(op.unsqueeze(at, op.constant(1)), op.unsqueeze(at, op.constant(0))))
 
     def parts(self, x: Node, count: int) -> list[Node]:

@@ -20,7 +20,7 @@ def hidden_states(b: Builder, inputs: Inputs) -> Node:
     x = op.add(x, b.look_up("embeddings.token_type_embeddings", inputs.segments))
     x = b.norm(x, "embeddings.LayerNorm", _eps(b))
     slopes = np.array(alibi_slopes(b.size("num_attention_heads")), np.float32)[None, :, None, None]
-    bias = op.multiply(op.constant(-slopes), b.distances(b.length(inputs.ids)))
+    bias = op.multiply(op.constant(-slopes), op.convert(b.distances(b.length(inputs.ids)), "f32"))
     bias = op.add(b.mask_bias(inputs.mask), bias)
     for i in range(b.size("num_hidden_layers")):
         x = _layer(b, x, bias, f"encoder.layer.{i}")

@@ -17,7 +17,7 @@ def hidden_states(b: Builder, inputs: Inputs) -> Node:
     """Last hidden states (B, T, H)."""
     op, length = b.op, b.length(inputs.ids)
     everywhere = b.mask_bias(inputs.mask)
-    reach = op.constant(np.float32(int(b.config.get("local_attention", 128)) // 2))
+    reach = op.constant(np.int64(int(b.config.get("local_attention", 128)) // 2))
     far = op.convert(op.greater(b.distances(length), reach), "f32")
     nearby = op.add(everywhere, op.multiply(far, op.constant(np.float32(-1e9))))
     bias = {"full_attention": everywhere, "sliding_attention": nearby}
