@@ -24,7 +24,8 @@ bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIF
 	$(DEV) bench/quality.py --baseline build/maxsim-384
 
 bench-speed: .venv/installed .venv/benches  ## pairs per second against sentence-transformers
-	$(DEV) bench/speed.py
+	test -d build/cross-encoder || $(DEV) -W ignore bench/cross_encoder.py --out build/cross-encoder
+	$(DEV) bench/speed.py --cross-encoder build/cross-encoder
 
 bench-index: .venv/installed .venv/benches  ## indexing and searching 100,000 passages
 	$(DEV) bench/index.py

@@ -11,13 +11,15 @@ OFFSET_TYPES = ("roberta", "xlm-roberta", "camembert")  # the first rows of thei
 
 
 def hidden_states(b: Builder, inputs: Inputs) -> Node:
-    """Last hidden states (B, T, H)."""
+    """Last hidden states (B, T, H); (B, 1, H) where nothing but the first token's is read."""
     x = _embeddings(b, inputs)
     if b.has("embeddings_project.weight"):  # ELECTRA's small generators and discriminators
         x = b.linear(x, "embeddings_project")
     bias, rotary = b.mask_bias(inputs.mask), _rotary(b, inputs) if _turns(b) else None
-    for i in range(b.size("num_hidden_layers")):
-        x = _layer(b, x, bias, rotary, f"encoder.layer.{i}")
+    count = b.size("num_hidden_layers")
+    for i in range(count):
+        asking = b.op.unsqueeze(b.first_token(x), b.op.constant(1)) if b.first_only and i == count - 1 else x
+        x = _layer(b, x, asking, bias, rotary, f"encoder.layer.{i}")
     return x
 
 
@@ -76,14 +78,17 @@ def _embeddings(b: Builder, inputs: Inputs) -> Node:
     return b.norm(x, "embeddings.LayerNorm", _eps(b))
 
 
-def _layer(b: Builder, x: Node, bias: Node, rotary: tuple[Node, Node] | None, name: str) -> Node:
+def _layer(b: Builder, x: Node, asking: Node, bias: Node, rotary: tuple[Node, Node] | None, name: str) -> Node:
+    """One layer for the tokens `asking`, which attend to all tokens `x`."""
     heads, eps = b.size("num_attention_heads"), _eps(b)
     query, key, value = (
-        b.split_heads(b.linear(x, f"{name}.attention.self.{part}"), heads) for part in ("query", "key", "value")
+        b.split_heads(b.linear(given, f"{name}.attention.self.{part}"), heads)
+        for part, given in (("query", asking), ("key", x), ("value", x))
     )
     if rotary is not None:
-        query, key = b.rotate(query, rotary), b.rotate(key, rotary)
+        query = b.rotate(query, rotary) if asking is x else query  # position 0 is not turned
+        key = b.rotate(key, rotary)
     a = b.linear(b.attention(query, key, value, bias), f"{name}.attention.output.dense")
-    x = b.norm(b.op.add(x, a), f"{name}.attention.output.LayerNorm", eps)
+    x = b.norm(b.op.add(asking, a), f"{name}.attention.output.LayerNorm", eps)
     h = b.activation(b.linear(x, f"{name}.intermediate.dense"), b.config.get("hidden_act", "gelu"))
     return b.norm(b.op.add(x, b.linear(h, f"{name}.output.dense")), f"{name}.output.LayerNorm", eps)

@@ -15,6 +15,9 @@ from resift.errors import BrokenModel
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Node = Any  # openvino ships no types
 
+# Added to an attention score, it leaves exp() nothing at f32. -1e9 would too, but made OpenVINO's fused attention nearly
+# three times as inexact at bf16 for the tokens that are there (docs/log.md).
+HIDDEN = np.float32(-1e4)
 _STEP = 8  # batches are as wide as their longest row rounded up to a multiple of this
 ACTIVATIONS = ("gelu", "relu", "tanh", "silu", "gelu_new", "gelu_pytorch_tanh")
 
@@ -35,12 +38,13 @@ class Builder:
         config: the checkpoint's config.json.
         weights: its tensors by name.
         root: what stands before the names of the encoder's own tensors, such as "bert.".
+        first_only: nothing but the first token's last hidden state is read; a layer need not compute the others.
 
     """
 
-    def __init__(self, config: Mapping[str, Any], weights: Weights, root: str) -> None:
+    def __init__(self, config: Mapping[str, Any], weights: Weights, root: str, first_only: bool = False) -> None:
         self.op = openvino_ops()
-        self.config, self.weights, self.root = config, weights, root
+        self.config, self.weights, self.root, self.first_only = config, weights, root, first_only
 
     @property
     def outside(self) -> Builder:
@@ -113,10 +117,10 @@ class Builder:
         return self.op.range(start, stop, self.op.constant(np.int64(1)), "i64")
 
     def mask_bias(self, mask: Node) -> Node:
-        """(B, 1, 1, T): 0 for tokens that are there, -1e9 for padding; added to attention scores."""
+        """(B, 1, 1, T): 0 for tokens that are there, HIDDEN for padding; added to attention scores."""
         op = self.op
         wide = op.unsqueeze(op.convert(mask, "f32"), op.constant(np.array([1, 2])))
-        return op.multiply(op.subtract(op.constant(np.float32(1)), wide), op.constant(np.float32(-1e9)))
+        return op.multiply(op.subtract(op.constant(np.float32(1)), wide), op.constant(HIDDEN))
 
     def split_heads(self, x: Node, heads: int) -> Node:
         """(B, T, W) -> (B, heads, T, W / heads)."""

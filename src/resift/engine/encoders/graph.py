@@ -106,7 +106,10 @@ def missing_head(config: Mapping[str, Any], tensors: Collection[str]) -> list[st
 
 
 def encoder_graph(
-    config: Mapping[str, Any], weights: Weights, ending: Ending = lambda b, hidden, inputs: [hidden]
+    config: Mapping[str, Any],
+    weights: Weights,
+    ending: Ending = lambda b, hidden, inputs: [hidden],
+    first_only: bool = False,
 ) -> Any:  # noqa: ANN401
     """Inputs input_ids, attention_mask, token_type_ids (B, T) int64 -> last hidden states (B, T, H) f32.
 
@@ -114,6 +117,7 @@ def encoder_graph(
         config: of an architecture of ARCHITECTURES.
         weights: all tensors of the checkpoint, with whatever prefix the encoder's names have in it.
         ending: gives other outputs, built on the hidden states.
+        first_only: `ending` reads the first token's hidden state alone, so that the last layer may give no other.
 
     Raises:
         BrokenModel: a tensor or an entry of the config is missing, or an activation is unknown.
@@ -121,7 +125,7 @@ def encoder_graph(
     """
     kind = ARCHITECTURES[architecture(config) or ""]
     config, weights = _as_built(config, weights)
-    build = Builder(config, weights, _root(kind, weights))
+    build = Builder(config, weights, _root(kind, weights), first_only)
     inputs = Inputs(
         *(
             openvino_ops().parameter([-1, -1], np.int64, name=n)
@@ -135,7 +139,8 @@ def encoder_graph(
 def classifier_graph(config: Mapping[str, Any], weights: Weights) -> Any:  # noqa: ANN401
     """The same inputs -> logits (B, labels); see `encoder_graph`."""
     kind = ARCHITECTURES[architecture(config) or ""]
-    return encoder_graph(config, weights, lambda b, hidden, inputs: [kind.logits(b, hidden, inputs)])
+    first_only = kind.hidden_states is bert.hidden_states  # all of its heads read the first token
+    return encoder_graph(config, weights, lambda b, hidden, inputs: [kind.logits(b, hidden, inputs)], first_only)
 
 
 def _as_built(config: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any], Weights]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.encoders.builder import Builder, Inputs, Node
+from resift.engine.encoders.builder import HIDDEN, Builder, Inputs, Node
 from resift.engine.encoders.rope import frequencies
 
 _BASES = {"full_attention": ("global_rope_theta", 160_000.0), "sliding_attention": ("local_rope_theta", 10_000.0)}
@@ -19,7 +19,7 @@ def hidden_states(b: Builder, inputs: Inputs) -> Node:
     everywhere = b.mask_bias(inputs.mask)
     reach = op.constant(np.int64(int(b.config.get("local_attention", 128)) // 2))
     far = op.convert(op.greater(b.distances(length), reach), "f32")
-    nearby = op.add(everywhere, op.multiply(far, op.constant(np.float32(-1e9))))
+    nearby = op.add(everywhere, op.multiply(far, op.constant(HIDDEN)))
     bias = {"full_attention": everywhere, "sliding_attention": nearby}
     kinds = _layer_kinds(b)
     rotary = {kind: _rotary(b, length, kind) for kind in sorted(set(kinds))}
