@@ -36,7 +36,16 @@ class Batch:
 
 
 class Engine(Protocol):
-    """Runs one model; safe to call from many threads."""
+    """Runs one model; safe to call from many threads.
+
+    Attributes:
+        name: "openvino", "onnx" or "torch".
+        precision: what it multiplies in: "f32", "bf16" or "fp16"; its outputs are f32 in any case.
+
+    """
+
+    name: str
+    precision: str
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with the model's outputs in f32, in any order."""

@@ -31,7 +31,7 @@ class CrossEncoder:
     ) -> None:
         self.name, self.contract = contract.name, contract
         self.tokens, self._engine, self._pad = tokens, engine, pad
-        self.long_documents, self.fingerprint = long_documents, ""
+        self.long_documents, self.fingerprint, self.runs_on = long_documents, "", ""
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         """Logits of the pairs; a pair with an empty document has none.

@@ -1,30 +1,41 @@
-"""From a name to a scorer: bundled model, folder or hub id; contract first, then tokenizer, then weights."""
+"""From a name to a scorer: bundled model, folder or hub id; contract first, then tokenizer, then weights.
+
+A model is recognised by its own contract.json, else by its row in the registry, else by its config and tensor names.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.protocols import Embedder
+from resift.score.checks import check_files, check_tokens
 from resift.score.contract import Contract, read_contract
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.late import LateInteraction
+from resift.score.registry import applied, refuse_unsupported, row_of
 from resift.score.tokens import Tokens
 
-Precision = Literal["auto", "f32", "bf16"]
+if TYPE_CHECKING:
+    from resift.engine.batching import Engine
+
+Precision = Literal["auto", "f32", "bf16", "fp16"]
+EngineName = Literal["auto", "openvino", "onnx", "torch"]
+ENGINES: tuple[EngineName, ...] = ("openvino", "onnx", "torch")
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 
 # What a hub repository is asked for; weights in other formats stay where they are.
-_HUB_FILES = ["*.json", "model.safetensors", "model-*.safetensors", "model.onnx"]
+_HUB_FILES = ["*.json", "model.safetensors", "model-*.safetensors", "model.onnx", "openvino_model.*", "SHA256SUMS"]
 
 
 def bundled_models() -> list[Contract]:
@@ -65,51 +76,132 @@ def _fetch(name: str) -> Path:
 
 
 def load_scorer(
-    name: str, precision: Precision = "auto", long_documents: LongDocuments = "windows"
+    name: str,
+    precision: Precision = "auto",
+    long_documents: LongDocuments = "windows",
+    engine: EngineName = "auto",
 ) -> CrossEncoder | LateInteraction:
     """Load a scorer; its weights are read when the first pair comes.
 
     Args:
         name: bundled name, folder or hub id.
-        precision: "f32"; "bf16" where the CPU has it; "auto" takes the faster.
+        precision: "f32"; "bf16" where the CPU has it; "fp16" with torch; "auto" takes the fastest that is safe.
         long_documents: score documents over the window in "windows", or "truncate" them.
+        engine: "openvino", "onnx" or "torch"; "auto" is torch where a CUDA device is and the model runs there, else
+            openvino.
 
     Raises:
         ModelError: not a model, not a reranker, or damaged.
+        MissingExtra: the engine is not installed.
 
     """
-    from resift.engine.openvino import PRECISIONS, OpenVINOEngine, fastest_precision
+    _check_settings(precision, long_documents, engine)
+    if row := row_of(name):
+        refuse_unsupported(row)
+    folder = find_model(name)
+    contract = contract_of(name, folder)
+    if contract.family not in ("encoder", "late"):
+        raise UnknownFamily(
+            f"{name} is a {contract.family} model: it makes vectors for the first stage, and scores no pairs"
+        )
+    check_files(folder)
+    tokens = Tokens(folder)
+    check_tokens(folder, tokens)
+    source = _source(folder, contract)
+    runner = open_engine(engine, folder, contract, source.read, precision)
+    family = CrossEncoder if contract.family == "encoder" else LateInteraction
+    scorer = family(contract, tokens, runner, source.pad, long_documents)
+    scorer.fingerprint = fingerprint(folder)
+    scorer.runs_on = f"{runner.name} {runner.precision}"
+    return scorer
+
+
+def _check_settings(precision: str, long_documents: str, engine: str) -> None:
+    from resift.engine.torch import PRECISIONS
 
     if precision not in (*PRECISIONS, "auto"):
         raise ValueError(f"precision is one of auto, {', '.join(PRECISIONS)}; not {precision!r}")
     if long_documents not in ("windows", "truncate"):
         raise ValueError(f"long_documents is windows or truncate; not {long_documents!r}")
-    folder = find_model(name)
+    if engine not in (*ENGINES, "auto"):
+        raise ValueError(f"engine is one of auto, {', '.join(ENGINES)}; not {engine!r}")
+
+
+def contract_of(name: str, folder: Path) -> Contract:
+    """The folder's own contract, else one derived from its files, completed by the registry where it has a row.
+
+    Raises:
+        ModelError: see `read_contract`, and `registry.applied`.
+
+    """
     contract = read_contract(folder)
-    if contract.family not in ("encoder", "late"):
-        raise UnknownFamily(
-            f"{name} is a {contract.family} model: it makes vectors for the first stage, and scores no pairs"
-        )
-    tokens = Tokens(folder)
-    source = _source(folder, contract)
-    engine = OpenVINOEngine(source.read, fastest_precision() if precision == "auto" else precision)
-    family = CrossEncoder if contract.family == "encoder" else LateInteraction
-    scorer = family(contract, tokens, engine, source.pad, long_documents)
-    scorer.fingerprint = fingerprint(folder)
-    return scorer
+    row = row_of(name, folder)
+    if row is None or (folder / "contract.json").exists():
+        return contract
+    refuse_unsupported(row)
+    return applied(contract, row, json.loads((folder / "config.json").read_text("utf-8")))
+
+
+def open_engine(
+    wanted: EngineName, folder: Path, contract: Contract, read: Callable[[], Any], precision: Precision
+) -> Engine:
+    """The engine that runs a folder; `read` gives the graph that OpenVINO compiles.
+
+    Raises:
+        UnknownFamily: torch was asked for a family that it does not run.
+        BrokenModel: the engine's weights are not in the folder.
+        MissingExtra: the engine is not installed.
+        ValueError: a precision that the engine does not have.
+
+    """
+    from resift.engine.openvino import PRECISIONS, OpenVINOEngine, fastest_precision
+    from resift.engine.torch import TorchEngine, has_gpu
+
+    runs_in_torch = contract.family == "encoder" and bool(list(folder.glob("*.safetensors")))
+    if wanted == "torch" or (wanted == "auto" and runs_in_torch and has_gpu()):
+        if not runs_in_torch:
+            raise UnknownFamily(
+                f"{contract.name} does not run in torch, which runs cross-encoder folders with safetensors; "
+                "use engine='openvino'"
+            )
+        return TorchEngine(folder, precision)
+    if wanted == "onnx":
+        return _onnx(folder, precision)
+    if precision not in (*PRECISIONS, "auto"):
+        raise ValueError(f"openvino runs at {' or '.join(PRECISIONS)}; not {precision!r}")
+    return OpenVINOEngine(read, fastest_precision() if precision == "auto" else precision)
+
+
+def _onnx(folder: Path, precision: Precision) -> Engine:
+    from resift.engine.onnx import OnnxEngine
+
+    if precision not in ("auto", "f32"):
+        raise ValueError(f"onnx runs at f32; not {precision!r}")
+    if not (folder / "model.onnx").exists():
+        raise BrokenModel(f"{folder} has no model.onnx; make one: resift export {folder} OUT --to onnx --weights f32")
+    return OnnxEngine(folder / "model.onnx")
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of a model's files: all of the small ones; of large ones their size, beginning and end."""
+    """A hash of a model's files: all of the small ones; of large ones size, beginning, end, and 4 KiB of each MiB.
+
+    Training changes matrices as wholes, and none that matters is smaller than 1 MiB, so none escapes.
+    """
     hashed = sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (".json", ".onnx", ".npy", ".safetensors")):
+    for path in sorted(p for p in folder.iterdir() if p.suffix in _HASHED):
         size = path.stat().st_size
         hashed.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:
             hashed.update(file.read(1 << 20))
+            for at in range(1 << 20, size - (1 << 20), 1 << 20):
+                file.seek(at)
+                hashed.update(file.read(1 << 12))
             file.seek(max(0, size - (1 << 20)))
             hashed.update(file.read())
     return hashed.hexdigest()[:32]
+
+
+_HASHED = (".json", ".onnx", ".npy", ".safetensors", ".xml", ".bin")
 
 
 def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
@@ -140,14 +232,15 @@ class _Source:
 
 
 def _source(folder: Path, contract: Contract) -> _Source:
-    """Prefer an ONNX file; else the graph is built from config and safetensors, whose tensors are checked at once."""
+    """Prefer an OpenVINO or ONNX file; else the graph is built from config and safetensors, whose names are checked."""
     from resift.engine.bert import classifier_graph
-    from resift.engine.openvino import read_onnx
+    from resift.engine.openvino import read_model
 
     config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").exists() else {}
     pad = int(config.get("pad_token_id") or 0)
-    if (folder / "model.onnx").exists():
-        return _Source(lambda: read_onnx(folder / "model.onnx"), pad)
+    for name in ("openvino_model.xml", "model.onnx"):
+        if (folder / name).exists():
+            return _Source(partial(read_model, folder / name), pad)
     if contract.family != "encoder":
         raise BrokenModel(f"{folder} has no model.onnx; copy the folder again")
     files = sorted(folder.glob("*.safetensors"))

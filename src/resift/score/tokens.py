@@ -71,6 +71,9 @@ class Tokens:
         self.template = self._read_template()
         unknown = self._tokenizer.token_to_id(self._unknown_token(path))
         self.unknown = -1 if unknown is None else unknown
+        # Added tokens are left out: a tokenizer may know markers that no text and no template brings up.
+        own = self.template.prefix + self.template.middle + self.template.suffix
+        self.largest_id = max(self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *own)
         self._tokenizer.encode_special_tokens = True
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
