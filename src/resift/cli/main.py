@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from resift.cli import index, models, rerank, search
+from resift.cli import doctor, export, index, models, rerank, search
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
 
 # Exit codes; README and docs/cli.md show this table.
@@ -29,6 +29,8 @@ app.command("search")(search.search)
 app.command("index")(index.index)
 app.command("rerank")(rerank.rerank)
 app.command("models")(models.models)
+app.command("doctor")(doctor.doctor)
+app.command("export")(export.export)
 
 
 def _version(value: bool) -> None:

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from resift.api import DEFAULT_DEPTH, DEFAULT_MODEL
 
+
+class EngineChoice(StrEnum):
+    """What runs a model."""
+
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the model; auto takes the fastest.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model folder, or hub id (owner/name).")]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="How many candidates the model scores.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/json.md).")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage said and how long it took.")]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Read only the start of long documents (else: windows).")]
 
-__all__ = ["DEFAULT_DEPTH", "DEFAULT_MODEL", "AsJson", "Depth", "Explain", "Model", "Truncate"]
+__all__ = [
+    "DEFAULT_DEPTH",
+    "DEFAULT_MODEL",
+    "AsJson",
+    "Depth",
+    "Engine",
+    "EngineChoice",
+    "Explain",
+    "Model",
+    "Truncate",
+]

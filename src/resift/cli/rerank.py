@@ -34,6 +34,7 @@ def rerank(
         typer.Option("--blend/--no-blend", help="Let the given order count too; default: for runs, not for JSONL."),
     ] = None,
     truncate: options.Truncate = False,
+    engine: options.Engine = options.EngineChoice.AUTO,
 ) -> None:
     """Rerank what another search found.
 
@@ -42,7 +43,7 @@ def rerank(
     """
     from resift.api import load
 
-    reranker = load(model, long_documents="truncate" if truncate else "windows")
+    reranker = load(model, long_documents="truncate" if truncate else "windows", engine=engine.value)
     with _reading(file) as lines:
         if queries or documents:
             results = _run(lines, file, queries, documents, reranker.stage(blend is not False), depth, top)

@@ -32,6 +32,7 @@ def search(
         bool, typer.Option("--tensors/--no-tensors", help="Use the index's stored token vectors.")
     ] = True,
     truncate: options.Truncate = False,
+    engine: options.Engine = options.EngineChoice.AUTO,
     as_json: options.AsJson = False,
     explain: options.Explain = False,
 ) -> None:
@@ -49,7 +50,9 @@ def search(
         raise InputError("the query is empty; ask with at least one word")
     if bool(paths) == bool(index):
         raise InputError("name either paths to search or an index (--index DIR)")
-    reranker = load(model, long_documents="truncate" if truncate else "windows") if rerank else None
+    reranker = (
+        load(model, long_documents="truncate" if truncate else "windows", engine=engine.value) if rerank else None
+    )
     found = _opened(index, tensors) if index else _read(paths or [])
     ranking = found.search(query, top, depth, reranker, blend)
     if as_json:

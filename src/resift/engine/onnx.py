@@ -10,7 +10,7 @@ import numpy as np
 
 from resift.engine.batching import Batch, FloatArray
 from resift.engine.once import Once
-from resift.engine.openvino import cores
+from resift.engine.openvino import SMALL, cores
 from resift.errors import BrokenModel, MissingExtra
 
 
@@ -57,3 +57,52 @@ class OnnxEngine:
         """What ONNX Runtime raises for a file that it can't read; they share no base of their own."""
         state = self._runtime.capi.onnxruntime_pybind11_state
         return state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.NotImplemented
+
+
+def round_weights(source: Path, target: Path, weights: str) -> None:
+    """Copy an ONNX file with its f32 matrices as "int8" (one scale per row or column), "fp16", or as they are ("f32").
+
+    Rounded matrices stand in the file as plain arithmetic, Multiply(Cast(int8), scale) or Cast(fp16), which ONNX
+    Runtime folds when it loads and Resift restores once; no activation is rounded.
+
+    Raises:
+        MissingExtra: the package onnx is not installed.
+
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("writing ONNX files", "onnx") from error
+    model = onnx.load(source)
+    graph = model.graph
+    looked_up = {node.input[0] for node in graph.node if node.op_type == "Gather"}
+    kept, added = [], []
+    for tensor in graph.initializer:
+        value = onnx.numpy_helper.to_array(tensor)
+        if weights == "f32" or value.dtype != np.float32 or value.ndim != 2 or value.size < SMALL:
+            kept.append(tensor)
+            continue
+        rounded, nodes = _rounded(onnx, tensor.name, value, weights, axis=1 if tensor.name in looked_up else 0)
+        kept += rounded
+        added += nodes
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    own = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*added, *own])
+    onnx.save(model, target)
+
+
+def _rounded(onnx: Any, name: str, value: Any, weights: str, axis: int) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
+    """The stored tensors of a matrix and the nodes that restore it; `axis` is the one that a scale covers."""
+    make, wide = onnx.helper.make_node, onnx.TensorProto.FLOAT
+    if weights == "fp16":
+        stored = onnx.numpy_helper.from_array(value.astype(np.float16), f"{name}_fp16")
+        return [stored], [make("Cast", [f"{name}_fp16"], [name], to=wide)]
+    scale = (np.abs(value).max(axis=axis, keepdims=True) / 127).clip(1e-12).astype(np.float32)
+    tensors = [
+        onnx.numpy_helper.from_array(np.rint(value / scale).astype(np.int8), f"{name}_int8"),
+        onnx.numpy_helper.from_array(scale, f"{name}_scale"),
+    ]
+    cast = make("Cast", [f"{name}_int8"], [f"{name}_wide"], to=wide)
+    return tensors, [cast, make("Mul", [f"{name}_wide", f"{name}_scale"], [name])]

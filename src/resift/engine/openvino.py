@@ -19,6 +19,7 @@ from resift.engine.once import Once
 from resift.errors import BrokenModel
 
 PRECISIONS = ("f32", "bf16")
+SMALL = 4096  # matrices with fewer values are never rounded: they cost nothing and may matter
 
 
 @cache
@@ -150,7 +151,7 @@ def save_model(model: Any, path: Path, weights: str) -> None:  # noqa: ANN401
 
 
 def _round_weights(model: Any) -> None:  # noqa: ANN401
-    """Replace f32 matrices by Multiply(Convert(int8), scale), symmetric, one scale per row (axis 0)."""
+    """Replace f32 matrices by Multiply(Convert(int8), scale), symmetric, one scale per output or vocabulary entry."""
     op = openvino_ops()
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Constant" or len(node.get_output_shape(0)) != 2:
@@ -158,14 +159,14 @@ def _round_weights(model: Any) -> None:  # noqa: ANN401
         value = np.array(node.data)
         if value.dtype != np.float32 or value.size < SMALL:
             continue
-        scale = (np.abs(value).max(axis=1, keepdims=True) / 127).clip(1e-12).astype(np.float32)
+        uses = [port.get_node() for port in node.output(0).get_target_inputs()]
+        by_column = any(u.get_type_name() == "MatMul" and not u.get_attributes()["transpose_b"] for u in uses)
+        scale = np.abs(value).max(axis=0 if by_column else 1, keepdims=True) / 127
+        scale = scale.clip(1e-12).astype(np.float32)
         stored = op.constant(np.rint(value / scale).astype(np.int8))
         restored = op.multiply(op.convert(stored, "f32"), op.constant(scale))
         node.output(0).replace(restored.output(0))
     model.validate_nodes_and_infer_types()
-
-
-SMALL = 4096  # matrices with fewer values stay as they are: they cost nothing and may matter
 
 
 def _restore_weights(model: Any) -> None:  # noqa: ANN401

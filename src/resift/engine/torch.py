@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,15 @@ def _torch() -> Any:  # noqa: ANN401
     except ImportError as error:
         raise MissingExtra("engine='torch'", "torch") from error
     return torch
+
+
+def reads(folder: Path) -> bool:
+    """Whether Transformers itself has a classifier for a folder: the architecture is its own, not code on the hub."""
+    _torch()
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as KNOWN
+
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    return "auto_map" not in config and config.get("model_type") in KNOWN and any(folder.glob("*.safetensors"))
 
 
 class TorchEngine:
@@ -111,3 +122,29 @@ def read_classifier(folder: Path, dtype: Any) -> tuple[Any, dict[str, Any]]:  # 
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def export_onnx(folder: Path, target: Path) -> None:
+    """Write a folder's classifier as an f32 ONNX file with free batch and length.
+
+    The inputs go by keyword, for their order differs between architectures; segment ids are among them where the model
+    has more than one kind.
+
+    Raises:
+        BrokenModel: see `read_classifier`.
+        MissingExtra: torch or transformers is not installed.
+
+    """
+    torch = _torch()
+    model, _ = read_classifier(folder, torch.float32)
+    ids = torch.arange(4, 22).reshape(2, 9)
+    named = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if (getattr(model.config, "type_vocab_size", 0) or 0) > 1:
+        named["token_type_ids"] = torch.zeros_like(ids)
+    axes = dict.fromkeys(named, {0: "batch", 1: "tokens"}) | {"logits": {0: "batch"}}
+    with warnings.catch_warnings():  # of the exporter's age, and of branches that the check of the result would show
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model.eval(), (), str(target), kwargs=named, dynamo=False, opset_version=17,
+            input_names=list(named), output_names=["logits"], dynamic_axes=axes,
+        )  # fmt: skip

@@ -155,16 +155,16 @@ def open_engine(
 
     """
     from resift.engine.openvino import PRECISIONS, OpenVINOEngine, fastest_precision
-    from resift.engine.torch import TorchEngine, has_gpu
+    from resift.engine.torch import TorchEngine, has_gpu, reads
 
-    runs_in_torch = contract.family == "encoder" and bool(list(folder.glob("*.safetensors")))
-    if wanted == "torch" or (wanted == "auto" and runs_in_torch and has_gpu()):
-        if not runs_in_torch:
+    if wanted == "torch" or (wanted == "auto" and contract.family == "encoder" and has_gpu()):
+        if contract.family == "encoder" and reads(folder):
+            return TorchEngine(folder, precision)
+        if wanted == "torch":
             raise UnknownFamily(
-                f"{contract.name} does not run in torch, which runs cross-encoder folders with safetensors; "
-                "use engine='openvino'"
+                f"{contract.name} does not run in torch: that takes a cross-encoder folder with safetensors, of an "
+                "architecture that Transformers has; use engine='openvino'"
             )
-        return TorchEngine(folder, precision)
     if wanted == "onnx":
         return _onnx(folder, precision)
     if precision not in (*PRECISIONS, "auto"):
@@ -229,6 +229,16 @@ class _Source:
 
     read: Callable[[], Any]
     pad: int
+
+
+def read_graph(folder: Path, contract: Contract) -> Any:  # noqa: ANN401 - openvino ships no types
+    """The graph that OpenVINO compiles, with all weights in f32.
+
+    Raises:
+        BrokenModel: missing or damaged weights.
+
+    """
+    return _source(folder, contract).read()
 
 
 def _source(folder: Path, contract: Contract) -> _Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -131,10 +131,33 @@ def _row(value: dict[str, Any]) -> Row:
     return row
 
 
-def select(language: str = "", license: str = "", max_tokens: int = 0, family: str = "") -> list[Row]:
+def bundled_row(contract: Contract) -> Row:
+    """A model that ships with the package, as a row; its id is its name."""
+    return Row(
+        contract.name,
+        contract.family,
+        "unknown",
+        contract.kind.value,
+        {"facts": "its contract.json"},
+        max_tokens=contract.max_tokens,
+        languages=contract.languages,
+        parameters=contract.parameters,
+        license=contract.license,
+        commercial="yes" if contract.license.lower() in _FREE else "unknown",
+        note=contract.description,
+    )
+
+
+_FREE = ("apache-2.0", "mit")
+
+
+def select(
+    among: Iterable[Row], language: str = "", license: str = "", max_tokens: int = 0, family: str = ""
+) -> list[Row]:
     """Rows that meet every condition; what is not known does not meet one.
 
     Args:
+        among: where to look.
         language: an ISO 639-1 code; rows of many languages that are not listed are kept.
         license: "commercial" for all that allow it, else a licence by name, in any case.
         max_tokens: the least window.
@@ -148,7 +171,7 @@ def select(language: str = "", license: str = "", max_tokens: int = 0, family: s
         window = not max_tokens or row.max_tokens == 0 or (row.max_tokens or 0) >= max_tokens
         return reads and may and window and family in ("", row.family)
 
-    return [row for row in rows().values() if fits(row)]
+    return [row for row in among if fits(row)]
 
 
 def row_of(name: str, folder: Path | None = None) -> Row | None:

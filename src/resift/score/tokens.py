@@ -73,7 +73,7 @@ class Tokens:
         self.unknown = -1 if unknown is None else unknown
         # Added tokens are left out: a tokenizer may know markers that no text and no template brings up.
         own = self.template.prefix + self.template.middle + self.template.suffix
-        self.largest_id = max(self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *own)
+        self.largest_id = max([self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *own])
         self._tokenizer.encode_special_tokens = True
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
@@ -83,6 +83,16 @@ class Tokens:
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids alone: several times cheaper than `encode`, whose offsets are Python objects."""
         return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def joint(self, first: str, second: str) -> tuple[list[int], list[int]]:
+        """Ids and segment ids of a pair as the tokenizer itself puts it together."""
+        e = self._tokenizer.encode(first, second)
+        return e.ids, e.type_ids
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token by its text; None when the vocabulary lacks it."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
 
     @staticmethod
     def _unknown_token(path: Path) -> str:
