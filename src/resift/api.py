@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stay
     from resift.score.cache import PairCache
     from resift.score.contract import Contract
     from resift.score.encoder import CrossEncoder, LongDocuments
+    from resift.score.engines import EngineName, Precision
     from resift.score.late import LateInteraction, TokenStore
-    from resift.score.load import EngineName, Precision
 
 DEFAULT_MODEL = "resift-mini-en"
 DEFAULT_EMBEDDER = "resift-static-en"

@@ -1,6 +1,7 @@
 """One suite over every engine: the same numbers at f32, whatever the batch, from many threads."""
 
 import builtins
+import locale
 import shutil
 import threading
 from collections.abc import Mapping
@@ -13,8 +14,9 @@ import pytest
 import resift
 from resift.errors import BrokenModel, MissingExtra, UnknownFamily
 from resift.score.agreement import grid
+from resift.score.engines import EngineName
 from resift.score.export import export
-from resift.score.load import EngineName, find_model
+from resift.score.load import find_model
 from tests.checkpoints import cross_encoder, edited
 
 ENGINES: tuple[EngineName, ...] = ("openvino", "onnx", "torch")
@@ -140,3 +142,22 @@ def test_a_damaged_onnx_file(tmp_path: Path) -> None:
     (tmp_path / "m" / "model.onnx").write_text("version https://git-lfs.github.com/spec/v1")
     with pytest.raises(BrokenModel, match="not fetched whole"):
         resift.load(tmp_path / "m", engine="onnx").score(PAIRS)
+
+
+def test_loading_in_many_threads_leaves_the_locale_alone(tmp_path: Path) -> None:
+    # OpenVINO switches to the "C" locale while it reads and writes XML, without regard to other threads.
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        for n in range(6):
+            folder = cross_encoder(tmp_path / str(n), "bert", initializer_range=0.1 + n / 100)
+            threads = [
+                threading.Thread(target=lambda f=folder: resift.load(f, precision="f32").score(PAIRS))  # type: ignore[misc]
+                for _ in range(8)
+            ]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+        assert locale.setlocale(locale.LC_CTYPE) == before
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)

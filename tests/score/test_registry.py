@@ -10,8 +10,9 @@ import pytest
 import resift
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score import registry
-from resift.score.load import contract_of, find_model
-from resift.score.registry import FAMILIES, SUPPORTED, applied, parse, row_of, rows, select
+from resift.score.contract import Contract, read_contract
+from resift.score.load import find_model
+from resift.score.registry import FAMILIES, SUPPORTED, applied, parse, row_of, rows, select, with_row
 from tests.checkpoints import cross_encoder
 
 GOOD = """
@@ -29,6 +30,10 @@ license = "MIT"
 commercial = "yes"
 source = { facts = "its card", license = "unverified" }
 """
+
+
+def contract_of(name: str, folder: Path) -> Contract:
+    return with_row(read_contract(folder), name, folder)
 
 
 def test_the_table_names_what_the_field_uses() -> None:

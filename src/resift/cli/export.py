@@ -61,4 +61,6 @@ def export(
     console = Console()
     console.print(table)
     verdict = "" if report.passed else "; the order changed more than it should"
-    console.print(f"written to {out}: {report.pairs} probe pairs in {', '.join(report.languages)}{verdict}")
+    console.print(
+        f"written to {out}: {report.pairs} probe pairs in {', '.join(report.languages)}{verdict}", soft_wrap=True
+    )

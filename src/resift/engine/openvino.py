@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from resift.engine.once import Once
 from resift.errors import BrokenModel
 
 PRECISIONS = ("f32", "bf16")
+# OpenVINO sets the process's locale to "C" while it reads and writes XML, then puts back what it found: two threads at
+# once leave "C" behind, and Python's open() then reads ASCII.
+_LOADING = Lock()
 SMALL = 4096  # matrices with fewer values are never rounded: they cost nothing and may matter
 
 
@@ -105,7 +109,8 @@ class _Pool:
             "INFERENCE_NUM_THREADS": cores(),
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",  # activations are never rounded to int8 behind our back
         }
-        compiled = _core().compile_model(model, "CPU", settings)
+        with _LOADING:
+            compiled = _core().compile_model(model, "CPU", settings)
         self.streams = streams
         self._names = [port.get_any_name() for port in compiled.inputs]
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -132,7 +137,8 @@ def read_model(path: Path) -> Any:  # noqa: ANN401
     if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
         raise BrokenModel(f"{path} has no {path.with_suffix('.bin').name} beside it; fetch the model again")
     try:
-        model = _core().read_model(path)
+        with _LOADING:
+            model = _core().read_model(path)
     except RuntimeError as error:
         raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
     _restore_weights(model)
@@ -147,7 +153,8 @@ def save_model(model: Any, path: Path, weights: str) -> None:  # noqa: ANN401
     """
     if weights == "int8":
         _round_weights(model)
-    _openvino().save_model(model, path, compress_to_fp16=weights == "fp16")
+    with _LOADING:
+        _openvino().save_model(model, path, compress_to_fp16=weights == "fp16")
 
 
 def _round_weights(model: Any) -> None:  # noqa: ANN401

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from resift.errors import NonFiniteScore
 from resift.protocols import Scorer
 from resift.score.contract import Contract
 from resift.types import Candidate, Document, Pair, Query
@@ -86,8 +87,20 @@ def grid(scorer: Scorer, language: str) -> npt.NDArray[np.float64]:
         NonFiniteScore: the model gave NaN or infinity.
 
     """
-    values = np.array(scorer.score(probe_pairs(language)).values, dtype=np.float64)
-    return values.reshape(_QUESTIONS, -1)
+    return finite(scorer, probe_pairs(language)).reshape(_QUESTIONS, -1)
+
+
+def finite(scorer: Scorer, pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
+    """Scores of pairs, none of them missing.
+
+    Raises:
+        NonFiniteScore: the model gave NaN or infinity, or left a pair out for that.
+
+    """
+    values = scorer.score(pairs).values
+    if None in values:
+        raise NonFiniteScore(f"{scorer.name} gave {values.count(None)} of {len(values)} pairs no number")
+    return np.array(values, dtype=np.float64)
 
 
 def agreement(reference: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> Agreement:

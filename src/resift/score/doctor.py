@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.errors import BrokenModel, MissingExtra, NonFiniteScore, ResiftError, UnknownFamily
-from resift.score.agreement import LEAST_TAU, LEAST_TOP10, agreement, grid, pair, probe_pairs, probes
+from resift.score.agreement import LEAST_TAU, LEAST_TOP10, agreement, finite, grid, pair, probe_pairs, probes
 from resift.score.checks import check_files, check_tokens, listed_hashes, wrong_hashes
-from resift.score.contract import Contract
+from resift.score.contract import Contract, read_contract
 from resift.score.encoder import CrossEncoder
+from resift.score.engines import EngineName, Precision
 from resift.score.late import LateInteraction
-from resift.score.load import EngineName, Precision, contract_of, find_model, load_scorer
+from resift.score.load import find_model, load_scorer
+from resift.score.registry import with_row
 from resift.score.tokens import Tokens
 
 Status = Literal["ok", "note", "warn", "fail"]
@@ -104,7 +106,7 @@ def _asked(name: str, folder: Path) -> _Case:
     answers = {}
     for language, found in probes().items():
         both = [pair(p.query, text) for p in found for text in (p.relevant, p.irrelevant)]
-        answers[language] = np.array(scorer.score(both).values, dtype=np.float64).reshape(-1, 2)
+        answers[language] = finite(scorer, both).reshape(-1, 2)
     language = next((x for x in probes() if x in scorer.contract.languages), "en")
     return _Case(name, folder, scorer, _config(folder), language, answers, grid(scorer, language))
 
@@ -134,7 +136,7 @@ def _standing(name: str) -> Iterator[Finding]:
 
 
 def _family(name: str, folder: Path) -> str:
-    contract = contract_of(name, folder)
+    contract = with_row(read_contract(folder), name, folder)
     if contract.family not in ("encoder", "late"):
         raise UnknownFamily(f"{name} is a {contract.family} model, an embedder: it scores no pairs")
     whence = "its contract.json" if (folder / "contract.json").exists() else "its config and tensors"

@@ -18,6 +18,7 @@ from resift.score.agreement import (
     LEAST_TAU,
     LEAST_TOP10,
     agreement,
+    finite,
     grid,
     languages_of,
     pair,
@@ -179,10 +180,8 @@ def _seal(part: Path, contract: Contract, source: CrossEncoder | LateInteraction
         for p in probes()[language][:3]
         for text in (p.relevant, p.irrelevant)
     ]
-    scores = load_scorer(str(part), "f32", engine="openvino").score([pair(q, d) for q, d in given])
-    golden = [
-        Golden(q, d, round(value, 6)) for (q, d), value in zip(given, scores.values, strict=True) if value is not None
-    ]
+    scores = finite(load_scorer(str(part), "f32", engine="openvino"), [pair(q, d) for q, d in given])
+    golden = [Golden(q, d, round(float(value), 6)) for (q, d), value in zip(given, scores, strict=True)]
     replace(contract, golden=tuple(golden)).write(part)
     (part / REPORT).write_text(json.dumps(asdict(report), indent=1) + "\n", "utf-8")
     files = sorted(f for f in part.iterdir() if f.name != SUMS)

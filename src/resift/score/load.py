@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +21,10 @@ from resift.protocols import Embedder
 from resift.score.checks import check_files, check_tokens
 from resift.score.contract import Contract, read_contract
 from resift.score.encoder import CrossEncoder, LongDocuments
+from resift.score.engines import EngineName, Precision, open_engine
 from resift.score.late import LateInteraction
-from resift.score.registry import applied, refuse_unsupported, row_of
+from resift.score.registry import refuse_unsupported, row_of, with_row
 from resift.score.tokens import Tokens
-
-if TYPE_CHECKING:
-    from resift.engine.batching import Engine
-
-Precision = Literal["auto", "f32", "bf16", "fp16"]
-EngineName = Literal["auto", "openvino", "onnx", "torch"]
-ENGINES: tuple[EngineName, ...] = ("openvino", "onnx", "torch")
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 
@@ -95,11 +89,12 @@ def load_scorer(
         MissingExtra: the engine is not installed.
 
     """
-    _check_settings(precision, long_documents, engine)
+    if long_documents not in ("windows", "truncate"):
+        raise ValueError(f"long_documents is windows or truncate; not {long_documents!r}")
     if row := row_of(name):
         refuse_unsupported(row)
     folder = find_model(name)
-    contract = contract_of(name, folder)
+    contract = with_row(read_contract(folder), name, folder)
     if contract.family not in ("encoder", "late"):
         raise UnknownFamily(
             f"{name} is a {contract.family} model: it makes vectors for the first stage, and scores no pairs"
@@ -114,72 +109,6 @@ def load_scorer(
     scorer.fingerprint = fingerprint(folder)
     scorer.runs_on = f"{runner.name} {runner.precision}"
     return scorer
-
-
-def _check_settings(precision: str, long_documents: str, engine: str) -> None:
-    from resift.engine.torch import PRECISIONS
-
-    if precision not in (*PRECISIONS, "auto"):
-        raise ValueError(f"precision is one of auto, {', '.join(PRECISIONS)}; not {precision!r}")
-    if long_documents not in ("windows", "truncate"):
-        raise ValueError(f"long_documents is windows or truncate; not {long_documents!r}")
-    if engine not in (*ENGINES, "auto"):
-        raise ValueError(f"engine is one of auto, {', '.join(ENGINES)}; not {engine!r}")
-
-
-def contract_of(name: str, folder: Path) -> Contract:
-    """The folder's own contract, else one derived from its files, completed by the registry where it has a row.
-
-    Raises:
-        ModelError: see `read_contract`, and `registry.applied`.
-
-    """
-    contract = read_contract(folder)
-    row = row_of(name, folder)
-    if row is None or (folder / "contract.json").exists():
-        return contract
-    refuse_unsupported(row)
-    return applied(contract, row, json.loads((folder / "config.json").read_text("utf-8")))
-
-
-def open_engine(
-    wanted: EngineName, folder: Path, contract: Contract, read: Callable[[], Any], precision: Precision
-) -> Engine:
-    """The engine that runs a folder; `read` gives the graph that OpenVINO compiles.
-
-    Raises:
-        UnknownFamily: torch was asked for a family that it does not run.
-        BrokenModel: the engine's weights are not in the folder.
-        MissingExtra: the engine is not installed.
-        ValueError: a precision that the engine does not have.
-
-    """
-    from resift.engine.openvino import PRECISIONS, OpenVINOEngine, fastest_precision
-    from resift.engine.torch import TorchEngine, has_gpu, reads
-
-    if wanted == "torch" or (wanted == "auto" and contract.family == "encoder" and has_gpu()):
-        if contract.family == "encoder" and reads(folder):
-            return TorchEngine(folder, precision)
-        if wanted == "torch":
-            raise UnknownFamily(
-                f"{contract.name} does not run in torch: that takes a cross-encoder folder with safetensors, of an "
-                "architecture that Transformers has; use engine='openvino'"
-            )
-    if wanted == "onnx":
-        return _onnx(folder, precision)
-    if precision not in (*PRECISIONS, "auto"):
-        raise ValueError(f"openvino runs at {' or '.join(PRECISIONS)}; not {precision!r}")
-    return OpenVINOEngine(read, fastest_precision() if precision == "auto" else precision)
-
-
-def _onnx(folder: Path, precision: Precision) -> Engine:
-    from resift.engine.onnx import OnnxEngine
-
-    if precision not in ("auto", "f32"):
-        raise ValueError(f"onnx runs at f32; not {precision!r}")
-    if not (folder / "model.onnx").exists():
-        raise BrokenModel(f"{folder} has no model.onnx; make one: resift export {folder} OUT --to onnx --weights f32")
-    return OnnxEngine(folder / "model.onnx")
 
 
 def fingerprint(folder: Path) -> str:

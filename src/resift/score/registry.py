@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -200,6 +201,21 @@ def refuse_unsupported(row: Row) -> None:
             f"{row.id}: family {row.family} ({FAMILIES[row.family]}) is not supported yet; "
             f"supported: {', '.join(SUPPORTED)}; `resift models` lists them"
         )
+
+
+def with_row(contract: Contract, name: str, folder: Path) -> Contract:
+    """A folder's contract, completed by the model's row; its own contract.json is taken as it is.
+
+    Raises:
+        UnknownFamily: the row is of a family that can't be loaded yet.
+        BrokenModel: see `applied`.
+
+    """
+    row = row_of(name, folder)
+    if row is None or (folder / "contract.json").exists():
+        return contract
+    refuse_unsupported(row)
+    return applied(contract, row, json.loads((folder / "config.json").read_text("utf-8")))
 
 
 def applied(contract: Contract, row: Row, config: Mapping[str, Any]) -> Contract:
