@@ -94,11 +94,17 @@ def examine(name: str) -> Iterator[Finding]:
         return
     yield Finding("weights", "ok", "every tensor of the head and the encoder is in the files")
     yield Finding("finite", "ok", f"{case.values.size} scores at f32, all finite")
-    for check in (_pad, _pair_encoding, _truncation, _spread, _invariance, _engines, _probes, _vocabulary, _golden):
+    yield from _pad(case)
+    yield from _pair_encoding(case)
+    spread = _spread(case)
+    yield spread
+    if spread.status == "fail":
+        return
+    for check in (_truncation, _invariance, _engines, _probes, _vocabulary, _golden):
         try:
             yield from check(case)
         except ResiftError as error:
-            yield Finding(check.__name__.strip("_").replace("_", " "), "fail", str(error))
+            yield Finding(check.__name__.strip("_"), "fail", str(error))
 
 
 def _asked(name: str, folder: Path) -> _Case:
@@ -207,16 +213,14 @@ def _truncation(case: _Case) -> Iterator[Finding]:
     yield Finding("truncation", "ok", "the query is kept when the document is too long, and what was cut is reported")
 
 
-def _spread(case: _Case) -> Iterator[Finding]:
+def _spread(case: _Case) -> Finding:
     values = case.values
     if np.ptp(values) <= TOLERANCE * case.scale:
-        yield Finding("spread", "fail", f"every score is {values[0]:.4g}: the head is constant, or training collapsed")
-        return
+        return Finding("spread", "fail", f"every score is {values[0]:.4g}: the head is constant, or training collapsed")
     share = len(np.unique(np.round(values, 6))) / len(values)
     if share < _SAME:
-        yield Finding("spread", "fail", f"only {share:.0%} of the scores are distinct: they are saturated")
-        return
-    yield Finding("spread", "ok", f"{values.min():.3f} to {values.max():.3f}, {share:.0%} distinct")
+        return Finding("spread", "fail", f"only {share:.0%} of the scores are distinct: they are saturated")
+    return Finding("spread", "ok", f"{values.min():.3f} to {values.max():.3f}, {share:.0%} distinct")
 
 
 def _invariance(case: _Case) -> Iterator[Finding]:
