@@ -229,7 +229,7 @@ def load(
     """
     from resift.score.load import load_scorer
 
-    return Reranker(load_scorer(os.fspath(name_or_path), precision, long_documents, engine), cache)
+    return Reranker(load_scorer(os.fspath(name_or_path), precision, long_documents, engine=engine), cache)
 
 
 def search(

@@ -77,11 +77,11 @@ def test_an_engine_is_shared_by_threads(folder: Path, engine: EngineName) -> Non
     assert not wrong
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_low_precision_in_torch_gives_f32_logits(folder: Path, precision: str) -> None:
+@pytest.mark.parametrize(("precision", "share"), [("bf16", 0.25), ("fp16", 0.05)])  # random weights are not robust
+def test_low_precision_in_torch_gives_f32_logits(folder: Path, precision: str, share: float) -> None:
     exact = np.array(resift.load(folder, precision="f32", engine="torch").score(PAIRS).values, float)
     low = np.array(resift.load(folder, precision=precision, engine="torch").score(PAIRS).values, float)  # type: ignore[arg-type]
-    assert 0 < np.abs(low - exact).max() < 0.1 * np.ptp(exact)
+    assert 0 < np.abs(low - exact).max() < share * np.ptp(exact)
 
 
 def test_the_bundled_model_in_onnx_runtime(mini: resift.Reranker) -> None:

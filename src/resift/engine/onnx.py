@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.batching import Batch, FloatArray
+from resift.engine.batching import Batch, EngineName, FloatArray
 from resift.engine.once import Once
 from resift.engine.openvino import SMALL, cores
 from resift.errors import BrokenModel, MissingExtra
@@ -25,7 +25,8 @@ class OnnxEngine:
 
     """
 
-    name, precision = "onnx", "f32"
+    name: EngineName = "onnx"
+    precision = "f32"
 
     def __init__(self, path: Path) -> None:
         try:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.batching import Batch, FloatArray
+from resift.engine.batching import Batch, EngineName, FloatArray
 from resift.engine.once import Once
 from resift.errors import BrokenModel
 
@@ -76,7 +76,7 @@ class OpenVINOEngine:
 
     """
 
-    name = "openvino"
+    name: EngineName = "openvino"
 
     def __init__(self, read: Callable[[], Any], precision: str) -> None:
         self.precision = precision

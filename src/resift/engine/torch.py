@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.batching import Batch, FloatArray
+from resift.engine.batching import Batch, EngineName, FloatArray
 from resift.engine.once import Once
 from resift.errors import BrokenModel, MissingExtra, UnknownFamily
 
@@ -60,7 +60,7 @@ class TorchEngine:
 
     """
 
-    name = "torch"
+    name: EngineName = "torch"
 
     def __init__(self, folder: Path, precision: str = "auto") -> None:
         torch = _torch()

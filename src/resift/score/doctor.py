@@ -17,7 +17,7 @@ from resift.errors import BrokenModel, MissingExtra, NonFiniteScore, ResiftError
 from resift.score.agreement import LEAST_TAU, LEAST_TOP10, agreement, finite, grid, pair, probe_pairs, probes
 from resift.score.checks import check_files, check_tokens, listed_hashes, wrong_hashes
 from resift.score.contract import Contract, read_contract
-from resift.score.encoder import CrossEncoder
+from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.engines import EngineName, Precision
 from resift.score.late import LateInteraction
 from resift.score.load import find_model, load_scorer
@@ -201,8 +201,9 @@ def _truncation(case: _Case) -> Iterator[Finding]:
     """Over a document far too long, two queries must still give two scores, in windows and cut."""
     (first, second), long = probes()[case.language][:2], probes()[case.language][0].relevant + " "
     long *= 2 + 4 * case.contract.max_tokens // max(1, len(case.scorer.tokens.ids([long])[0]))
-    for way in ("windows", "truncate"):
-        scorer = load_scorer(case.name, "f32", "windows" if way == "windows" else "truncate", "openvino")
+    ways: tuple[LongDocuments, ...] = ("windows", "truncate")
+    for way in ways:
+        scorer = load_scorer(case.name, "f32", way, engine="openvino")
         scores = scorer.score([pair(first.query, long), pair(second.query, long)])
         if not scores.flags[0] & {"windowed", "truncated"}:
             yield Finding("truncation", "fail", f"a document over the window is not reported ({way})")
