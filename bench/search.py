@@ -29,7 +29,7 @@ STEPS = {
     "first stage": ("resift.retrieve.fuse", "Hybrid", "retrieve"),
     "guess the language": ("resift.api", "Reranker", "misfit"),
     "tokenize": ("resift.score.tokens", "Tokens", "encode"),
-    "read the weights": ("resift.engine.openvino", None, "read_onnx"),
+    "read the weights": ("resift.engine.openvino", None, "read_model"),
     "compile the model": ("resift.engine.openvino", "_Pool", "__init__"),
     "run the model": ("resift.engine.openvino", "_Pool", "infer"),
     "MaxSim": ("resift.score.late", None, "maxsim"),

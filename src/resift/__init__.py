@@ -2,6 +2,7 @@
 
 from resift.api import Index, Reranker, load, search
 from resift.errors import InputError, ModelError, ResiftError, ScoreError
+from resift.score.cache import PairCache
 from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Scores, Signal, Span, Trace
 
 __version__ = "0.1.0"
@@ -12,6 +13,7 @@ __all__ = [
     "Index",
     "InputError",
     "ModelError",
+    "PairCache",
     "Query",
     "Ranking",
     "Reranker",

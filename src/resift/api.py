@@ -19,10 +19,11 @@ from resift.types import Candidate, Document, Query, Ranking, Scores
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
     from resift.index.build import Built
     from resift.index.tensors import Tensors
+    from resift.score.cache import PairCache
     from resift.score.contract import Contract, Truncation
     from resift.score.encoder import CrossEncoder, LongDocuments
+    from resift.score.engines import EngineName, Precision
     from resift.score.late import LateInteraction, TokenStore
-    from resift.score.load import Precision
 
 DEFAULT_MODEL = "resift-mini-en"
 DEFAULT_EMBEDDER = "resift-static-en"
@@ -32,10 +33,10 @@ DocumentLike = str | Mapping[str, Any] | Document
 
 
 class Reranker:
-    """A loaded model; safe to share between threads."""
+    """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up."""
 
-    def __init__(self, scorer: CrossEncoder | LateInteraction) -> None:
-        self.scorer = scorer
+    def __init__(self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None) -> None:
+        self.scorer, self.cache = scorer, cache
 
     @property
     def contract(self) -> Contract:
@@ -68,11 +69,12 @@ class Reranker:
         limits = budget(depth, deadline_ms)
         given = [files.document(d, str(i)) for i, d in enumerate(documents)]
         ranking = Ranking.unscored(_query(query), given)
-        return Pointwise(self.scorer).run([ranking], limits)[0].top(_positive(top_k, "top_k"))
+        return Pointwise(self._cached(self.scorer)).run([ranking], limits)[0].top(_positive(top_k, "top_k"))
 
     def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
         """Score (query, document) pairs of any number of queries in one call; see `Scores`."""
-        return self.scorer.score([(_query(q), Candidate(files.document(d, str(i)))) for i, (q, d) in enumerate(pairs)])
+        asked = [(_query(q), Candidate(files.document(d, str(i)))) for i, (q, d) in enumerate(pairs)]
+        return self._cached(self.scorer).score(asked)
 
     def misfit(self, ranking: Ranking) -> str:
         """Why the model should not judge these candidates (their language, mostly), in one sentence; else empty."""
@@ -91,14 +93,19 @@ class Reranker:
         """
         from resift.score.late import LateInteraction
 
-        scorer: Scorer = self.scorer
-        if store is not None and isinstance(self.scorer, LateInteraction):
-            scorer = self.scorer.with_store(store)
-        pointwise = Pointwise(scorer)
+        scorer = self.scorer
+        if store is not None and isinstance(scorer, LateInteraction):
+            scorer = scorer.with_store(store)
+        pointwise = Pointwise(self._cached(scorer))
         if blend is False:
             return pointwise
         weight = self.contract.blend_weight if blend is True else blend
         return Cascade([(pointwise, None), (Blend(self.scorer.name, weight), None)])
+
+    def _cached(self, scorer: CrossEncoder | LateInteraction) -> Scorer:
+        from resift.score.cache import Cached
+
+        return scorer if self.cache is None else Cached(scorer, self.cache)
 
 
 class Index:
@@ -216,16 +223,29 @@ def load(
     long_documents: LongDocuments = "windows",
     truncation: Truncation | None = None,
     max_tokens: int | None = None,
+    engine: EngineName = "auto",
+    cache: PairCache | None = None,
 ) -> Reranker:
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
+    Args:
+        name_or_path: which model.
+        precision: "f32", "bf16", "fp16", or "auto" for the fastest that is safe.
+        long_documents: read them in "windows" or "strides", or "truncate" them.
+        truncation: another rule than the contract's, with long_documents="truncate".
+        max_tokens: a shorter window than the contract's.
+        engine: "openvino", "onnx" or "torch", or "auto" to choose by what is there.
+        cache: keeps scores, so that equal pairs are scored once; may be shared between models.
+
     Raises:
         ModelError: not a model, not a reranker, or damaged; the message says which and what to do.
+        MissingExtra: the engine is not installed.
 
     """
     from resift.score.load import load_scorer
 
-    return Reranker(load_scorer(os.fspath(name_or_path), precision, long_documents, truncation, max_tokens))
+    name = os.fspath(name_or_path)
+    return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache)
 
 
 def search(

@@ -93,7 +93,7 @@ class Watched:
     """An engine that keeps count of what it is given."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        self.engine, self.name, self.precision = engine, engine.name, engine.precision
         self.lengths: list[int] = []
         self.slots = 0
 

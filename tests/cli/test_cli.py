@@ -207,9 +207,47 @@ def test_rerank_a_trec_run(tmp_path: Path) -> None:
     assert missing.returncode == 3 and "'z'" in missing.stderr
 
 
-def test_models_lists_the_bundled_one() -> None:
+def test_models_lists_the_bundled_ones_first() -> None:
     assert "resift-mini-en" in cli("models").stdout
-    assert [m["name"] for m in found("models", "--json")["models"]] == ["resift-mini-en", "resift-static-en"]
+    listed = found("models", "--json")["models"]
+    assert [m["name"] for m in listed[:2]] == ["resift-mini-en", "resift-static-en"]
+    schema = (Path(resift.__file__).parents[2] / "docs/json.md").read_text()
+    for field in {f for m in listed for f in m}:
+        assert f"`{field}`" in schema
+
+
+def test_models_are_chosen_by_language_licence_and_window() -> None:
+    table = cli("models", "--lang", "vi", "--license", "commercial", "--max-tokens", "2048").stdout
+    assert "AITeamVN/Vietnamese_Reranker" in table and "BAAI/bge-reranker-v2-m3" in table
+    assert "PhoRanker" not in table and "jina-reranker-v3" not in table and "resift-mini-en" not in table
+    late = found("models", "--family", "late", "--lang", "en", "--json")["models"]
+    assert {m["family"] for m in late} == {"late"} and late[0]["name"] == "resift-mini-en"
+    assert cli("models", "--family", "wizard").returncode == 3
+
+
+def test_doctor_passes_the_bundled_model_and_fails_another() -> None:
+    value = found("doctor", "resift-mini-en", "--json")
+    assert value["ok"] is True and {f["status"] for f in value["findings"]} == {"ok", "note"}
+    done = cli("doctor", "resift-static-en")
+    assert done.returncode == 1 and "embedder" in done.stdout and "checks failed" in done.stdout
+    broken = cli("doctor", "resift-static-en", "--json")
+    assert broken.returncode == 1 and json.loads(broken.stdout)["ok"] is False
+
+
+def test_export_writes_a_folder_that_reranks(tmp_path: Path) -> None:
+    out = str(tmp_path / "small")
+    done = cli("export", "resift-mini-en", out, "--weights", "int8")
+    assert done.returncode == 0, done.stderr
+    assert "Kendall's tau" in done.stdout and "144 probe pairs in en" in done.stdout
+    assert found("rerank", "--model", out, stdin=REQUEST)["results"][0]["id"] == "x"
+    again = cli("export", "resift-mini-en", out)
+    assert again.returncode == 3 and "is there already" in again.stderr
+
+
+def test_another_engine_gives_the_same_order() -> None:
+    one, other = (found("rerank", "--engine", e, stdin=REQUEST)["results"] for e in ("openvino", "onnx"))
+    assert [r["id"] for r in one] == [r["id"] for r in other]
+    assert one[0]["score"]["value"] == pytest.approx(other[0]["score"]["value"], abs=0.02)  # bf16 may be on one side
 
 
 @pytest.mark.parametrize(

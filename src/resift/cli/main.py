@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from resift.cli import bench, index, models, rerank, search
+from resift.cli import bench, doctor, export, index, models, rerank, search
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
 
 # Exit codes; README and docs/cli.md show this table.
@@ -30,6 +30,8 @@ app.command("index")(index.index)
 app.command("rerank")(rerank.rerank)
 app.command("models")(models.models)
 app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
+app.command("export")(export.export)
 
 
 def _version(value: bool) -> None:

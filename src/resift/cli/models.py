@@ -2,28 +2,76 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
 from resift.cli import options
 
+if TYPE_CHECKING:
+    from resift.score.registry import Row
 
-def models(as_json: options.AsJson = False) -> None:
-    """List the models that ship with Resift; any cross-encoder folder or hub id can be named too."""
-    from dataclasses import asdict
 
+def models(
+    lang: Annotated[str, typer.Option("--lang", help="Only models that read this language (en, vi, zh …).")] = "",
+    license: Annotated[str, typer.Option("--license", help="commercial, or a licence by name.")] = "",
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=0, help="Only windows of at least this.")] = 0,
+    family: Annotated[str, typer.Option("--family", help="Only this family, such as encoder or late.")] = "",
+    as_json: options.AsJson = False,
+) -> None:
+    """List the models that ship with Resift, then the checkpoints that it knows; others load too.
+
+    What is not known of a model meets no condition. "multi" is a model of many languages that are not listed.
+    """
     from rich.console import Console
     from rich.table import Table
 
     from resift.cli import show
+    from resift.errors import InputError
     from resift.score.load import bundled_models
+    from resift.score.registry import FAMILIES, bundled_row, rows, select
 
-    found = bundled_models()
+    if family and family not in FAMILIES:
+        raise InputError(f"{family!r} is no family; one of {', '.join(FAMILIES)}")
+    known = [*map(bundled_row, bundled_models()), *rows().values()]
+    found = select(known, lang, license, max_tokens, family)
     if as_json:
-        keep = ("name", "family", "kind", "languages", "max_tokens", "parameters", "license", "description")
-        show.print_json({"schema": show.SCHEMA, "models": [{k: asdict(c)[k] for k in keep} for c in found]})
+        show.print_json({"schema": show.SCHEMA, "models": [_as_json(r) for r in found]})
         return
-    table = Table("name", "family", "score", "languages", "window", "parameters", "licence", box=None, pad_edge=False)
-    for c in found:
-        size = f"{c.parameters / 1e6:.0f} M"
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "family", "score", "languages", "window", "parameters", "licence", "commercial", "loads"):
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
+    for r in found:
         table.add_row(
-            c.name, c.family, c.kind.value, " ".join(c.languages), str(c.max_tokens or "any"), size, c.license
-        )
+            r.id, r.family, r.kind, " ".join(r.languages) or "unknown", _window(r), _size(r), r.license, r.commercial,
+            "yes" if r.supported else "not yet",
+        )  # fmt: skip
     Console().print(table)
+
+
+def _as_json(row: Row) -> dict[str, Any]:
+    """A row in the schema of docs/json.md: what is not known is left out."""
+    facts = {
+        "name": row.id,
+        "family": row.family,
+        "kind": row.kind,
+        "languages": list(row.languages),
+        "max_tokens": row.max_tokens,
+        "parameters": row.parameters,
+        "license": row.license,
+        "commercial": row.commercial,
+        "supported": row.supported,
+        "description": row.note,
+        "source": dict(row.source),
+    }
+    return {k: v for k, v in facts.items() if v not in (None, "", [], "unknown")}
+
+
+def _window(row: Row) -> str:
+    return "any" if row.max_tokens == 0 else str(row.max_tokens or "unknown")
+
+
+def _size(row: Row) -> str:
+    if row.parameters is None:
+        return "unknown"
+    return f"{row.parameters / 1e9:.1f} B" if row.parameters >= 1e9 else f"{row.parameters / 1e6:.0f} M"

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from resift.api import DEFAULT_DEPTH, DEFAULT_EMBEDDER, DEFAULT_MODEL
 
+
+class EngineChoice(StrEnum):
+    """What runs a model."""
+
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the model; auto takes the fastest.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model folder, or hub id (owner/name).")]
 Embedder = Annotated[str | None, typer.Option("--embedder", help="What makes one vector per passage: as --model.")]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="How many candidates the model scores.")]
@@ -27,6 +39,8 @@ __all__ = [
     "Deadline",
     "Depth",
     "Embedder",
+    "Engine",
+    "EngineChoice",
     "Explain",
     "Model",
     "Truncate",

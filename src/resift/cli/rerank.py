@@ -45,6 +45,7 @@ def rerank(
     ] = None,
     deadline_ms: options.Deadline = None,
     truncate: options.Truncate = False,
+    engine: options.Engine = options.EngineChoice.AUTO,
 ) -> None:
     """Rerank what another search found.
 
@@ -53,7 +54,7 @@ def rerank(
     """
     from resift.api import load
 
-    reranker = load(model, long_documents="truncate" if truncate else "windows")
+    reranker = load(model, long_documents="truncate" if truncate else "windows", engine=engine.value)
     if deadline_ms is not None:
         reranker.score([("a", "a")])  # reads the weights before the time of the first request runs
     limits = Limits(depth, deadline_ms, top)

@@ -34,6 +34,7 @@ def search(
     ] = True,
     deadline_ms: options.Deadline = None,
     truncate: options.Truncate = False,
+    engine: options.Engine = options.EngineChoice.AUTO,
     as_json: options.AsJson = False,
     explain: options.Explain = False,
 ) -> None:
@@ -53,7 +54,9 @@ def search(
         raise InputError("name either paths to search or an index (--index DIR)")
     if index and embedder:
         raise InputError("an index has the embedder that it was made with; leave --embedder out")
-    reranker = load(model, long_documents="truncate" if truncate else "windows") if rerank else None
+    reranker = (
+        load(model, long_documents="truncate" if truncate else "windows", engine=engine.value) if rerank else None
+    )
     found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER)
     if reranker and deadline_ms is not None:
         reranker.score([(query, query)])  # reads the weights before the time runs

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
+EngineName = Literal["openvino", "onnx", "torch"]
 
 # Tokens per batch, padding included. Around 1,500 the activations of a small encoder still lie in a core's cache.
 TOKEN_BUDGET = 1536
@@ -43,7 +44,16 @@ class Batch:
 
 
 class Engine(Protocol):
-    """Runs one model; safe to call from many threads."""
+    """Runs one model; safe to call from many threads.
+
+    Attributes:
+        name: of the library.
+        precision: what it multiplies in: "f32", "bf16" or "fp16"; its outputs are f32 in any case.
+
+    """
+
+    name: EngineName
+    precision: str
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with the model's outputs in f32, in any order."""

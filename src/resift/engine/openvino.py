@@ -10,14 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from resift.engine.batching import Batch, FloatArray
+from resift.engine.batching import Batch, EngineName, FloatArray
+from resift.engine.once import Once
 from resift.errors import BrokenModel
 
 PRECISIONS = ("f32", "bf16")
+# OpenVINO sets the process's locale to "C" while it reads and writes XML, then puts back what it found: two threads at
+# once leave "C" behind, and Python's open() then reads ASCII.
+_LOADING = Lock()
+SMALL = 4096  # matrices with fewer values are never rounded: they cost nothing and may matter
 
 
 @cache
@@ -70,15 +76,17 @@ class OpenVINOEngine:
 
     """
 
+    name: EngineName = "openvino"
+
     def __init__(self, read: Callable[[], Any], precision: str) -> None:
         self.precision = precision
-        self._read = cache(read)
-        self._alone = cache(lambda: _Pool(self._read(), precision, streams=1))
-        self._bulk = cache(lambda: _Pool(self._read(), precision, streams=_cores()))
+        self._read = Once(read)
+        self._alone = Once(lambda: _Pool(self._read(), precision, streams=1))
+        self._bulk = Once(lambda: _Pool(self._read(), precision, streams=cores()))
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs: few batches on all cores together, many on one core each."""
-        pool = self._bulk() if len(batches) >= 8 * _cores() > 8 else self._alone()
+        pool = self._bulk() if len(batches) >= 8 * cores() > 8 else self._alone()
         if pool.streams == 1:
             yield from ((batch, pool.infer(batch)) for batch in batches)
             return
@@ -86,7 +94,8 @@ class OpenVINOEngine:
             yield from zip(batches, threads.map(pool.infer, batches), strict=True)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -97,10 +106,11 @@ class _Pool:
         settings = {
             "INFERENCE_PRECISION_HINT": precision,
             "NUM_STREAMS": str(streams),
-            "INFERENCE_NUM_THREADS": _cores(),
+            "INFERENCE_NUM_THREADS": cores(),
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",  # activations are never rounded to int8 behind our back
         }
-        compiled = _core().compile_model(model, "CPU", settings)
+        with _LOADING:
+            compiled = _core().compile_model(model, "CPU", settings)
         self.streams = streams
         self._names = [port.get_any_name() for port in compiled.inputs]
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -117,14 +127,53 @@ class _Pool:
             self._free.put(request)
 
 
-def read_onnx(path: Path) -> Any:  # noqa: ANN401
-    """Read an ONNX file; weights stored as int8 with a scale are restored to f32 once, here."""
+def read_model(path: Path) -> Any:  # noqa: ANN401
+    """Read an ONNX or OpenVINO file; weights stored as int8 with a scale are restored to f32 once, here.
+
+    Raises:
+        BrokenModel: the file is damaged, or an OpenVINO file lacks the .bin beside it.
+
+    """
+    if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
+        raise BrokenModel(f"{path} has no {path.with_suffix('.bin').name} beside it; fetch the model again")
     try:
-        model = _core().read_model(path)
+        with _LOADING:
+            model = _core().read_model(path)
     except RuntimeError as error:
         raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
     _restore_weights(model)
     return model
+
+
+def save_model(model: Any, path: Path, weights: str) -> None:  # noqa: ANN401
+    """Write openvino_model.xml and .bin with matrices as "f32", "fp16", or "int8" with one f32 scale per row.
+
+    Rounded weights stand in the file as arithmetic that `read_model` undoes, so that only the file is smaller.
+    `model` is altered.
+    """
+    if weights == "int8":
+        _round_weights(model)
+    with _LOADING:
+        _openvino().save_model(model, path, compress_to_fp16=weights == "fp16")
+
+
+def _round_weights(model: Any) -> None:  # noqa: ANN401
+    """Replace f32 matrices by Multiply(Convert(int8), scale), symmetric, one scale per output or vocabulary entry."""
+    op = openvino_ops()
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Constant" or len(node.get_output_shape(0)) != 2:
+            continue
+        value = np.array(node.data)
+        if value.dtype != np.float32 or value.size < SMALL:
+            continue
+        uses = [port.get_node() for port in node.output(0).get_target_inputs()]
+        by_column = any(u.get_type_name() == "MatMul" and not u.get_attributes()["transpose_b"] for u in uses)
+        scale = np.abs(value).max(axis=0 if by_column else 1, keepdims=True) / 127
+        scale = scale.clip(1e-12).astype(np.float32)
+        stored = op.constant(np.rint(value / scale).astype(np.int8))
+        restored = op.multiply(op.convert(stored, "f32"), op.constant(scale))
+        node.output(0).replace(restored.output(0))
+    model.validate_nodes_and_infer_types()
 
 
 def _restore_weights(model: Any) -> None:  # noqa: ANN401

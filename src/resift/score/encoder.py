@@ -20,6 +20,7 @@ from resift.types import Pair, Scores
 LongDocuments = Literal["windows", "strides", "truncate"]
 _SLICE = 4096  # pairs whose tokens are held at once: bounds memory
 NON_FINITE = frozenset({"non_finite"})
+RESCORED = frozenset({"rescored"})  # the fast precision gave no number, f32 did
 
 
 class CrossEncoder:
@@ -45,7 +46,7 @@ class CrossEncoder:
     ) -> None:
         self.name, self.contract = contract.name, contract
         self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
-        self.long_documents, self.fingerprint = long_documents, ""
+        self.long_documents, self.fingerprint, self.runs_on = long_documents, "", ""
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         """Logits of the pairs; a pair with an empty document has none.
@@ -85,7 +86,8 @@ class CrossEncoder:
                 ids.append(pair[0])
                 segments.append(pair[1])
                 spans.append(_characters(documents[d], start, end))
-        logits = self._logits(ids, segments)
+        logits, again = self._logits(ids, segments)
+        flags = [f | RESCORED if again & set(own) else f for own, f in zip(parts_of, flags, strict=True)]
         verdicts = [_verdict(logits, spans, own, flag) for own, flag in zip(parts_of, flags, strict=True)]
         return verdicts, sum(map(len, ids))
 
@@ -95,13 +97,15 @@ class CrossEncoder:
         enough = max([self.contract.max_tokens, *(len(q.ids) for q in queries)])  # which is longer decides what is cut
         return self.tokens.encode_start(documents, enough)
 
-    def _logits(self, ids: Sequence[list[int]], segments: Sequence[list[int]]) -> npt.NDArray[np.float64]:
-        """One logit per input; those that are not finite are computed again at f32."""
+    def _logits(
+        self, ids: Sequence[list[int]], segments: Sequence[list[int]]
+    ) -> tuple[npt.NDArray[np.float64], set[int]]:
+        """One logit per input; those that are not finite are computed again at f32, and named."""
         logits = self._run(self._engine, ids, segments)
         again = np.flatnonzero(~np.isfinite(logits)).tolist()
         if again and self._exact is not None:
             logits[again] = self._run(self._exact, [ids[i] for i in again], [segments[i] for i in again])
-        return logits
+        return logits, set(again if self._exact is not None else ())
 
     def _run(self, engine: Engine, ids: Sequence[list[int]], segments: Sequence[list[int]]) -> npt.NDArray[np.float64]:
         logits = np.empty(len(ids))

@@ -74,7 +74,7 @@ class LateInteraction:
     ) -> None:
         self.name, self.contract = contract.name, contract
         self.tokens, self._engine, self._pad = tokens, engine, pad
-        self.long_documents, self.fingerprint = long_documents, ""
+        self.long_documents, self.fingerprint, self.runs_on = long_documents, "", ""
         self._store: TokenStore | None = None
         self._inputs = TokenInputs(contract, tokens)
 

@@ -1,31 +1,36 @@
-"""From a name to a scorer: bundled model, folder or hub id; contract first, then tokenizer, then weights."""
+"""From a name to a scorer: bundled model, folder or hub id; contract first, then tokenizer, then weights.
+
+A model is recognised by its own contract.json, else by its row in the registry, else by its config and tensor names.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from resift.engine.weights import header, read_weights, weight_files
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.protocols import Embedder
 from resift.score.checkpoints import lowered
+from resift.score.checks import check_files, check_tokens
 from resift.score.contract import Contract, Truncation, read_contract
 from resift.score.embedder import TextEmbedder
 from resift.score.encoder import CrossEncoder, LongDocuments
+from resift.score.engines import EngineName, Precision, open_engine
 from resift.score.late import LateInteraction
+from resift.score.registry import refuse_unsupported, row_of, with_row
 from resift.score.tokens import Tokens
 from resift.score.vectors import Source, vector_source
 
 if TYPE_CHECKING:
-    from resift.engine.openvino import OpenVINOEngine
-
-Precision = Literal["auto", "f32", "bf16"]
+    from resift.engine.batching import Engine
 
 BUNDLED = Path(__file__).parent.parent / "bundled"
 
@@ -38,6 +43,8 @@ _HUB_FILES = [
     "model-*.safetensors",
     "*Dense/model.safetensors",
     "model.onnx",
+    "openvino_model.*",
+    "SHA256SUMS",
     "*.metadata",
 ]
 
@@ -89,24 +96,27 @@ def load_scorer(
     long_documents: LongDocuments = "windows",
     truncation: Truncation | None = None,
     max_tokens: int | None = None,
+    engine: EngineName = "auto",
 ) -> CrossEncoder | LateInteraction:
     """Load a scorer; its weights are read when the first pair comes.
 
     Args:
         name: bundled name, folder or hub id.
-        precision: "f32"; "bf16" where the CPU has it; "auto" takes the faster.
+        precision: "f32"; "bf16" where the CPU has it; "fp16" with torch; "auto" takes the fastest that is safe.
         long_documents: score documents over the window in "windows" or "strides", or "truncate" them.
         truncation: another rule than the contract's, see `Contract`; used with long_documents="truncate".
         max_tokens: a shorter window than the contract's, special tokens included.
+        engine: "openvino", "onnx" or "torch"; "auto" is torch where a CUDA device is and the model runs there, else
+            openvino.
 
     Raises:
         ModelError: not a model, not a reranker, or damaged.
+        MissingExtra: the engine is not installed.
 
     """
     if long_documents not in ("windows", "strides", "truncate"):
         raise ValueError(f"long_documents is windows, strides or truncate; not {long_documents!r}")
-    folder = find_model(name)
-    contract = read_contract(folder)
+    folder, contract = _recognised(name)
     if contract.family not in ("encoder", "late"):
         pickled = (folder / "colbert_linear.pt").exists()  # bge-m3
         also = "; its colbert_linear.pt is a pickle, which can run code, and is not read" if pickled else ""
@@ -117,30 +127,41 @@ def load_scorer(
         raise ValueError(f"{name} reads query and document apart: truncation and strides are of cross-encoders")
     contract = _narrowed(contract, truncation, max_tokens)
     made_by = fingerprint(folder)
-    tokens, engine, pad = _parts(folder, contract, precision, made_by)
+    tokens, runner, pad = _parts(folder, contract, precision, engine, made_by)
     scorer: CrossEncoder | LateInteraction
     if contract.family == "encoder":
-        exact = None if engine.precision == "f32" else _parts(folder, contract, "f32", made_by)[1]
-        scorer = CrossEncoder(contract, tokens, engine, pad, long_documents, exact)
+        exact = None if runner.precision == "f32" else _parts(folder, contract, "f32", runner.name, made_by)[1]
+        scorer = CrossEncoder(contract, tokens, runner, pad, long_documents, exact)
     else:
-        scorer = LateInteraction(contract, tokens, engine, pad, long_documents)
-    scorer.fingerprint = made_by
+        scorer = LateInteraction(contract, tokens, runner, pad, long_documents)
+    scorer.fingerprint, scorer.runs_on = made_by, f"{runner.name} {runner.precision}"
     return scorer
 
 
-def _parts(folder: Path, contract: Contract, precision: Precision, made_by: str) -> tuple[Tokens, OpenVINOEngine, int]:
-    """Tokenizer, engine and padding id; models of the same files share the first two, for as long as one is in use."""
-    from resift.engine.openvino import PRECISIONS, OpenVINOEngine, fastest_precision
+def _recognised(name: str) -> tuple[Path, Contract]:
+    """A model's folder and contract; what the table knows to be of no supported family is not even fetched."""
+    if row := row_of(name):
+        refuse_unsupported(row)
+    folder = find_model(name)
+    contract = with_row(read_contract(folder), name, folder)
+    check_files(folder)
+    return folder, contract
 
-    if precision not in (*PRECISIONS, "auto"):
-        raise ValueError(f"precision is one of auto, {', '.join(PRECISIONS)}; not {precision!r}")
-    exact = fastest_precision() if precision == "auto" else precision
+
+def _parts(
+    folder: Path, contract: Contract, precision: Precision, engine: EngineName, made_by: str
+) -> tuple[Tokens, Engine, int]:
+    """Tokenizer, engine and padding id; models of the same files share the first two, for as long as one is in use."""
     source = _source(folder, contract)
     key = (str(source.folder.resolve()), contract.family, made_by)
     rules = contract.tokens
     markers = [m for m in (rules.query_marker, rules.document_marker) if m]
     tokens = shared(("tokens", *key), lambda: Tokens(source.folder, lowered(folder), markers))
-    return tokens, shared(("engine", *key, exact), lambda: OpenVINOEngine(source.read, exact)), source.pad
+    check_tokens(source.folder, tokens)
+    runner = shared(
+        ("engine", *key, engine, precision), lambda: open_engine(engine, folder, contract, source.read, precision)
+    )
+    return tokens, runner, source.pad
 
 
 def shared(key: tuple[str, ...], make: Callable[[], T]) -> T:
@@ -167,13 +188,19 @@ def _narrowed(contract: Contract, truncation: Truncation | None, max_tokens: int
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of a model's files: all of the small ones; of large ones their size, beginning and end."""
+    """A hash of a model's files: all of the small ones; of large ones size, beginning, end, and 4 KiB of each MiB.
+
+    Training changes matrices as wholes, and none that matters is smaller than 1 MiB, so none escapes.
+    """
     hashed = sha256()
     for path in sorted(p for p in folder.rglob("*") if p.suffix in _HASHED and p.is_file()):
         size = path.stat().st_size
         hashed.update(f"{path.relative_to(folder).as_posix()} {size}\n".encode())
         with path.open("rb") as file:
             hashed.update(file.read(1 << 20))
+            for at in range(1 << 20, size - (1 << 20), 1 << 20):
+                file.seek(at)
+                hashed.update(file.read(1 << 12))
             file.seek(max(0, size - (1 << 20)))
             hashed.update(file.read())
     return hashed.hexdigest()[:32]
@@ -192,14 +219,13 @@ def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
         ModelError: not a model, no embedder, or damaged.
 
     """
-    folder = find_model(name)
-    contract = read_contract(folder)
+    folder, contract = _recognised(name)
     if contract.family == "static":
         from resift.score.static import StaticEmbedder
 
         return StaticEmbedder(contract.name, folder)
     if contract.family == "embedder":
-        return TextEmbedder(contract, *_parts(folder, contract, precision, fingerprint(folder)))
+        return TextEmbedder(contract, *_parts(folder, contract, precision, "auto", fingerprint(folder)))
     if contract.family == "late" and not contract.tokens.pooled:
         raise UnknownFamily(
             f"{name} has vectors of tokens and none of whole texts; use it to rerank, and an embedder to find"
@@ -210,16 +236,27 @@ def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
     raise UnknownFamily(f"{name} is a cross-encoder: it scores pairs and has no vector for one text")
 
 
+def read_graph(folder: Path, contract: Contract) -> Any:  # noqa: ANN401 - openvino ships no types
+    """The graph that OpenVINO compiles, with all weights in f32.
+
+    Raises:
+        BrokenModel: missing or damaged weights.
+
+    """
+    return _source(folder, contract).read()
+
+
 def _source(folder: Path, contract: Contract) -> Source:
-    """Prefer an ONNX file; else the graph is built from config and safetensors, whose tensors are checked at once."""
+    """Prefer an OpenVINO or ONNX file; else the graph is built from config and safetensors, whose names are checked."""
     from resift.engine.encoders.graph import classifier_graph, missing_head
-    from resift.engine.openvino import read_onnx
+    from resift.engine.openvino import read_model
 
     config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").exists() else {}
     pad = int(config.get("pad_token_id") or 0)
-    own = (folder / "contract.json").exists()
-    if (folder / "model.onnx").exists() and (contract.family == "encoder" or (contract.family == "late" and own)):
-        return Source(lambda: read_onnx(folder / "model.onnx"), pad, folder)
+    whole = contract.family == "encoder" or (contract.family == "late" and (folder / "contract.json").exists())
+    for name in ("openvino_model.xml", "model.onnx") if whole else ():
+        if (folder / name).exists():
+            return Source(partial(read_model, folder / name), pad, folder)
     if contract.family != "encoder":
         return vector_source(folder, contract)
     files = weight_files(folder)

@@ -125,6 +125,9 @@ class Tokens:
             self.template = replace(self.template, segments=(0, 0, 0, 0, 0))
         unknown = self._tokenizer.token_to_id(self._unknown_token(path))
         self.unknown = -1 if unknown is None else unknown
+        # Added tokens are left out: a tokenizer may know markers that no text and no template brings up.
+        own = self.template.prefix + self.template.middle + self.template.suffix
+        self.largest_id = max([self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *own])
         self._tokenizer.encode_special_tokens = True
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
@@ -173,6 +176,11 @@ class Tokens:
             offsets = [(max(0, start - width), end - width) for start, end in e.offsets[n:]]
             found.append((e.ids[:n], Encoded(e.ids[n:], offsets)))
         return found
+
+    def joint(self, first: str, second: str) -> tuple[list[int], list[int]]:
+        """Ids and segment ids of a pair as the tokenizer itself puts it together."""
+        e = self._tokenizer.encode(first, second)
+        return e.ids, e.type_ids
 
     @staticmethod
     def _unknown_token(path: Path) -> str:

@@ -75,6 +75,6 @@ def _check_reach(folder: Path, config: Mapping[str, Any], rules: TokenRules) -> 
 
 
 def _ended(path: Path, steps: Sequence[Step]) -> Any:  # noqa: ANN401
-    from resift.engine.openvino import read_onnx
+    from resift.engine.openvino import read_model
 
-    return append(read_onnx(path), steps)
+    return append(read_model(path), steps)

@@ -15,7 +15,7 @@ from resift.errors import BrokenModel
 Weights = Mapping[str, npt.NDArray[np.float32]]
 Node = Any  # openvino ships no types
 
-# Added to an attention score, it leaves exp() nothing at f32. -1e9 would too, but made OpenVINO's fused attention nearly
+# Added to an attention score, it leaves exp() nothing at f32. So would -1e9, but it made OpenVINO's fused attention
 # three times as inexact at bf16 for the tokens that are there (docs/log.md).
 HIDDEN = np.float32(-1e4)
 _STEP = 8  # batches are as wide as their longest row rounded up to a multiple of this

@@ -1,0 +1,24 @@
+"""A value that is made when it is first asked for: once, whichever of many threads asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """Calls `make` at the first call and gives that value ever after; when it raises, the next call tries again."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make, self._lock = make, Lock()
+        self._made: list[T] = []
+
+    def __call__(self) -> T:
+        """The value."""
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]

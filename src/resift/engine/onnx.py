@@ -1,0 +1,109 @@
+"""ONNX Runtime on the CPU (extra `onnx`): runs a model.onnx at f32 with the kernels of that library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resift.engine.batching import Batch, EngineName, FloatArray
+from resift.engine.once import Once
+from resift.engine.openvino import SMALL, cores
+from resift.errors import BrokenModel, MissingExtra
+
+
+class OnnxEngine:
+    """One ONNX file; its inputs are any of input_ids, attention_mask and token_type_ids.
+
+    Args:
+        path: of the file; it is read when the first batch comes.
+
+    Raises:
+        MissingExtra: onnxruntime is not installed.
+
+    """
+
+    name: EngineName = "onnx"
+    precision = "f32"
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingExtra("engine='onnx'", "onnx") from error
+        self._runtime: Any = onnxruntime
+        self._session = Once(lambda: self._open(path))
+
+    def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
+        """Yield each batch with the file's outputs, in order; a session may run in many threads at once."""
+        session = self._session()
+        names = [port.name for port in session.get_inputs()]
+        for batch in batches:
+            arrays = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.segments}
+            results = session.run(None, {name: arrays[name] for name in names})
+            yield batch, tuple(np.asarray(r, dtype=np.float32) for r in results)
+
+    def _open(self, path: Path) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = cores(), 1
+        options.log_severity_level = 3  # errors alone; the rest is of no use to a caller
+        try:
+            return self._runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except self._errors() as error:
+            raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
+
+    def _errors(self) -> tuple[type[Exception], ...]:
+        """What ONNX Runtime raises for a file that it can't read; they share no base of their own."""
+        state = self._runtime.capi.onnxruntime_pybind11_state
+        return state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.NotImplemented
+
+
+def round_weights(source: Path, target: Path, weights: str) -> None:
+    """Copy an ONNX file with its f32 matrices as "int8" (one scale per row or column), "fp16", or as they are ("f32").
+
+    Rounded matrices stand in the file as plain arithmetic, Multiply(Cast(int8), scale) or Cast(fp16), which ONNX
+    Runtime folds when it loads and Resift restores once; no activation is rounded.
+
+    Raises:
+        MissingExtra: the package onnx is not installed.
+
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("writing ONNX files", "onnx") from error
+    model = onnx.load(source)
+    graph = model.graph
+    looked_up = {node.input[0] for node in graph.node if node.op_type == "Gather"}
+    kept, added = [], []
+    for tensor in graph.initializer:
+        value = onnx.numpy_helper.to_array(tensor)
+        if weights == "f32" or value.dtype != np.float32 or value.ndim != 2 or value.size < SMALL:
+            kept.append(tensor)
+            continue
+        rounded, nodes = _rounded(onnx, tensor.name, value, weights, axis=1 if tensor.name in looked_up else 0)
+        kept += rounded
+        added += nodes
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    own = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*added, *own])
+    onnx.save(model, target)
+
+
+def _rounded(onnx: Any, name: str, value: Any, weights: str, axis: int) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
+    """The stored tensors of a matrix and the nodes that restore it; `axis` is the one that a scale covers."""
+    make, wide = onnx.helper.make_node, onnx.TensorProto.FLOAT
+    if weights == "fp16":
+        stored = onnx.numpy_helper.from_array(value.astype(np.float16), f"{name}_fp16")
+        return [stored], [make("Cast", [f"{name}_fp16"], [name], to=wide)]
+    scale = (np.abs(value).max(axis=axis, keepdims=True) / 127).clip(1e-12).astype(np.float32)
+    tensors = [
+        onnx.numpy_helper.from_array(np.rint(value / scale).astype(np.int8), f"{name}_int8"),
+        onnx.numpy_helper.from_array(scale, f"{name}_scale"),
+    ]
+    cast = make("Cast", [f"{name}_int8"], [f"{name}_wide"], to=wide)
+    return tensors, [cast, make("Mul", [f"{name}_wide", f"{name}_scale"], [name])]

@@ -1,0 +1,150 @@
+"""PyTorch with the modelling code of Transformers (extra `torch`): sequence classifiers on CPU, CUDA or MPS."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resift.engine.batching import Batch, EngineName, FloatArray
+from resift.engine.once import Once
+from resift.errors import BrokenModel, MissingExtra, UnknownFamily
+
+_DTYPES = {"f32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+PRECISIONS = tuple(_DTYPES)
+_GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA's, WSL's and AMD's drivers
+
+
+def has_gpu() -> bool:
+    """Whether torch is installed and sees a CUDA device; torch is imported only where a driver is there."""
+    if not any(Path(node).exists() for node in _GPU_NODES):
+        return False
+    try:
+        return bool(_torch().cuda.is_available())
+    except MissingExtra:
+        return False
+
+
+def _torch() -> Any:  # noqa: ANN401
+    try:
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("engine='torch'", "torch") from error
+    return torch
+
+
+def reads(folder: Path) -> bool:
+    """Whether Transformers itself has a classifier for a folder: the architecture is its own, not code on the hub."""
+    _torch()
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as KNOWN
+
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    return "auto_map" not in config and config.get("model_type") in KNOWN and any(folder.glob("*.safetensors"))
+
+
+class TorchEngine:
+    """One folder that AutoModelForSequenceClassification reads, without code of its own.
+
+    Args:
+        folder: the weights are read when the first batch comes.
+        precision: "f32", "bf16" or "fp16"; "auto" is bf16 on a GPU that has it, else fp16 there, and f32 on the CPU.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed.
+
+    """
+
+    name: EngineName = "torch"
+
+    def __init__(self, folder: Path, precision: str = "auto") -> None:
+        torch = _torch()
+        self.device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        self.precision = self._fastest(torch) if precision == "auto" else precision
+        self._model = Once(lambda: self._read(torch, folder))
+
+    def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
+        """Yield each batch with its logits (B, labels), in order."""
+        torch, model = _torch(), self._model()
+        segmented = "token_type_ids" in inspect.signature(model.forward).parameters
+        for batch in batches:
+            arrays = {"input_ids": batch.ids, "attention_mask": batch.mask}
+            if segmented:
+                arrays["token_type_ids"] = batch.segments
+            with torch.inference_mode():
+                output = model(**{name: torch.from_numpy(a).to(self.device) for name, a in arrays.items()})
+            yield batch, (np.asarray(output.logits.float().cpu().numpy(), dtype=np.float32),)
+
+    def _fastest(self, torch: Any) -> str:  # noqa: ANN401
+        if self.device != "cuda":
+            return "f32"
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+    def _read(self, torch: Any, folder: Path) -> Any:  # noqa: ANN401
+        model, report = read_classifier(folder, getattr(torch, _DTYPES[self.precision]))
+        if report["missing_keys"]:
+            some = ", ".join(sorted(report["missing_keys"])[:3])
+            raise BrokenModel(
+                f"{folder} lacks tensors ({some}) that torch would fill with random numbers; "
+                "use a checkpoint that was trained as a reranker, or fetch it again"
+            )
+        return model.to(self.device).eval()
+
+
+def read_classifier(folder: Path, dtype: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
+    """The model in eval mode on the CPU, and what Transformers says of its keys; quiet, offline, no remote code.
+
+    Raises:
+        UnknownFamily: an architecture that Transformers does not have.
+        BrokenModel: unreadable files.
+
+    """
+    _torch()
+    import transformers
+
+    logging: Any = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        found: tuple[Any, dict[str, Any]] = transformers.AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
+        )
+        return found
+    except ValueError as error:
+        raise UnknownFamily(f"Transformers has no classifier for {folder}: use engine='openvino'") from error
+    except (OSError, RuntimeError) as error:
+        raise BrokenModel(f"{folder} can't be read by Transformers ({error}); fetch the model again") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def export_onnx(folder: Path, target: Path) -> None:
+    """Write a folder's classifier as an f32 ONNX file with free batch and length.
+
+    The inputs go by keyword, for their order differs between architectures; segment ids are among them where the model
+    has more than one kind.
+
+    Raises:
+        BrokenModel: see `read_classifier`.
+        MissingExtra: torch or transformers is not installed.
+
+    """
+    torch = _torch()
+    model, _ = read_classifier(folder, torch.float32)
+    ids = torch.arange(4, 22).reshape(2, 9)
+    named = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if (getattr(model.config, "type_vocab_size", 0) or 0) > 1:
+        named["token_type_ids"] = torch.zeros_like(ids)
+    axes = dict.fromkeys(named, {0: "batch", 1: "tokens"}) | {"logits": {0: "batch"}}
+    with warnings.catch_warnings():  # of the exporter's age, and of branches that the check of the result would show
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model.eval(), (), str(target), kwargs=named, dynamo=False, opset_version=17,
+            input_names=list(named), output_names=["logits"], dynamic_axes=axes,
+        )  # fmt: skip

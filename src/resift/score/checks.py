@@ -1,0 +1,82 @@
+"""What is checked of a model's files at every load, without reading its weights."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+from resift.errors import BrokenModel
+from resift.score.tokens import Tokens
+
+SUMS = "SHA256SUMS"  # one "hash  name" per line, as sha256sum writes it
+
+
+def listed_hashes(folder: Path) -> dict[str, str]:
+    """File name -> SHA-256 of the folder's own list; empty without one.
+
+    Raises:
+        BrokenModel: a line that is none, or a name outside the folder.
+
+    """
+    if not (folder / SUMS).exists():
+        return {}
+    found = {}
+    for line in (folder / SUMS).read_text("utf-8").splitlines():
+        digest, _, name = line.partition("  ")
+        if len(digest) != 64 or not name or Path(name).name != name:
+            raise BrokenModel(f"{folder / SUMS} has a line that sha256sum would not write: {line[:80]!r}")
+        found[name] = digest
+    return found
+
+
+def check_files(folder: Path) -> None:
+    """Every listed file is there.
+
+    Raises:
+        BrokenModel: one is not.
+
+    """
+    if missing := [name for name in listed_hashes(folder) if not (folder / name).exists()]:
+        raise BrokenModel(f"{folder} lacks {', '.join(missing)}, listed in its {SUMS}; fetch the model again")
+
+
+def wrong_hashes(folder: Path) -> list[str]:
+    """Names of listed files whose content is not what the list says; reads them whole."""
+    return [name for name, digest in listed_hashes(folder).items() if file_hash(folder / name) != digest]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 in hex."""
+    hashed = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
+def check_tokens(folder: Path, tokens: Tokens) -> None:
+    """The tokenizer gives only ids and segment ids for which the config has room, and separates a pair's texts.
+
+    Raises:
+        BrokenModel: it does not: tokenizer and weights are of different models.
+
+    """
+    path = folder / "config.json"
+    config = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    room, template = config.get("vocab_size"), tokens.template
+    if room and tokens.largest_id >= room:
+        raise BrokenModel(
+            f"{folder}: the tokenizer gives ids up to {tokens.largest_id}, the weights have {room} tokens; "
+            "they are of different models: copy both from one place"
+        )
+    kinds = config.get("type_vocab_size")
+    if kinds and max(template.segments) >= kinds:
+        raise BrokenModel(
+            f"{folder}: the tokenizer marks the second text with segment {max(template.segments)}, the weights know "
+            f"{kinds}; they are of different models: copy both from one place"
+        )
+    if not template.middle:
+        raise BrokenModel(
+            f"{folder}: the tokenizer puts nothing between query and document; save it with its post-processor"
+        )

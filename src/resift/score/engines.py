@@ -1,0 +1,60 @@
+"""Which engine runs a folder: the caller's choice, checked, or the fastest that is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from resift.errors import BrokenModel, UnknownFamily
+from resift.score.contract import Contract
+
+if TYPE_CHECKING:
+    from resift.engine.batching import Engine
+
+Precision = Literal["auto", "f32", "bf16", "fp16"]
+EngineName = Literal["auto", "openvino", "onnx", "torch"]
+
+
+def open_engine(
+    wanted: EngineName, folder: Path, contract: Contract, read: Callable[[], Any], precision: Precision
+) -> Engine:
+    """The engine that runs a folder; `read` gives the graph that OpenVINO compiles.
+
+    Raises:
+        UnknownFamily: torch was asked for a family that it does not run.
+        BrokenModel: the engine's weights are not in the folder.
+        MissingExtra: the engine is not installed.
+        ValueError: an engine that there is not, or a precision that the engine does not have.
+
+    """
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision is one of {', '.join(get_args(Precision))}; not {precision!r}")
+    if wanted not in get_args(EngineName):
+        raise ValueError(f"engine is one of {', '.join(get_args(EngineName))}; not {wanted!r}")
+    from resift.engine.openvino import PRECISIONS, OpenVINOEngine, fastest_precision
+    from resift.engine.torch import TorchEngine, has_gpu, reads
+
+    if wanted == "torch" or (wanted == "auto" and contract.family == "encoder" and has_gpu()):
+        if contract.family == "encoder" and reads(folder):
+            return TorchEngine(folder, precision)
+        if wanted == "torch":
+            raise UnknownFamily(
+                f"{contract.name} does not run in torch: that takes a cross-encoder folder with safetensors, of an "
+                "architecture that Transformers has; use engine='openvino'"
+            )
+    if wanted == "onnx":
+        return _onnx(folder, precision)
+    if precision not in (*PRECISIONS, "auto"):
+        raise ValueError(f"openvino runs at {' or '.join(PRECISIONS)}; not {precision!r}")
+    return OpenVINOEngine(read, fastest_precision() if precision == "auto" else precision)
+
+
+def _onnx(folder: Path, precision: Precision) -> Engine:
+    from resift.engine.onnx import OnnxEngine
+
+    if precision not in ("auto", "f32"):
+        raise ValueError(f"onnx runs at f32; not {precision!r}")
+    if not (folder / "model.onnx").exists():
+        raise BrokenModel(f"{folder} has no model.onnx; make one: resift export {folder} OUT --to onnx --weights f32")
+    return OnnxEngine(folder / "model.onnx")

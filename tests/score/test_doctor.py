@@ -1,0 +1,153 @@
+"""The doctor passes what is sound, and names what is wrong with five broken folders."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from transformers import AutoModel
+
+import resift
+from resift.score.doctor import Finding, examine
+from resift.score.export import export
+from tests.checkpoints import cross_encoder, edited
+
+
+def found(name: object) -> dict[str, Finding]:
+    return {f.check: f for f in examine(str(name))}
+
+
+def failed(name: object) -> dict[str, str]:
+    return {f.check: f.message for f in examine(str(name)) if f.status == "fail"}
+
+
+def one(name: object, check: str) -> Finding:
+    """The first finding of a check; those behind it are not made."""
+    return next(f for f in examine(str(name)) if f.check == check)
+
+
+def changed(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    """Alter a folder's tensors."""
+    path = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    change(tensors)
+    safetensors.torch.save_file(tensors, path)
+    return folder
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return cross_encoder(tmp_path / "tiny", "bert", limit=512)
+
+
+def test_the_bundled_model_is_sound() -> None:
+    findings = found("resift-mini-en")
+    assert {f.status for f in findings.values()} == {"ok", "note"}
+    assert findings["probes en"].message.startswith("12 of 12")
+    assert findings["golden"].status == findings["invariance"].status == findings["onnx f32"].status == "ok"
+    assert "does not fit" in findings["vocabulary zh"].message and findings["vocabulary zh"].status == "note"
+
+
+def test_an_untrained_encoder_fails_for_what_it_is_and_no_more(tiny: Path) -> None:
+    findings = found(tiny)
+    assert {c for c, f in findings.items() if f.status == "fail"} <= {
+        *(f"probes {x}" for x in ("en", "vi", "zh", "ja")), "openvino bf16", "torch bf16", "torch fp16",
+    }  # fmt: skip
+    assert findings["probes en"].status == "fail"  # random weights answer nothing
+    for check in ("pair encoding", "pad", "truncation", "spread", "invariance", "torch f32"):
+        assert findings[check].status == "ok", findings[check]
+    assert findings["golden"].status == "note"
+
+
+def test_an_embedder_given_as_a_reranker(tiny: Path) -> None:
+    AutoModel.from_pretrained(tiny).save_pretrained(tiny)
+    assert "no classification head" in failed(tiny)["family"]
+    assert "embedder" in failed("resift-static-en")["family"]
+
+
+def test_a_fresh_head(tiny: Path) -> None:
+    def remove(t: dict[str, torch.Tensor]) -> None:
+        for name in [n for n in t if n.startswith("classifier")]:
+            del t[name]
+
+    changed(tiny, remove)
+    assert "scores would be random" in failed(tiny)["head"]
+
+
+def test_a_missing_tokenizer(tiny: Path) -> None:
+    (tiny / "tokenizer.json").unlink()
+    assert failed(tiny).keys() == {"tokenizer"} and "tokenizer.json" in failed(tiny)["tokenizer"]
+
+
+def test_numbers_that_overflow_in_fp16(tiny: Path) -> None:
+    # ReLU lets a factor through, so that the scores at f32 stay; between the two matrices values pass 65,504.
+    edited(tiny, hidden_act="relu")
+
+    def overflow(t: dict[str, torch.Tensor]) -> None:
+        for name in t:
+            if "intermediate.dense" in name:
+                t[name] *= 1e6
+            elif "layer.1.output.dense.weight" in name or "layer.0.output.dense.weight" in name:
+                t[name] /= 1e6 if "attention" not in name else 1
+
+    sound = resift.load(tiny, precision="fp16", engine="torch").score([("lamp", "bread")])
+    assert sound.values[0] is not None
+    after = found(changed(tiny, overflow))
+    assert after["torch fp16"].status == "fail" and "NaN or infinity at fp16" in after["torch fp16"].message
+    assert after["finite"].status == after["torch f32"].status == "ok"
+
+
+def test_a_constant_head(tiny: Path) -> None:
+    changed(tiny, lambda t: t.update({"classifier.weight": torch.zeros(1, 48)}))
+    assert "the head is constant" in failed(tiny)["spread"]
+    assert failed(tiny).keys() == {"spread"}
+
+
+def test_saturated_scores(tiny: Path) -> None:
+    def level(t: dict[str, torch.Tensor]) -> None:
+        t["bert.pooler.dense.weight"] *= 1e4  # the hyperbolic tangent then gives -1 or 1
+        t["classifier.weight"][:, 1:] = 0
+
+    assert "% of the scores are distinct: they are saturated" in failed(changed(tiny, level))["spread"]
+
+
+def test_files_that_changed(tiny: Path, tmp_path: Path) -> None:
+    export(str(tiny), tmp_path / "out", "openvino", "f32")
+    assert one(tmp_path / "out", "files").message.endswith("files with the listed hashes")
+    with (tmp_path / "out" / "openvino_model.bin").open("r+b") as file:
+        file.write(b"\0\1\2\3")
+    assert "openvino_model.bin" in failed(tmp_path / "out")["files"]
+
+
+def test_golden_pairs_that_are_no_longer_met(tiny: Path, tmp_path: Path) -> None:
+    export(str(tiny), tmp_path / "out", "openvino", "f32")
+    assert found(tmp_path / "out")["golden"].status == "ok"
+    path = tmp_path / "out" / "contract.json"
+    contract = json.loads(path.read_text())
+    contract["golden"][0]["score"] += 1
+    path.write_text(json.dumps(contract))
+    (tmp_path / "out" / "SHA256SUMS").unlink()
+    assert "weights or tokenizer were changed" in failed(tmp_path / "out")["golden"]
+
+
+def test_a_tokenizer_of_another_model(tiny: Path) -> None:
+    edited(tiny, vocab_size=40)
+    assert "they are of different models" in failed(tiny)["tokenizer"]
+
+
+def test_segments_that_the_weights_do_not_know(tiny: Path) -> None:
+    edited(tiny, type_vocab_size=1)
+    assert "marks the second text with segment 1" in failed(tiny)["tokenizer"]
+
+
+def test_a_padding_id_of_another_model(tmp_path: Path) -> None:
+    folder = cross_encoder(tmp_path / "m", "roberta", limit=512)
+    assert one(folder, "pad").status == "ok"
+    wrong = one(edited(folder, pad_token_id=1), "pad")
+    assert wrong.status == "fail" and "the tokenizer pads with 0" in wrong.message
+
+
+def test_nothing_there() -> None:
+    assert "no model 'no-such-model'" in failed("no-such-model")["folder"]

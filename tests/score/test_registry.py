@@ -1,0 +1,155 @@
+"""The table of checkpoints: well-formed, honest about what is not known, never at odds with the files in silence."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import resift
+from resift.errors import BrokenModel, UnknownFamily
+from resift.score import registry
+from resift.score.contract import Contract, read_contract
+from resift.score.load import find_model
+from resift.score.registry import FAMILIES, SUPPORTED, applied, parse, row_of, rows, select, with_row
+from tests.checkpoints import cross_encoder
+
+GOOD = """
+[[model]]
+id = "a/b"
+family = "encoder"
+architecture = "bert"
+kind = "logit"
+labels = 1
+truncation = "only_second"
+max_tokens = 32
+languages = ["vi"]
+parameters = "unknown"
+license = "MIT"
+commercial = "yes"
+source = { facts = "its card", license = "unverified" }
+"""
+
+
+def contract_of(name: str, folder: Path) -> Contract:
+    return with_row(read_contract(folder), name, folder)
+
+
+def test_the_table_names_what_the_field_uses() -> None:
+    ids = rows().keys()
+    assert len(ids) >= 80
+    assert {
+        "BAAI/bge-reranker-v2-m3", "cross-encoder/ms-marco-MiniLM-L6-v2", "itdainb/PhoRanker", "namdp-ptit/ViRanker",
+        "colbert-ir/colbertv2.0", "BAAI/bge-m3", "Qwen/Qwen3-Reranker-0.6B", "castorini/rank_zephyr_7b_v1_full",
+    } <= ids  # fmt: skip
+    assert {r.family for r in rows().values()} < set(FAMILIES)
+
+
+@pytest.mark.parametrize("row", rows().values(), ids=lambda r: r.id)
+def test_every_fact_has_an_origin(row: registry.Row) -> None:
+    assert row.source["facts"]
+    if row.license == "unknown":
+        assert row.commercial == "unknown" and "license" not in row.source
+    if "nc" in row.license.split("-"):
+        assert row.commercial == "no"
+    if row.family == "encoder":
+        assert row.labels in (1, 2) and row.kind == "logit"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('family = "encoder"', 'family = "wizard"'), "family"),
+        (('kind = "logit"', 'kind = "stars"'), "kind"),
+        (("max_tokens = 32", "max_tokens = -1"), "a number"),
+        (("max_tokens = 32", ""), "no max_tokens"),
+        (('languages = ["vi"]', 'languages = ["Vietnamese"]'), "languages"),
+        (('"only_second"', '"only_first"'), "truncation"),
+        (('commercial = "yes"', 'commercial = "maybe"'), "commercial"),
+        (('license = "unverified"', 'licence = "unverified"'), "source"),
+        (("labels = 1", "labels = 1\nstars = 5"), "unknown entries"),
+        (('facts = "its card", ', ""), "source"),
+    ],
+)
+def test_a_malformed_row_is_refused(change: tuple[str, str], message: str) -> None:
+    assert parse(GOOD)["a/b"].verified("family") and not parse(GOOD)["a/b"].verified("license")
+    assert parse(GOOD)["a/b"].parameters is None
+    with pytest.raises(ValueError, match=f"a/b.*{message}"):
+        parse(GOOD.replace(*change))
+
+
+def test_one_row_per_checkpoint() -> None:
+    with pytest.raises(ValueError, match="two rows"):
+        parse(GOOD + GOOD)
+
+
+def test_selection() -> None:
+    everything = rows().values()
+    assert select(everything) == list(everything)
+    vietnamese = {r.id for r in select(everything, language="vi", license="commercial", max_tokens=2048)}
+    assert {"BAAI/bge-reranker-v2-m3", "AITeamVN/Vietnamese_Reranker"} <= vietnamese
+    assert not {"itdainb/PhoRanker", "jinaai/jina-reranker-v3", "namdp-ptit/ViRanker"} & vietnamese  # 256, NC, unknown
+    assert {r.license for r in select(everything, license="mit")} == {"MIT"}
+    assert {r.family for r in select(everything, family="late")} == {"late"}
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(SUPPORTED) - {"hosted"}))
+def test_families_to_come_are_refused_before_anything_is_fetched(family: str) -> None:
+    row = next(r for r in rows().values() if r.family == family)
+    with pytest.raises(UnknownFamily, match=f"family {family} .* is not supported yet; supported: encoder, late"):
+        resift.load(row.id)
+
+
+def test_a_name_that_holds_an_id_is_not_the_model(tmp_path: Path) -> None:
+    folder = cross_encoder(tmp_path / "BAAI" / "bge-reranker-base", "bert")
+    config = json.loads((folder / "config.json").read_text()) | {"_name_or_path": "BAAI/bge-reranker-base"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert row_of(str(folder), folder) is None
+    assert contract_of(str(folder), folder).license == ""
+
+
+def hub_copy(tmp_path: Path, row_id: str, **settings: object) -> Path:
+    """A folder where the hub's cache would keep this id."""
+    kept = tmp_path / f"models--{row_id.replace('/', '--')}" / "snapshots" / "0123abc"
+    return cross_encoder(kept, "xlm-roberta", limit=512, **settings)  # type: ignore[arg-type]
+
+
+def test_the_hub_cache_says_what_a_folder_is(tmp_path: Path) -> None:
+    folder = hub_copy(tmp_path, "BAAI/bge-reranker-base")
+    contract = resift.load(folder, precision="f32").contract
+    assert (contract.name, contract.license, contract.languages) == ("BAAI/bge-reranker-base", "MIT", ("zh", "en"))
+    assert (contract.max_tokens, contract.truncation, contract.parameters) == (512, "only_second", 278_000_000)
+    plain = shutil.copytree(folder, tmp_path / "plain")
+    assert resift.load(plain).score([("a", "b")]).values == pytest.approx(
+        resift.load(folder).score([("a", "b")]).values, abs=1e-4
+    )
+
+
+def test_a_contract_in_the_folder_goes_before_the_table(tmp_path: Path) -> None:
+    folder = hub_copy(tmp_path, "BAAI/bge-reranker-base")
+    replace(contract_of(str(folder), folder), name="mine", license="secret").write(folder)
+    assert resift.load(folder).contract.license == "secret"
+
+
+def test_table_and_files_that_disagree_are_refused(tmp_path: Path) -> None:
+    folder = hub_copy(tmp_path, "cross-encoder/ms-marco-MiniLM-L6-v2")
+    with pytest.raises(BrokenModel, match="table of models says architecture bert, the files say xlm-roberta"):
+        resift.load(folder)
+
+
+def test_an_unverified_fact_gives_way_with_a_warning(tmp_path: Path) -> None:
+    folder = hub_copy(tmp_path, "BAAI/bge-reranker-v2-m3")  # whose 8192 tokens are unverified
+    with pytest.warns(UserWarning, match="max_tokens 8192, the files say 513; the files are believed"):
+        contract = resift.load(folder).contract
+    assert contract.max_tokens == 512
+
+
+def test_a_row_completes_a_contract() -> None:
+    derived = replace(contract_of("resift-mini-en", find_model("resift-mini-en")), golden=(), family="encoder")
+    row = parse(GOOD)["a/b"]
+    done = applied(replace(derived, kind=resift.ScoreKind.LOGIT), row, {"model_type": "bert", "id2label": {"0": "x"}})
+    assert (done.name, done.max_tokens, done.window_tokens, done.languages) == ("a/b", 32, 32, ("vi",))
+    assert done.parameters == derived.parameters
+    with pytest.raises(BrokenModel, match="labels 1, the files say 2"):
+        applied(replace(derived, kind=resift.ScoreKind.LOGIT), row, {"id2label": {"0": "x", "1": "y"}})
