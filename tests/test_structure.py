@@ -19,6 +19,7 @@ LAYERS = [
     {"files", "retrieve", "score", "rerank"},
     {"index"},
     {"api"},
+    {"serve"},
     {"cli"},
 ]
 # `types` raises errors.
