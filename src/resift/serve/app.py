@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from resift.errors import ResiftError
 from resift.serve import own
+from resift.serve.dialects import cohere, elasticsearch, infinity, jina, openai, pinecone, root, tei, vllm, voyage
 from resift.serve.models import ServedModel
 from resift.serve.refusals import refusal
 from resift.serve.room import Room
@@ -27,7 +28,7 @@ class Dialect(Protocol):
 
 
 # Modules with `routes(service)`; the first that knows a path answers it.
-DIALECTS: tuple[Dialect, ...] = (own,)
+DIALECTS: tuple[Dialect, ...] = (own, root, cohere, jina, voyage, tei, vllm, infinity, pinecone, openai, elasticsearch)
 
 
 def create_app(models: Sequence[ServedModel], settings: Settings = DEFAULTS) -> Starlette:
