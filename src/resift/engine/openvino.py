@@ -74,19 +74,36 @@ class OpenVINOEngine:
         self.precision = precision
         self._read = cache(read)
         self._alone = cache(lambda: _Pool(self._read(), precision, streams=1))
-        self._bulk = cache(lambda: _Pool(self._read(), precision, streams=_cores()))
+        self._bulk = cache(lambda: _Pool(self._read(), precision, streams=cores()))
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs: few batches on all cores together, many on one core each."""
-        pool = self._bulk() if len(batches) >= 8 * _cores() > 8 else self._alone()
+        pool = self._bulk() if len(batches) >= 8 * cores() > 8 else self._alone()
         if pool.streams == 1:
             yield from ((batch, pool.infer(batch)) for batch in batches)
             return
         with ThreadPoolExecutor(pool.streams) as threads:
             yield from zip(batches, threads.map(pool.infer, batches), strict=True)
 
+    def shared(self) -> SharedEngine:
+        """The same model for many callers at once: each call's batches run one after the other on one core."""
+        return SharedEngine(self._bulk)
 
-def _cores() -> int:
+
+class SharedEngine:
+    """One core per call, as many calls as there are cores at once; the others wait."""
+
+    def __init__(self, pool: Callable[[], _Pool]) -> None:
+        self._pool = pool
+
+    def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
+        """Yield each batch with its outputs."""
+        pool = self._pool()
+        yield from ((batch, pool.infer(batch)) for batch in batches)
+
+
+def cores() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -97,7 +114,7 @@ class _Pool:
         settings = {
             "INFERENCE_PRECISION_HINT": precision,
             "NUM_STREAMS": str(streams),
-            "INFERENCE_NUM_THREADS": _cores(),
+            "INFERENCE_NUM_THREADS": cores(),
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",  # activations are never rounded to int8 behind our back
         }
         compiled = _core().compile_model(model, "CPU", settings)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Literal
 
 import numpy as np
@@ -62,10 +63,20 @@ class CrossEncoder:
         for part, row in enumerate(owners):
             if row not in best or logits[part] > logits[best[row]]:
                 best[row] = part
+        read = [0] * len(flags)
+        for part, row in enumerate(owners):
+            read[row] += len(ids[part])
         verdicts = [
-            Verdict(float(logits[best[r]]), spans[best[r]] if "windowed" in f else None, f) for r, f in enumerate(flags)
+            Verdict(float(logits[best[r]]), spans[best[r]] if "windowed" in f else None, f, read[r])
+            for r, f in enumerate(flags)
         ]
         return spread(pairs, work, verdicts, self.contract.kind, self.name, sum(map(len, ids)))
+
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoder:
+        """The same model on another engine, which `wrap` makes of its own."""
+        other = copy(self)
+        other._engine = wrap(self._engine)
+        return other
 
     def _parts(self, query: Encoded, document: Encoded) -> tuple[list[tuple[list[int], int, int]], frozenset[str]]:
         """(query ids, start, end) of each input that the pair needs, and what to say about it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -108,6 +108,12 @@ class LateInteraction:
         stored._store = store
         return stored
 
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> LateInteraction:
+        """The same model on another engine, which `wrap` makes of its own."""
+        other = copy(self)
+        other._engine = wrap(self._engine)
+        return other
+
     @cached_property
     def _sample(self) -> QueryVectors:
         return self.encode_queries(["a"])[0]
@@ -205,9 +211,9 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
             p = best[row]
             first, last = densest(places[p], cosines[p] * query.shares, _SPAN_TOKENS)
             spans = parts[p][1].spans
-            verdicts[row] = Verdict(
-                float(scores[p]), (int(spans[first, 0]), int(spans[last, 1])), _flags(query, document)
-            )
+            span = int(spans[first, 0]), int(spans[last, 1])
+            read = len(query.values) + document.tokens
+            verdicts[row] = Verdict(float(scores[p]), span, _flags(query, document), read)
     return [verdicts[row] for row in range(len(work.rows))]
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from resift.api import DEFAULT_MODEL, Reranker, load
 from resift.errors import InputError
+from resift.serve.metrics import CountedEngine, Metrics
 from resift.serve.service import ModelInfo
 
 if TYPE_CHECKING:
+    from resift.engine.batching import Engine
     from resift.protocols import Embedder
     from resift.score.load import Precision
 
@@ -34,6 +36,24 @@ class ServedModel:
             name or scorer.name, contract.kind, contract.max_tokens, embedder is not None, scorer.fingerprint
         )
         return cls(info, reranker, embedder)
+
+    def shared(self, metrics: Metrics) -> ServedModel:
+        """The same model for many slices at once, its batches counted; other scorers than Resift's stay as they are."""
+        from resift.engine.openvino import OpenVINOEngine
+        from resift.score.encoder import CrossEncoder
+        from resift.score.late import LateInteraction
+
+        def wrap(engine: Engine) -> Engine:
+            own = engine.shared() if isinstance(engine, OpenVINOEngine) else engine
+            return CountedEngine(own, metrics, self.info.name)
+
+        scorer = self.reranker.scorer if self.reranker else None
+        if not isinstance(scorer, (CrossEncoder, LateInteraction)):
+            return self
+        counted = scorer.with_engine(wrap)
+        return ServedModel(
+            self.info, Reranker(counted), counted if isinstance(counted, LateInteraction) else self.embedder
+        )
 
 
 def load_models(names: Sequence[str] = (), precision: Precision = "auto") -> list[ServedModel]:
