@@ -74,7 +74,7 @@ def test_scores_fall_from_one_to_zero_in_the_order_of_the_model(http: TestClient
     assert all(0 <= v <= 1 for v in values)
     own = http.post("/api/rerank", json={"query": QUERY, "documents": DOCUMENTS}).json()["results"]
     assert [e["index"] for e in found] == [e["index"] for e in own]
-    assert values == pytest.approx([(1 + e["score"]) / 2 for e in own], abs=1e-6)
+    assert values == pytest.approx([(1 + e["score"]["value"]) / 2 for e in own], abs=1e-6)
 
 
 @pytest.mark.parametrize(("path", "name"), RERANKS)
