@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench-quality bench-speed bench-index bench-lexical clean
+.PHONY: demo test test-clients bench-quality bench-speed bench-index bench-lexical clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
@@ -12,6 +12,9 @@ test: .venv/installed  ## everything that CI runs
 	$(DEV) -m ruff check src tests bench runs
 	$(DEV) -m mypy
 	$(DEV) -m pytest
+
+test-clients: .venv/installed  ## real clients, each in an environment of its own, against a live server
+	$(DEV) bench/client_table.py
 
 bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIFT_DATA
 	test -d build/maxsim-384 || $(DEV) -W ignore runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384

@@ -19,6 +19,7 @@ from machine import machine
 HERE, ROOT = Path(__file__).parent, Path(__file__).parent.parent
 SCRIPTS = {
     "langchain": ["cohere_sdk", "voyage_sdk", "langchain_litellm"],
+    "infinity": ["infinity_langchain"],
     "llamaindex": ["cohere_sdk", "voyage_sdk", "llamaindex_rerankers"],
     "haystack": ["cohere_sdk", "haystack_rankers", "others"],
 }
@@ -101,7 +102,10 @@ def write(rows: list[dict]) -> None:
     lines = ["# Clients", "", "Unmodified clients against `resift serve` with resift-mini-en (`make test-clients`).",
              "Works: the order is the library's own, and the scores are, where the client shows them.", "",
              "| client | version | call | works |", "| --- | --- | --- | --- |"]  # fmt: skip
-    lines += [f"| {r['client']} | {r['version']} | {r['call']} | {'yes' if r['works'] else 'no: ' + r['said']} |" for r in rows]
+    lines += [
+        f"| {r['client']} | {r['version']} | {r['call']} | {'yes' if r['works'] else 'no: ' + r['said']} |"
+        for r in rows
+    ]
     (results / "clients.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

@@ -19,7 +19,7 @@ LAYERS = [
     {"files", "retrieve", "score", "rerank"},
     {"index"},
     {"api"},
-    {"serve"},
+    {"serve", "adapters"},
     {"cli"},
 ]
 # `types` raises errors.

@@ -12,7 +12,9 @@ def pair(results):
 
 @check("cohere", "ClientV2.rerank")
 def v2():
-    return pair(cohere.ClientV2(api_key="x", base_url=B).rerank(model="m", query=QUERY, documents=DOCUMENTS, top_n=3).results)
+    return pair(
+        cohere.ClientV2(api_key="x", base_url=B).rerank(model="m", query=QUERY, documents=DOCUMENTS, top_n=3).results
+    )
 
 
 @check("cohere", "ClientV2.rerank, prefix /cohere, max_tokens_per_doc")

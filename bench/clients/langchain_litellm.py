@@ -4,13 +4,11 @@ import os
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-import infinity_client
 import langchain_community.document_compressors.jina_rerank as jina
 import litellm
 from check import DOCUMENTS, QUERY, B, check, refused, where
 from langchain_classic.retrievers import ContextualCompressionRetriever
 from langchain_cohere import CohereRerank
-from langchain_community.document_compressors import InfinityRerank
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_voyageai import VoyageAIRerank
@@ -48,13 +46,6 @@ def jina_error():
     jina.JINA_API_URL = B + "/v1/rerank"
     refused(lambda: jina.JinaRerank(jina_api_key="x", model="m").rerank(["a"], ""), RuntimeError)
     return jina_rerank()
-
-
-for prefix in ("", "/infinity"):
-
-    @check("langchain-community", f"InfinityRerank with infinity_client, base_url …{prefix}")
-    def infinity(prefix=prefix):
-        return through(InfinityRerank(client=infinity_client.Client(base_url=B + prefix), model="m", top_n=3))
 
 
 def lite(model, base, **options):

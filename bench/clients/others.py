@@ -20,8 +20,13 @@ def elasticsearch():
     return [r["index"] for r in found], [r["relevance_score"] for r in found]
 
 
-URLS = {"cohere": "/v1/rerank", "jina": "/v1/rerank", "voyage": "/v1/rerank", "pinecone": "/rerank",
-        "text-embeddings-inference": "/rerank"}
+URLS = {
+    "cohere": "/v1/rerank",
+    "jina": "/v1/rerank",
+    "voyage": "/v1/rerank",
+    "pinecone": "/rerank",
+    "text-embeddings-inference": "/rerank",
+}
 for provider, path in URLS.items():
 
     @check("rerankers", f"APIRanker, api_provider {provider}")

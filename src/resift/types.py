@@ -16,6 +16,7 @@ class ScoreKind(StrEnum):
 
     LOGIT = "logit"  # a classifier's raw output, unbounded
     PROBABILITY = "probability"  # 0..1, from a logit by the logistic function
+    RELEVANCE = "relevance"  # 0..1, of a server that does not say what it measures; good for an order alone
     COSINE = "cosine"  # -1..1
     MAXSIM = "maxsim"  # late interaction; mean or sum over query tokens as the contract says
     BM25 = "bm25"  # 0 and more, unbounded; depends on the collection

@@ -6,11 +6,12 @@ import importlib
 import os
 import queue
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,25 @@ from resift.engine.batching import Batch, FloatArray
 from resift.errors import BrokenModel
 
 PRECISIONS = ("f32", "bf16")
+
+T = TypeVar("T")
+# Two threads in OpenVINO's bindings for the first time can wait for each other for ever: one holds Python's lock, the
+# other that of a C++ static. So models are read and compiled one at a time.
+_MAKING = threading.RLock()
+
+
+def _once(make: Callable[[], T]) -> Callable[[], T]:
+    """What `make` returns, made at the first call, however many threads call."""
+    made: list[T] = []
+
+    def get() -> T:
+        if not made:
+            with _MAKING:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    return get
 
 
 @cache
@@ -72,9 +92,9 @@ class OpenVINOEngine:
 
     def __init__(self, read: Callable[[], Any], precision: str) -> None:
         self.precision = precision
-        self._read = cache(read)
-        self._alone = cache(lambda: _Pool(self._read(), precision, streams=1))
-        self._bulk = cache(lambda: _Pool(self._read(), precision, streams=cores()))
+        self._read = _once(read)
+        self._alone = _once(lambda: _Pool(self._read(), precision, streams=1))
+        self._bulk = _once(lambda: _Pool(self._read(), precision, streams=cores()))
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs: few batches on all cores together, many on one core each."""

@@ -41,13 +41,13 @@ class Json(JSONResponse):
 def on_unit_scale(score: Score) -> float:
     """A number in 0..1 in the order of the scores, in float64.
 
-    A logit by the logistic function; a probability as it is; a cosine, or the mean of cosines that a late-interaction
+    A logit by the logistic function; a probability or relevance as it is; a cosine, or the mean of cosines that a late-interaction
     model gives, as (1 + s) / 2. Kinds without bounds as (1 + s / (1 + |s|)) / 2, which keeps the order and no more.
     """
     value, kind = score.value, score.kind
     if kind is ScoreKind.LOGIT:
         return score.to_probability().value
-    if kind is ScoreKind.PROBABILITY:
+    if kind in (ScoreKind.PROBABILITY, ScoreKind.RELEVANCE):
         return value
     if kind in (ScoreKind.COSINE, ScoreKind.MAXSIM):
         return min(max((1 + value) / 2, 0.0), 1.0)  # rounding puts the cosine of equal vectors just above 1

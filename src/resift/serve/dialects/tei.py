@@ -78,7 +78,9 @@ def refused(error: ResiftError) -> Response:
     """A refusal in TEI's words and statuses."""
     status, kind = _refusal(error)
     message = message_of(error)
-    return Json({"error": message, "error_type": kind, "message": message, "detail": message}, status, headers_of(error))
+    return Json(
+        {"error": message, "error_type": kind, "message": message, "detail": message}, status, headers_of(error)
+    )
 
 
 def _refusal(error: ResiftError) -> tuple[int, str]:
