@@ -110,18 +110,25 @@ class TokenQueue:
     """Requests in turn: each gets up to QUANTUM tokens, then goes to the back.
 
     Args:
-        capacity: tokens that may wait; one request is always let in when nothing waits.
-        drain: tells when a refused client should come again.
+        fixed: tokens that may wait; 0: as many as the workers get through in `seconds`, at the present rate. One
+            request is always let in when nothing waits.
+        seconds: see `fixed`.
+        drain: tells the present rate, and so when a refused client should come again.
 
     """
 
-    def __init__(self, capacity: int, drain: Drain) -> None:
-        self.capacity, self.drain = capacity, drain
+    def __init__(self, fixed: int, seconds: float, drain: Drain) -> None:
+        self._fixed, self._seconds, self.drain = fixed, seconds, drain
         self._waiting: deque[Work] = deque()
         self.tokens = 0  # waiting, not handed out
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def capacity(self) -> int:
+        """Tokens that may wait."""
+        return self._fixed or int(self.drain.rate * self._seconds)
 
     def fitting(self, costs: Sequence[int]) -> int:
         """How many items from the first find room now; all of them when nothing waits."""

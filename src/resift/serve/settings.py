@@ -27,7 +27,7 @@ class Settings:
         precision: "auto", "f32" or "bf16".
         offline: never ask the model hub.
         max_memory: of the process, such as "6GiB"; empty: no ceiling.
-        queue_tokens: that may wait; 0: what the machine computes in `queue_seconds`, measured at the start.
+        queue_tokens: that may wait; 0: what the machine computes in `queue_seconds` at its present rate.
         queue_seconds: see `queue_tokens`.
         deadline_ms: of requests that give none; 0: none.
         stall_s: a slice that takes longer hangs.

@@ -129,7 +129,7 @@ def narrowed(compute: Compute, items: Sequence[Any]) -> list[Any]:
             outcomes[start:end] = _checked(compute, items[start:end])
         except BaseException as error:  # noqa: BLE001 - nothing may end the thread unheard; told to each request, logged
             alone = end - start == 1
-            if alone or calls + len(pending) >= _CALLS:
+            if alone or calls + len(pending) + 2 > _CALLS:
                 told = error if isinstance(error, Exception) else ModelFailed(f"the worker ended: {error!r}")
                 outcomes[start:end] = [told] * (end - start)
             else:
