@@ -226,7 +226,9 @@ def test_a_broken_model_is_left_alone_and_the_next_one_asked(mini: Reranker, liv
         assert answer["threshold"] == {"min_score": 0.99, "applied": False, "cut": []}
         assert len(answer["results"]) == 1
     assert metric(client, "resift_fallbacks_total") == 6
-    refused = client.post("/api/rerank", json={"query": QUERY, "documents": texts, "model": "first", "on_error": "raise"})
+    refused = client.post(
+        "/api/rerank", json={"query": QUERY, "documents": texts, "model": "first", "on_error": "raise"}
+    )
     assert refused.status_code == 503
     assert 1 <= int(refused.headers["retry-after"]) <= 60
 

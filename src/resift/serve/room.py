@@ -115,6 +115,8 @@ class Room:
         assert model.reranker is not None
         self._check(request.query, [])
         pool = max(request.depth, request.top_k)
+        if pool > (most := self._settings.max_documents):
+            raise TooLarge(f"{pool} candidates are asked for; {most} are allowed in one request")
         found = await asyncio.to_thread(self._index.retriever.retrieve, [_query(request.query)], pool)
         ranking, reranker = found[0], model.reranker
         note(documents=len(ranking))

@@ -40,8 +40,9 @@ def run(settings: Settings) -> None:
 
     app = create_app(list(served.values()), settings, index, stop)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_whole(settings.grace_s)
-    )
+        app, log_config=None, access_log=False, server_header=False, lifespan="on",
+        timeout_graceful_shutdown=int(settings.grace_s) or None,
+    )  # fmt: skip
     server = uvicorn.Server(config)
     with listening(settings.host, settings.port) as listener:
         host, port = listener.getsockname()[:2]
@@ -49,10 +50,6 @@ def run(settings: Settings) -> None:
         server.run([listener])
     if broken:
         raise broken[0]
-
-
-def _whole(seconds: float) -> int | None:
-    return int(seconds) or None
 
 
 def listening(host: str, port: int) -> socket.socket:
