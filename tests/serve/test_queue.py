@@ -73,6 +73,16 @@ def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
     waiting.put(Work("a", range(2), [100] * 2))
 
 
+def test_a_huge_request_leaves_room_for_small_ones_but_not_for_many_of_its_kind() -> None:
+    waiting = queue(100_000)
+    for _ in range(2):
+        waiting.put(Work("a", range(1000), [1000] * 1000))
+    assert waiting.ahead == 2 * QUANTUM
+    with pytest.raises(Overloaded):
+        waiting.put(Work("a", range(1000), [1000] * 1000))
+    waiting.put(Work("a", range(50), [100] * 50))
+
+
 def test_one_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> None:
     waiting = queue(1000)
     waiting.put(Work("a", range(80), [100] * 80))

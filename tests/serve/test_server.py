@@ -54,7 +54,7 @@ def poisoned(pairs: Sequence[Pair]) -> None:
 
 @pytest.fixture
 def plain(mini: Reranker, live: Live) -> httpx.Client:
-    return live(create_app([ServedModel.of(mini)]))
+    return live(create_app([ServedModel.of(mini)], Settings(queue_seconds=600)))
 
 
 # 22: a bad item fails alone, a dead worker is replaced, every request is answered

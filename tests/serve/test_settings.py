@@ -1,5 +1,6 @@
 """Flags over environment over file; what is not understood is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ def test_flags_win_over_the_environment_over_the_file(tmp_path: Path) -> None:
     found = read_settings({"port": 3, "host": None}, environment, file)
     assert (found.host, found.port, found.rate_limit, found.models) == ("0.0.0.0", 3, 6.0, ("a", "b"))
     assert found.api_keys == ("x", "y")
+
+
+def test_the_settings_in_the_docs_are_settings(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    file = tmp_path / "resift.toml"
+    file.write_text(page.split("```toml\n")[1].split("```")[0])
+    shown = read_settings({}, {}, file)
+    assert replace(shown, models=(), on_error=DEFAULTS.on_error) == DEFAULTS
 
 
 def test_only_this_machine_may_ask_by_default() -> None:

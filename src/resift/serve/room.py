@@ -70,7 +70,7 @@ class Room:
             self._open_lanes(name, model)
         self._breakers = {n: Breaker(settings.breaker_failures, settings.breaker_rest_s) for n in self._models}
         self.queue = TokenQueue(settings.queue_tokens, settings.queue_seconds, Drain(_FIRST_GUESS))
-        self.workers = Workers(self.queue, self._lanes, Limits(_slots(), settings.stall_s), self)
+        self.workers = Workers(self.queue, self._lanes, Limits(cores(), settings.stall_s), self)
         self.metrics.watch_queue(self.queue)
         self.ready = False
 
@@ -317,11 +317,6 @@ class Room:
         task = "reranks" if scores else "embeds"
         known = ", ".join(m.info.name for m in able) or "none"
         raise UnknownModel(f"no model {name!r} that {task} is served; there is: {known}")
-
-
-def _slots() -> int:
-    """One slice computes per core, and one more is tokenised or put together meanwhile."""
-    return cores() + 1
 
 
 def _query(text: str) -> Query:
