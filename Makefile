@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-clients bench-quality bench-speed bench-index bench-lexical clean
+.PHONY: demo test test-clients bench-quality bench-speed bench-index bench-lexical bench-soak clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
@@ -28,6 +28,9 @@ bench-index: .venv/installed .venv/benches  ## indexing and searching 100,000 pa
 
 bench-lexical: .venv/installed .venv/benches  ## words, pairs of characters and stemmers in many languages
 	$(DEV) bench/lexical.py
+
+bench-soak: .venv/installed  ## a server under load for 20 minutes, overloaded, killed and ended
+	$(DEV) bench/soak.py
 
 .venv-demo/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-demo

@@ -25,7 +25,7 @@ def serve(
         list[str] | None, typer.Option(help="Model to ask when the others fail; may be repeated.", metavar="MODEL")
     ] = None,
     deadline_ms: Annotated[float | None, typer.Option(help="Answer by then with what is scored.")] = None,
-    queue_tokens: Annotated[int | None, typer.Option(help="Tokens that may wait [5 seconds' worth].")] = None,
+    queue_tokens: Annotated[int | None, typer.Option(help="Tokens that may wait [2 seconds' worth].")] = None,
     max_documents: Annotated[int | None, typer.Option(help="Documents per request [10000].")] = None,
     max_memory: Annotated[str | None, typer.Option(help="Ceiling, such as 6GiB.", metavar="SIZE")] = None,
     api_keys_file: Annotated[str | None, typer.Option(help="File with a key per line; else nobody needs one.")] = None,

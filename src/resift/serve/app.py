@@ -61,7 +61,8 @@ def create_app(
     """
     room = Room(models, settings, index)
     ceiling = Ceiling(parse_size(settings.max_memory) if settings.max_memory else 0)
-    middleware = [Middleware(Gate, settings=settings, metrics=room.metrics, ceiling=ceiling)]
+    keys = settings.allowed_keys()  # read here: middleware is made when the first request comes
+    middleware = [Middleware(Gate, settings=settings, keys=keys, metrics=room.metrics, ceiling=ceiling)]
     if settings.cors_origins:
         allowed = {"allow_origins": list(settings.cors_origins), "allow_methods": ["*"], "allow_headers": ["*"]}
         middleware.insert(0, Middleware(CORSMiddleware, **allowed))  # type: ignore[arg-type]

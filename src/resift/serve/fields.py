@@ -11,6 +11,8 @@ from starlette.requests import Request
 
 from resift.errors import InputError
 
+_MOST = 10_000  # of what is counted
+
 
 async def body_of(request: Request, known: Sequence[str]) -> Fields:
     """The JSON object of a request.
@@ -63,10 +65,10 @@ class Fields:
         return value
 
     def whole(self, name: str, least: int = 1) -> int | None:
-        """A whole number of at least `least`."""
+        """A whole number of at least `least` and at most 10,000."""
         value = self.number(name)
-        if value is not None and (value != int(value) or value < least):
-            raise InputError(f"{name} must be a whole number of {least} or more; not {value:g}")
+        if value is not None and (value != int(value) or not least <= value <= _MOST):
+            raise InputError(f"{name} must be a whole number from {least} to {_MOST}; not {value:g}")
         return None if value is None else int(value)
 
     def number(self, name: str, least: float = -math.inf) -> float | None:

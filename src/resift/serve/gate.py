@@ -7,6 +7,7 @@ import hmac
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from uuid import uuid4
 
@@ -32,9 +33,11 @@ class Left(Exception):
 class Gate:
     """ASGI middleware; see the module."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, ceiling: Ceiling) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, keys: Sequence[str], metrics: Metrics, ceiling: Ceiling
+    ) -> None:
         self._app, self._settings, self._metrics, self._ceiling = app, settings, metrics, ceiling
-        self._keys = [key.encode() for key in settings.allowed_keys()]
+        self._keys = [key.encode() for key in keys]
         self._rate = Rate(settings.rate_limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,8 +34,8 @@ def _ref(name: str) -> _Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_QUERY = {**_TEXT, "minLength": 1, "pattern": r"\w", "maxLength": 20000, "description": "What is looked for."}
-_COUNT = _maybe({"type": "integer", "minimum": 1, "maximum": 1_000_000})
+_QUERY = {**_TEXT, "minLength": 1, "pattern": r"\w", "description": "What is looked for."}
+_COUNT = _maybe({"type": "integer", "minimum": 1, "maximum": 10_000})
 _SPENDING = {
     "model": _maybe(_TEXT, description="A served model; the first one when left out."),
     "top_k": {**_COUNT, "description": "How many results; all when left out (10 in a search)."},
@@ -105,7 +105,7 @@ _REQUESTS = {
     "/api/rerank": _object(
         {
             "query": _QUERY,
-            "documents": {**_array(_DOCUMENT), "maxItems": 10000},
+            "documents": {**_array(_DOCUMENT), "description": "In first-stage order; over the server's limit: 413."},
             "truncate_to": {**_COUNT, "description": "Tokens of each document that are read; all when left out."},
             "min_score": _maybe(_NUMBER, description="Leave out what scores less; off after a fallback."),
             **_SPENDING,

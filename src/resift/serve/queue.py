@@ -16,6 +16,7 @@ from typing import Any
 from resift.errors import Overloaded
 
 QUANTUM = 8192  # tokens that a request gets before the next one has its turn: a huge one can't starve the others
+_HUGE = 12  # times the capacity may wait in all before requests over QUANTUM are refused
 
 
 def tokens_of(text: str) -> int:
@@ -38,16 +39,13 @@ class Work:
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     next: int = 0
     done: int = 0
+    left: int = 0  # tokens not handed out yet
     turn: int = 0  # tokens handed out since this request came to the head of the queue
     dropped: bool = False
 
     def __post_init__(self) -> None:
         self.outcomes = [None] * len(self.items)
-
-    @property
-    def waiting(self) -> int:
-        """Tokens not handed out yet."""
-        return sum(self.costs[self.next :])
+        self.left = sum(self.costs)
 
     def settle(self, position: int, outcome: Any) -> None:  # noqa: ANN401 - a lane's own result
         """Note an item's outcome."""
@@ -109,26 +107,43 @@ class Drain:
 class TokenQueue:
     """Requests in turn: each gets up to QUANTUM tokens, then goes to the back.
 
+    What is bounded is `ahead`: the tokens that a new request waits for, QUANTUM at most of each that was there before.
+    So one huge request leaves room for many small ones. Huge ones are also refused while very much waits in all.
+
     Args:
-        capacity: tokens that may wait; one request is always let in when nothing waits.
-        drain: tells when a refused client should come again.
+        fixed: the bound in tokens; 0: as many as the workers get through in `seconds`, at the present rate. One request
+            is always let in when nothing waits.
+        seconds: see `fixed`.
+        drain: tells the present rate, and so when a refused client should come again.
 
     """
 
-    def __init__(self, capacity: int, drain: Drain) -> None:
-        self.capacity, self.drain = capacity, drain
+    def __init__(self, fixed: int, seconds: float, drain: Drain) -> None:
+        self._fixed, self._seconds, self.drain = fixed, seconds, drain
         self._waiting: deque[Work] = deque()
         self.tokens = 0  # waiting, not handed out
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def capacity(self) -> int:
+        """The most tokens that may be ahead of a new request."""
+        return self._fixed or int(self.drain.rate * self._seconds)
+
+    @property
+    def ahead(self) -> int:
+        """Tokens that a new request waits for."""
+        return sum(min(work.left, QUANTUM) for work in self._waiting)
+
     def fitting(self, costs: Sequence[int]) -> int:
         """How many items from the first find room now; all of them when nothing waits."""
         if not self.tokens:
             return len(costs)
-        room = self.capacity - self.tokens
-        return sum(1 for total in accumulate(costs) if total <= room)
+        room = self.capacity - self.ahead
+        if room >= QUANTUM and self.tokens <= _HUGE * self.capacity:
+            return len(costs)
+        return sum(1 for total in accumulate(costs) if total <= min(room, QUANTUM))
 
     def put(self, work: Work) -> None:
         """Queue a request whole.
@@ -138,12 +153,12 @@ class TokenQueue:
 
         """
         if self.fitting(work.costs) < len(work.costs):
-            excess = self.tokens + sum(work.costs) - self.capacity
-            wait = min(60.0, max(1.0, min(excess, self.tokens) / self.drain.rate))
-            raise Overloaded(
-                f"{self.tokens} tokens wait already, of {self.capacity} at most; come again in {wait:.0f} s", wait
-            )
-        self.tokens += work.waiting
+            ahead, capacity = self.ahead, self.capacity
+            huge = self.tokens - _HUGE * capacity if work.left > QUANTUM else 0
+            excess = max(huge, ahead + min(work.left, QUANTUM) - capacity)
+            wait = min(60.0, max(1.0, excess / self.drain.rate))
+            raise Overloaded(f"{ahead} tokens wait already, of {capacity} at most; come again in {wait:.0f} s", wait)
+        self.tokens += work.left
         self._waiting.append(work)
 
     def take(self, budget: int) -> Slice | None:
@@ -157,6 +172,7 @@ class TokenQueue:
                 parts.append((work, work.next))
                 spent += work.costs[work.next]
                 work.turn += work.costs[work.next]
+                work.left -= work.costs[work.next]
                 work.next += 1
             self._move_on(work)
             if spent >= budget or work.next < len(work.items):
@@ -180,7 +196,8 @@ class TokenQueue:
         """Forget what was not handed out yet; return how many items that is. What is being computed ends unheard."""
         left = len(work.items) - work.next
         if not work.dropped and left:
-            self.tokens -= work.waiting
+            self.tokens -= work.left
+            work.left = 0
             work.next = len(work.items)
             self._waiting.remove(work)
         work.dropped = True

@@ -29,6 +29,7 @@ from resift.types import Candidate, Document, Pair, Query, Ranking, Scores
 if TYPE_CHECKING:
     from resift.protocols import FloatArray
 
+_FIRST_GUESS = 10_000.0  # tokens a second, until the models are warm
 _ANSWERING = 0.005  # seconds of a deadline kept back to put the answer together
 
 
@@ -68,8 +69,8 @@ class Room:
         for name, model in self._models.items():
             self._open_lanes(name, model)
         self._breakers = {n: Breaker(settings.breaker_failures, settings.breaker_rest_s) for n in self._models}
-        self.queue = TokenQueue(settings.queue_tokens or 100_000, Drain(10_000.0))
-        self.workers = Workers(self.queue, self._lanes, Limits(_slots(), settings.stall_s), self)
+        self.queue = TokenQueue(settings.queue_tokens, settings.queue_seconds, Drain(_FIRST_GUESS))
+        self.workers = Workers(self.queue, self._lanes, Limits(cores(), settings.stall_s), self)
         self.metrics.watch_queue(self.queue)
         self.ready = False
 
@@ -114,6 +115,8 @@ class Room:
         assert model.reranker is not None
         self._check(request.query, [])
         pool = max(request.depth, request.top_k)
+        if pool > (most := self._settings.max_documents):
+            raise TooLarge(f"{pool} candidates are asked for; {most} are allowed in one request")
         found = await asyncio.to_thread(self._index.retriever.retrieve, [_query(request.query)], pool)
         ranking, reranker = found[0], model.reranker
         note(documents=len(ranking))
@@ -197,13 +200,11 @@ class Room:
                 await asyncio.to_thread(self._lanes[f"document {name}"], ["a lamp"])
         default = next((n for n, m in self._models.items() if m.reranker is not None), None)
         if default is not None:
-            items = _samples(128) * 2
+            items = _samples(128)
             costs = [tokens_of(i.pair[1].document.text) for i in items]
             began = time.perf_counter()
             lanes.raise_if_all_failed(await self._outcomes(f"score {default}", items, costs))
             self.queue.drain.assume(sum(costs) / (time.perf_counter() - began))
-        if not self._settings.queue_tokens:
-            self.queue.capacity = int(self.queue.drain.rate * self._settings.queue_seconds)
         self.ready = True
 
     async def _governed(
@@ -318,11 +319,6 @@ class Room:
         raise UnknownModel(f"no model {name!r} that {task} is served; there is: {known}")
 
 
-def _slots() -> int:
-    """One slice computes per core, and one more is tokenised or put together meanwhile."""
-    return cores() + 1
-
-
 def _query(text: str) -> Query:
     if not text.strip():
         raise InputError("the query is empty; ask with at least one word")
@@ -349,7 +345,7 @@ def _samples(longest: int) -> list[lanes.PairItem]:
     for words in (4, 16, 48, 96, 192, 384):
         if words > max(longest, 16):
             break
-        for i in range(max(2, 1024 // words)):
+        for i in range(max(2, 512 // words)):
             text = " ".join(f"lamp {i + j}" for j in range(words // 2))
             items.append(lanes.PairItem((query, Candidate(Document(str(len(items)), text)))))
     return items

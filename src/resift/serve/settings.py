@@ -27,7 +27,7 @@ class Settings:
         precision: "auto", "f32" or "bf16".
         offline: never ask the model hub.
         max_memory: of the process, such as "6GiB"; empty: no ceiling.
-        queue_tokens: that may wait; 0: what the machine computes in `queue_seconds`, measured at the start.
+        queue_tokens: that may wait; 0: what the machine computes in `queue_seconds` at its present rate.
         queue_seconds: see `queue_tokens`.
         deadline_ms: of requests that give none; 0: none.
         stall_s: a slice that takes longer hangs.
@@ -56,7 +56,7 @@ class Settings:
     offline: bool = False
     max_memory: str = ""
     queue_tokens: int = 0
-    queue_seconds: float = 5.0
+    queue_seconds: float = 2.0
     deadline_ms: float = 0.0
     stall_s: float = 120.0
     on_error: OnError = "raise"

@@ -14,8 +14,8 @@ from resift.serve.queue import Slice, TokenQueue, Work
 
 Compute = Callable[[Sequence[Any]], Sequence[Any]]  # items of one lane to as many results
 _CALLS = 64  # of a lane's function for one slice, however many of its items are bad
-_SLICE_SECONDS = 0.12  # what a slice should take: short, so that turns are short; long, so that batches are full
-_SLICE_TOKENS = (1024, 65536)
+_SLICE_SECONDS = 0.4  # what a slice takes at most: short, so that turns are short; long, so that batches are full
+_SLICE_TOKENS = 1024  # and at least, where there are so many
 
 
 class Watch(Protocol):
@@ -27,14 +27,17 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many slices are computed at once, and after how many seconds one counts as hanging."""
+    """How many slices the model computes at once, and after how many seconds one counts as hanging."""
 
-    slots: int
+    streams: int
     stall_s: float
 
 
 class Workers:
-    """Keeps `slots` threads busy while the queue has work; each slice has a thread of its own, so none can be dead."""
+    """Keeps the model's streams busy while the queue has work, and one slice more, to be tokenised or put together.
+
+    Each slice has a thread of its own, so that none can be dead.
+    """
 
     def __init__(self, queue: TokenQueue, lanes: Mapping[str, Compute], limits: Limits, watch: Watch) -> None:
         self._queue, self._lanes, self._limits, self._watch = queue, lanes, limits, watch
@@ -61,11 +64,10 @@ class Workers:
             await asyncio.wait(self._running)
 
     def _pump(self) -> None:
-        """Start slices while there are free slots and work; the last slot to go idle pauses the clock of the drain."""
+        """Start slices while there are free streams and work; the clock of the drain runs while all are busy."""
         drain = self._queue.drain
-        while len(self._running) < self._limits.slots:
-            low, high = _SLICE_TOKENS
-            slice_ = self._queue.take(int(min(high, max(low, drain.rate * _SLICE_SECONDS / self._limits.slots))))
+        while len(self._running) <= self._limits.streams:
+            slice_ = self._queue.take(self._budget())
             if slice_ is None:
                 drain.pause()
                 return
@@ -73,6 +75,11 @@ class Workers:
             self._running.add(task)
             task.add_done_callback(self._ended)
         drain.begin()
+
+    def _budget(self) -> int:
+        """Tokens of the next slice: a stream's share of what waits, so that all end together, within bounds."""
+        share, most = self._queue.tokens, self._queue.drain.rate * _SLICE_SECONDS
+        return max(_SLICE_TOKENS, int(min(share, most) / self._limits.streams))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -129,7 +136,7 @@ def narrowed(compute: Compute, items: Sequence[Any]) -> list[Any]:
             outcomes[start:end] = _checked(compute, items[start:end])
         except BaseException as error:  # noqa: BLE001 - nothing may end the thread unheard; told to each request, logged
             alone = end - start == 1
-            if alone or calls + len(pending) >= _CALLS:
+            if alone or calls + len(pending) + 2 > _CALLS:
                 told = error if isinstance(error, Exception) else ModelFailed(f"the worker ended: {error!r}")
                 outcomes[start:end] = [told] * (end - start)
             else:
