@@ -22,7 +22,7 @@ SCORES = json.loads(os.environ["RESIFT_SCORES"])  # of the documents in their ow
 
 
 def check(package, how):
-    """A decorator: run it now; it returns the indices that the client saw, best first, and their scores if it shows them."""
+    """A decorator that runs it now; it returns the indices that the client saw, best first, and any scores."""
 
     def run(call):
         line = {"client": package, "version": version(package), "call": how, "works": False, "said": ""}
@@ -30,7 +30,7 @@ def check(package, how):
             indices, scores = call()
             assert list(indices) == ORDER[: len(indices)], f"order {list(indices)}, not {ORDER}"
             assert indices, "nothing came back"
-            for i, score in zip(indices, scores or []):
+            for i, score in zip(indices, scores or [], strict=False):
                 assert abs(score - SCORES[i]) < 0.01, f"score {score} of document {i}, not {SCORES[i]}"
             line["works"] = True
         except Exception as error:  # noqa: BLE001 - whatever a client does is what is reported

@@ -42,6 +42,6 @@ def openai():
     client = OpenAI(api_key="x", base_url=B + "/v1")
     name = client.models.list().data[0].id
     vectors = [e.embedding for e in client.embeddings.create(model=name, input=[QUERY, *DOCUMENTS]).data]
-    likeness = [sum(a * b for a, b in zip(vectors[0], v)) for v in vectors[1:]]
+    likeness = [sum(a * b for a, b in zip(vectors[0], v, strict=True)) for v in vectors[1:]]
     assert max(range(len(DOCUMENTS)), key=likeness.__getitem__) == 1
     return [1], []

@@ -50,7 +50,7 @@ class CrossEncoder:
         sentences: Sequence[Any] | None = None,
         activation_fct: Activation | None = None,
         num_workers: int = 0,
-    ) -> Any:
+    ) -> Any:  # noqa: ANN401 - a number, an array, a list or a tensor, as asked for
         """Score pairs, in their order: a float32 array, or one number for one pair; a tensor or a list on request.
 
         Args:
@@ -136,7 +136,7 @@ def _refuse(**given: object) -> None:
             raise InputError(f"{name} has no meaning for this model; leave it out")
 
 
-def _form(values: npt.NDArray[np.float32], single: bool, array: bool, tensor: bool) -> Any:
+def _form(values: npt.NDArray[np.float32], single: bool, array: bool, tensor: bool) -> Any:  # noqa: ANN401 - see predict
     if tensor:
         import torch
 

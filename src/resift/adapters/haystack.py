@@ -66,9 +66,11 @@ class ResiftRanker:
 
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` makes it from again."""
-        return default_to_dict(self, model=self.model, top_k=self.top_k)
+        data: dict[str, Any] = default_to_dict(self, model=self.model, top_k=self.top_k)
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ResiftRanker:
         """Make it from `to_dict`."""
-        return default_from_dict(cls, data)
+        made: ResiftRanker = default_from_dict(cls, data)
+        return made

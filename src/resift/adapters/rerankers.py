@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from resift.adapters import Reranks
@@ -9,6 +10,7 @@ from resift.api import DEFAULT_MODEL, load
 from resift.errors import InputError, MissingExtra
 
 try:
+    from rerankers.documents import Document
     from rerankers.models.ranker import BaseRanker
     from rerankers.results import RankedResults, Result
     from rerankers.utils import prep_docs
@@ -38,7 +40,11 @@ class ResiftRanker(BaseRanker):
         return score.value
 
     def rank(
-        self, query: str, docs: Any, doc_ids: list[str] | list[int] | None = None, metadata: list[Any] | None = None
+        self,
+        query: str,
+        docs: str | Document | Sequence[str] | Sequence[Document],
+        doc_ids: list[str] | list[int] | None = None,
+        metadata: list[dict[str, Any]] | None = None,
     ) -> RankedResults:
         """The best documents first, ranks from 1; one that could not be scored stands last, with a score of None.
 

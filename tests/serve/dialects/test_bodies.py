@@ -1,4 +1,4 @@
-"""Requests and responses of every dialect, word for word: tests/data/dialects, written after the formats' references."""
+"""Requests and responses of every dialect, word for word: tests/data/dialects."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ RERANKS = [
 ]  # fmt: skip
 OPTIONAL = [
     "top_n", "top_k", "return_documents", "return_text", "raw_scores", "truncation", "truncate", "max_tokens_per_doc",
-    "max_chunks_per_doc", "rank_fields", "relevant_spans", "use_activation", "model", "parameters", "user", "return_len",
+    "max_chunks_per_doc", "rank_fields", "relevant_spans", "use_activation", "model", "parameters", "return_len",
 ]  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 import resift
+from resift.engine.batching import FloatArray
 from resift.errors import ModelFailed, Overloaded, ResiftError, TooLarge, UnknownModel
-from resift.protocols import FloatArray, Role
+from resift.protocols import Role
 from resift.serve.app import create_app
 from resift.serve.dialects import cohere, elasticsearch, infinity, jina, openai, pinecone, root, tei, vllm, voyage
 from resift.serve.dialects.answering import on_unit_scale
@@ -96,7 +97,7 @@ def refused(error: ResiftError, path: str, headers: dict[str, str] | None = None
     http = TestClient(Starlette(routes=[r for d in dialects for r in d.routes(service)]))
     asked = {"query": QUERY, "documents": DOCUMENTS, "texts": DOCUMENTS, "input": DOCUMENTS, "inputs": DOCUMENTS}
     asked |= {"text_1": QUERY, "text_2": DOCUMENTS}
-    if "/rerank" == path and headers:
+    if path == "/rerank" and headers:
         del asked["texts"]
     response = http.post(path, json=asked, headers=headers or {})
     return response.status_code, dict(response.headers), response.json()
@@ -104,7 +105,8 @@ def refused(error: ResiftError, path: str, headers: dict[str, str] | None = None
 
 PATHS = [
     "/v1/rerank", "/v2/rerank", "/rerank", "/score", "/v1/embeddings", "/embed", "/cohere/v1/rerank", "/jina/v1/rerank",
-    "/voyage/v1/rerank", "/tei/rerank", "/vllm/v1/rerank", "/infinity/rerank", "/pinecone/rerank", "/_inference/rerank/m",
+    "/voyage/v1/rerank", "/tei/rerank", "/vllm/v1/rerank", "/infinity/rerank", "/pinecone/rerank",
+    "/_inference/rerank/m",
 ]  # fmt: skip
 
 

@@ -32,7 +32,7 @@ class Item:
 class Json(JSONResponse):
     """JSON in UTF-8 that is always valid: a lone surrogate becomes U+FFFD, NaN is refused."""
 
-    def render(self, content: Any) -> bytes:
+    def render(self, content: Any) -> bytes:  # noqa: ANN401 - as starlette has it
         """Return the bytes of the body."""
         said = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return _SURROGATES.sub("�", said).encode()
@@ -41,8 +41,9 @@ class Json(JSONResponse):
 def on_unit_scale(score: Score) -> float:
     """A number in 0..1 in the order of the scores, in float64.
 
-    A logit by the logistic function; a probability or relevance as it is; a cosine, or the mean of cosines that a late-interaction
-    model gives, as (1 + s) / 2. Kinds without bounds as (1 + s / (1 + |s|)) / 2, which keeps the order and no more.
+    A logit by the logistic function; a probability or relevance as it is; a cosine, or the mean of cosines that a
+    late-interaction model gives, as (1 + s) / 2. Kinds without bounds as (1 + s / (1 + |s|)) / 2, which keeps the
+    order and no more.
     """
     value, kind = score.value, score.kind
     if kind is ScoreKind.LOGIT:

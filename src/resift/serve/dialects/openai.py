@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from starlette.requests import Request
@@ -82,7 +82,7 @@ def _texts(body: Body) -> list[str]:
     return texts
 
 
-def _form(vector: FloatArray, packed: bool) -> Any:
+def _form(vector: FloatArray, packed: bool) -> str | list[float]:
     if packed:
         return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
     return [float(x) for x in vector]

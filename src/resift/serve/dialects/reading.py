@@ -1,4 +1,4 @@
-"""Requests as clients really send them: null is absence, numbers and booleans may be strings, unknown fields are let be."""
+"""Requests as clients send them: null is absence, numbers and booleans may be strings, unknown fields are let be."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Body:
     def __contains__(self, name: str) -> bool:
         return name in self._fields
 
-    def get(self, name: str) -> Any:
+    def get(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON holds
         """The value as it was sent; None when it is absent."""
         return self._fields.get(name)
 

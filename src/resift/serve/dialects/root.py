@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from resift.errors import ResiftError
-from resift.serve.dialects import cohere, infinity, pinecone, tei, vllm, voyage
+from resift.serve.dialects import cohere, infinity, pinecone, tei, voyage
 from resift.serve.dialects.answering import items, reply, usage
 from resift.serve.dialects.endpoint import Refuse, Translate, plain, post
 from resift.serve.dialects.reading import Body, read

@@ -1,4 +1,4 @@
-"""Hugging Face text-embeddings-inference: /rerank with `texts`, /embed, /info."""
+"""Hugging Face text-embeddings-inference: /rerank with `texts`, /embed, /info, /tei/metrics."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from resift.serve.dialects.answering import Json, items, reply
 from resift.serve.dialects.endpoint import post
 from resift.serve.dialects.openai import check_dims, role
 from resift.serve.dialects.reading import Body
+from resift.serve.dialects.tei_metrics import exposition
 from resift.serve.refusals import headers_of, message_of, status_of
 from resift.serve.service import RerankRequest, Service
 
@@ -29,10 +30,14 @@ def routes(service: Service) -> list[BaseRoute]:
     async def info(request: Request) -> Response:
         return Json(_info(service))
 
+    async def metrics(request: Request) -> Response:
+        return Response(exposition(request.app.state.service.metrics.registry), media_type="text/plain; version=0.0.4")
+
     return [
         *(post(path, rerank, refused, service) for path in ("/tei/rerank", "/tei", "/tei/invocations", "/invocations")),
         *(post(path, embed, refused, service) for path in ("/embed", "/tei/embed")),
         *(Route(path, info, methods=["GET"]) for path in ("/info", "/tei/info")),
+        Route("/tei/metrics", metrics, methods=["GET"]),
     ]
 
 
