@@ -146,6 +146,12 @@ def test_lone_surrogates_come_back_as_valid_json(http: TestClient) -> None:
     assert response.json()["results"][0]["document"] == {"text": "a \ufffd b"}
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "-1e999"])
+def test_numbers_that_json_can_t_hold_are_not_sent_back(http: TestClient, number: str) -> None:
+    body = f'{{"query": "a", "documents": [{{"text": "a", "n": {number}}}], "return_documents": true}}'
+    assert http.post("/v1/rerank", content=body).status_code == 400
+
+
 def test_long_documents_are_read_whole_unless_a_limit_is_given(http: TestClient) -> None:
     long = " ".join(["filler words about nothing"] * 300) + " " + DOCUMENTS[1]
     asked = {"query": QUERY, "documents": [long, DOCUMENTS[0]], "truncation": False}
@@ -154,6 +160,11 @@ def test_long_documents_are_read_whole_unless_a_limit_is_given(http: TestClient)
     assert first["index"] == 0
     span = first["relevant_spans"][0]
     assert "Eiffel Tower" in long[span["start"] : span["end"]]
+    cut = http.post("/v2/rerank", json=asked | {"max_tokens_per_doc": 50})
+    body = cut.json()
+    assert body["results"][0]["index"] == 1 or body["results"][0]["relevance_score"] < first["relevance_score"]
+    assert body["meta"]["warnings"] == ["truncated: documents 0"]
+    assert cut.headers["x-resift-truncated"] == "1"
 
 
 def test_spans_count_code_points(http: TestClient) -> None:
@@ -183,3 +194,8 @@ def test_info_satisfies_dify(http: TestClient) -> None:
         assert next(iter(info["model_type"])) == "reranker"
         assert info["max_input_length"] == 512
         assert info["max_client_batch_size"] >= 32
+
+
+@pytest.mark.parametrize("path", ["/health", "/ping", "/tei/health", "/tei/ping"])
+def test_it_is_alive(http: TestClient, path: str) -> None:
+    assert http.get(path).status_code == 200

@@ -23,7 +23,7 @@ async def read(request: Request) -> Body:
 
     """
     try:
-        fields = json.loads(await request.body())
+        fields = json.loads(await request.body(), parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InputError("the body is not JSON; send an object in UTF-8") from error
     if not isinstance(fields, dict):
@@ -148,6 +148,14 @@ def _document(index: int, value: object, fields: Sequence[str]) -> Document:
         wanted = f"one of the fields {', '.join(fields)}" if fields else "a text"
         raise InputError(f"document {index} is {_named(value)}; send a string or an object with {wanted}")
     return Document(str(index), text, metadata=value if isinstance(value, dict) else {})
+
+
+def _finite(number: str) -> float:
+    """A number that JSON can hold, so that what is sent back is JSON: NaN and 1e999 are not."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(number)
+    return value
 
 
 def _whole(value: object) -> int | None:

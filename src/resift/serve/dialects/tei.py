@@ -30,6 +30,9 @@ def routes(service: Service) -> list[BaseRoute]:
     async def info(request: Request) -> Response:
         return Json(_info(service))
 
+    async def alive(request: Request) -> Response:
+        return Response()
+
     async def metrics(request: Request) -> Response:
         return Response(exposition(request.app.state.service.metrics.registry), media_type="text/plain; version=0.0.4")
 
@@ -37,6 +40,7 @@ def routes(service: Service) -> list[BaseRoute]:
         *(post(path, rerank, refused, service) for path in ("/tei/rerank", "/tei", "/tei/invocations", "/invocations")),
         *(post(path, embed, refused, service) for path in ("/embed", "/tei/embed")),
         *(Route(path, info, methods=["GET"]) for path in ("/info", "/tei/info")),
+        *(Route(path, alive, methods=["GET"]) for path in ("/ping", "/tei/ping", "/tei/health")),
         Route("/tei/metrics", metrics, methods=["GET"]),
     ]
 

@@ -19,10 +19,12 @@ _REASONS = {
     429: "overloaded",
     499: "dropped",
 }
-_QUIET = ("other", "/health", "/ready", "/metrics", "/tei/metrics", "/openapi.json", "/info", "/tei/info", "/v1/models")
+_QUIET = frozenset(
+    ("other", "/health", "/ready", "/ping", "/metrics", "/openapi.json", "/info", "/v1/models", "/api/models")
+    + ("/tei/health", "/tei/ping", "/tei/metrics", "/tei/info")
+)
 _HISTOGRAMS = {
     "resift_request_seconds": "te_request_duration",
-    "resift_pair_tokens": "te_request_input_length",
     "resift_batch_rows": "te_batch_next_size",
 }
 
