@@ -85,9 +85,9 @@ class Workers:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            raise error
         self._pump()
+        if not task.cancelled() and (error := task.exception()):
+            raise error  # to the loop, which logs it
 
     async def _run(self, slice_: Slice) -> None:
         began = time.perf_counter()
