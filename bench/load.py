@@ -58,18 +58,16 @@ class Server:
     """`resift serve` as a process, with its resident memory."""
 
     arguments: list[str]
-    port: int = 0
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
     url: str = ""
     process: subprocess.Popen | None = None
-    log: Path = Path(os.devnull)
 
     def start(self) -> "Server":
         self.process = subprocess.Popen(
             [sys.executable, "-m", "resift.cli.main", "serve", "--port", str(self.port), *self.arguments],
-            stderr=subprocess.PIPE, text=True, env=os.environ | {"RESIFT_LOG_LEVEL": "warning"},
+            stderr=subprocess.DEVNULL, env=os.environ | {"RESIFT_LOG_LEVEL": "error"} | self.environment,
         )  # fmt: skip
-        if not self.port:
-            raise SystemExit("soak needs a port of its own")
         self.url = f"http://127.0.0.1:{self.port}"
         until = time.monotonic() + 60
         while True:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from resift.errors import ModelFailed
-from resift.serve.queue import Slice, TokenQueue, Work
+from resift.serve.queue import QUANTUM, Slice, TokenQueue, Work
 
 Compute = Callable[[Sequence[Any]], Sequence[Any]]  # items of one lane to as many results
 _CALLS = 64  # of a lane's function for one slice, however many of its items are bad
@@ -78,14 +78,16 @@ class Workers:
 
     def _budget(self) -> int:
         """Tokens of the next slice: a stream's share of what waits, so that all end together, within bounds."""
-        share, most = self._queue.tokens, self._queue.drain.rate * _SLICE_SECONDS
-        return max(_SLICE_TOKENS, int(min(share, most) / self._limits.streams))
+        streams = self._limits.streams
+        sharing = max(1, streams - len(self._running)) if self._queue.tokens < streams * QUANTUM else streams
+        most = self._queue.drain.rate * _SLICE_SECONDS / streams
+        return max(_SLICE_TOKENS, int(min(self._queue.tokens / sharing, most)) + 1)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            raise error
         self._pump()
+        if not task.cancelled() and (error := task.exception()):
+            raise error  # to the loop, which logs it
 
     async def _run(self, slice_: Slice) -> None:
         began = time.perf_counter()
