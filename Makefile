@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search clean
+.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-soak test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
@@ -18,6 +18,8 @@ parity: .venv/installed .venv-flag/installed  ## our scores beside Transformers,
 
 parity-golden: .venv-flag/installed  ## the token ids that tests compare with, made anew
 	.venv-flag/bin/python -W ignore bench/flag_embedding.py golden
+test-clients: .venv/installed  ## real clients, each in an environment of its own, against a live server
+	$(DEV) bench/client_table.py
 
 bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIFT_DATA
 	test -d build/maxsim-384 || $(DEV) -W ignore runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384
@@ -49,6 +51,8 @@ bench-search: .venv/installed .venv/benches  ## where the time of one search goe
 	.venv-pylate/bin/pip install -q -c constraints.txt torch
 	.venv-pylate/bin/pip install -q torch==2.13.0 pylate==1.2.0
 	touch $@
+bench-soak: .venv/installed  ## a server under load for 20 minutes, overloaded, killed and ended
+	$(DEV) bench/soak.py
 
 .venv-demo/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-demo

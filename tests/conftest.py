@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: no network, a private cache, the bundled model loaded once per precision."""
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 import resift
 from resift import Reranker
+
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # read when Haystack is imported; it would report to its makers
 
 CORPUS = Path(__file__).parent / "data" / "corpus"
 

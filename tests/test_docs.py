@@ -1,9 +1,11 @@
 """README and docs can't rot: their Python runs, their commands run, their help is the program's."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,24 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return found
 
 
+SERVER = "http://localhost:8080"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    """The address of a server as `resift serve` starts it."""
+    command = [sys.executable, "-m", "resift.cli.main", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        line = next(line for line in server.stderr if '"listening"' in line)
+        yield json.loads(line)["url"]
+        server.terminate()
+
+
 @pytest.mark.parametrize(("name", "code"), blocks("python"))
-def test_python_blocks_run(name: str, code: str, tmp_path: Path) -> None:
+def test_python_blocks_run(name: str, code: str, request: pytest.FixtureRequest) -> None:
+    if SERVER in code:
+        code = code.replace(SERVER, request.getfixturevalue("served"))
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

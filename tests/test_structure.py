@@ -20,6 +20,7 @@ LAYERS = [
     {"index"},
     {"api"},
     {"speed"},
+    {"serve", "adapters"},
     {"cli"},
 ]
 # `types` raises errors.

@@ -207,10 +207,10 @@ class Index:
         if reranker is not None and (reason := reranker.misfit(ranking)):
             ranking = replace(ranking, trace=replace(ranking.trace, reason=reason))
         elif reranker is not None:
-            ranking = reranker.stage(blend, self._store_for(reranker)).run([ranking], limits)[0]
+            ranking = reranker.stage(blend, self.store_for(reranker)).run([ranking], limits)[0]
         return ranking.top(top_k)
 
-    def _store_for(self, reranker: Reranker) -> Tensors | None:
+    def store_for(self, reranker: Reranker) -> Tensors | None:
         """The stored token vectors, where they are what the model would give; truncation is not stored."""
         same = self.tensors is not None and self.tensors.fingerprint == reranker.scorer.fingerprint
         return self.tensors if same and reranker.scorer.long_documents == "windows" else None

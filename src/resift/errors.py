@@ -9,6 +9,11 @@
     - ScoreError          scores that can't be what they claim
         . KindError       two kinds of score were mixed, or one was converted twice
         . NonFiniteScore  NaN or infinity came out of a model
+    - ServiceError        a server can't answer a request
+        . UnknownModel    no model of that name is served
+        . Overloaded      too much is waiting; it says after how many seconds to come again
+        . TooLarge        a request is over a limit; it says which, and by how much
+        . ModelFailed     the model raised or hung on a whole request, or has done so too often lately
     - MissingExtra        an optional dependency is not installed
 """
 
@@ -47,6 +52,34 @@ class KindError(ScoreError):
 
 class NonFiniteScore(ScoreError):
     """NaN or infinity came out of a model."""
+
+
+class ServiceError(ResiftError):
+    """A server can't answer a request."""
+
+
+class UnknownModel(ServiceError):
+    """No model of that name is served."""
+
+
+class Overloaded(ServiceError):
+    """Too much is waiting already; `retry_after` is in how many seconds there will be room."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooLarge(ServiceError):
+    """A request is over a limit; the message has both numbers."""
+
+
+class ModelFailed(ServiceError):
+    """The model raised or hung on a whole request; `retry_after` seconds when it is left alone for now, else 0."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class MissingExtra(ResiftError):

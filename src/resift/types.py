@@ -16,6 +16,7 @@ class ScoreKind(StrEnum):
 
     LOGIT = "logit"  # a classifier's raw output, unbounded
     PROBABILITY = "probability"  # 0..1, from a logit by the logistic function
+    RELEVANCE = "relevance"  # 0..1, of a server that does not say what it measures; good for an order alone
     COSINE = "cosine"  # -1..1
     MAXSIM = "maxsim"  # late interaction; mean or sum over query tokens as the contract says
     BM25 = "bm25"  # 0 and more, unbounded; depends on the collection
@@ -181,7 +182,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a Scorer says of n pairs, each field of length n; a value of None means not scored (see the flags)."""
+    """What a Scorer says of n pairs, each field of length n; a value of None means not scored (see the flags).
+
+    `tokens` is what the model read in all; `lengths`, where the scorer tells, is each pair's own: query and document,
+    whatever was shared with other pairs.
+    """
 
     values: tuple[float | None, ...]
     kind: ScoreKind
@@ -189,6 +194,7 @@ class Scores:
     flags: tuple[frozenset[str], ...]
     spans: tuple[Span | None, ...]
     tokens: int = 0
+    lengths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if any(v is not None and not math.isfinite(v) for v in self.values):
@@ -197,6 +203,8 @@ class Scores:
             )
         if not len(self.values) == len(self.flags) == len(self.spans):
             raise ValueError("values, flags and spans of Scores must have one length")
+        if self.lengths and len(self.lengths) != len(self.values):
+            raise ValueError("lengths of Scores must be given for all pairs or none")
 
     def __len__(self) -> int:
         return len(self.values)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from resift.cli import bench, doctor, export, index, models, rerank, search
+from resift.cli import bench, doctor, export, index, models, rerank, search, serve
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
 
 # Exit codes; README and docs/cli.md show this table.
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("index")(index.index)
 app.command("rerank")(rerank.rerank)
+app.command("serve")(serve.serve)
 app.command("models")(models.models)
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)

@@ -3,78 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from resift.files.answers import SCHEMA, as_json
 from resift.text.analysis import Analyzer
 from resift.text.clean import clean
-from resift.types import Candidate, Ranking, Score, Signal, Trace
+from resift.types import Candidate, Ranking, Score, Signal
 
-SCHEMA = 1
 _SNIPPET = 240  # characters
 
-
-def as_json(ranking: Ranking) -> dict[str, Any]:
-    """A ranking in the schema of docs/json.md; what a candidate lacks (a score, a span) is left out, never null."""
-    return {
-        "schema": SCHEMA,
-        "query": {"id": ranking.query.id, "text": ranking.query.text},
-        "reranked": ranking.trace.reranked,
-        "reason": ranking.trace.reason,
-        "results": [_candidate(c) for c in ranking],
-        "trace": _trace(ranking.trace),
-    }
-
-
-def _candidate(c: Candidate) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "rank": c.rank,
-        "first_rank": c.first_rank,
-        "id": clean(c.document.id),
-        "title": clean(c.document.title),
-        "text": clean(c.document.text),
-        "metadata": _plain(dict(c.document.metadata)),
-        "flags": sorted(c.flags),
-        "signals": [_signal(s) for s in c.signals],
-    }
-    if c.score is not None:
-        found["score"] = _score(c.score)
-    if c.span is not None:
-        found["span"] = {"start": c.span.start, "end": c.span.end}
-    return found
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a document carried along
-    """Metadata as JSON can hold it: unsafe characters replaced, NaN and infinity as text."""
-    if isinstance(value, dict):
-        return {clean(str(k)): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, (bool, int, float)) or value is None else clean(str(value))
-
-
-def _signal(s: Signal) -> dict[str, Any]:
-    return {"source": s.source, "rank": s.rank} | ({"score": _score(s.score)} if s.score else {})
-
-
-def _score(s: Score) -> dict[str, Any]:
-    return {"value": s.value, "kind": s.kind.value, "source": s.source, "stage": s.stage}
-
-
-def _trace(trace: Trace) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": s.name, "ms": round(s.ms, 3), "pairs": s.pairs, "tokens": s.tokens,
-            "scored": s.scored, "total": s.total, "truncated": s.truncated,
-        }
-        for s in trace.steps
-    ]  # fmt: skip
+__all__ = ["SCHEMA", "as_json", "place", "print_explanation", "print_json", "print_table", "snippet"]
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401

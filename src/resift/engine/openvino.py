@@ -10,20 +10,37 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from threading import Lock
-from typing import Any
+from threading import RLock
+from typing import Any, TypeVar
 
 import numpy as np
 
 from resift.engine.batching import Batch, EngineName, FloatArray
-from resift.engine.once import Once
 from resift.errors import BrokenModel
 
 PRECISIONS = ("f32", "bf16")
-# OpenVINO sets the process's locale to "C" while it reads and writes XML, then puts back what it found: two threads at
-# once leave "C" behind, and Python's open() then reads ASCII.
-_LOADING = Lock()
+# Models are read, compiled and written one at a time. Two threads in OpenVINO's bindings for the first time can wait
+# for each other for ever: one holds Python's lock, the other that of a C++ static. And OpenVINO sets the process's
+# locale to "C" while it reads and writes XML, then puts back what it found: two threads at once leave "C" behind, and
+# Python's open() then reads ASCII.
+_LOADING = RLock()
 SMALL = 4096  # matrices with fewer values are never rounded: they cost nothing and may matter
+
+T = TypeVar("T")
+
+
+def _once(make: Callable[[], T]) -> Callable[[], T]:
+    """What `make` returns, made at the first call, however many threads call."""
+    made: list[T] = []
+
+    def get() -> T:
+        if not made:
+            with _LOADING:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    return get
 
 
 @cache
@@ -80,9 +97,9 @@ class OpenVINOEngine:
 
     def __init__(self, read: Callable[[], Any], precision: str) -> None:
         self.precision = precision
-        self._read = Once(read)
-        self._alone = Once(lambda: _Pool(self._read(), precision, streams=1))
-        self._bulk = Once(lambda: _Pool(self._read(), precision, streams=cores()))
+        self._read = _once(read)
+        self._alone = _once(lambda: _Pool(self._read(), precision, streams=1))
+        self._bulk = _once(lambda: _Pool(self._read(), precision, streams=cores()))
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs: few batches on all cores together, many on one core each."""
@@ -93,9 +110,27 @@ class OpenVINOEngine:
         with ThreadPoolExecutor(pool.streams) as threads:
             yield from zip(batches, threads.map(pool.infer, batches), strict=True)
 
+    def shared(self) -> SharedEngine:
+        """The same model for many callers at once: each call's batches run one after the other on one core."""
+        return SharedEngine(self._bulk, self.precision)
+
+
+class SharedEngine:
+    """One core per call, as many calls as there are cores at once; the others wait."""
+
+    name: EngineName = "openvino"
+
+    def __init__(self, pool: Callable[[], _Pool], precision: str) -> None:
+        self._pool, self.precision = pool, precision
+
+    def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
+        """Yield each batch with its outputs."""
+        pool = self._pool()
+        yield from ((batch, pool.infer(batch)) for batch in batches)
+
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

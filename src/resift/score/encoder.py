@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -88,7 +89,10 @@ class CrossEncoder:
                 spans.append(_characters(documents[d], start, end))
         logits, again = self._logits(ids, segments)
         flags = [f | RESCORED if again & set(own) else f for own, f in zip(parts_of, flags, strict=True)]
-        verdicts = [_verdict(logits, spans, own, flag) for own, flag in zip(parts_of, flags, strict=True)]
+        verdicts = [
+            replace(_verdict(logits, spans, own, flag), tokens=sum(len(ids[part]) for part in own))
+            for own, flag in zip(parts_of, flags, strict=True)
+        ]
         return verdicts, sum(map(len, ids))
 
     def _encoded(self, documents: Sequence[str], queries: Sequence[Encoded]) -> list[Encoded]:

@@ -204,7 +204,9 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
                 verdicts[row] = Verdict(None, flags=frozenset({"empty"}))
                 continue
             p = best[row]
-            verdicts[row] = Verdict(float(scores[p]), span_of[p], _flags(query, documents[work.rows[row][1]]))
+            document = documents[work.rows[row][1]]
+            read = len(query.values) + document.tokens
+            verdicts[row] = Verdict(float(scores[p]), span_of[p], _flags(query, document), read)
     return [verdicts[row] for row in range(len(work.rows))]
 
 

@@ -13,11 +13,15 @@ NO_FLAGS: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a scorer found for one distinct pair; `span` in characters of title and text together."""
+    """What a scorer found for one distinct pair; `span` in characters of title and text together.
+
+    `tokens` is how many of query and document it read.
+    """
 
     value: float | None
     span: tuple[int, int] | None = None
     flags: frozenset[str] = NO_FLAGS
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,15 @@ def spread(
 ) -> Scores:
     """Give each pair the verdict of its row; spans are moved to characters of `Document.text`."""
     empty = Verdict(None, flags=frozenset({"empty"}))
-    values, spans, flags = [], [], []
+    values, spans, flags, lengths = [], [], [], []
     for (_, candidate), row in zip(pairs, work.place, strict=True):
         verdict, document = empty if row is None else verdicts[row], candidate.document
         values.append(verdict.value)
+        lengths.append(verdict.tokens)
         spans.append(_within_text(verdict.span, document))
         replaced = clean(document.text) != document.text or clean(document.title) != document.title
         flags.append(verdict.flags | {"replaced_characters"} if replaced else verdict.flags)
-    return Scores(tuple(values), kind, source, tuple(flags), tuple(spans), tokens)
+    return Scores(tuple(values), kind, source, tuple(flags), tuple(spans), tokens, tuple(lengths))
 
 
 def _within_text(span: tuple[int, int] | None, document: Document) -> Span | None:

@@ -1,0 +1,287 @@
+"""A server under load for minutes: `make bench-soak`.
+
+1. throughput: the same pairs through the offline engine in one call, and through 32 clients with 50 documents a
+   request, to a server that refuses none of them; and what one request of 50 documents takes over HTTP beside
+   `Reranker.rerank` in a process of its own.
+2. soak: clients that send 1-100 documents of 20-4,000 characters (both log-uniform) one after the other, bad rows and
+   clients that leave among them (one request in 20), and once a minute 500 documents of 20,000 characters with a
+   deadline of 50 s. Refused requests are sent again after Retry-After. Every answer is checked to be whole, a sample
+   against the offline engine; memory and /health are looked at every second.
+3. overload: requests of 20 documents at 1x and at 4x of the throughput, at random times, never sent again.
+4. kill -9 under load and a restart on the same port, with clients that retry; SIGTERM under load.
+
+Writes bench/results/soak.json and soak.svg.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import statistics
+import time
+from pathlib import Path
+
+import httpx
+
+import resift
+from load import QUERIES, Server, Tally, ask, documents, misbehave, text
+from machine import machine
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--overload-seconds", type=float, default=30)
+    parser.add_argument("--port", type=int, default=18713)
+    parser.add_argument("--out", type=Path, default=RESULTS / "soak.json")
+    given = parser.parse_args()
+    random.seed(7)
+    report = {"machine": machine("starlette", "uvicorn"), "arguments": {k: str(v) for k, v in vars(given).items()}}
+    patient = Server([], given.port, {"RESIFT_QUEUE_SECONDS": "600"}).start()
+    try:
+        report["throughput"] = throughput(patient)
+    finally:
+        patient.end()
+    server = Server([], given.port).start()
+    try:
+        report["latency"] = latency(server)
+        print(json.dumps({k: report[k] for k in ("throughput", "latency")}, indent=1), flush=True)
+        report["soak"] = asyncio.run(soak(server, given.minutes, given.clients))
+        print(json.dumps({k: v for k, v in report["soak"].items() if k != "series"}, indent=1), flush=True)
+        rate = report["throughput"]["server_documents_per_second"]
+        report["overload"] = {
+            f"{x}x": asyncio.run(overload(server, x * rate / 20, given.overload_seconds)) for x in (1, 4)
+        }
+        report["overload"]["p99_ratio"] = report["overload"]["4x"]["p99_s"] / report["overload"]["1x"]["p99_s"]
+        print(json.dumps(report["overload"], indent=1), flush=True)
+        report["kill_9"] = asyncio.run(killed(server))
+        report["sigterm"] = asyncio.run(ended(server))
+        print(json.dumps({k: report[k] for k in ("kill_9", "sigterm")}, indent=1), flush=True)
+    finally:
+        server.process.kill()
+    given.out.write_text(json.dumps(report, indent=1) + "\n")
+    given.out.with_suffix(".svg").write_text(plot(report["soak"]["series"]))
+
+
+def throughput(server: Server, clients: int = 32, size: int = 50, seconds: float = 8.0) -> dict:
+    """Documents a second, offline and over HTTP; the two take turns, the median of three counts."""
+    rng = random.Random(1)
+    asked = [(f"{QUERIES[i % 4]} {i}", [text(rng, 400) for _ in range(size)]) for i in range(clients)]
+    reranker = resift.load()
+    offline, online = [], []
+    for turn in range(4):
+        began = time.perf_counter()
+        reranker.score([(q, d) for q, found in asked for d in found])
+        rate = clients * size / (time.perf_counter() - began)
+        served = asyncio.run(answered(server, [{"query": q, "documents": d} for q, d in asked], seconds))
+        if turn:  # the first warms both
+            offline.append(rate)
+            online.append(served * size)
+    found = {"offline": offline, "server": online}
+    medians = {f"{name}_documents_per_second": statistics.median(values) for name, values in found.items()}
+    return medians | {"ratio": statistics.median(b / a for a, b in zip(offline, online, strict=True)), "runs": found}
+
+
+async def answered(server: Server, bodies: list[dict], seconds: float) -> float:
+    """Answers a second to clients that each send their request again and again, from the first answer to the last."""
+    tally, times, until = Tally(), [], time.monotonic() + seconds
+
+    async def again(client: httpx.AsyncClient, body: dict) -> None:
+        while time.monotonic() < until:
+            await ask(client, body, tally)
+            times.append(time.monotonic())
+
+    async with client_of(server) as client:
+        await asyncio.gather(*(again(client, b) for b in bodies))
+    assert not tally.wrong, tally.wrong
+    inside = sorted(t for t in times if t < until)
+    return (len(inside) - 1) / (inside[-1] - inside[0])
+
+
+def client_of(server: Server) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=server.url, timeout=600, limits=httpx.Limits(max_connections=2000), trust_env=False
+    )
+
+
+def latency(server: Server, rounds: int = 15) -> dict:
+    """Milliseconds of one request of 50 documents, alone on the machine, in turns with the library."""
+    rng = random.Random(2)
+    reranker = resift.load()
+    offline, online, within = [], [], []
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+        for turn in range(rounds + 2):
+            found = [text(rng, 400) for _ in range(50)]
+            began = time.perf_counter()
+            reranker.rerank(f"{QUERIES[0]} {turn}", found)
+            middle = time.perf_counter()
+            answer = client.post("/api/rerank", json={"query": f"{QUERIES[0]} {turn}", "documents": found})
+            if turn > 1:
+                offline.append((middle - began) * 1e3)
+                online.append((time.perf_counter() - middle) * 1e3)
+                within.append(answer.json()["trace"][0]["ms"])
+    medians = {"library_ms": offline, "server_ms": online, "scoring_in_server_ms": within}
+    found = {name: statistics.median(values) for name, values in medians.items()}
+    outside = [a - b for a, b in zip(online, within, strict=True)]
+    return found | {"added_ms": found["server_ms"] - found["library_ms"], "http_ms": statistics.median(outside)}
+
+
+async def soak(server: Server, minutes: float, clients: int) -> dict:
+    tally, until, series = Tally(), time.monotonic() + minutes * 60, []
+    began = time.monotonic()
+
+    async def client_loop(seed: int, client: httpx.AsyncClient) -> None:
+        rng = random.Random(seed)
+        while time.monotonic() < until:
+            if rng.random() < 0.05:
+                await misbehave(client, rng, tally, server.url)
+                continue
+            body = {"query": f"{rng.choice(QUERIES)} {rng.randrange(1000)}", "documents": documents(rng)}
+            await ask(client, body, tally, keep=len(tally.sample) < 300 and rng.random() < 0.2)
+
+    rng = random.Random(99)  # made before, and looked at from a thread: this process must not be what is measured
+    huge = [text(rng, 20_000) for _ in range(500)]
+
+    async def huge_loop(client: httpx.AsyncClient) -> None:
+        while time.monotonic() < until:
+            body = {"query": QUERIES[0], "documents": huge, "deadline_ms": 50_000}
+            await asyncio.gather(ask(client, body, tally), asyncio.sleep(60))
+
+    def watch() -> None:
+        with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+            while time.monotonic() < until:
+                asked = time.perf_counter()
+                client.get("/health")
+                ms = (time.perf_counter() - asked) * 1e3
+                series.append((time.monotonic() - began, server.resident(), ms, len(tally.seconds)))
+                time.sleep(1)
+
+    async with client_of(server) as client:
+        loops = (client_loop(i, client) for i in range(clients))
+        await asyncio.gather(*loops, huge_loop(client), asyncio.to_thread(watch))
+    return summary(tally, series, server) | {"series": series}
+
+
+def summary(tally: Tally, series: list[tuple], server: Server) -> dict:
+    warm = series[len(series) // 4 :]
+    tenth = max(1, len(warm) // 10)
+    first, last = (statistics.median(r[1] for r in part) for part in (warm[:tenth], warm[-tenth:]))
+    health = sorted(r[2] for r in series)
+    return {
+        "asked": tally.asked, "answered": tally.answered, "sent_again": tally.retried, "clients_that_left": tally.left,
+        "partial": tally.partial, "statuses": tally.statuses, "wrong": tally.wrong[:20],
+        "p50_s": quantile(tally.seconds, 0.5), "p99_s": quantile(tally.seconds, 0.99),
+        "refusal_p99_s": quantile(tally.refusals, 0.99), "rss_after_warm_up_mib": first / 2**20,
+        "rss_at_end_mib": last / 2**20, "rss_growth": last / first - 1, "health_p50_ms": quantile(health, 0.5),
+        "health_p99_ms": quantile(health, 0.99), "health_max_ms": health[-1],
+        "spread": spread(tally.sample), "dropped_by_server": server.metric("resift_clients_left_total"),
+    }  # fmt: skip
+
+
+def spread(sample: list[tuple[dict, dict]]) -> dict:
+    """How far the server's scores lie from the offline engine's at the same precision, and whether the best agree."""
+    reranker = resift.load()
+    differences, same_top, whole = [], [], 0
+    for body, found in sample:
+        if found["reason"]:
+            continue
+        offline = reranker.score([(body["query"], d) for d in body["documents"]])
+        ours = {r["index"]: r["score"]["value"] for r in found["results"] if "score" in r}
+        assert {i for i, v in enumerate(offline.values) if v is not None} == set(ours)
+        differences += [abs(offline.values[i] - v) for i, v in ours.items()]
+        whole += 1
+        if len(ours) > 1:
+            best = max(v for v in offline.values if v is not None)
+            same_top.append(best - offline.values[found["results"][0]["index"]])
+    return {
+        "requests": whole, "scores": len(differences), "max": max(differences, default=0.0),
+        "p99": quantile(differences, 0.99), "worst_loss_of_first_place": max(same_top, default=0.0),
+    }  # fmt: skip
+
+
+def quantile(values: list[float], q: float) -> float | None:
+    return sorted(values)[min(len(values) - 1, int(len(values) * q))] if values else None
+
+
+async def overload(server: Server, per_second: float, seconds: float) -> dict:
+    rng, tally, running = random.Random(3), Tally(), []
+    bodies = [{"query": f"{QUERIES[0]} {i}", "documents": [text(rng, 400) for _ in range(20)]} for i in range(50)]
+    async with client_of(server) as client:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            running.append(asyncio.create_task(ask(client, rng.choice(bodies), tally, insist=False)))
+            await asyncio.sleep(rng.expovariate(per_second))
+        await asyncio.gather(*running)
+    return {
+        "requests_per_second": per_second, "asked": tally.asked, "answered": tally.answered,
+        "statuses": tally.statuses, "wrong": tally.wrong[:20], "p50_s": quantile(tally.seconds, 0.5),
+        "p99_s": quantile(tally.seconds, 0.99), "refusal_p50_s": quantile(tally.refusals, 0.5),
+        "refusal_p99_s": quantile(tally.refusals, 0.99), "refusal_max_s": max(tally.refusals, default=None),
+    }  # fmt: skip
+
+
+async def killed(server: Server, clients: int = 16) -> dict:
+    """Every client gets its answer, although the server dies while they wait."""
+    tally = Tally()
+    rng = random.Random(4)
+    async with client_of(server) as client:
+        asked = [{"query": QUERIES[1], "documents": [text(rng, 400) for _ in range(40)]} for _ in range(clients)]
+        running = [asyncio.create_task(ask(client, body, tally)) for body in asked]
+        await asyncio.sleep(0.5)
+        server.end(signal.SIGKILL)
+        await asyncio.to_thread(server.start)
+        await asyncio.gather(*running)
+    return {"asked": tally.asked, "answered": tally.answered, "sent_again": tally.retried, "wrong": tally.wrong}
+
+
+async def ended(server: Server, clients: int = 16) -> dict:
+    """Every accepted request is answered after SIGTERM."""
+    tally = Tally()
+    rng = random.Random(5)
+    async with client_of(server) as client:
+        asked = [{"query": QUERIES[2], "documents": [text(rng, 400) for _ in range(20)]} for _ in range(clients)]
+        running = [asyncio.create_task(ask(client, body, tally, insist=False)) for body in asked]
+        await asyncio.sleep(0.3)
+        code = await asyncio.to_thread(server.end, signal.SIGTERM)
+        await asyncio.gather(*running)
+    return {"asked": tally.asked, "answered": tally.answered, "statuses": tally.statuses, "wrong": tally.wrong,
+            "exit": code}  # fmt: skip
+
+
+def plot(series: list[tuple]) -> str:
+    """Memory, answers and the time of /health over the soak, as SVG."""
+    width, height = 720, 150
+    rows = (
+        ("resident memory, MiB", [r[1] / 2**20 for r in series]),
+        ("/health, ms", [r[2] for r in series]),
+        ("answers so far", [float(r[3]) for r in series]),
+    )
+    parts = []
+    for i, (name, values) in enumerate(rows):
+        top, high, end = 20 + i * (height + 40), max([*values, 1e-9]), max(series[-1][0], 1e-9)
+        points = " ".join(
+            f"{50 + r[0] / end * (width - 60):.1f},{top + height - v / high * height:.1f}"
+            for r, v in zip(series, values, strict=True)
+        )
+        parts.append(
+            f'<text x="50" y="{top - 5}">{name}</text><text x="45" y="{top + 8}" text-anchor="end">{high:.0f}</text>'
+            f'<text x="45" y="{top + height}" text-anchor="end">0</text>'
+            f'<path d="M50 {top}V{top + height}H{width - 10}" fill="none" stroke="#888"/>'
+            f'<polyline points="{points}" fill="none" stroke="#2563eb" stroke-width="1.5"/>'
+        )
+    tall = 40 + 3 * (height + 40)
+    parts.append(f'<text x="{width - 10}" y="{tall - 8}" text-anchor="end">{series[-1][0] / 60:.1f} minutes</text>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {tall}" font-family="sans-serif" font-size="11">'
+        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    main()

@@ -1,0 +1,147 @@
+"""A model that is called as CrossEncoder of Sentence Transformers is: for code that was written for one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from resift.api import DEFAULT_MODEL, Reranker, load
+from resift.errors import InputError
+from resift.types import Score, ScoreKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Activation = Callable[[Any], Any]  # of a torch tensor, as Sentence Transformers has them
+
+
+class CrossEncoder:
+    """`predict` and `rank` with the signatures of Sentence Transformers 6, and its older keywords.
+
+    Scores are what they would be there: the logistic function of a logit, unless `activation_fn` says otherwise; models
+    of another kind give their own score. Batches, devices and progress bars are Resift's affair: their arguments are
+    taken and have no effect. A pair that can't be scored (an empty document) has minus infinity.
+    """
+
+    num_labels = 1
+
+    def __init__(self, model: str | Reranker = DEFAULT_MODEL, activation_fn: Activation | None = None) -> None:
+        """Load a model, or take one that is loaded."""
+        self._reranker = load(model) if isinstance(model, str) else model
+        self._activation = activation_fn
+
+    def predict(
+        self,
+        inputs: Sequence[Any] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Activation | None = None,
+        apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: object = None,
+        pool: object = None,
+        chunk_size: int | None = None,
+        *,
+        sentences: Sequence[Any] | None = None,
+        activation_fct: Activation | None = None,
+        num_workers: int = 0,
+    ) -> Any:  # noqa: ANN401 - a number, an array, a list or a tensor, as asked for
+        """Score pairs, in their order: a float32 array, or one number for one pair; a tensor or a list on request.
+
+        Args:
+            inputs: (query, document) pairs, or one pair; `sentences` is its older name.
+            prompt_name: refused when given, as are `prompt` and `apply_softmax`: there is one label, and no prompt.
+            prompt: see `prompt_name`.
+            batch_size: no effect, as `show_progress_bar`, `device`, `pool`, `chunk_size` and `num_workers`.
+            show_progress_bar: no effect.
+            activation_fn: of the raw scores, as a tensor; `activation_fct` is its older name.
+            apply_softmax: see `prompt_name`.
+            convert_to_numpy: False gives a list of floats.
+            convert_to_tensor: gives a torch tensor.
+            device: no effect.
+            pool: no effect.
+            chunk_size: no effect.
+            sentences: see `inputs`.
+            activation_fct: see `activation_fn`.
+            num_workers: no effect.
+
+        Raises:
+            InputError: no pairs were given, or something that a reranker with one label has not.
+
+        """
+        given = inputs if inputs is not None else sentences
+        if given is None:
+            raise InputError("predict needs pairs of query and document")
+        _refuse(prompt_name=prompt_name, prompt=prompt, apply_softmax=apply_softmax or None)
+        single = len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], str)
+        scores = self._reranker.score([(q, d) for q, d in ([given] if single else given)])
+        raw = [-math.inf if v is None else v for v in scores.values]
+        values = self._activated(raw, activation_fn or activation_fct)
+        return _form(values, single, convert_to_numpy, convert_to_tensor)
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Activation | None = None,
+        device: object = None,
+        pool: object = None,
+        chunk_size: int | None = None,
+        *,
+        activation_fct: Activation | None = None,
+        apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        num_workers: int = 0,
+    ) -> list[dict[str, Any]]:
+        """The best documents first: `corpus_id`, `score`, and `text` on request; arguments as in `predict`."""
+        _refuse(prompt_name=prompt_name, prompt=prompt, apply_softmax=apply_softmax or None)
+        ranking = self._reranker.rerank(query, documents, top_k)
+        raw = [-math.inf if c.score is None else c.score.value for c in ranking]
+        values = self._activated(raw, activation_fn or activation_fct)
+        found = []
+        for c, value in zip(ranking, values, strict=True):
+            i = int(c.document.id)
+            found.append({"corpus_id": i, "score": float(value)} | ({"text": documents[i]} if return_documents else {}))
+        return found
+
+    def _activated(self, raw: Sequence[float], activation: Activation | None) -> npt.NDArray[np.float32]:
+        """Scores as they are given out; of minus infinity the default activation makes minus infinity."""
+        import numpy as np
+
+        chosen, kind = activation or self._activation, self._reranker.contract.kind
+        if chosen is not None:
+            import torch
+
+            return np.asarray(chosen(torch.tensor(raw, dtype=torch.float64)), np.float32)
+        if kind is ScoreKind.LOGIT:
+            raw = [v if v == -math.inf else Score(v, kind, "").to_probability().value for v in raw]
+        return np.asarray(raw, np.float32)
+
+
+def _refuse(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"{name} has no meaning for this model; leave it out")
+
+
+def _form(values: npt.NDArray[np.float32], single: bool, array: bool, tensor: bool) -> Any:  # noqa: ANN401 - see predict
+    if tensor:
+        import torch
+
+        found = torch.from_numpy(values)
+        return found[0] if single else found
+    if single:
+        return values[0]
+    return values if array else values.tolist()

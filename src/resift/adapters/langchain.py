@@ -1,0 +1,42 @@
+"""LangChain: a document compressor, for ContextualCompressionRetriever and everything else that takes one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from resift.errors import MissingExtra
+
+try:
+    from langchain_core.callbacks import Callbacks
+    from langchain_core.documents import BaseDocumentCompressor, Document
+    from pydantic import ConfigDict
+except ImportError as error:
+    raise MissingExtra("the LangChain adapter", "langchain") from error
+
+
+class ResiftRerank(BaseDocumentCompressor):
+    """Puts documents in order of relevance, with `relevance_score` and `relevance_kind` in their metadata.
+
+    Attributes:
+        reranker: a loaded model or a client; see `Reranks`.
+        top_n: how many to return; all when None.
+
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    reranker: Any
+    top_n: int | None = 3
+
+    def compress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> Sequence[Document]:
+        """The best documents first, as copies; one that could not be scored stands last, without a score."""
+        ranking = self.reranker.rerank(query, [d.page_content for d in documents], self.top_n)
+        found = []
+        for c in ranking:
+            document = documents[int(c.document.id)]
+            said = {"relevance_score": c.score.value, "relevance_kind": c.score.kind.value} if c.score else {}
+            found.append(document.model_copy(update={"metadata": deepcopy(document.metadata) | said}))
+        return found

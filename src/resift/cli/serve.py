@@ -1,0 +1,60 @@
+"""`resift serve [MODEL…]`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_OnError = Annotated[
+    str | None, typer.Option("--on-error", help="When a model fails: raise, keep_order or next_stage.", metavar="WHAT")
+]
+
+
+def serve(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Bundled names, folders or hub ids; the first is the default.")
+    ] = None,
+    index: Annotated[str | None, typer.Option(help="Folder of an index, for /api/search.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [8080].")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, f32 or bf16 [auto].")] = None,
+    on_error: _OnError = None,
+    fallback: Annotated[
+        list[str] | None, typer.Option(help="Model to ask when the others fail; may be repeated.", metavar="MODEL")
+    ] = None,
+    deadline_ms: Annotated[float | None, typer.Option(help="Answer by then with what is scored.")] = None,
+    queue_tokens: Annotated[int | None, typer.Option(help="Tokens that may wait [2 seconds' worth].")] = None,
+    max_documents: Annotated[int | None, typer.Option(help="Documents per request [10000].")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="Ceiling, such as 6GiB.", metavar="SIZE")] = None,
+    api_keys_file: Annotated[str | None, typer.Option(help="File with a key per line; else nobody needs one.")] = None,
+    rate_limit: Annotated[float | None, typer.Option(help="Requests a minute and key [no limit].")] = None,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(help="Site whose pages may ask; may be repeated.", metavar="URL")
+    ] = None,
+    offline: Annotated[bool | None, typer.Option("--offline", help="Never ask the model hub.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error [info].")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of the settings.")] = None,
+) -> None:
+    """Answer rerank requests over HTTP: docs/serving.md.
+
+    Flags win over RESIFT_… variables, these over --config. Example: resift serve resift-mini-en --port 8080
+    """
+    import importlib.util
+    import os
+
+    from resift.errors import MissingExtra
+
+    if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn", "prometheus_client")):
+        raise MissingExtra("resift serve", "serve")
+    from resift.serve.run import run
+    from resift.serve.settings import read_settings
+
+    flags = {
+        "models": models or None, "index": index, "host": host, "port": port, "precision": precision,
+        "on_error": on_error, "fallback": fallback or None, "deadline_ms": deadline_ms, "queue_tokens": queue_tokens,
+        "max_documents": max_documents, "max_memory": max_memory, "api_keys_file": api_keys_file,
+        "rate_limit": rate_limit, "cors_origins": cors_origin or None, "offline": offline, "log_level": log_level,
+    }  # fmt: skip
+    run(read_settings(flags, os.environ, config))

@@ -1,0 +1,1 @@
+"""HTTP -> Reranker -> HTTP: one process, several models, every dialect that rerank clients speak."""

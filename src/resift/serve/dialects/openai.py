@@ -1,0 +1,88 @@
+"""OpenAI: /v1/embeddings and /v1/models."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from resift.errors import InputError
+from resift.protocols import Role
+from resift.serve.dialects.answering import Json
+from resift.serve.dialects.endpoint import openai, post
+from resift.serve.dialects.reading import Body
+from resift.serve.service import Service
+
+if TYPE_CHECKING:
+    from resift.protocols import FloatArray
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    """The two calls, at the root."""
+    began = int(time.time())
+
+    async def models(request: Request) -> Response:
+        data = [
+            {
+                "id": m.name,
+                "object": "model",
+                "created": began,
+                "owned_by": "resift",
+                "max_model_len": m.max_tokens,
+                "kind": m.kind,
+                "embeds": m.embeds,
+            }
+            for m in service.models()
+        ]
+        return Json({"object": "list", "data": data})
+
+    return [
+        post("/v1/embeddings", embeddings, openai(400), service),
+        Route("/v1/models", models, methods=["GET"]),
+    ]
+
+
+async def embeddings(body: Body, service: Service) -> Response:
+    """Vectors of length 1, as numbers or base64; `input_type` says whether texts are queries or documents.
+
+    Tokens are not counted here: `usage` has zeros.
+    """
+    name = body.text("model")
+    texts = _texts(body)
+    vectors = await service.embed(name, texts, role(body.text("input_type")))
+    check_dims(body.count("dimensions"), vectors)
+    packed = body.text("encoding_format", "float") == "base64"
+    data = [{"object": "embedding", "index": i, "embedding": _form(v, packed)} for i, v in enumerate(vectors)]
+    return Json({"object": "list", "data": data, "model": name, "usage": {"prompt_tokens": 0, "total_tokens": 0}})
+
+
+def role(said: str) -> Role:
+    """What a text is, in the words of OpenAI-like servers, Cohere and TEI: a document unless called a query."""
+    return "query" if "query" in said else "document"
+
+
+def check_dims(wanted: int | None, vectors: FloatArray) -> None:
+    """Refuse to give vectors of another length than was asked for."""
+    if wanted is not None and wanted != vectors.shape[1]:
+        raise InputError(f"the model gives {vectors.shape[1]} dimensions and can't give {wanted}; leave dimensions out")
+
+
+def _texts(body: Body) -> list[str]:
+    given = body.get("input")
+    if isinstance(given, list) and given and isinstance(given[0], (int, list)):
+        raise InputError("input holds token ids; send texts (LangChain: check_embedding_ctx_length=False)")
+    texts = body.texts("input")
+    if not texts:
+        raise InputError("input is empty; send at least one text")
+    return texts
+
+
+def _form(vector: FloatArray, packed: bool) -> str | list[float]:
+    if packed:
+        return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
+    return [float(x) for x in vector]

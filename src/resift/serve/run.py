@@ -1,0 +1,74 @@
+"""Loads what the settings name and serves it until a signal ends it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+
+import uvicorn
+
+from resift.api import Index
+from resift.errors import InputError
+from resift.serve.app import create_app
+from resift.serve.logs import event, to_stderr
+from resift.serve.models import load_models
+from resift.serve.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; accepted requests are then answered, for `grace_s` at most.
+
+    Raises:
+        InputError: an index, a port or a setting that can't be used.
+        ModelError: a model that can't be used.
+
+    """
+    if settings.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    to_stderr(settings.log_level)
+    models = load_models(settings.models, settings.precision)
+    spares = load_models(settings.fallback, settings.precision) if settings.fallback else []
+    settings = replace(settings, fallback=tuple(m.info.name for m in spares))
+    served = {m.info.name: m for m in (*models, *spares)}
+    index = Index.open(settings.index) if settings.index else None
+    broken: list[Exception] = []
+
+    def stop(error: Exception) -> None:
+        broken.append(error)
+        server.should_exit = True
+
+    app = create_app(list(served.values()), settings, index, stop)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, lifespan="on",
+        timeout_graceful_shutdown=int(settings.grace_s) or None,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    with listening(settings.host, settings.port) as listener:
+        host, port = listener.getsockname()[:2]
+        event("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", models=list(served))
+        server.run([listener])
+    if broken:
+        raise broken[0]
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A listening socket of TCP by name, without which asyncio leaves Nagle's delay of 40 ms on.
+
+    Raises:
+        InputError: the address can't be used.
+
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            listener.listen(2048)
+        except BaseException:
+            listener.close()
+            raise
+    except (OSError, OverflowError) as error:
+        raise InputError(f"can't listen on {host}:{port} ({error}); choose another --host or --port") from error
+    return listener

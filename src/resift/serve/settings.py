@@ -1,0 +1,166 @@
+"""How a server is set up: flags over environment over file, each setting written once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from resift.errors import InputError
+from resift.serve.memory import parse_size
+from resift.serve.service import OnError
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a server serves, where it listens, what it allows.
+
+    Attributes:
+        models: bundled names, folders or hub ids; the first is the default one.
+        index: folder of an index for /api/search; none when empty.
+        host: address to listen on; only this machine unless told.
+        port: 0 takes a free one.
+        precision: "auto", "f32" or "bf16".
+        offline: never ask the model hub.
+        max_memory: of the process, such as "6GiB"; empty: no ceiling.
+        queue_tokens: that may wait; 0: what the machine computes in `queue_seconds` at its present rate.
+        queue_seconds: see `queue_tokens`.
+        deadline_ms: of requests that give none; 0: none.
+        stall_s: a slice that takes longer hangs.
+        on_error: what is done when a model fails; see RerankRequest.
+        fallback: models asked in turn with on_error = "next_stage"; they are served too.
+        breaker_failures: in a row after which a model is left alone.
+        breaker_rest_s: for how long.
+        max_documents: per request.
+        max_document_chars: per document.
+        max_query_chars: per query.
+        max_body_bytes: per request.
+        api_keys: any of these is let in; none: everyone is.
+        api_keys_file: a key per line; empty lines and # comments are left out.
+        rate_limit: requests a minute and key (address, without keys); 0: no limit.
+        cors_origins: sites whose pages may ask; none by default.
+        grace_s: after SIGTERM accepted requests have so long to end.
+        log_level: "debug", "info", "warning" or "error".
+
+    """
+
+    models: tuple[str, ...] = ()
+    index: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    precision: Literal["auto", "f32", "bf16"] = "auto"
+    offline: bool = False
+    max_memory: str = ""
+    queue_tokens: int = 0
+    queue_seconds: float = 2.0
+    deadline_ms: float = 0.0
+    stall_s: float = 120.0
+    on_error: OnError = "raise"
+    fallback: tuple[str, ...] = ()
+    breaker_failures: int = 5
+    breaker_rest_s: float = 10.0
+    max_documents: int = 10_000
+    max_document_chars: int = 200_000
+    max_query_chars: int = 20_000
+    max_body_bytes: int = 32_000_000
+    api_keys: tuple[str, ...] = ()
+    api_keys_file: str = ""
+    rate_limit: float = 0.0
+    cors_origins: tuple[str, ...] = ()
+    grace_s: float = 60.0
+    log_level: LogLevel = "info"
+
+    def __post_init__(self) -> None:
+        for name, kind in (
+            ("precision", Literal["auto", "f32", "bf16"]),
+            ("on_error", OnError),
+            ("log_level", LogLevel),
+        ):
+            if getattr(self, name) not in get_args(kind):
+                raise InputError(f"{name} is one of {', '.join(get_args(kind))}; not {getattr(self, name)!r}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, (int, float)) and value < 0:
+                raise InputError(f"{f.name} is 0 or more; not {value}")
+        if self.max_memory:
+            parse_size(self.max_memory)
+
+    def allowed_keys(self) -> tuple[str, ...]:
+        """All API keys, of the setting and of the file.
+
+        Raises:
+            InputError: the file can't be read or holds no key.
+
+        """
+        if not self.api_keys_file:
+            return self.api_keys
+        try:
+            lines = [line.strip() for line in Path(self.api_keys_file).read_text("utf-8").splitlines()]
+        except (OSError, ValueError) as error:
+            raise InputError(f"the API keys in {self.api_keys_file} can't be read ({error})") from error
+        found = tuple(line for line in lines if line and not line.startswith("#"))
+        if not found:
+            raise InputError(f"{self.api_keys_file} holds no API key; write one per line")
+        return self.api_keys + found
+
+
+DEFAULTS = Settings()
+
+
+def read_settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> Settings:
+    """Flags (those that are not None) over RESIFT_NAME variables over a TOML file over the defaults.
+
+    In the environment lists are separated by commas. TOML has the same names, on the top level.
+
+    Raises:
+        InputError: a file that can't be read, a name that is no setting, a value of the wrong type.
+
+    """
+    known = {f.name: getattr(DEFAULTS, f.name) for f in fields(Settings)}
+    chosen: dict[str, Any] = {}
+    for name, value in _toml(file).items() if file else ():
+        if name not in known:
+            raise InputError(f"{file}: {name!r} is no setting; there are {', '.join(sorted(known))}")
+        chosen[name] = _typed(value, known[name], f"{file}: {name}")
+    for name, default in known.items():
+        if (text := environment.get(f"RESIFT_{name.upper()}")) is not None:
+            chosen[name] = _from_text(text, default, f"RESIFT_{name.upper()}")
+    chosen |= {name: _typed(value, known[name], f"--{name}") for name, value in flags.items() if value is not None}
+    return Settings(**chosen)
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"the settings in {file} can't be read ({error})") from error
+
+
+def _typed(value: Any, default: Any, where: str) -> Any:  # noqa: ANN401 - one of the types of Settings
+    """The value as the default's type."""
+    if isinstance(default, tuple) and isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is type(default):
+        return value
+    wanted = "a list of texts" if isinstance(default, tuple) else type(default).__name__
+    raise InputError(f"{where} must be {wanted}; not {value!r}")
+
+
+def _from_text(text: str, default: Any, where: str) -> Any:  # noqa: ANN401
+    """A variable's text as the default's type."""
+    if isinstance(default, bool):
+        if text.lower() not in ("1", "0", "true", "false", "yes", "no"):
+            raise InputError(f"{where} must be true or false; not {text!r}")
+        return text.lower() in ("1", "true", "yes")
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        return type(default)(text)
+    except ValueError as error:
+        raise InputError(f"{where} must be {type(default).__name__}; not {text!r}") from error

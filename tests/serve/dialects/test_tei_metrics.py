@@ -1,0 +1,26 @@
+"""TEI's names for the server's measurements."""
+
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from resift import Reranker
+from resift.serve.app import create_app
+from resift.serve.models import ServedModel
+from tests.serve.dialects.bodies import DOCUMENTS, QUERY
+
+
+def test_requests_are_counted_under_tei_s_names(mini: Reranker) -> None:
+    with TestClient(create_app([ServedModel.of(mini)])) as http:
+        for _ in range(2):
+            assert http.post("/rerank", json={"query": QUERY, "texts": DOCUMENTS}).status_code == 200
+        assert http.post("/rerank", json={"query": "", "texts": DOCUMENTS}).status_code == 422
+        assert http.get("/health").status_code == 200
+        text = http.get("/tei/metrics").text
+    families = {f.name: f.samples for f in text_string_to_metric_families(text)}
+    found = {(s.name, *s.labels.values()): s.value for samples in families.values() for s in samples}
+    assert found["te_request_count", "batch"] == 3
+    assert found["te_request_success", "batch"] == 2
+    assert found["te_request_failure", "validation"] == 1
+    assert found["te_request_duration_count",] == found["te_request_duration_bucket", "+Inf"] == 3
+    assert found["te_queue_size",] == 0
+    assert found["te_batch_next_size_count",] >= 2

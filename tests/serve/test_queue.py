@@ -1,0 +1,127 @@
+"""The queue hands out every item once, in turns, and knows its size."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resift.errors import Overloaded
+from resift.serve.queue import QUANTUM, Drain, TokenQueue, Work, tokens_of
+
+
+def queue(capacity: int = 1000) -> TokenQueue:
+    return TokenQueue(capacity, 0.0, Drain(100.0))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(1, 3000), min_size=1, max_size=20)), max_size=12),
+    st.integers(1, 9000),
+    st.sets(st.integers(0, 11)),
+)
+def test_every_item_is_handed_out_once_unless_dropped(
+    requests: list[tuple[str, list[int]]], budget: int, dropped: set[int]
+) -> None:
+    waiting = queue(10**9)
+    works = [Work(lane, list(range(len(costs))), costs) for lane, costs in requests]
+    for work in works:
+        waiting.put(work)
+    for i in dropped & set(range(len(works))):
+        waiting.drop(works[i])
+    seen = []
+    while slice_ := waiting.take(budget):
+        assert {work.lane for work, _ in slice_.parts} == {slice_.lane}
+        assert slice_.tokens == sum(work.costs[p] for work, p in slice_.parts)
+        assert slice_.tokens <= budget or len(slice_.parts) == 1
+        seen += slice_.parts
+    wanted = [(id(w), p) for i, w in enumerate(works) if i not in dropped for p in range(len(w.items))]
+    assert sorted((id(w), p) for w, p in seen) == sorted(wanted)
+    assert waiting.tokens == 0
+    assert len(waiting) == 0
+
+
+def test_small_requests_do_not_wait_for_a_huge_one() -> None:
+    waiting = queue(10**9)
+    huge = Work("a", range(1000), [1000] * 1000)
+    small = Work("a", range(5), [100] * 5)
+    waiting.put(huge)
+    waiting.take(1000)
+    waiting.put(small)
+    before = 0
+    while small.next < 5:
+        slice_ = waiting.take(1000)
+        assert slice_ is not None
+        before += slice_.tokens
+    assert before <= QUANTUM + 1000
+    assert huge.next < 20
+
+
+def test_requests_share_slices() -> None:
+    waiting = queue(10**9)
+    for _ in range(4):
+        waiting.put(Work("a", range(2), [10, 10]))
+    slice_ = waiting.take(1000)
+    assert slice_ is not None
+    assert len({id(work) for work, _ in slice_.parts}) == 4
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
+    waiting = queue(1000)
+    waiting.put(Work("a", range(8), [100] * 8))
+    assert waiting.fitting([100] * 8) == 2
+    with pytest.raises(Overloaded) as refused:
+        waiting.put(Work("a", range(8), [100] * 8))
+    assert refused.value.retry_after == pytest.approx(6.0)  # 600 tokens too many at 100 tokens a second
+    waiting.put(Work("a", range(2), [100] * 2))
+
+
+def test_a_huge_request_leaves_room_for_small_ones_but_not_for_many_of_its_kind() -> None:
+    waiting = queue(100_000)
+    for _ in range(2):
+        waiting.put(Work("a", range(1000), [1000] * 1000))
+    assert waiting.ahead == 2 * QUANTUM
+    with pytest.raises(Overloaded):
+        waiting.put(Work("a", range(1000), [1000] * 1000))
+    waiting.put(Work("a", range(50), [100] * 50))
+
+
+def test_one_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> None:
+    waiting = queue(1000)
+    waiting.put(Work("a", range(80), [100] * 80))
+    assert waiting.tokens == 8000
+
+
+def test_the_bound_can_follow_the_drain() -> None:
+    drain = Drain(100.0)
+    waiting = TokenQueue(0, 5.0, drain)
+    assert waiting.capacity == 500
+    drain.assume(2000.0)
+    assert waiting.capacity == 10_000
+
+
+def test_dropping_twice_counts_once() -> None:
+    waiting = queue()
+    work = Work("a", range(4), [10] * 4)
+    waiting.put(work)
+    waiting.take(10)
+    assert waiting.drop(work) == 3
+    assert waiting.drop(work) == 0
+    assert waiting.tokens == 0
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("", 1), ("a" * 400, 101), ("日" * 400, 201)])
+def test_tokens_are_estimated_from_characters(text: str, tokens: int) -> None:
+    assert tokens_of(text) == tokens
+
+
+def test_the_drain_follows_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("resift.serve.queue.time.monotonic", lambda: now[0])
+    drain = Drain(100.0)
+    drain.begin()
+    for _ in range(200):
+        now[0] += 0.1
+        drain.finished(500)
+    assert drain.rate == pytest.approx(5000, rel=0.01)
+    drain.pause()
+    now[0] += 100
+    drain.finished(1)  # time in which nothing waited does not count
+    assert drain.rate == pytest.approx(5000, rel=0.01)
