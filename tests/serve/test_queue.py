@@ -92,9 +92,9 @@ def test_one_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> Non
 def test_the_bound_can_follow_the_drain() -> None:
     drain = Drain(100.0)
     waiting = TokenQueue(0, 5.0, drain)
-    assert waiting.capacity == 500
-    drain.assume(2000.0)
-    assert waiting.capacity == 10_000
+    assert waiting.capacity == QUANTUM
+    drain.assume(20_000.0)
+    assert waiting.capacity == 100_000
 
 
 def test_dropping_twice_counts_once() -> None:

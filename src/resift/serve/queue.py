@@ -35,6 +35,7 @@ class Work:
     lane: str
     items: Sequence[Any]
     costs: Sequence[int]
+    until: float | None = None  # its deadline on the monotonic clock
     outcomes: list[Any] = field(default_factory=list)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     next: int = 0
@@ -111,8 +112,8 @@ class TokenQueue:
     So one huge request leaves room for many small ones. Huge ones are also refused while very much waits in all.
 
     Args:
-        fixed: the bound in tokens; 0: as many as the workers get through in `seconds`, at the present rate. One request
-            is always let in when nothing waits.
+        fixed: the bound in tokens; 0: as many as the workers get through in `seconds`, at the present rate, and QUANTUM
+            at least. One request is always let in when nothing waits.
         seconds: see `fixed`.
         drain: tells the present rate, and so when a refused client should come again.
 
@@ -127,9 +128,14 @@ class TokenQueue:
         return len(self._waiting)
 
     @property
+    def until(self) -> float | None:
+        """The deadline of the request whose turn it is."""
+        return self._waiting[0].until if self._waiting else None
+
+    @property
     def capacity(self) -> int:
         """The most tokens that may be ahead of a new request."""
-        return self._fixed or int(self.drain.rate * self._seconds)
+        return self._fixed or max(QUANTUM, int(self.drain.rate * self._seconds))
 
     @property
     def ahead(self) -> int:

@@ -266,7 +266,7 @@ class Room:
         if not items:
             return []
         fitting = max(1, self.queue.fitting(costs)) if may_shrink else len(items)
-        work = Work(lane, items[:fitting], costs[:fitting])
+        work = Work(lane, items[:fitting], costs[:fitting], until)
         self.workers.submit(work)
         try:
             async with asyncio.timeout(None if until is None else max(0.0, until - time.monotonic())):

@@ -15,7 +15,8 @@ from resift.serve.queue import QUANTUM, Slice, TokenQueue, Work
 Compute = Callable[[Sequence[Any]], Sequence[Any]]  # items of one lane to as many results
 _CALLS = 64  # of a lane's function for one slice, however many of its items are bad
 _SLICE_SECONDS = 0.4  # what a slice takes at most: short, so that turns are short; long, so that batches are full
-_SLICE_TOKENS = 1024  # and at least, where there are so many
+_SLICE_TOKENS = 1024  # and at least, where there are so many and a deadline allows it
+_BEFORE_DEADLINE = 4  # slices at least that should end before a deadline, for its answer has only what has ended
 
 
 class Watch(Protocol):
@@ -80,8 +81,11 @@ class Workers:
         """Tokens of the next slice: a stream's share of what waits, so that all end together, within bounds."""
         streams = self._limits.streams
         sharing = max(1, streams - len(self._running)) if self._queue.tokens < streams * QUANTUM else streams
-        most = self._queue.drain.rate * _SLICE_SECONDS / streams
-        return max(_SLICE_TOKENS, int(min(self._queue.tokens / sharing, most)) + 1)
+        rate, until = self._queue.drain.rate / streams, self._queue.until
+        share = max(_SLICE_TOKENS, min(self._queue.tokens / sharing, rate * _SLICE_SECONDS))
+        if until is not None:
+            share = min(share, rate * max(0.0, until - time.monotonic()) / _BEFORE_DEADLINE)
+        return int(share) + 1
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
