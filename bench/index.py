@@ -3,15 +3,15 @@
 1. BM25 and static vectors over 100,000 real passages in 1,000 JSONL files: seconds and peak memory of indexing, of
    indexing again after 1 % of the files changed, seconds until a new process has it open, ms per query without
    reranking.
-2. Token vectors over the first --tensor-passages of them: passages per second, bytes per passage, ms per full query
-   (BM25, pooled vectors, MaxSim over 100, blend), with neighbouring tokens pooled by 1, 2 and 3.
+2. Token vectors over --tensor-passages of them, cut to about 100 tokens: passages per second, bytes per passage, ms
+   per full query (BM25, pooled vectors, MaxSim over 100, blend); over the first tenth also with neighbouring tokens
+   merged by 2 and 3.
 
 Queries are those of the English collections' tune halves. Writes bench/results/index.json.
 """
 
 import argparse
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -28,6 +28,8 @@ from resift import Index, files
 SETS = ["en_medquad_train", "en_wikiqa", "en_msrd", "en_scifact", "en_cacm", "en_cisi", "en_cranfield", "en_stackfaq",
         "en_squad_dev_rest", "zh_qbqtc", "ja_jsquad", "vi_vicov19qa", "ja_jaquad"]  # fmt: skip
 QUERIES = ["en_cranfield", "en_cisi", "en_cacm", "en_scifact", "en_wikiqa"]
+
+WORDS, CHARACTERS = 75, 600  # of a passage with token vectors: about 100 tokens
 
 CHILD = """
 import json, resource, sys, time
@@ -50,11 +52,15 @@ def child(body: str, *args: str) -> dict:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
-def write_files(folder: Path, count: int) -> None:
+def write_files(folder: Path, count: int, cut: bool = False) -> None:
+    folder.mkdir()
     passages = (d for name in SETS for d in files.read_jsonl(data_folder() / name / "corpus.jsonl.gz"))
     taken = 0
     while taken < count and (part := list(islice(passages, 100))):
-        lines = [json.dumps({"id": f"{taken}-{d.id}", "title": d.title, "text": d.text}) for d in part]
+        texts = [" ".join(d.text.split()[:WORDS])[:CHARACTERS] if cut else d.text for d in part]
+        lines = [
+            json.dumps({"id": f"{taken}-{d.id}", "title": d.title, "text": t}) for d, t in zip(part, texts, strict=True)
+        ]
         (folder / f"{taken // 100:04d}.jsonl").write_text("\n".join(lines) + "\n")
         taken += len(part)
 
@@ -72,14 +78,13 @@ def timed(index: Index, queries: list[str], reranker) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--passages", type=int, default=100_000)
-    parser.add_argument("--tensor-passages", type=int, default=10_000)
+    parser.add_argument("--tensor-passages", type=int, default=100_000)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
     queries = [q.text for name in QUERIES for q in read(name, "tune").queries][::5]
     result: dict = {}
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        (root / "all").mkdir()
         write_files(root / "all", args.passages)
         result["static"] = child(BUILD, str(root / "static.index"), str(root / "all"), "", "1")
         result["static_open"] = child(OPEN, str(root / "static.index"))
@@ -91,23 +96,23 @@ def main() -> None:
         result["static_again"] = {**again, "changed_files": len(changed)}
         result["static_again"]["times_as_fast"] = round(result["static"]["seconds"] / again["seconds"], 2)
         print(json.dumps(result), flush=True)
-        (root / "some").mkdir()
-        for path in sorted((root / "all").iterdir())[: args.tensor_passages // 100]:
-            shutil.copy(path, root / "some")
+        write_files(root / "short", args.tensor_passages, cut=True)
+        write_files(root / "few", args.tensor_passages // 10, cut=True)
         reranker = resift.load()
-        for pool in (1, 2, 3):
-            name = str(root / f"tensors-{pool}.index")
-            built = child(BUILD, name, str(root / "some"), "tensors", str(pool))
+        for pool, source in ((1, "short"), (1, "few"), (2, "few"), (3, "few")):
+            name = str(root / f"tensors-{pool}-{source}.index")
+            built = child(BUILD, name, str(root / source), "tensors", str(pool))
             index = Index.open(name)
             tokens = int(index.tensors.tokens_at[-1]) * pool
-            result[f"tensors_pool_{pool}"] = {
+            row = f"tensors_pool_{pool}_{built['passages']}"
+            result[row] = {
                 **built,
                 "passages_per_second": round(built["passages"] / built["seconds"], 1),
                 "tokens_per_passage": round(tokens / built["passages"], 1),
                 "bytes_per_passage": round(built["bytes"] / built["passages"]),
                 **timed(index, queries, reranker),
             }
-            print(json.dumps(result[f"tensors_pool_{pool}"]), flush=True)
+            print(json.dumps(result[row]), flush=True)
     result["machine"] = machine()
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "index.json").write_text(json.dumps(result, indent=1) + "\n")

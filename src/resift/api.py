@@ -150,8 +150,9 @@ class Index:
         model: str = DEFAULT_MODEL,
         embedder: str | None = None,
         pool: int = 1,
+        hnsw: bool = False,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
-        on_progress: Callable[[int], None] = lambda n: None,
+        on_progress: Callable[[int, float], None] = lambda passages, share: None,
     ) -> Built:
         """Index files and folders on disk, or bring the index in `folder` up to date; all of it or nothing.
 
@@ -163,8 +164,9 @@ class Index:
             embedder: of the passages' vectors; by default `model`'s own with `tensors`, where it has them, else
                 resift-static-en.
             pool: 2 or 3 stores one vector for so many neighbouring tokens.
+            hnsw: find vectors by a graph instead of looking at each (extra `qdrant`): worth it from about a million.
             on_skip: hears of each file that was left out.
-            on_progress: hears how many passages are done.
+            on_progress: hears how many passages are done, and about which share of the work (0..1).
 
         Raises:
             InputError: see `resift.index.build.build`.
@@ -179,7 +181,7 @@ class Index:
         sources = [os.fspath(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
         if embedder is None:
             embedder = "" if tensors and read_contract(find_model(model)).tokens.pooled else DEFAULT_EMBEDDER
-        encoder = encoder_for(model, embedder, tensors, pool)
+        encoder = encoder_for(model, embedder, tensors, pool, hnsw)
         return build(Path(folder), sources, encoder, on_skip, on_progress)
 
     def search(

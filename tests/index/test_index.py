@@ -209,15 +209,16 @@ def test_a_stopped_run_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest
     from resift.index import writer
 
     monkeypatch.setattr(writer, "CHUNK", 3)
-    seen: list[int] = []
+    seen: list[float] = []
 
-    def stop(n: int) -> None:
-        seen.append(n)
+    def stop(n: int, share: float) -> None:
+        seen.append(share)
         if n > 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         Index.build(tmp_path / "i", folder, tensors=True, on_progress=stop)
+    assert seen == sorted(seen) and 0 < seen[0] <= seen[-1] <= 1
     kept = len(list((tmp_path / "i" / "partial").glob("*.npz")))
     assert kept >= 2 and not list((tmp_path / "i").glob("g*"))
     encoded: list[int] = []
@@ -367,3 +368,18 @@ def test_a_place_that_is_no_folder(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="can't make the folder"):
         Index.build(tmp_path / "file", folder)
+
+
+def test_a_graph_of_the_vectors(folder: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "exact", folder)
+    Index.build(tmp_path / "i", folder, hnsw=True)
+    first, second = Index.open(tmp_path / "i"), Index.open(tmp_path / "i")  # reading changes nothing that is checked
+    for query in ("lamp", "bread and water", "a tower by the sea"):
+        assert order(first, query) == order(second, query) == order(Index.open(tmp_path / "exact"), query)
+    assert any(s.source.startswith("hnsw:") for c in first.search("lamp") for s in c.signals)
+    (folder / "new.txt").write_text("a new text about glaciers")
+    Index.build(tmp_path / "i", folder, hnsw=True)
+    assert "new.txt" in str(order(Index.open(tmp_path / "i"), "glaciers"))
+    assert order(first, "lamp")  # an older one stays open
+    with pytest.raises(InputError, match="other settings"):
+        Index.build(tmp_path / "i", folder)

@@ -28,6 +28,9 @@ def index(
     pool: Annotated[int, typer.Option(min=1, max=3, help="Store one vector for so many neighbouring tokens.")] = 1,
     model: options.Model = options.DEFAULT_MODEL,
     embedder: options.Embedder = None,
+    hnsw: Annotated[
+        bool, typer.Option("--hnsw", help="Find vectors by a graph, not by looking at each: for a million and more.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and index again when files change.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks, with --watch.")] = 2.0,
     as_json: options.AsJson = False,
@@ -47,7 +50,7 @@ def index(
     warnings = Console(stderr=True, soft_wrap=True)
     while True:
         try:
-            built = _build(paths, output, Models(tensors, pool, model, embedder), _once(said, warnings))
+            built = _build(paths, output, Models(tensors, pool, model, embedder, hnsw), _once(said, warnings))
         except InputError as error:
             if not watch:
                 raise
@@ -80,6 +83,7 @@ class Models:
     pool: int
     model: str
     embedder: str | None
+    hnsw: bool
 
 
 def _build(paths: list[Path], output: Path, models: Models, say: Callable[[str], None]) -> Built:
@@ -91,7 +95,7 @@ def _build(paths: list[Path], output: Path, models: Models, say: Callable[[str],
     with counter("passages") as count:
         built = Index.build(output, paths, 
             tensors=models.tensors, model=models.model, embedder=models.embedder, pool=models.pool,
-            on_skip=skipped.append, on_progress=count,
+            hnsw=models.hnsw, on_skip=skipped.append, on_progress=count,
         )  # fmt: skip
     other = [s for s in skipped if s.reason.endswith("is not read") and s.reason.startswith("type ")]
     if other:

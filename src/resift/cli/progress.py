@@ -14,10 +14,10 @@ _PATIENCE = 1.0  # seconds before anything is shown
 
 
 @contextmanager
-def counter(what: str) -> Iterator[Callable[[int], None]]:
-    """Give a function that shows how many there are so far, and how many a second."""
+def counter(what: str) -> Iterator[Callable[[int, float], None]]:
+    """Give a function that shows how many there are so far, how many a second, and the time left by the share done."""
     if not sys.stderr.isatty():
-        yield lambda n: None
+        yield lambda n, share: None
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -27,16 +27,23 @@ def counter(what: str) -> Iterator[Callable[[int], None]]:
         task = bar.add_task(what, total=None, visible=False, rate="")
         began = time.monotonic()
 
-        def count(n: int) -> None:
+        def count(n: int, share: float) -> None:
             seconds = time.monotonic() - began
-            bar.update(task, completed=n, visible=seconds > _PATIENCE, rate=f"{n / max(seconds, 1e-3):.0f}/s")
+            rate = f"{n / max(seconds, 1e-3):.0f}/s"
+            if share > 0:
+                rate += f", {share:.0%}, about {_duration(seconds * (1 - share) / share)} left"
+            bar.update(task, completed=n, visible=seconds > _PATIENCE, rate=rate)
 
         yield count
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def counted(items: Iterable[T], what: str) -> Iterator[T]:
     """Pass items through, showing how many there were so far."""
     with counter(what) as count:
         for n, item in enumerate(items, 1):
-            count(n)
+            count(n, 0.0)
             yield item

@@ -12,15 +12,19 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from resift import files
 from resift.errors import InputError
 from resift.index.encode import Encoder
 from resift.index.layout import Manifest, current, writing
 from resift.index.passages import unique_ids
 from resift.index.writer import IndexedFile, Old, Writer
+from resift.retrieve.hnsw import build_hnsw
 from resift.types import Document
 
 OnSkip = Callable[[files.Skipped], None]
+OnProgress = Callable[[int, float], None]
 
 _SLICE = 256  # passages of one file that are read at once
 
@@ -42,13 +46,13 @@ def build(
     sources: Sequence[str],
     encoder: Encoder,
     on_skip: OnSkip = lambda s: None,
-    on_progress: Callable[[int], None] = lambda n: None,
+    on_progress: OnProgress = lambda passages, share: None,
 ) -> Built:
     """Index files and folders into `folder`, or bring the index there up to date; readers see all of it or nothing.
 
     A file whose size and time, or else whose hash, are as before is not read again; where nothing changed, nothing is
     written. An id that comes twice stays with the passage that had it first. `on_progress` hears how many passages are
-    done.
+    done, and about which share of the text that must be read (0..1).
 
     Raises:
         InputError: a named path can't be read, the settings are not those of the index, another process is writing,
@@ -69,24 +73,42 @@ def build(
         encoder.resume(folder / "partial")
         writer = Writer(generation, encoder, old, opened)
         taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
-        listed = []
+        listed, progress = [], _Progress(on_progress, sum(s.size for s in states if s.path not in kept))
         for now in states:
             first, same = writer.count, kept.get(now.path)
             if same:
                 writer.take_over(same.first, same.count)
             else:
-                now = _read(now, writer, taken, Path(now.path) in named, on_skip, on_progress)
+                now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
             listed.append(replace(now, first=first, count=writer.count - first))
-            on_progress(writer.count)
+            progress.file_done(writer.count, 0 if same else now.size)
         if not writer.count:
             raise InputError(f"nothing to index in {', '.join(sources)}; the index was not written")
         settings = replace(settings, analyzer=writer.close())
+        if settings.hnsw:
+            build_hnsw(generation / "hnsw", np.load(generation / "vectors.npy", mmap_mode="r"))
         lines = "".join(json.dumps(asdict(f)) + "\n" for f in listed)
         (generation / "files.jsonl").write_text(lines, "utf-8")
         Manifest(settings, writer.count).write(generation)
     shutil.rmtree(folder / "partial", ignore_errors=True)
     seconds, size = time.monotonic() - began, _size(generation)
     return Built(len(states) - len(kept), len(kept), removed, writer.count, seconds, size)
+
+
+class _Progress:
+    """Tells how far a run is, by the bytes of the files that it reads."""
+
+    def __init__(self, tell: OnProgress, total: int) -> None:
+        self._tell, self._total, self._done = tell, max(1, total), 0
+
+    def amid(self, passages: int, read: int) -> None:
+        """So many passages are done, and so much of the file at hand."""
+        self._tell(passages, min(1.0, (self._done + read) / self._total))
+
+    def file_done(self, passages: int, size: int) -> None:
+        """A file of this size is done."""
+        self._done += size
+        self.amid(passages, 0)
 
 
 def _size(generation: Path) -> int:
@@ -126,15 +148,16 @@ def _read(
     taken: set[int],
     named: bool,
     on_skip: OnSkip,
-    on_progress: Callable[[int], None],
+    progress: _Progress,
 ) -> IndexedFile:
     """Read a file's passages; one that fails or changes meanwhile is marked so that the next run reads it again."""
     path = Path(now.path)
-    documents = unique_ids(files.read_file(path), taken)
+    documents, read = unique_ids(files.read_file(path), taken), 0
     try:
         for part in _slices(documents):
             writer.add(part)
-            on_progress(writer.count)
+            read += sum(len(d.text) for d in part)
+            progress.amid(writer.count, min(read, now.size))
         status = path.stat()
     except (InputError, OSError) as error:
         if named and isinstance(error, InputError):

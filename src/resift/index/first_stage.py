@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +11,23 @@ import numpy.typing as npt
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
 from resift.retrieve.fuse import Hybrid, ReciprocalRank, WeightedSum
+from resift.retrieve.hnsw import HnswRetriever
 from resift.score.contract import read_contract
 from resift.score.load import find_model, load_embedder
 from resift.types import Document
 
 
-def first_stage(lexical: BM25Retriever, embedder: str, vectors: npt.NDArray[np.float32] | None = None) -> Hybrid:
+def first_stage(
+    lexical: BM25Retriever, embedder: str, vectors: npt.NDArray[np.float32] | None = None, graph: Path | None = None
+) -> Hybrid:
     """BM25 and the embedder's vectors over the same documents; the vectors are computed when None.
 
+    Every vector is looked at, or where there is an HNSW graph of them, those that it leads to.
     Fused by reciprocal rank, or where the embedder's contract names a `fusion_weight` by a weighted sum.
     """
     documents: Sequence[Document] = lexical.documents
     weight = read_contract(find_model(embedder)).fusion_weight
     fusion = WeightedSum([1 - weight, weight]) if weight else ReciprocalRank()
-    return Hybrid([lexical, DenseRetriever(documents, load_embedder(embedder), vectors)], fusion)
+    model = load_embedder(embedder)
+    dense = HnswRetriever(documents, model, graph) if graph else DenseRetriever(documents, model, vectors)
+    return Hybrid([lexical, dense], fusion)

@@ -8,7 +8,7 @@ INDEX/g000001/           one generation: never changed once CURRENT names it
     passages.jsonl       one passage per line, passages_at.npy: where each line starts (N + 1), ids.npy: hashes of ids
     terms.npy terms_at.npy vocabulary.json    the analysed words, from which the BM25 matrix is rebuilt
     bm25/                the matrix (bm25s)
-    vectors.npy          (N, D) f32, one unit vector per passage
+    vectors.npy          (N, D) f32, one unit vector per passage; hnsw/: a graph over them, where it was asked for
     tokens.npy scales.npy spans.npy tokens_at.npy windows_at.npy    token vectors, see `tensors`
 """
 
@@ -37,7 +37,7 @@ class Settings:
 
     `model` is the name or path that made the vectors, `fingerprint` that of its files; `tensors` says whether token
     vectors are stored too, `pool` how many neighbouring tokens share one. Where the vectors are not that model's,
-    `embedder` made them.
+    `embedder` made them. `hnsw` says whether a graph over the vectors is kept.
     """
 
     analyzer: str
@@ -47,6 +47,7 @@ class Settings:
     pool: int
     embedder: str = ""
     embedder_fingerprint: str = ""
+    hnsw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class Manifest:
     format: int = FORMAT
 
     def write(self, folder: Path) -> None:
-        """Write `manifest.json` over what lies in the folder."""
-        contents = {str(p.relative_to(folder)): (p.stat().st_size, _crc(p)) for p in _contents(folder)}
+        """Write `manifest.json` over what lies in the folder; a graph's engine writes in its own files when it reads."""
+        checked = [p for p in _contents(folder) if p.relative_to(folder).parts[0] != "hnsw"]
+        contents = {str(p.relative_to(folder)): (p.stat().st_size, _crc(p)) for p in checked}
         value = asdict(self) | {"contents": contents}
         (folder / "manifest.json").write_text(json.dumps(value, indent=1), "utf-8")
 

@@ -49,7 +49,12 @@ def _open(folder: Path, generation: Path) -> tuple[Passages, Hybrid, Tensors | N
         changed = [name for name, made_by in models if name and fingerprint(find_model(name)) != made_by]
         passages = Passages(generation)
         lexical = BM25Retriever(passages, Analyzer.from_signature(settings.analyzer), _matrix(generation))
-        retriever = first_stage(lexical, settings.embedder or settings.model, _vectors(generation))
+        retriever = first_stage(
+            lexical,
+            settings.embedder or settings.model,
+            _vectors(generation),
+            generation / "hnsw" if settings.hnsw else None,
+        )
     except ModelError as error:
         made_with = " and ".join(name for name, _ in models if name)
         raise InputError(f"{folder} was made with {made_with}, which can't be loaded: {error}") from error
@@ -74,7 +79,7 @@ def _vectors(generation: Path) -> npt.NDArray[np.float32]:
     return vectors
 
 
-def encoder_for(model: str, embedder: str, tensors: bool, pool: int) -> Encoder:
+def encoder_for(model: str, embedder: str, tensors: bool, pool: int, hnsw: bool = False) -> Encoder:
     """The encoder of an index.
 
     Args:
@@ -82,6 +87,7 @@ def encoder_for(model: str, embedder: str, tensors: bool, pool: int) -> Encoder:
         embedder: makes the passages' vectors; empty for `model`'s own.
         tensors: whether token vectors are stored.
         pool: how many neighbouring tokens share a vector.
+        hnsw: whether a graph over the vectors is kept.
 
     Raises:
         InputError: token vectors are asked of a model that has none, or the pooling is not 1, 2 or 3.
@@ -90,11 +96,12 @@ def encoder_for(model: str, embedder: str, tensors: bool, pool: int) -> Encoder:
     if pool not in (1, 2, 3):
         raise InputError(f"tokens are pooled by 1, 2 or 3; not {pool}")
     if not tensors:
-        return Encoder(Settings("", embedder, fingerprint(find_model(embedder)), False, pool), load_embedder(embedder))
+        alone = Settings("", embedder, fingerprint(find_model(embedder)), False, pool, hnsw=hnsw)
+        return Encoder(alone, load_embedder(embedder))
     scorer = load_scorer(model)
     if not isinstance(scorer, LateInteraction):
         raise InputError(f"{model} is a cross-encoder and has no token vectors to store; name a late-interaction model")
-    settings = Settings("", model, fingerprint(find_model(model)), True, pool)
+    settings = Settings("", model, fingerprint(find_model(model)), True, pool, hnsw=hnsw)
     if not embedder:
         return Encoder(settings, scorer, scorer)
     made_by = fingerprint(find_model(embedder))
