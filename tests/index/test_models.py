@@ -53,7 +53,7 @@ def test_token_vectors_of_a_model_without_pooled_ones(corpus: Path, tmp_path: Pa
     assert (settings.model, settings.embedder, settings.tensors) == (str(late), embedder, True)
     reranker = resift.load(late)
     index = Index.open(tmp_path / "i")
-    assert index._store_for(reranker) is index.tensors
+    assert index.store_for(reranker) is index.tensors
     stored = index.search(LETTERS, 5, reranker=reranker, blend=False)
     fresh = Index(index.documents, index.retriever).search(LETTERS, 5, reranker=reranker, blend=False)
     for a, b in zip(stored, fresh, strict=True):
