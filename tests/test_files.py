@@ -112,7 +112,7 @@ def test_unsafe_characters_are_replaced_in_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["word " * 15 + "\n", "endless ", "\n\n"])
 def test_a_large_file_is_streamed(tmp_path: Path, line: str) -> None:
-    size = 12_000_000
+    size = 4_000_000
     path = tmp_path / "large.txt"
     path.write_text(line * (size // len(line)))
     tracemalloc.start()

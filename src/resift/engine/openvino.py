@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import queue
@@ -60,6 +61,7 @@ def _openvino() -> Any:  # noqa: ANN401 - openvino ships no types
 def _core() -> Any:  # noqa: ANN401
     core = _openvino().Core()
     core.set_property({"CACHE_DIR": str(cache_folder() / "openvino")})
+    atexit.register(_core.cache_clear)  # before the interpreter takes itself apart, which once ended in a crash
     return core
 
 

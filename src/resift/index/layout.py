@@ -60,7 +60,10 @@ class Manifest:
     format: int = FORMAT
 
     def write(self, folder: Path) -> None:
-        """Write `manifest.json` over what lies in the folder; a graph's engine writes in its own files when it reads."""
+        """Write `manifest.json` over what lies in the folder.
+
+        A graph is left out: its engine writes in its files when it reads.
+        """
         checked = [p for p in _contents(folder) if p.relative_to(folder).parts[0] != "hnsw"]
         contents = {str(p.relative_to(folder)): (p.stat().st_size, _crc(p)) for p in checked}
         value = asdict(self) | {"contents": contents}
