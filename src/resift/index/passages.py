@@ -44,6 +44,11 @@ class Passages(Sequence[Document]):
         """The line of a passage, with its newline."""
         return bytes(self._data[int(self._at[i]) : int(self._at[i + 1])])
 
+    def lines(self, first: int, count: int) -> tuple[bytes, list[int]]:
+        """The lines of some passages in one piece, and where in it each of them ends."""
+        at = self._at[first : first + count + 1]
+        return bytes(self._data[int(at[0]) : int(at[-1])]), (at[1:] - at[0]).tolist()
+
 
 def line_of(document: Document) -> bytes:
     """A document as its line in `passages.jsonl`."""

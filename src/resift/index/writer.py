@@ -73,9 +73,11 @@ class Writer:
         assert self.old is not None
         self._flush()
         old, part = self.old, slice(first, first + count)
-        for i in range(first, first + count):
-            self._line(old.passages.raw(i))
-            if self._tensors and old.tensors:
+        lines, ends = old.passages.lines(first, count)
+        self._lines.write(lines)
+        self._starts += [self._starts[-1] + end for end in ends]
+        if self._tensors and old.tensors:
+            for i in range(first, first + count):
                 self._tensors.add(old.tensors.windows(i))
         self._vectors.append(old.vectors[part])
         self._ids.append(old.ids[part])

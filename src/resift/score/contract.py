@@ -48,7 +48,7 @@ class Contract:
         fusion_weight: of an embedder's cosines against BM25 in a weighted sum; 0: they are fused by reciprocal rank.
         golden: pairs with their scores at f32.
         tokens: of a late-interaction model, how its inputs are laid out and compared.
-        vectors: of an embedder, how a text becomes a vector.
+        vectors: of an embedder, how a text becomes a vector; its `segmenter` counts for a cross-encoder too.
 
     """
 

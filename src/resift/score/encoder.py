@@ -15,6 +15,7 @@ from resift.errors import BrokenModel, InputError
 from resift.score.contract import Contract
 from resift.score.pairs import NO_FLAGS, Distinct, Verdict, distinct, spread
 from resift.score.tokens import Encoded, Tokens
+from resift.text.segment import joined_places
 from resift.text.windows import strides, windows
 from resift.types import Pair, Scores
 
@@ -58,7 +59,7 @@ class CrossEncoder:
 
         """
         work = distinct(pairs)
-        queries = self.tokens.encode(work.queries)
+        queries = self._tokenised(work.queries, self.tokens.encode)
         verdicts: list[Verdict] = []
         tokens = 0
         for start in range(0, len(work.rows), _SLICE):
@@ -97,9 +98,20 @@ class CrossEncoder:
 
     def _encoded(self, documents: Sequence[str], queries: Sequence[Encoded]) -> list[Encoded]:
         if self.long_documents != "truncate":
-            return self.tokens.encode(documents)
+            return self._tokenised(documents, self.tokens.encode)
         enough = max([self.contract.max_tokens, *(len(q.ids) for q in queries)])  # which is longer decides what is cut
-        return self.tokens.encode_start(documents, enough)
+        return self._tokenised(documents, lambda texts: self.tokens.encode_start(texts, enough))
+
+    def _tokenised(self, texts: Sequence[str], encode: Callable[[Sequence[str]], list[Encoded]]) -> list[Encoded]:
+        """Tokens of the texts, their words joined first where the model was trained so (PhoBERT)."""
+        language = self.contract.vectors.segmenter
+        if not language:
+            return encode(texts)
+        read = [joined_places(text, language) for text in texts]
+        return [
+            Encoded(e.ids, [(places[a], places[b - 1] + 1) if b > a else (0, 0) for a, b in e.offsets])
+            for e, (_, places) in zip(encode([text for text, _ in read]), read, strict=True)
+        ]
 
     def _logits(
         self, ids: Sequence[list[int]], segments: Sequence[list[int]]

@@ -54,7 +54,21 @@ def joined(text: str, language: str) -> str:
         MissingExtra: the language's library is not installed.
 
     """
-    return " ".join("_".join(text[start:end].split()) for start, end in segmenter(language)(text))
+    return joined_places(text, language)[0]
+
+
+def joined_places(text: str, language: str) -> tuple[str, list[int]]:
+    """The same, and which character of `text` each of its characters was; joints stand for the one behind them."""
+    found: list[str] = []
+    places: list[int] = []
+    for start, end in segmenter(language)(text):
+        for i, part in enumerate(re.finditer(r"\S+", text[start:end])):
+            if found:
+                found.append("_" if i else " ")
+                places.append(start + part.start())
+            found.append(part.group())
+            places += range(start + part.start(), start + part.end())
+    return "".join(found), places
 
 
 def library(language: str) -> str:
