@@ -104,8 +104,10 @@ class Reranker:
 
     def _cached(self, scorer: CrossEncoder | LateInteraction) -> Scorer:
         from resift.score.cache import Cached
+        from resift.score.late import LateInteraction
 
-        return scorer if self.cache is None else Cached(scorer, self.cache)
+        stored = isinstance(scorer, LateInteraction) and scorer.has_store  # merged or rounded: other scores, and quick
+        return scorer if self.cache is None or stored else Cached(scorer, self.cache)
 
 
 class Index:

@@ -35,7 +35,8 @@ class Workload:
     def drawn(cls, lengths: Sequence[int] = ()) -> Workload:
         """Made-up passages of these lengths in words; by default lognormal: median 90, a sixth of them over 160."""
         rng = random.Random(0)
-        drawn = lengths or [min(460, max(8, round(rng.lognormvariate(4.5, 0.6)))) for _ in range(_PAIRS)]
+        lognormal = (min(460, max(8, round(rng.lognormvariate(4.5, 0.6)))) for _ in range(_PAIRS))
+        drawn = [lengths[i % len(lengths)] for i in range(_PAIRS)] if lengths else list(lognormal)
         documents = tuple(Document(str(i), " ".join(rng.choices(_WORDS, k=n))) for i, n in enumerate(drawn))
         queries = tuple(f"which {' '.join(rng.choices(_WORDS, k=6))}" for _ in range(50))
         return cls(queries, documents, f"words per document: {', '.join(map(str, lengths)) or 'lognormal, median 90'}")
@@ -179,8 +180,10 @@ def _at_depth(
 
 
 def _some(rng: random.Random, documents: Sequence[Document], count: int) -> list[Document]:
-    """So many documents, each once where there are enough: equal ones are scored once."""
-    return rng.sample(documents, count) if count <= len(documents) else rng.choices(documents, k=count)
+    """So many documents, each once; where there are too few, numbered copies, since equal ones are scored once."""
+    if count <= len(documents):
+        return rng.sample(documents, count)
+    return [replace(d, text=f"{d.text} {i}") for i, d in enumerate(rng.choices(documents, k=count))]
 
 
 def _line(samples: Sequence[tuple[int, float]]) -> tuple[float, float]:

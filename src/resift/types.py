@@ -18,7 +18,8 @@ class ScoreKind(StrEnum):
     PROBABILITY = "probability"  # 0..1, from a logit by the logistic function
     RELEVANCE = "relevance"  # 0..1, of a server that does not say what it measures; good for an order alone
     COSINE = "cosine"  # -1..1
-    MAXSIM = "maxsim"  # late interaction; mean or sum over query tokens as the contract says
+    MAXSIM = "maxsim"  # late interaction: a mean of cosines, -1..1
+    MAXSIM_SUM = "maxsim_sum"  # late interaction: a sum of cosines, one per query token
     BM25 = "bm25"  # 0 and more, unbounded; depends on the collection
     FUSED = "fused"  # a combination of ranks and standardised scores of one query
 

@@ -58,7 +58,9 @@ def index(
             time.sleep(every)
             continue
         if built.read or built.removed or not watch:
-            show.print_json(asdict(built)) if as_json else Console().print(_summary(built, output), highlight=False)
+            show.print_json({"schema": show.SCHEMA} | asdict(built)) if as_json else Console().print(
+                _summary(built, output), highlight=False
+            )
         if not watch:
             return
         time.sleep(every)

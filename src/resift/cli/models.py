@@ -33,6 +33,8 @@ def models(
 
     if family and family not in FAMILIES:
         raise InputError(f"{family!r} is no family; one of {', '.join(FAMILIES)}")
+    if lang and not (len(lang) == 2 and lang.isascii() and lang.isalpha()):
+        raise InputError(f"{lang!r} is no language code of two letters, such as en, vi or zh")
     known = [*map(bundled_row, bundled_models()), *rows().values()]
     found = select(known, lang, license, max_tokens, family)
     if as_json:
@@ -46,7 +48,8 @@ def models(
             r.id, r.family, r.kind, " ".join(r.languages) or "unknown", _window(r), _size(r), r.license, r.commercial,
             "yes" if r.supported else "not yet",
         )  # fmt: skip
-    Console().print(table)
+    console = Console()
+    Console(width=None if console.is_terminal else 200).print(table)  # a pipe has no width to fold to
 
 
 def _as_json(row: Row) -> dict[str, Any]:

@@ -184,8 +184,13 @@ def _checked(query: FloatArray, documents: Documents) -> npt.NDArray[np.int64]:
         outside = len(lengths) and (documents.starts.min() < 0 or documents.ends.max() > len(documents.values))
         if outside or documents.values.dtype not in (np.int8, np.float16):
             raise ValueError("documents are rows of an int8 or f16 array, starts and ends within it")
+        beside = [x for x in (documents.scales, documents.skip) if x is not None]
+        if any(len(x) != len(documents.values) for x in beside):
+            raise ValueError("scales and skip have one entry per row")
     else:
         lengths = np.array([len(d) for d in documents], np.int64)
+        if any(len(d.scales) != len(d.values) or d.values.dtype != np.int8 for d in documents):
+            raise ValueError("token vectors are int8, and have one scale each")
         widths = {d.values.shape[1] for d in documents}
     if widths - {query.shape[1]}:
         raise ValueError(f"the query has {query.shape[1]} dimensions, documents have {sorted(widths)}")

@@ -83,7 +83,8 @@ def cache_folder() -> Path:
 
 def fastest_precision() -> str:
     """bf16 where the CPU multiplies it natively (AMX, AVX-512 BF16, Arm BF16), else f32."""
-    return "bf16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+    with _LOADING:
+        return "bf16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
 
 class OpenVINOEngine:

@@ -44,7 +44,11 @@ def reads(folder: Path) -> bool:
     _torch()
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as KNOWN
 
+    if not (folder / "config.json").exists():
+        return False
     config = json.loads((folder / "config.json").read_text("utf-8"))
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        return False  # Transformers would read the weights and leave the positions out
     return "auto_map" not in config and config.get("model_type") in KNOWN and any(folder.glob("*.safetensors"))
 
 

@@ -54,7 +54,11 @@ class Pointwise:
         if not values or (len(values) > 1 and min(values) == max(values)):
             reason = late or ("constant scores" if values else "nothing to score")
             earlier = f"{ranking.trace.reason}; " if late and ranking.trace.reason else ""
-            return replace(ranking, trace=ranking.trace.then(step, reason=earlier + reason))
+            flagged = [
+                replace(c, flags=o.flags) for c, o in zip(head, own, strict=False)
+            ]  # why, where there is no score
+            kept = (*flagged, *ranking.candidates[len(flagged) :])
+            return Ranking(ranking.query, kept, ranking.trace.then(step, reason=earlier + reason))
         trace = ranking.trace.then(step, reranked=True, reason=late)
         scored = Ranking.from_scores(ranking.query, (c for c in own if c.score))
         unscored = [c for c in own if not c.score]

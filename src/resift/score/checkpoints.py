@@ -144,7 +144,8 @@ def _late(path: Path, config: Mapping[str, Any], rules: TokenRules, window: int)
     """What all ColBERT-like checkpoints share: special tokens are compared, vectors are of tokens, unrounded."""
     rules = replace(rules, special=True, pooled=False, rounded=False)
     limit = _positions(config)
-    return Contract(path.resolve().name, "late", ScoreKind.MAXSIM, limit, min(window, limit), tokens=rules)
+    kind = ScoreKind.MAXSIM if rules.reduce == "mean" else ScoreKind.MAXSIM_SUM
+    return Contract(path.resolve().name, "late", kind, limit, min(window, limit), tokens=rules)
 
 
 def _embedder(folder: Folder) -> Contract:

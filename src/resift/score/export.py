@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -99,10 +100,11 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
     folder = find_model(name)
     source = load_scorer(str(folder), "f32", engine="openvino")
     contract = replace(source.contract, golden=())
-    part = out.with_name(out.name + ".part")
+    out = out.resolve()
+    part: Path | None = None
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         for file in _COPIED:
             if (folder / file).exists():
                 shutil.copyfile(folder / file, part / file)
@@ -121,7 +123,8 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
     except OSError as error:
         raise InputError(f"can't write {out}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if part:
+            shutil.rmtree(part, ignore_errors=True)
     return report
 
 

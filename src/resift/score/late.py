@@ -121,6 +121,11 @@ class LateInteraction:
         stored._store = store
         return stored
 
+    @property
+    def has_store(self) -> bool:
+        """Whether stored token vectors are compared."""
+        return self._store is not None
+
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> LateInteraction:
         """The same model over the engine that `wrap` gives for the present one."""
         other = copy(self)

@@ -190,7 +190,7 @@ def _narrowed(contract: Contract, truncation: Truncation | None, max_tokens: int
 def fingerprint(folder: Path) -> str:
     """A hash of a model's files: all of the small ones; of large ones size, beginning, end, and 4 KiB of each MiB.
 
-    Training changes matrices as wholes, and none that matters is smaller than 1 MiB, so none escapes.
+    Training changes matrices as wholes, so that a change escapes only where all of it is smaller than 1 MiB.
     """
     hashed = sha256()
     for path in sorted(p for p in folder.rglob("*") if p.suffix in _HASHED and p.is_file()):

@@ -165,6 +165,7 @@ def select(
         family: one of FAMILIES.
 
     """
+    language = language.lower()
 
     def fits(row: Row) -> bool:
         reads = not language or language in row.languages or MANY in row.languages
@@ -263,7 +264,7 @@ def _disagreements(contract: Contract, row: Row, config: Mapping[str, Any]) -> S
     compare("family", row.family, contract.family)
     compare("architecture", row.architecture, config.get("model_type"))
     if row.family == "encoder":
-        compare("kind", row.kind, contract.kind.value)
+        compare("kind", row.kind, contract.kind.value.removesuffix("_sum"))  # the table tells no sum from a mean
         compare("labels", row.labels, len(config["id2label"]) if config.get("id2label") else None)
     positions = config.get("max_position_embeddings")
     if row.max_tokens and isinstance(positions, int) and row.max_tokens > positions:

@@ -107,4 +107,6 @@ class Fields:
         if isinstance(self._value.get(name), bool):
             return self.flag(name, default)
         value = self.number(name, 0)
+        if value is not None and value > 1e6:
+            raise InputError(f"{name} is a weight up to 1e6; not {value}")
         return default if value is None else value

@@ -31,7 +31,7 @@ class ServedModel:
         from resift.score.late import LateInteraction
 
         scorer, contract = reranker.scorer, reranker.contract
-        embedder = scorer if isinstance(scorer, LateInteraction) else None
+        embedder = scorer if isinstance(scorer, LateInteraction) and contract.tokens.pooled else None
         info = ModelInfo(
             name or scorer.name, contract.kind, contract.max_tokens, embedder is not None, scorer.fingerprint
         )
@@ -52,7 +52,7 @@ class ServedModel:
             return self
         counted = scorer.with_engine(wrap)
         return ServedModel(
-            self.info, Reranker(counted), counted if isinstance(counted, LateInteraction) else self.embedder
+            self.info, Reranker(counted), counted if self.embedder and isinstance(counted, LateInteraction) else None
         )
 
 
@@ -79,7 +79,7 @@ def _load(name: str, precision: Precision) -> ServedModel:
 
     folder = find_model(name)
     contract = read_contract(folder)
-    if contract.family != "static":
+    if contract.family not in ("static", "embedder"):
         return ServedModel.of(load(name, precision=precision))
     embedder = load_embedder(name)
     return ServedModel(ModelInfo(embedder.name, None, contract.max_tokens, True, fingerprint(folder)), None, embedder)

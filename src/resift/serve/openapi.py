@@ -117,7 +117,12 @@ _REQUESTS = {
         {
             "query": _QUERY,
             "depth": {**_COUNT, "description": "How many candidates are found and scored; 100 when left out."},
-            "blend": {"type": ["boolean", "number", "null"], "minimum": 0, "description": "Weight of the model."},
+            "blend": {
+                "type": ["boolean", "number", "null"],
+                "minimum": 0,
+                "maximum": 1e6,
+                "description": "Weight of the model.",
+            },
             **_SPENDING,
         },
         ["query"],

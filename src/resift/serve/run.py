@@ -29,6 +29,10 @@ def run(settings: Settings) -> None:
     to_stderr(settings.log_level)
     models = load_models(settings.models, settings.precision)
     spares = load_models(settings.fallback, settings.precision) if settings.fallback else []
+    primary = {m.info.name: m.info.fingerprint for m in models}
+    for spare in spares:
+        if primary.get(spare.info.name, spare.info.fingerprint) != spare.info.fingerprint:
+            raise InputError(f"two models are called {spare.info.name}; name each once")
     settings = replace(settings, fallback=tuple(m.info.name for m in spares))
     served = {m.info.name: m for m in (*models, *spares)}
     index = Index.open(settings.index) if settings.index else None

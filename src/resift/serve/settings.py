@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -84,8 +85,8 @@ class Settings:
                 raise InputError(f"{name} is one of {', '.join(get_args(kind))}; not {getattr(self, name)!r}")
         for f in fields(self):
             value = getattr(self, f.name)
-            if isinstance(value, (int, float)) and value < 0:
-                raise InputError(f"{f.name} is 0 or more; not {value}")
+            if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
+                raise InputError(f"{f.name} is a finite number, 0 or more; not {value}")
         if self.max_memory:
             parse_size(self.max_memory)
 

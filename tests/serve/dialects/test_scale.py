@@ -29,6 +29,7 @@ RANGES = {
     ScoreKind.RELEVANCE: (0, 1),
     ScoreKind.COSINE: (-1, 1),
     ScoreKind.MAXSIM: (-1, 1),
+    ScoreKind.MAXSIM_SUM: (-40, 40),
     ScoreKind.BM25: (0, 1e3),
     ScoreKind.FUSED: (-1e3, 1e3),
 }
