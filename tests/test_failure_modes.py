@@ -489,7 +489,7 @@ def test_row_15_a_poisoned_document_harms_no_neighbour(
     assert isinstance(scorer, LateInteraction)
     for role in ("query", "document"):
         with pytest.raises(NonFiniteScore, match="not finite"):
-            scorer.embed(["oslo", "bread"], role)  # type: ignore[arg-type]
+            scorer.embed(["oslo", "bread"], role)
 
 
 def test_row_15_what_overflows_is_computed_again_at_f32(folders: dict[str, Path], tmp_path: Path) -> None:
