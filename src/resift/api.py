@@ -62,6 +62,8 @@ class Reranker:
             deadline_ms: after so many milliseconds no further batch is begun, and the best order so far comes back, all
                 documents in it; the trace's reason says "scored n/m". A model's first call also reads its weights.
 
+        A model that was not made for the language at hand reranks all the same, and the trace's reason says so.
+
         Raises:
             InputError: an empty query, a document that is none of the three, or a limit that is not positive.
 
@@ -69,7 +71,9 @@ class Reranker:
         limits = budget(depth, deadline_ms)
         given = [files.document(d, str(i)) for i, d in enumerate(documents)]
         ranking = Ranking.unscored(_query(query), given)
-        return Pointwise(self._cached(self.scorer)).run([ranking], limits)[0].top(_positive(top_k, "top_k"))
+        foreign = self.misfit(ranking)
+        ranked = Pointwise(self._cached(self.scorer)).run([ranking], limits)[0]
+        return ranked.noting(foreign).top(_positive(top_k, "top_k"))
 
     def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
         """Score (query, document) pairs of any number of queries in one call; see `Scores`."""

@@ -267,6 +267,11 @@ class Ranking:
             raise ValueError("an order is a permutation of all positions")
         return replace(self, candidates=tuple(self.candidates[i] for i in order))
 
+    def noting(self, said: str) -> Ranking:
+        """The same with `said`, where it says something, before the trace's reason."""
+        reason = "; ".join(r for r in (said, self.trace.reason) if r)
+        return replace(self, trace=replace(self.trace, reason=reason))
+
     def top(self, k: int | None) -> Ranking:
         """The first k candidates; all of them when k is None."""
         return self if k is None else replace(self, candidates=self.candidates[:k])

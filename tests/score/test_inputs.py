@@ -129,7 +129,7 @@ def test_many_pairs_are_scored_in_slices(tmp_path: Path, monkeypatch: pytest.Mon
         return recorder, CrossEncoder(contract, Tokens(tmp_path), recorder, 0).score(pairs)
 
     whole = run()
-    monkeypatch.setattr("resift.score.encoder._SLICE", 16)
+    monkeypatch.setattr("resift.score.pairs._SLICE", 16)
     sliced = run()
     assert sorted(whole[0].ids) == sorted(sliced[0].ids) and len(whole[0].ids) == 171
     assert whole[1] == sliced[1]

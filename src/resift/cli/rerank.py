@@ -16,6 +16,7 @@ import typer
 from resift.cli import options
 
 if TYPE_CHECKING:
+    from resift.api import Reranker
     from resift.protocols import Stage
     from resift.types import Ranking
 
@@ -60,19 +61,31 @@ def rerank(
     limits = Limits(depth, deadline_ms, top)
     with _reading(file) as lines:
         if queries or documents:
-            results = _run(lines, file, queries, documents, reranker.stage(blend is not False), limits)
+            results = _run(lines, file, queries, documents, _Judge.of(reranker, blend is not False), limits)
         else:
-            results = _requests(lines, file, reranker.stage(bool(blend)), limits)
+            results = _requests(lines, file, _Judge.of(reranker, bool(blend)), limits)
         _write(results, output)
 
 
-def _requests(lines: Iterable[str], where: str, stage: Stage, limits: Limits) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """A reranker and its stage."""
+
+    reranker: Reranker
+    stage: Stage
+
+    @classmethod
+    def of(cls, reranker: Reranker, blend: bool) -> _Judge:
+        return cls(reranker, reranker.stage(blend))
+
+
+def _requests(lines: Iterable[str], where: str, judge: _Judge, limits: Limits) -> Iterator[str]:
     from resift import files
     from resift.cli.show import as_json
     from resift.types import Ranking
 
     rankings = (Ranking.unscored(query, found) for query, found in files.read_requests(lines, where))
-    for ranking in _reranked(rankings, stage, limits):
+    for ranking in _reranked(rankings, judge, limits):
         yield json.dumps(as_json(ranking.top(limits.top)), ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -81,7 +94,7 @@ def _run(
     where: str,
     queries: Path | None,
     documents: Path | None,
-    stage: Stage,
+    judge: _Judge,
     limits: Limits,
 ) -> Iterator[str]:
     from resift import files
@@ -104,16 +117,17 @@ def _run(
         Ranking(Query(asked[q], q), tuple(Candidate(texts[r.document], None, (Signal("run", r.rank),)) for r in found))
         for q, found in run.items()
     )
-    for ranking in _reranked(rankings, stage, limits):
+    for ranking in _reranked(rankings, judge, limits):
         out = io.StringIO()
         files.write_run([ranking.top(limits.top)], "resift", out)
         yield out.getvalue()
 
 
-def _reranked(rankings: Iterable[Ranking], stage: Stage, limits: Limits) -> Iterator[Ranking]:
+def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Iterator[Ranking]:
     """Score many requests together, so that short ones fill batches, but never hold all of them.
 
-    With a deadline, which is each request's own, one after the other.
+    With a deadline, which is each request's own, one after the other. Requests in a language that the model does not
+    read are reranked too; their reason says so, and the first of them is told on stderr.
     """
     from itertools import islice
 
@@ -121,12 +135,18 @@ def _reranked(rankings: Iterable[Ranking], stage: Stage, limits: Limits) -> Iter
     from resift.cli.progress import counted
     from resift.errors import InputError
 
+    told = False
     waiting, size = iter(rankings), _TOGETHER if limits.deadline_ms is None else 1
     for part in counted(iter(lambda: list(islice(waiting, size)), []), f"x {size} requests reranked"):
         for ranking in part:
             if not ranking.query.text.strip():
                 raise InputError(f"query {ranking.query.id!r} is empty; ask with at least one word")
-        yield from stage.run(part, budget(limits.depth, limits.deadline_ms))
+        foreign = [judge.reranker.misfit(ranking) for ranking in part]
+        if any(foreign) and not told:
+            told = True
+            typer.secho(f"warning: {next(filter(None, foreign))}", fg="yellow", err=True)
+        ranked = judge.stage.run(part, budget(limits.depth, limits.deadline_ms))
+        yield from (r.noting(said) for r, said in zip(ranked, foreign, strict=True))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ def as_json(ranking: Ranking) -> dict[str, Any]:
     """A ranking in the schema of docs/json.md; what a candidate lacks (a score, a span) is left out, never null."""
     return {
         "schema": SCHEMA,
-        "query": {"id": ranking.query.id, "text": ranking.query.text},
+        "query": {"id": clean(ranking.query.id), "text": clean(ranking.query.text)},
         "reranked": ranking.trace.reranked,
         "reason": ranking.trace.reason,
         "results": [_candidate(c) for c in ranking],

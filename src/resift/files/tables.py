@@ -24,7 +24,7 @@ def document(value: object, default_id: str, metadata: Mapping[str, Any] | None 
     all its strings together are the text. The other entries become metadata.
 
     Raises:
-        InputError: neither a string nor a mapping, or a mapping without any string.
+        InputError: neither a string nor a mapping, a mapping without any string, or one whose "text" is none.
 
     """
     if isinstance(value, Document):
@@ -35,6 +35,8 @@ def document(value: object, default_id: str, metadata: Mapping[str, Any] | None 
         raise InputError(
             f"document {default_id} is of type {type(value).__name__}; give a string or an object with text"
         )
+    if isinstance(value.get("text"), (bool, float, list, Mapping)):  # the other strings would be judged in its place
+        raise InputError(f"document {default_id} has a text of type {type(value['text']).__name__}; give a string")
     found = {
         role: next((f for f in fields if isinstance(value.get(f), (str, int)) and not isinstance(value[f], bool)), None)
         for role, fields in (("id", ID_FIELDS), ("title", TITLE_FIELDS), ("text", TEXT_FIELDS))

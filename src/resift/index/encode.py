@@ -47,7 +47,7 @@ class Encoder:
         path = self._slice(texts)
         if path and path.exists():
             return _load(path)
-        encoded = self._late.encode_documents(texts)
+        encoded = self._late.all_finite(self._late.encode_documents(texts))
         if self._embedder is self._late:
             vectors = np.stack([d.pooled if len(d.pooled) else np.zeros(self.dims, np.float32) for d in encoded])
         else:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from resift.errors import BrokenModel
 from resift.score.tokens import Tokens
 
+REPORT = "agreement.json"  # how an exported folder compares with its source
 SUMS = "SHA256SUMS"  # one "hash  name" per line, as sha256sum writes it
 
 
@@ -39,6 +43,42 @@ def check_files(folder: Path) -> None:
     """
     if missing := [name for name in listed_hashes(folder) if not (folder / name).exists()]:
         raise BrokenModel(f"{folder} lacks {', '.join(missing)}, listed in its {SUMS}; fetch the model again")
+
+
+def export_report(folder: Path) -> dict[str, Any]:
+    """The report that `resift export` left in a folder; empty without one.
+
+    Raises:
+        BrokenModel: it is damaged.
+
+    """
+    if not (folder / REPORT).exists():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads((folder / REPORT).read_text("utf-8"))
+        return {name: found[name] for name in ("weights", "tau", "top10", "passed")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrokenModel(f"{folder / REPORT} is damaged ({error}); export the model again") from error
+
+
+def check_export(folder: Path) -> None:
+    """Warn of a folder that was exported by force, although its weights order otherwise than its source.
+
+    Raises:
+        BrokenModel: the report is damaged.
+
+    """
+    report = export_report(folder)
+    if report and not report["passed"]:
+        warnings.warn(f"{folder}: {changed_order(report)}", stacklevel=2)
+
+
+def changed_order(report: Mapping[str, Any]) -> str:
+    """What to say of an export that missed the bar."""
+    return (
+        f"its {report['weights']} weights change the order of their source (tau {report['tau']:.3f}, ten best kept "
+        f"{report['top10']:.1%}); export it again with --weights fp16 or f32"
+    )
 
 
 def wrong_hashes(folder: Path) -> list[str]:

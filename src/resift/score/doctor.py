@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from resift.errors import BrokenModel, MissingExtra, NonFiniteScore, ResiftError, UnknownFamily
 from resift.score.agreement import LEAST_TAU, LEAST_TOP10, agreement, finite, grid, pair, probe_pairs, probes
-from resift.score.checks import check_files, check_tokens, listed_hashes, wrong_hashes
+from resift.score.checks import changed_order, check_files, check_tokens, export_report, listed_hashes, wrong_hashes
 from resift.score.contract import Contract, read_contract
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.engines import EngineName, Precision
@@ -100,7 +100,7 @@ def examine(name: str) -> Iterator[Finding]:
     yield spread
     if spread.status == "fail":
         return
-    for check in (_truncation, _invariance, _engines, _probes, _vocabulary, _golden):
+    for check in (_truncation, _invariance, _export, _engines, _probes, _vocabulary, _golden):
         try:
             yield from check(case)
         except ResiftError as error:
@@ -234,8 +234,22 @@ def _invariance(case: _Case) -> Iterator[Finding]:
     backwards = case.scorer.score(given[::-1]).values[::-1]
     worst = max(float(np.abs(expected - np.array(v, float)).max()) for v in (alone, beside, backwards))
     good = worst <= TOLERANCE * case.scale
-    told = f"alone, beside a long one and backwards, a score moves by {worst:.1e} at most"
+    gaps = np.diff(np.sort(case.reference, axis=1), axis=1)
+    near = int((gaps <= max(worst, 1e-7 * case.scale)).sum())  # these two may change places: f32 has 7 digits
+    told = (
+        f"alone, beside a long one and backwards, a score moves by {worst:.1e} at most; "
+        f"{near} of {gaps.size} neighbours in an order are no further apart"
+    )
     yield Finding("invariance", "ok" if good else "fail", told)
+
+
+def _export(case: _Case) -> Iterator[Finding]:
+    """What the export that made the folder measured against its source."""
+    report = export_report(case.folder)
+    if report and report["passed"]:
+        yield Finding("export", "ok", f"{report['weights']} weights keep the source's order, tau {report['tau']:.3f}")
+    elif report:
+        yield Finding("export", "fail", changed_order(report))
 
 
 def _engines(case: _Case) -> Iterator[Finding]:

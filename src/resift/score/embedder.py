@@ -65,7 +65,7 @@ class TextEmbedder:
         first, last = self.tokens.single
         room = self.contract.max_tokens - len(first) - len(last)
         found = []
-        for before, own in self.tokens.behind(prefix, read):
+        for before, own in self.tokens.behind(prefix, read, self.contract.max_tokens):
             ids = [*before, *own.ids][:room]
             found.append([*first, *ids, *last] if own.ids else [])
         return found

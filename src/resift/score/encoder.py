@@ -13,16 +13,13 @@ import numpy.typing as npt
 from resift.engine.batching import Engine, Sequences, pack
 from resift.errors import BrokenModel, InputError
 from resift.score.contract import Contract
-from resift.score.pairs import NO_FLAGS, Distinct, Verdict, distinct, spread
+from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, Verdict, distinct, slices, spread
 from resift.score.tokens import Encoded, Tokens
 from resift.text.segment import joined_places
 from resift.text.windows import strides, windows
 from resift.types import Pair, Scores
 
 LongDocuments = Literal["windows", "strides", "truncate"]
-_SLICE = 4096  # pairs whose tokens are held at once: bounds memory
-NON_FINITE = frozenset({"non_finite"})
-RESCORED = frozenset({"rescored"})  # the fast precision gave no number, f32 did
 
 
 class CrossEncoder:
@@ -31,7 +28,8 @@ class CrossEncoder:
     A pair over the window is scored in overlapping windows of the document; the best logit counts, and its window is
     the span (flag "windowed"). They are of equal length, or with long_documents="strides" laid as BCEmbedding does.
     The query is cut to three quarters of the window at most (flag "query_truncated"). With long_documents="truncate"
-    only what fits is read, by the contract's rule (flag "truncated").
+    only what fits is read, by the contract's rule (flag "truncated"). Of a text over a million characters the rest is
+    never read (flag "truncated"), and pairs are worked off in slices, so that memory is bounded.
 
     What is not finite is scored again by `exact`, the same model at f32; what still is not stays unscored (flag
     "non_finite"), and the other pairs keep their scores.
@@ -62,8 +60,8 @@ class CrossEncoder:
         queries = self._tokenised(work.queries, self.tokens.encode)
         verdicts: list[Verdict] = []
         tokens = 0
-        for start in range(0, len(work.rows), _SLICE):
-            own, read = self._judge(work, queries, work.rows[start : start + _SLICE])
+        for part in slices([len(work.documents[d]) for _, d in work.rows]):
+            own, read = self._judge(work, queries, work.rows[part.start : part.stop])
             verdicts += own
             tokens += read
         return spread(pairs, work, verdicts, self.contract.kind, self.name, tokens)

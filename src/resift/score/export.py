@@ -25,7 +25,7 @@ from resift.score.agreement import (
     pair,
     probes,
 )
-from resift.score.checks import SUMS, file_hash
+from resift.score.checks import REPORT, SUMS, file_hash
 from resift.score.contract import Contract, Golden
 from resift.score.encoder import CrossEncoder
 from resift.score.late import LateInteraction
@@ -34,7 +34,6 @@ from resift.score.load import find_model, load_scorer, read_graph
 Format = Literal["openvino", "onnx"]
 Weights = Literal["f32", "fp16", "int8"]
 
-REPORT = "agreement.json"
 _COPIED = (
     "tokenizer.json",
     "tokenizer_config.json",

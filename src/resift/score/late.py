@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +14,19 @@ import numpy.typing as npt
 from resift.engine.batching import Engine, FloatArray, Sequences, pack
 from resift.engine.exact import ExactVectors, exact_maxsim
 from resift.engine.maxsim import TokenVectors, densest, maxsim
+from resift.errors import NonFiniteScore
 from resift.protocols import Role
 from resift.score.contract import Contract
 from resift.score.encoder import LongDocuments
-from resift.score.pairs import NO_FLAGS, Distinct, Verdict, distinct, spread
-from resift.score.token_inputs import Inputs, TokenInputs
+from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, Verdict, distinct, slices, spread
+from resift.score.token_inputs import Input, Inputs, TokenInputs
 from resift.score.tokens import Tokens
 from resift.text.clean import clean
 from resift.text.sentences import widen
 from resift.types import Document, Pair, Scores
 
 Places = npt.NDArray[np.int32]
+Outputs = tuple[FloatArray, FloatArray, FloatArray]  # of one window: vectors and weights around the pooled vector
 
 _SPAN_TOKENS = 40  # the stretch of so many tokens that wins most of the score, grown to whole sentences, is the span
 _NOWHERE = 1 << 30  # the place of a match that covers no characters: further from all others than a span is long
@@ -34,23 +36,32 @@ _NOWHERE = 1 << 30  # the place of a match that covers no characters: further fr
 class QueryVectors:
     """A query's token vectors (Q, D), the share of each token (Q,), and its pooled vector (H,), empty without one.
 
-    The shares sum to 1, or to Q where the contract says that a score is a sum.
+    The shares sum to 1, or to Q where the contract says that a score is a sum. `flags` is "rescored" where only f32
+    gave finite vectors, "non_finite" where nothing did.
     """
 
     values: FloatArray
     shares: FloatArray
     pooled: FloatArray
     cut: bool
+    flags: frozenset[str] = NO_FLAGS
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentVectors:
-    """A document's token vectors, one entry per window, and the pooled vector (H,): the windows' mean, of length 1."""
+    """A document's token vectors, one entry per window, and the pooled vector (H,): the windows' mean, of length 1.
+
+    There is no window where the flags say "non_finite"; see QueryVectors.
+    """
 
     windows: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
     pooled: FloatArray
     tokens: int
     cut: bool
+    flags: frozenset[str] = NO_FLAGS
+
+
+Vectors = TypeVar("Vectors", QueryVectors, DocumentVectors)
 
 
 class TokenStore(Protocol):
@@ -66,14 +77,24 @@ class LateInteraction:
     The model's outputs are token vectors (B, T, D), and where it has them pooled vectors (B, H), of length 1, and token
     weights (B, T). The span is the sentences in which most of the score was won.
     A document over the window is encoded in overlapping windows, and the best one counts (flag "windowed"); with
-    long_documents="truncate" only the first window is read (flag "truncated").
+    long_documents="truncate" only the first window is read (flag "truncated"). Of a text over a million characters the
+    rest is never read, and documents are worked off in slices, so that memory is bounded.
+
+    Vectors that are not finite are computed again by `exact`, the same model at f32; a document whose vectors still are
+    not stays unscored (flag "non_finite"), as do all documents of such a query.
     """
 
     def __init__(
-        self, contract: Contract, tokens: Tokens, engine: Engine, pad: int, long_documents: LongDocuments = "windows"
+        self,
+        contract: Contract,
+        tokens: Tokens,
+        engine: Engine,
+        pad: int,
+        long_documents: LongDocuments = "windows",
+        exact: Engine | None = None,
     ) -> None:
         self.name, self.contract = contract.name, contract
-        self.tokens, self._engine, self._pad = tokens, engine, pad
+        self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
         self.long_documents, self.fingerprint, self.runs_on = long_documents, "", ""
         self._store: TokenStore | None = None
         self._inputs = TokenInputs(contract, tokens)
@@ -86,34 +107,49 @@ class LateInteraction:
 
         """
         work = distinct(pairs)
-        queries, documents = self.encode_queries(work.queries), self._vectors_of(work)
-        verdicts = [
-            replace(v, span=widen(work.documents[d], *v.span)) if v.span else v
-            for v, (_, d) in zip(compare(queries, documents, work), work.rows, strict=True)
-        ]
-        tokens = sum(len(q.values) for q in queries) + sum(d.tokens for d in documents)
-        return spread(pairs, work, verdicts, self.contract.kind, self.name, tokens)
+        queries = self.encode_queries(work.queries)
+        tokens = sum(len(q.values) for q in queries)
+        verdicts: dict[int, Verdict] = {}
+        for rows, part in _parts(work):
+            documents = self._vectors_of(part)
+            tokens += sum(d.tokens for d in documents)
+            for row, verdict, (_, d) in zip(rows, compare(queries, documents, part), part.rows, strict=True):
+                span = widen(part.documents[d], *verdict.span) if verdict.span else None
+                verdicts[row] = replace(verdict, span=span)
+        found = [verdicts[row] for row in range(len(work.rows))]
+        return spread(pairs, work, found, self.contract.kind, self.name, tokens)
 
     def encode_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
         """Encode queries; one over the model's window is cut."""
         inputs = self._inputs.queries(texts)
         found: list[QueryVectors] = []
-        for own, (values, pooled, weights) in zip(inputs, self._run(inputs), strict=True):
+        for own, ((values, pooled, weights), flags) in zip(inputs, self._run(inputs), strict=True):
             total = weights.sum() if self.contract.tokens.reduce == "mean" else np.float32(1)
-            found.append(QueryVectors(values, weights / total, pooled, own.cut))
+            with np.errstate(invalid="ignore"):  # infinity by infinity: such a query is flagged
+                found.append(QueryVectors(values, weights / total, pooled, own.cut, flags))
         return found
 
-    def _run(self, inputs: Sequence[Inputs]) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
-        """Vectors and weights of the compared tokens, and the pooled vector, of every window, in order."""
+    def _run(self, inputs: Sequence[Inputs]) -> list[tuple[Outputs, frozenset[str]]]:
+        """What every window gave, in order; what was not finite is computed again at f32, and flagged."""
         every = [w for own in inputs for w in own.windows]
-        sequences = Sequences([w.ids for w in every], None, [w.attended for w in every])
-        found: dict[int, tuple[FloatArray, FloatArray, FloatArray]] = {}
-        for batch, (vectors, *more) in self._engine.run(pack(sequences, self._pad)):
+        found = self._outputs(self._engine, every)
+        flags = [NO_FLAGS if _finite(o) else NON_FINITE for o in found]
+        again = [i for i, flag in enumerate(flags) if flag] if self._exact is not None else []
+        if again and self._exact is not None:
+            for i, outputs in zip(again, self._outputs(self._exact, [every[i] for i in again]), strict=True):
+                found[i], flags[i] = outputs, RESCORED if _finite(outputs) else NON_FINITE
+        return list(zip(found, flags, strict=True))
+
+    def _outputs(self, engine: Engine, windows: Sequence[Input]) -> list[Outputs]:
+        """Vectors and weights of the compared tokens, and the pooled vector, of every window, in order."""
+        sequences = Sequences([w.ids for w in windows], None, [w.attended for w in windows])
+        found: dict[int, Outputs] = {}
+        for batch, (vectors, *more) in engine.run(pack(sequences, self._pad)):
             pooled, weights = more if more else (np.zeros((len(vectors), 0), np.float32), np.ones(vectors.shape[:2]))
             for j, i in enumerate(batch.rows):
-                keep = every[i].compared
+                keep = windows[i].compared
                 found[i] = vectors[j][keep], pooled[j], weights[j][keep].astype(np.float32)
-        return [found[i] for i in range(len(every))]
+        return [found[i] for i in range(len(windows))]
 
     def with_store(self, store: TokenStore) -> LateInteraction:
         """The same model, which takes the token vectors of stored documents from `store` instead of encoding them."""
@@ -155,11 +191,16 @@ class LateInteraction:
         return [next(encoded) if w is None else DocumentVectors(w, np.zeros(0, np.float32), 0, False) for w in stored]
 
     def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
-        """Pooled vectors (n, H) of length 1: the same pass that gives token vectors serves dense retrieval."""
+        """Pooled vectors (n, H) of length 1: the same pass that gives token vectors serves dense retrieval.
+
+        Raises:
+            NonFiniteScore: the model gave NaN or infinity.
+
+        """
         cleaned = [clean(t) for t in texts]
         if role == "query":
-            return np.stack([q.pooled for q in self.encode_queries(cleaned)])
-        pooled = [d.pooled for d in self.encode_documents(cleaned)]
+            return np.stack([q.pooled for q in self.all_finite(self.encode_queries(cleaned))])
+        pooled = [d.pooled for d in self.all_finite(self.encode_documents(cleaned))]
         return np.stack([p if len(p) else np.zeros(self.dims, np.float32) for p in pooled])
 
     def encode_documents(self, texts: Sequence[str], rounded: bool = True) -> list[DocumentVectors]:
@@ -174,8 +215,10 @@ class LateInteraction:
         results = iter(self._run(inputs))
         found = []
         for own in inputs:
-            vectors = [next(results) for _ in own.windows]
-            pairs = [(v, w.spans) for (v, _, _), w in zip(vectors, own.windows, strict=True)]
+            outputs = [next(results) for _ in own.windows]
+            flags = frozenset(f for _, said in outputs for f in said)
+            vectors = [] if flags >= NON_FINITE else [o for o, _ in outputs]
+            pairs = [(v, w.spans) for (v, _, _), w in zip(vectors, own.windows, strict=False)]
             kept: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
             if rounded:
                 kept = tuple(TokenVectors.quantized(v, spans) for v, spans in pairs)
@@ -183,8 +226,38 @@ class LateInteraction:
                 kept = tuple(ExactVectors(v, spans) for v, spans in pairs)
             pooled = np.mean([p for _, p, _ in vectors], axis=0) if vectors else np.zeros(0, np.float32)
             length = float(np.linalg.norm(pooled)) or 1.0
-            found.append(DocumentVectors(kept, pooled / length, own.tokens, own.cut))
+            found.append(DocumentVectors(kept, pooled / length, own.tokens, own.cut, flags))
         return found
+
+    def all_finite(self, encoded: list[Vectors]) -> list[Vectors]:
+        """What is given; an index has no place for the others.
+
+        Raises:
+            NonFiniteScore: the model gave NaN or infinity for one of them.
+
+        """
+        if any(e.flags >= NON_FINITE for e in encoded):
+            raise NonFiniteScore(
+                f"{self.name} gave a vector that is not finite: its weights are damaged, or f32 is needed"
+            )
+        return encoded
+
+
+def _finite(outputs: Outputs) -> bool:
+    return all(bool(np.isfinite(o).all()) for o in outputs)
+
+
+def _parts(work: Distinct) -> Iterator[tuple[list[int], Distinct]]:
+    """The rows of some documents at a time, and the work that they are; each document is in one part."""
+    order = sorted(range(len(work.rows)), key=lambda row: work.rows[row][1])
+    at = 0
+    for part in slices([len(d) for d in work.documents]):
+        first, rows = part.start, []
+        while at < len(order) and work.rows[order[at]][1] < part.stop:
+            rows.append(order[at])
+            at += 1
+        own = [(q, d - first) for q, d in (work.rows[row] for row in rows)]
+        yield rows, Distinct(work.queries, work.documents[first : part.stop], work.sources[first : part.stop], own, [])
 
 
 def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors], work: Distinct) -> list[Verdict]:
@@ -195,6 +268,9 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
     verdicts: dict[int, Verdict] = {}
     for q, rows in by_query.items():
         query = queries[q]
+        if query.flags >= NON_FINITE:
+            verdicts |= dict.fromkeys(rows, Verdict(None, flags=query.flags))
+            continue
         parts = [(row, w) for row in rows for w in documents[work.rows[row][1]].windows]
         scores, places, cosines = _matches(query, [w for _, w in parts])
         best: dict[int, int] = {}
@@ -205,11 +281,11 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
         spans = _spans([parts[p][1].spans for p in won], places[won], cosines[won] * query.shares)
         span_of = dict(zip(won, spans, strict=True))
         for row in rows:
+            document = documents[work.rows[row][1]]
             if row not in best:
-                verdicts[row] = Verdict(None, flags=frozenset({"empty"}))
+                verdicts[row] = Verdict(None, flags=document.flags or frozenset({"empty"}))
                 continue
             p = best[row]
-            document = documents[work.rows[row][1]]
             read = len(query.values) + document.tokens
             verdicts[row] = Verdict(float(scores[p]), span_of[p], _flags(query, document), read)
     return [verdicts[row] for row in range(len(work.rows))]
@@ -238,4 +314,4 @@ def _spans(spans: Sequence[npt.NDArray[np.int32]], places: Places, gains: FloatA
 
 def _flags(query: QueryVectors, document: DocumentVectors) -> frozenset[str]:
     named = {"query_truncated": query.cut, "truncated": document.cut, "windowed": len(document.windows) > 1}
-    return frozenset(name for name, true in named.items() if true) or NO_FLAGS
+    return frozenset(name for name, true in named.items() if true) | query.flags | document.flags

@@ -19,7 +19,7 @@ from resift.engine.weights import header, read_weights, weight_files
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.protocols import Embedder
 from resift.score.checkpoints import lowered
-from resift.score.checks import check_files, check_tokens
+from resift.score.checks import check_export, check_files, check_tokens
 from resift.score.contract import Contract, Truncation, read_contract
 from resift.score.embedder import TextEmbedder
 from resift.score.encoder import CrossEncoder, LongDocuments
@@ -125,15 +125,13 @@ def load_scorer(
         )
     if contract.family == "late" and (truncation or long_documents == "strides"):
         raise ValueError(f"{name} reads query and document apart: truncation and strides are of cross-encoders")
+    check_export(folder)
     contract = _narrowed(contract, truncation, max_tokens)
     made_by = fingerprint(folder)
     tokens, runner, pad = _parts(folder, contract, precision, engine, made_by)
-    scorer: CrossEncoder | LateInteraction
-    if contract.family == "encoder":
-        exact = None if runner.precision == "f32" else _parts(folder, contract, "f32", runner.name, made_by)[1]
-        scorer = CrossEncoder(contract, tokens, runner, pad, long_documents, exact)
-    else:
-        scorer = LateInteraction(contract, tokens, runner, pad, long_documents)
+    exact = None if runner.precision == "f32" else _parts(folder, contract, "f32", runner.name, made_by)[1]
+    made = CrossEncoder if contract.family == "encoder" else LateInteraction
+    scorer: CrossEncoder | LateInteraction = made(contract, tokens, runner, pad, long_documents, exact)
     scorer.fingerprint, scorer.runs_on = made_by, f"{runner.name} {runner.precision}"
     return scorer
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from resift.text.clean import clean
 from resift.types import Document, Pair, ScoreKind, Scores, Span
 
 NO_FLAGS: frozenset[str] = frozenset()
+NON_FINITE = frozenset({"non_finite"})
+RESCORED = frozenset({"rescored"})  # the fast precision gave no number, f32 did
+
+READ = 1 << 20  # characters of a text that are read at most: a quarter of a million tokens in alphabets
+_SLICE, _SLICE_CHARACTERS = 4096, 1 << 20  # what is encoded and held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,23 @@ class Distinct:
 
 
 def whole_text(document: Document) -> str:
-    """Title and text as a model reads them."""
-    return clean(f"{document.title} {document.text}" if document.title else document.text)
+    """Title and text as a model reads them: the first READ characters, cut before anything is done with them."""
+    return clean((f"{document.title} {document.text[:READ]}" if document.title else document.text)[:READ])
+
+
+def slices(sizes: Sequence[int]) -> Iterator[range]:
+    """Neighbouring positions of which together are few enough, and of few enough characters, to be held at once.
+
+    One that is too large is a slice of its own.
+    """
+    start = held = 0
+    for i, size in enumerate(sizes):
+        if i > start and (i - start == _SLICE or held + size > _SLICE_CHARACTERS):
+            yield range(start, i)
+            start, held = i, 0
+        held += size
+    if sizes:
+        yield range(start, len(sizes))
 
 
 def distinct(pairs: Sequence[Pair]) -> Distinct:
@@ -55,7 +75,7 @@ def distinct(pairs: Sequence[Pair]) -> Distinct:
         if not text.strip():
             place.append(None)
             continue
-        asked = clean(f"{query.instruction} {query.text}" if query.instruction else query.text)
+        asked = clean((f"{query.instruction} {query.text}" if query.instruction else query.text)[:READ])
         if text not in documents:
             sources.append(candidate.document)
         row = (queries.setdefault(asked, len(queries)), documents.setdefault(text, len(documents)))
@@ -75,7 +95,9 @@ def spread(
         lengths.append(verdict.tokens)
         spans.append(_within_text(verdict.span, document))
         replaced = clean(document.text) != document.text or clean(document.title) != document.title
-        flags.append(verdict.flags | {"replaced_characters"} if replaced else verdict.flags)
+        cut = len(document.text) + len(document.title) + bool(document.title) > READ
+        named = {"replaced_characters": replaced, "truncated": cut}
+        flags.append(verdict.flags | {name for name, true in named.items() if true} or NO_FLAGS)
     return Scores(tuple(values), kind, source, tuple(flags), tuple(spans), tokens, tuple(lengths))
 
 

@@ -83,7 +83,7 @@ class TokenInputs:
         """
         limit = self.rules.query_tokens or self._contract.max_tokens
         found = []
-        for prefix, encoded in self._tokens.behind(self._prefix["query"], texts):
+        for prefix, encoded in self._tokens.behind(self._prefix["query"], texts, limit):
             room = self._room("query", limit, len(prefix))
             part = Encoded(encoded.ids[:room], encoded.offsets[:room])
             made = self._input("query", prefix, part)
@@ -96,7 +96,8 @@ class TokenInputs:
         """As many overlapping inputs for each document as it needs, or the first of them; none without a token."""
         limit = min(self._contract.window_tokens, self._contract.max_tokens)
         found = []
-        for prefix, encoded in self._tokens.behind(self._prefix["document"], texts):
+        enough = limit if first_only else None
+        for prefix, encoded in self._tokens.behind(self._prefix["document"], texts, enough):
             size = self._room("document", limit, len(prefix))
             ranges = windows(len(encoded.ids), size, size // 4) if encoded.ids else []
             ranges = [(0, min(size, len(encoded.ids)))] if first_only and ranges else ranges

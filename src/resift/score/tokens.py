@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, normalizers
 
@@ -65,13 +66,26 @@ def _read_tokenizer(path: Path) -> Tokenizer:
     """
     value = json.loads(path.read_text("utf-8"))
     model = value["model"]
+    own = _template_names(value.get("post_processor"))
+    plain = [t for t in value.get("added_tokens") or [] if t["content"] in own and not t.get("special")]
+    for token in plain:  # saved as an ordinary word, though the template is made of it
+        token["special"] = True
     if model.get("type") != "Unigram":
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_str(json.dumps(value)) if plain else Tokenizer.from_file(str(path))
     special = {t["content"] for t in value.get("added_tokens") or [] if t.get("special")}
     special.discard(model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else "")
     model["vocab"] = [[_UNWRITABLE + p if p in special else p, score] for p, score in model["vocab"]]
     value["added_tokens"] = [t for t in value.get("added_tokens") or [] if t["content"] not in special]
     return Tokenizer.from_str(json.dumps(value))
+
+
+def _template_names(processor: Any) -> set[str]:  # noqa: ANN401 - JSON
+    """The tokens that a post-processor puts around texts."""
+    if not isinstance(processor, dict):
+        return set()
+    ends = {processor[name][0] for name in ("cls", "sep") if name in processor}
+    inner = (name for p in processor.get("processors") or () for name in _template_names(p))
+    return {*ends, *(processor.get("special_tokens") or ()), *inner}
 
 
 _CHARACTERS = 32  # a token has 3 to 5 in alphabets, 1 to 2 in Han
@@ -166,12 +180,17 @@ class Tokens:
             end = stop
         return ids, prefix[end:]
 
-    def behind(self, prefix: str, texts: Sequence[str]) -> list[tuple[list[int], Encoded]]:
-        """Tokenise prefix and text together: the prefix's ids, and the text's with their characters in the text."""
+    def behind(self, prefix: str, texts: Sequence[str], count: int | None = None) -> list[tuple[list[int], Encoded]]:
+        """Tokenise prefix and text together: the prefix's ids, and the text's with their characters in the text.
+
+        With a count, enough of each for so many tokens; see `encode_start`.
+        """
+        together = [prefix + t for t in texts]
+        encoded = self.encode(together) if count is None else self.encode_start(together, count)
         if not prefix:
-            return [([], e) for e in self.encode(texts)]
+            return [([], e) for e in encoded]
         found, width = [], len(prefix)
-        for e in self.encode([prefix + t for t in texts]):
+        for e in encoded:
             n = sum(end <= width for _, end in e.offsets)
             offsets = [(max(0, start - width), end - width) for start, end in e.offsets[n:]]
             found.append((e.ids[:n], Encoded(e.ids[n:], offsets)))
