@@ -2,6 +2,7 @@
 
     flag_embedding.py golden                     writes tests/data/golden_inputs.json
     flag_embedding.py scores FOLDER single|double  reads JSON pairs from stdin, prints JSON scores
+    flag_embedding.py colbert FOLDER             the same, of bge-m3's second head
 
 Needs an environment of its own, since FlagEmbedding 1.4.0 wants Transformers 4: `make parity` builds it. The tokenizers
 are the tests' own, as BERT's and XLM-R's classes: FlagEmbedding builds pairs in those classes' Python.
@@ -120,8 +121,22 @@ def scores(folder: str, double: bool) -> None:
     print(json.dumps(found))
 
 
+def colbert(folder: str) -> None:
+    from FlagEmbedding.inference.embedder.encoder_only.m3 import M3Embedder
+
+    model = M3Embedder(folder, use_fp16=False, devices="cpu")
+    asked = {"max_length": LIMIT, "return_dense": False, "return_sparse": False, "return_colbert_vecs": True}
+    queries, documents = (
+        model.encode_single_device(list(texts), device="cpu", **asked)["colbert_vecs"]
+        for texts in zip(*json.load(sys.stdin), strict=True)
+    )
+    print(json.dumps([model.colbert_score(q, d).item() for q, d in zip(queries, documents, strict=True)]))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "golden":
         golden()
+    elif sys.argv[1] == "colbert":
+        colbert(sys.argv[2])
     else:
         scores(sys.argv[2], sys.argv[3] == "double")

@@ -1,8 +1,9 @@
 """Our scores beside those of the libraries that the checkpoints were made with: `make parity`.
 
-Tiny checkpoints with seeded random weights, one per architecture and setting, made as the tests make them; pairs short
-and over-long; f32 everywhere. A row is the largest difference over its pairs, and the standard deviation of the
-reference's scores, which says how large a difference could have been. Writes bench/results/parity.json and .md.
+Tiny checkpoints with seeded random weights, one per architecture and setting, made as the tests make them, and
+all-MiniLM-L6-v2 as it is (parity_vectors.py); pairs short and over-long; f32 everywhere. A row is the largest
+difference over its pairs, and the standard deviation of the scores, which says how large a difference could have been.
+Writes bench/results/parity.json and .md.
 
 Each section is a function that yields rows; the rows of a section that can't run here are left out, and said so.
 """
@@ -27,7 +28,9 @@ os.environ["TQDM_DISABLE"] = "1"
 from tests.checkpoints import DOUBLE, cross_encoder
 from tests.references import jinabert, renamed
 from tests.score.test_parity import CASES, OVERLONG, PAIRS, reference_logits
+from tests.vector_checkpoints import DOCUMENTS, QUERIES, bge_m3
 
+import parity_vectors
 import resift
 from machine import machine
 
@@ -89,20 +92,42 @@ def remote_code(root: Path) -> Iterator[Row]:
 
 def flag_embedding(root: Path, python: str) -> Iterator[Row]:
     """Against FlagEmbedding, with its truncation, in an environment of its own."""
+
+    def theirs(pairs: list[tuple[str, str]], *what: object) -> np.ndarray:
+        script = [python, "-W", "ignore", "bench/flag_embedding.py", *map(str, what)]
+        done = subprocess.run(script, input=json.dumps(pairs), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"FlagEmbedding failed on {what}:\n{done.stderr}")
+        return np.array(json.loads(done.stdout.splitlines()[-1]))
+
     for family in FLAG_EMBEDDING:
         double = family in DOUBLE
         folder = cross_encoder(root / f"flag-{family}", family, tokenizer="unigram" if double else "wordpiece")
-        script = [python, "-W", "ignore", "bench/flag_embedding.py", "scores", folder, "double" if double else "single"]
-        done = subprocess.run(script, input=json.dumps(ALL), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"FlagEmbedding failed on {family}:\n{done.stderr}")
-        theirs = np.array(json.loads(done.stdout.splitlines()[-1]))
-        yield row(family, "FlagEmbedding 1.4.0", scored(folder, "only_second"), theirs)
+        reference = theirs(ALL, "scores", folder, "double" if double else "single")
+        yield row(family, "FlagEmbedding 1.4.0", scored(folder, "only_second"), reference)
+    folder = bge_m3(root / "m3")
+    settings = folder / "tokenizer_config.json"  # Transformers 4 does not know the class by 5's name
+    named = json.loads(settings.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings.write_text(json.dumps(named))
+    pairs = [(q, d) for q in QUERIES for d in DOCUMENTS]
+    ours = resift.load(folder, precision="f32", long_documents="truncate").score(pairs)
+    yield row("bge-m3, colbert head", "FlagEmbedding 1.4.0", ours, theirs(pairs, "colbert", folder))
+
+
+def vectors(root: Path) -> Iterator[Row]:
+    """Embedder and late interaction on the real weights of all-MiniLM-L6-v2."""
+    reference, passages = f"sentence-transformers {version('sentence-transformers')}", parity_vectors.texts()
+    found = parity_vectors.embedder(passages)
+    name = "all-MiniLM-L6-v2, embedder (vectors)"
+    yield Row(name, reference, found["texts"], found["max_difference_f32"], found["deviation"])
+    found = parity_vectors.late(passages, root / "late")
+    name = "all-MiniLM-L6-v2 with a seeded projection, late interaction"
+    yield Row(name, reference, found["pairs"], found["max_difference_f32"], found["deviation"])
 
 
 def table(rows: list[Row]) -> str:
     lines = [
-        "| architecture | reference | pairs | largest difference | standard deviation of the scores |",
+        "| architecture | reference | pairs or texts | largest difference | standard deviation of the scores |",
         "|---|---|---|---|---|",
         *(
             f"| {r.architecture} | {r.reference} | {r.pairs} | {r.largest_difference:.1e} | {r.deviation:.2f} |"
@@ -120,7 +145,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        rows = [*cross_encoders(root), *remote_code(root)]
+        rows = [*cross_encoders(root), *remote_code(root), *vectors(root)]
         if args.flag_python:
             rows += flag_embedding(root, args.flag_python)
     measured = {

@@ -36,6 +36,7 @@ def embedder(passages: list[str]) -> dict:
     return {
         "texts": len(passages), "dims": exact.shape[1],
         "max_difference_f32": float(np.abs(exact - reference).max()),
+        "deviation": float(np.std(reference)),
         "min_cosine_bf16": float((fast * reference).sum(axis=1).min()),
     }  # fmt: skip
 
@@ -59,6 +60,7 @@ def late(passages: list[str], folder: Path) -> dict:
     found = ours.score([(q, p) for q in QUERIES for p in passages]).values
     return {
         "pairs": len(found), "range": [float(scores.min()), float(scores.max())],
+        "deviation": float(np.std(scores)),
         "max_difference_f32": float(np.abs(np.array(found, float) - scores.ravel()).max()),
     }  # fmt: skip
 

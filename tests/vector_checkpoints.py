@@ -111,3 +111,24 @@ STANFORD: dict[str, dict[str, object]] = {
     "default": {},
     "attended": {"attend_to_mask_tokens": True},  # without mask_punctuation colbert-ai 0.2.22 fails: no skiplist
 }
+
+
+def bge_m3(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
+    """The layout of bge-m3: an XLM-R in pytorch_model.bin, two heads as torch.save writes them, modules.json."""
+    encoder(folder, "xlm-roberta")
+    torch.save(AutoModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    head = torch.nn.Linear(WIDTH, OUT)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(seeded((OUT, WIDTH), 98)))
+        head.bias.copy_(torch.from_numpy(seeded((OUT,), 99)))
+    torch.save(head.to(dtype).state_dict(), folder / "colbert_linear.pt")
+    torch.save(torch.nn.Linear(WIDTH, 1).state_dict(), folder / "sparse_linear.pt")
+    write(folder / "modules.json", [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+    ])  # fmt: skip
+    write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH, "pooling_mode_cls_token": True})
+    write(folder / "sentence_bert_config.json", {"max_seq_length": LIMIT, "do_lower_case": False})
+    return folder

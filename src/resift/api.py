@@ -181,12 +181,15 @@ class Index:
         """
         from resift.index.build import build
         from resift.index.open import encoder_for
+        from resift.score.checkpoints import to_rerank
         from resift.score.contract import read_contract
         from resift.score.load import find_model
 
         sources = [os.fspath(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
         if embedder is None:
-            embedder = "" if tensors and read_contract(find_model(model)).tokens.pooled else DEFAULT_EMBEDDER
+            found = find_model(model)
+            pooled = tensors and to_rerank(found, read_contract(found)).tokens.pooled
+            embedder = "" if pooled else DEFAULT_EMBEDDER
         encoder = encoder_for(model, embedder, tensors, pool, hnsw)
         return build(Path(folder), sources, encoder, on_skip, on_progress)
 

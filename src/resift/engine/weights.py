@@ -1,4 +1,4 @@
-"""Safetensors files, read without torch."""
+"""Weights in files of safetensors or torch.save, read without torch."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from resift.engine.torch_archive import read_archive, saved_tensors
 from resift.errors import BrokenModel
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The folder's safetensors files.
+    """The folder's safetensors files; where there are none, its pytorch_model.bin, whole or in parts.
 
     Raises:
-        BrokenModel: there are none.
+        BrokenModel: there are neither.
 
     """
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        also = " (its .bin or .pt files are pickles, which can run code: convert them to safetensors)"
-        pickled = also if [*folder.glob("*.bin"), *folder.glob("*.pt")] else ""
-        raise BrokenModel(f"{folder} has no weights in model.safetensors{pickled}; fetch the model again")
-    return files
+    for pattern in ("*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin"):
+        if files := sorted(folder.glob(pattern)):
+            return files
+    raise BrokenModel(f"{folder} has no weights in model.safetensors or pytorch_model.bin; fetch the model again")
 
 
 def header(file: Path) -> Mapping[str, Any]:
-    """Names, types and shapes of a safetensors file, without its data."""
+    """What a file of weights holds, by name, without its data."""
+    if file.suffix == ".bin":
+        return saved_tensors(file)
     try:
         with file.open("rb") as f:
             header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
@@ -40,7 +41,7 @@ def header(file: Path) -> Mapping[str, Any]:
 
 
 def read_weights(files: Sequence[Path]) -> dict[str, npt.NDArray[np.float32]]:
-    """All tensors of safetensors files as f32; bf16, which NumPy lacks, is widened by its bits.
+    """All tensors of files as f32; bf16, which NumPy lacks, is widened by its bits.
 
     Raises:
         BrokenModel: a damaged file.
@@ -50,6 +51,9 @@ def read_weights(files: Sequence[Path]) -> dict[str, npt.NDArray[np.float32]]:
 
     weights: dict[str, npt.NDArray[np.float32]] = {}
     for file in files:
+        if file.suffix == ".bin":
+            weights |= read_archive(file)
+            continue
         try:
             tensors = safetensors.deserialize(file.read_bytes())
         except (OSError, safetensors.SafetensorError) as error:

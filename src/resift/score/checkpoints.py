@@ -3,7 +3,8 @@
 Late interaction: Stanford ColBERT (architecture HF_ColBERT, artifact.metadata, linear.weight), PyLate (modules.json,
 model_type ColBERT) and sentence-transformers' MultiVectorEncoder. One vector for a text: sentence-transformers folders
 (Transformer, Pooling, Dense, Normalize) and Model2Vec. Where PyLate and sentence-transformers fill a gap differently,
-the filling of the library that wrote the folder counts.
+the filling of the library that wrote the folder counts. Both kinds in one: bge-m3, an embedder with a second head in
+colbert_linear.pt; to rerank is to use that head, see `to_rerank`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from resift.engine.encoders.bert import OFFSET_TYPES
-from resift.engine.heads import Normalize, Pool, Step
+from resift.engine.heads import Linear, Normalize, Pool, Step
+from resift.engine.torch_archive import read_archive
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.contract import Contract
 from resift.score.modules import Folder, pooling, read_folder, read_json, steps
 from resift.score.rules import TokenRules, VectorRules
 from resift.types import ScoreKind
 
+SECOND_HEAD = "colbert_linear.pt"  # of bge-m3, beside the encoder
 _STANFORD = "HF_ColBERT"
 _PUNCTUATION = tuple(string.punctuation)
 
@@ -42,6 +45,10 @@ def derive(path: Path) -> Contract | None:
     if _STANFORD in (config.get("architectures") or ()):
         return _stanford(path, config)
     folder = read_folder(path)
+    if folder is None and (path / SECOND_HEAD).exists():
+        limit = _positions(config)
+        rules = VectorRules(pooling=("cls",))  # as FlagEmbedding's M3Embedder, which saves no modules.json
+        return Contract(path.resolve().name, "embedder", ScoreKind.COSINE, limit, limit, vectors=rules)
     if folder is None or folder.model_type in ("CrossEncoder", "SparseEncoder"):
         return None
     if folder.model_type == "ColBERT" or "query_prefix" in folder.settings:
@@ -60,12 +67,35 @@ def head(path: Path, contract: Contract) -> tuple[Path, tuple[Step, ...] | None]
 
     """
     folder = read_folder(path)
+    if contract.family == "late" and (path / SECOND_HEAD).exists():
+        return folder.encoder.folder if folder else path, _second_head(path / SECOND_HEAD)
     if folder is None:
         return path, (Pool(contract.vectors.pooling),) if contract.family == "embedder" else None
     if contract.family == "embedder":
         return folder.encoder.folder, steps(folder, "sentence_embedding")
     found = steps(folder, "token_embeddings")
     return folder.encoder.folder, found if folder.of("MultiVectorMask") else (*found, Normalize())
+
+
+def to_rerank(path: Path, contract: Contract) -> Contract:
+    """The contract by which a folder scores pairs: an embedder with bge-m3's second head has another than its own.
+
+    As FlagEmbedding's M3Embedder: the vectors of all tokens but the first special one, and the mean over the query's.
+    """
+    if contract.family != "embedder" or not (path / SECOND_HEAD).exists():
+        return contract
+    folder = read_folder(path)
+    first = _special(folder.encoder.folder if folder else path, "cls_token", "<s>")
+    rules = TokenRules(special=True, skip_words=(first,), reduce="mean", pooled=False, rounded=False)
+    return replace(contract, family="late", kind=ScoreKind.MAXSIM, tokens=rules, vectors=VectorRules())
+
+
+def _second_head(file: Path) -> tuple[Step, ...]:
+    tensors = read_archive(file)
+    try:
+        return Linear(tensors["weight"], tensors["bias"]), Normalize()
+    except KeyError as error:
+        raise BrokenModel(f"{file} has no tensor {error}; fetch the model again") from error
 
 
 def _stanford(path: Path, config: Mapping[str, Any]) -> Contract:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from resift.errors import BrokenModel, MissingExtra, NonFiniteScore, ResiftError, UnknownFamily
 from resift.score.agreement import LEAST_TAU, LEAST_TOP10, agreement, finite, grid, pair, probe_pairs, probes
+from resift.score.checkpoints import to_rerank
 from resift.score.checks import changed_order, check_files, check_tokens, export_report, listed_hashes, wrong_hashes
 from resift.score.contract import Contract, read_contract
 from resift.score.encoder import CrossEncoder, LongDocuments
@@ -142,7 +143,7 @@ def _standing(name: str) -> Iterator[Finding]:
 
 
 def _family(name: str, folder: Path) -> str:
-    contract = with_row(read_contract(folder), name, folder)
+    contract = to_rerank(folder, with_row(read_contract(folder), name, folder))
     if contract.family not in ("encoder", "late"):
         raise UnknownFamily(f"{name} is a {contract.family} model, an embedder: it scores no pairs")
     whence = "its contract.json" if (folder / "contract.json").exists() else "its config and tensors"

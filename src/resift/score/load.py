@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from resift.engine.weights import header, read_weights, weight_files
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.protocols import Embedder
-from resift.score.checkpoints import lowered
+from resift.score.checkpoints import lowered, to_rerank
 from resift.score.checks import check_export, check_files, check_tokens
 from resift.score.contract import Contract, Truncation, read_contract
 from resift.score.embedder import TextEmbedder
@@ -44,9 +44,11 @@ _HUB_FILES = [
     "*Dense/model.safetensors",
     "model.onnx",
     "openvino_model.*",
+    "colbert_linear.pt",
     "SHA256SUMS",
     "*.metadata",
 ]
+_HUB_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin"]  # where there is nothing newer
 
 T = TypeVar("T")
 _shared: WeakValueDictionary[tuple[str, ...], Any] = WeakValueDictionary()
@@ -84,7 +86,10 @@ def _fetch(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+        folder = Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+        if not any(p.suffix in (".safetensors", ".onnx", ".xml") for p in folder.rglob("*")):
+            snapshot_download(name, allow_patterns=_HUB_OLDER)
+        return folder
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise NotAModel(f"there is no folder {name!r}, and the model hub gave none ({reason})") from error
@@ -117,11 +122,10 @@ def load_scorer(
     if long_documents not in ("windows", "strides", "truncate"):
         raise ValueError(f"long_documents is windows, strides or truncate; not {long_documents!r}")
     folder, contract = _recognised(name)
+    contract = to_rerank(folder, contract)
     if contract.family not in ("encoder", "late"):
-        pickled = (folder / "colbert_linear.pt").exists()  # bge-m3
-        also = "; its colbert_linear.pt is a pickle, which can run code, and is not read" if pickled else ""
         raise UnknownFamily(
-            f"{name} is an embedding model and not a reranker: it makes vectors to find with, and scores no pairs{also}"
+            f"{name} is an embedding model and not a reranker: it makes vectors to find with, and scores no pairs"
         )
     if contract.family == "late" and (truncation or long_documents == "strides"):
         raise ValueError(f"{name} reads query and document apart: truncation and strides are of cross-encoders")
@@ -204,7 +208,7 @@ def fingerprint(folder: Path) -> str:
     return hashed.hexdigest()[:32]
 
 
-_HASHED = (".json", ".onnx", ".npy", ".safetensors", ".xml", ".bin", ".metadata")
+_HASHED = (".json", ".onnx", ".npy", ".safetensors", ".xml", ".bin", ".pt", ".metadata")
 
 
 def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
@@ -245,7 +249,7 @@ def read_graph(folder: Path, contract: Contract) -> Any:  # noqa: ANN401 - openv
 
 
 def _source(folder: Path, contract: Contract) -> Source:
-    """Prefer an OpenVINO or ONNX file; else the graph is built from config and safetensors, whose names are checked."""
+    """Prefer an OpenVINO or ONNX file; else the graph is built from config and weights, whose names are checked."""
     from resift.engine.encoders.graph import classifier_graph, missing_head
     from resift.engine.openvino import read_model
 

@@ -1,0 +1,169 @@
+"""State dicts that torch.save wrote, read without torch and without running what a pickle may ask for.
+
+The format (torch/serialization.py, torch 1.6 and newer): a zip file, uncompressed, that holds one folder with data.pkl,
+the pickled state dict, and data/KEY, the raw numbers of each storage. In the pickle a storage is a persistent id
+("storage", class, key, device, numbers), and a tensor the call _rebuild_tensor_v2(storage, offset, size, stride, …).
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import zipfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resift.errors import BrokenModel
+
+_STORAGES = {
+    "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "bf16", "DoubleStorage": "<f8",
+    "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1",
+    "BoolStorage": "?",
+}  # fmt: skip
+_READ = ("<f4", "<f2", "bf16")  # the kinds that weights come in; counters and positions are left out
+_DAMAGED = (
+    pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OSError,
+    EOFError, LookupError, TypeError, ValueError, AttributeError, MemoryError, OverflowError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    kind: str
+    key: str
+    numbers: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTensor:
+    """A tensor as it stands in the archive: a view of a storage, all counted in numbers and not in bytes."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def saved_tensors(file: Path) -> Mapping[str, SavedTensor]:
+    """Names and shapes of a state dict, without its data; tensors that are no floats of 16 or 32 bits are left out.
+
+    Raises:
+        BrokenModel: no such archive, damaged, or its pickle asks for anything but the parts of a state dict.
+
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = _Unpickler(archive.read(_entry(archive, "data.pkl")), file).load()
+    except _DAMAGED as error:
+        raise _damaged(file, error) from error
+    if not isinstance(found, dict) or not all(isinstance(t, SavedTensor) for t in found.values()):
+        raise BrokenModel(f"{file} holds no state dict (names and tensors); save the model as safetensors")
+    return {str(name): t for name, t in found.items() if t.storage.kind in _READ}
+
+
+def read_archive(file: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """All tensors of `saved_tensors`, as f32.
+
+    Raises:
+        BrokenModel: see `saved_tensors`; or a tensor reaches beyond its storage.
+
+    """
+    tensors = saved_tensors(file)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if any(n.endswith("/byteorder") and archive.read(n) != b"little" for n in archive.namelist()):
+                raise BrokenModel(f"{file} was written on a big-endian machine; save the model as safetensors")
+            storages = {s: _numbers(archive, s) for s in {t.storage for t in tensors.values()}}
+        return {name: _view(storages[t.storage], t) for name, t in tensors.items()}
+    except _DAMAGED as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> BrokenModel:
+    reason = f"{type(error).__name__}: {error}"
+    return BrokenModel(f"{file} is no undamaged archive of torch.save ({reason}); fetch the model again")
+
+
+def _entry(archive: zipfile.ZipFile, name: str) -> str:
+    """The archive's entry of this name in its one folder."""
+    (found,) = [n for n in archive.namelist() if n.partition("/")[2] == name]
+    return found
+
+
+def _numbers(archive: zipfile.ZipFile, storage: _Storage) -> npt.NDArray[np.float32]:
+    data = archive.read(_entry(archive, f"data/{storage.key}"))
+    if storage.kind == "bf16":
+        found = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    else:
+        found = np.frombuffer(data, storage.kind).astype(np.float32, copy=False)
+    if len(found) != storage.numbers:
+        raise ValueError(f"storage {storage.key} holds {len(found)} numbers and not {storage.numbers}")
+    return found
+
+
+def _view(numbers: npt.NDArray[np.float32], tensor: SavedTensor) -> npt.NDArray[np.float32]:
+    last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.strides, strict=True))
+    if 0 in tensor.shape:
+        return np.zeros(tensor.shape, np.float32)
+    if min((tensor.offset, *tensor.shape, *tensor.strides)) < 0 or last >= len(numbers):
+        raise ValueError(f"a tensor of shape {tensor.shape} reaches beyond its storage")
+    steps = tuple(4 * step for step in tensor.strides)
+    return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, steps, writeable=False)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows the parts of a state dict by name, as inert stand-ins made here; every other name is refused."""
+
+    def __init__(self, data: bytes, file: Path) -> None:
+        super().__init__(BytesIO(data))
+        self._file = file
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        """The stand-in for a global of the pickle."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _Rebuild()
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
+        raise BrokenModel(
+            f"{self._file} asks for {module}.{name}, which is no part of a state dict and could run code: nothing of "
+            "it was run; use another copy of the model, in safetensors"
+        )
+
+    def persistent_load(self, pid: Any) -> _Storage:  # noqa: ANN401
+        """The stand-in for a storage."""
+        _, kind, key, _, numbers = pid
+        return _Storage(_text(kind), _text(key), _whole(numbers))
+
+
+class _Rebuild:
+    """In place of torch._utils._rebuild_tensor_v2."""
+
+    __slots__ = ()
+
+    def __call__(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> SavedTensor:  # noqa: ANN401
+        """Check and keep what would be a tensor."""
+        if not isinstance(storage, _Storage):
+            raise TypeError("a tensor of no storage")
+        return SavedTensor(storage, _whole(offset), tuple(map(_whole, size)), tuple(map(_whole, stride)))
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
