@@ -141,11 +141,11 @@ def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Ite
         for ranking in part:
             if not ranking.query.text.strip():
                 raise InputError(f"query {ranking.query.id!r} is empty; ask with at least one word")
+        ranked = judge.stage.run(part, budget(limits.depth, limits.deadline_ms))
         foreign = [judge.reranker.misfit(ranking) for ranking in part]
         if any(foreign) and not told:
             told = True
             typer.secho(f"warning: {next(filter(None, foreign))}", fg="yellow", err=True)
-        ranked = judge.stage.run(part, budget(limits.depth, limits.deadline_ms))
         yield from (r.noting(said) for r, said in zip(ranked, foreign, strict=True))
 
 
