@@ -18,6 +18,7 @@ parity: .venv/installed .venv-flag/installed  ## our scores beside Transformers,
 
 parity-golden: .venv-flag/installed  ## the token ids that tests compare with, made anew
 	.venv-flag/bin/python -W ignore bench/flag_embedding.py golden
+
 test-clients: .venv/installed  ## real clients, each in an environment of its own, against a live server
 	$(DEV) bench/client_table.py
 
@@ -51,6 +52,7 @@ bench-search: .venv/installed .venv/benches  ## where the time of one search goe
 	.venv-pylate/bin/pip install -q -c constraints.txt torch
 	.venv-pylate/bin/pip install -q torch==2.13.0 pylate==1.2.0
 	touch $@
+
 bench-soak: .venv/installed  ## a server under load for 20 minutes, overloaded, killed and ended
 	$(DEV) bench/soak.py
 

@@ -19,7 +19,6 @@ LIBRARY = Path("src/resift/engine/_maxsim.so")
 
 def compile_kernel(source: Path, library: Path) -> str:
     """Compile; returns why it could not be done, else an empty text."""
-    library.unlink(missing_ok=True)
     compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), "")
     if not compiler or os.name == "nt":
         return "there is no C compiler"
@@ -43,6 +42,8 @@ class KernelHook(BuildHookInterface):
         """Add the library and the platform's tag; say so when there is none."""
         root = Path(self.root)
         if reason := compile_kernel(root / SOURCE, root / LIBRARY):
+            if version == "editable":
+                (root / LIBRARY).unlink(missing_ok=True)  # of an older source: better none
             self.app.display_warning(f"resift: MaxSim is left to NumPy, {reason}")
             return
         build_data["artifacts"].append(str(LIBRARY))

@@ -118,10 +118,10 @@ def bge_m3(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
     encoder(folder, "xlm-roberta")
     torch.save(AutoModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    head = torch.nn.Linear(WIDTH, OUT)
+    head = torch.nn.Linear(WIDTH, WIDTH)  # square, as FlagEmbedding wants it
     with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(seeded((OUT, WIDTH), 98)))
-        head.bias.copy_(torch.from_numpy(seeded((OUT,), 99)))
+        head.weight.copy_(torch.from_numpy(seeded((WIDTH, WIDTH), 98)))
+        head.bias.copy_(torch.from_numpy(seeded((WIDTH,), 99)))
     torch.save(head.to(dtype).state_dict(), folder / "colbert_linear.pt")
     torch.save(torch.nn.Linear(WIDTH, 1).state_dict(), folder / "sparse_linear.pt")
     write(folder / "modules.json", [

@@ -41,9 +41,10 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
 
 
 @pytest.fixture(scope="module", params=["numpy", "portable C", "this processor"])
-def way(request: pytest.FixtureRequest, kernel: Kernel) -> Way:
-    if request.param == "numpy":
+def way(request: pytest.FixtureRequest) -> Way:
+    if request.param == "numpy":  # which needs no compiler
         return best_numpy
+    kernel: Kernel = request.getfixturevalue("kernel")
     level = 1 if request.param == "portable C" else kernel.level
     return lambda query, documents: best_compiled(kernel, query, documents, level)
 

@@ -15,7 +15,7 @@ from resift.score.doctor import examine
 from resift.score.export import export
 from resift.score.late import LateInteraction
 from resift.score.load import load_embedder
-from tests.vector_checkpoints import DOCUMENTS, LIMIT, OUT, QUERIES, WIDTH, bge_m3
+from tests.vector_checkpoints import DOCUMENTS, LIMIT, QUERIES, WIDTH, bge_m3
 
 LONG = "it is in the north of the city, where the water is 1871 " * 20
 PAIRS = [(q, d) for q in QUERIES for d in [*DOCUMENTS, LONG]]
@@ -24,7 +24,7 @@ PAIRS = [(q, d) for q in QUERIES for d in [*DOCUMENTS, LONG]]
 def token_vectors(folder: Path, texts: list[str]) -> list[torch.Tensor]:
     """As FlagEmbedding 1.4.0: M3's `_colbert_embedding` over a padded batch, and `_process_colbert_vecs`."""
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    head = torch.nn.Linear(WIDTH, OUT)
+    head = torch.nn.Linear(WIDTH, WIDTH)
     head.load_state_dict({n: t.float() for n, t in torch.load(folder / "colbert_linear.pt").items()})
     inputs = tokenizer(texts, padding=True, truncation=True, max_length=LIMIT, return_tensors="pt")
     with torch.no_grad():

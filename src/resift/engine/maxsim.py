@@ -189,8 +189,8 @@ def _checked(query: FloatArray, documents: Documents) -> npt.NDArray[np.int64]:
             raise ValueError("scales and skip have one entry per row")
     else:
         lengths = np.array([len(d) for d in documents], np.int64)
-        if any(len(d.scales) != len(d.values) or d.values.dtype != np.int8 for d in documents):
-            raise ValueError("token vectors are int8, and have one scale each")
+        if [len(d.scales) for d in documents] != lengths.tolist():
+            raise ValueError("token vectors have one scale each")
         widths = {d.values.shape[1] for d in documents}
     if widths - {query.shape[1]}:
         raise ValueError(f"the query has {query.shape[1]} dimensions, documents have {sorted(widths)}")

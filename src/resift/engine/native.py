@@ -52,5 +52,5 @@ def kernel() -> Kernel | None:
 
 
 def cores() -> int:
-    """How many threads are worth starting."""
+    """Processors that this process may use: how many threads are worth starting."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

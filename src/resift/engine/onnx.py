@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from resift.engine.batching import Batch, EngineName, FloatArray
+from resift.engine.native import cores
 from resift.engine.once import Once
-from resift.engine.openvino import SMALL, cores
+from resift.engine.openvino import SMALL
 from resift.errors import BrokenModel, MissingExtra
 
 

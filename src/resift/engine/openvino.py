@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from resift.engine.batching import Batch, EngineName, FloatArray
+from resift.engine.native import cores
+from resift.engine.once import Once
 from resift.errors import BrokenModel
 
 PRECISIONS = ("f32", "bf16")
@@ -26,22 +28,6 @@ PRECISIONS = ("f32", "bf16")
 # Python's open() then reads ASCII.
 _LOADING = RLock()
 SMALL = 4096  # matrices with fewer values are never rounded: they cost nothing and may matter
-
-T = TypeVar("T")
-
-
-def _once(make: Callable[[], T]) -> Callable[[], T]:
-    """What `make` returns, made at the first call, however many threads call."""
-    made: list[T] = []
-
-    def get() -> T:
-        if not made:
-            with _LOADING:
-                if not made:
-                    made.append(make())
-        return made[0]
-
-    return get
 
 
 @cache
@@ -100,9 +86,9 @@ class OpenVINOEngine:
 
     def __init__(self, read: Callable[[], Any], precision: str) -> None:
         self.precision = precision
-        self._read = _once(read)
-        self._alone = _once(lambda: _Pool(self._read(), precision, streams=1))
-        self._bulk = _once(lambda: _Pool(self._read(), precision, streams=cores()))
+        self._read = Once(read, _LOADING)
+        self._alone = Once(lambda: _Pool(self._read(), precision, streams=1), _LOADING)
+        self._bulk = Once(lambda: _Pool(self._read(), precision, streams=cores()), _LOADING)
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs: few batches on all cores together, many on one core each."""
@@ -130,11 +116,6 @@ class SharedEngine:
         """Yield each batch with its outputs."""
         pool = self._pool()
         yield from ((batch, pool.infer(batch)) for batch in batches)
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Pool:

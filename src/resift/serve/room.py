@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from resift.api import Index
-from resift.engine.openvino import cores
+from resift.engine.native import cores
 from resift.errors import InputError, ModelFailed, TooLarge, UnknownModel
 from resift.protocols import Budget, Role, Scorer
 from resift.rerank.blend import Blend

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -10,10 +11,10 @@ from starlette.routing import BaseRoute, Route
 
 from resift.errors import ResiftError
 from resift.serve.dialects import cohere, infinity, pinecone, tei, voyage
-from resift.serve.dialects.answering import items, reply, usage
+from resift.serve.dialects.answering import Item, items, reply, usage
 from resift.serve.dialects.endpoint import Refuse, Translate, plain, post
 from resift.serve.dialects.reading import Body, read
-from resift.serve.service import RerankRequest, Service
+from resift.serve.service import RerankAnswer, RerankRequest, Service
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -50,13 +51,7 @@ async def v1(body: Body, service: Service) -> Response:
     request = cohere.asked(body, cohere.rank_fields(body))
     answer = await service.rerank(request)
     shown, found = body.flag("return_documents"), items(answer)
-    said = {
-        "id": str(uuid4()),
-        "model": answer.model,
-        "results": [cohere.result(i, shown) for i in found],
-        "usage": usage(answer.tokens),
-        "meta": cohere.meta(answer, request, "1"),
-    }
+    said = _superset(answer, request, found, shown)
     if voyage.is_meant(body):
         said |= {"object": "list", "data": [voyage.entry(i, shown) for i in found]}
     return reply(said, answer)
@@ -72,13 +67,16 @@ async def bare(body: Body, service: Service) -> Response:
         body.count("max_tokens_per_doc", least=0) or None,
     )
     answer = await service.rerank(request)
-    shown = body.flag("return_documents", True)
     found = items(answer, raw=not body.flag("use_activation", True))
-    said = {
+    return reply(_superset(answer, request, found, body.flag("return_documents", True)), answer)
+
+
+def _superset(answer: RerankAnswer, request: RerankRequest, found: Sequence[Item], shown: bool) -> dict[str, object]:
+    """What Cohere v1, Jina and vLLM each want to find in an answer."""
+    return {
         "id": str(uuid4()),
         "model": answer.model,
         "results": [cohere.result(i, shown) for i in found],
         "usage": usage(answer.tokens),
         "meta": cohere.meta(answer, request, "1"),
     }
-    return reply(said, answer)
