@@ -92,3 +92,28 @@ def test_the_command(tmp_path: Path) -> None:
     assert re.search(r"depth 4\s+fits 100000 ms", shown.stdout)
     refused = subprocess.run([*command, "--lengths", "2"], capture_output=True, text=True)
     assert refused.returncode == 3 and "either" in refused.stderr
+
+
+def test_picking_a_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESIFT_CACHE", str(tmp_path / "cache"))
+    model = cross_encoder(tmp_path / "model", "bert")
+    data = tmp_path / "requests.jsonl"
+    documents = [f"the lamp of the {word}" for word in ("tower", "ferry", "keeper", "water", "city", "north")]
+    data.write_text("".join(json.dumps({"query": q, "documents": documents}) + "\n" for q in ("the lamp", "oslo")))
+    command = [sys.executable, "-m", "resift.cli.main", "bench", "--model", str(model), "--pick"]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode == 3 and "name them with --data" in refused.stderr
+    done = subprocess.run([*command, "--data", str(data), "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    first = found["precisions"][0]
+    assert first["precision"] == "f32" and first["agreement"] == {"tau": 1, "top10": 1, "max_delta": 0, "pairs": 12}
+    good = [p for p in found["precisions"] if p["good"]]
+    assert found["picked"] == max(good, key=lambda p: p["pairs_per_second"])["precision"]
+    assert all(p["good"] == (p["agreement"]["tau"] >= 0.99 and p["agreement"]["top10"] >= 0.98) for p in good)
+    assert resift.load(model).scorer.runs_on == f"openvino {found['picked']}"
+    shown = subprocess.run([*command, "--data", str(data)], capture_output=True, text=True)
+    assert shown.returncode == 0 and "runs so from now on" in " ".join(shown.stdout.split())
+    data.write_text(json.dumps({"query": "the lamp", "documents": ["one"]}) + "\n")
+    alone = subprocess.run([*command, "--data", str(data)], capture_output=True, text=True)
+    assert alone.returncode == 3 and "no request has two documents" in alone.stderr

@@ -7,20 +7,27 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from resift.api import Reranker
+from resift.api import Reranker, load
 from resift.engine.batching import Batch, Engine, FloatArray
-from resift.engine.native import cores, kernel
-from resift.engine.openvino import OpenVINOEngine
+from resift.engine.native import cores, kernel, processor
+from resift.engine.openvino import OpenVINOEngine, fastest_float, has_int8
 from resift.engine.products import product_rate, shapes_of
+from resift.errors import InputError
+from resift.score.agreement import Agreement, agreement, finite
+from resift.score.engines import Precision
+from resift.score.precision import LEAST_TAU, LEAST_TOP10
 from resift.types import Candidate, Document, Query
 
 DEPTHS = (10, 20, 50, 100, 200)
 _PAIRS = 1000  # of the bulk measurement
 _WORDS = "search model query document passage order first stage keyword answer question lamp bread ferry".split()
+
+
+Requests = Sequence[tuple[Query, Sequence[Document]]]
+_ORDERS = 100  # requests whose order is compared between precisions, and documents of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Workload:
         return cls(queries, documents, f"words per document: {', '.join(map(str, lengths)) or 'lognormal, median 90'}")
 
     @classmethod
-    def taken(cls, requests: Sequence[tuple[Query, Sequence[Document]]], source: str) -> Workload:
+    def taken(cls, requests: Requests, source: str) -> Workload:
         """The queries and documents of rerank requests."""
         return cls(tuple(q.text for q, _ in requests), tuple(d for _, own in requests for d in own), source)
 
@@ -161,6 +168,49 @@ def measure(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One precision of a model: its speed, and how well it keeps the order that f32 gives, see `Agreement`."""
+
+    precision: str
+    pairs_per_second: float
+    agreement: Agreement
+
+    @property
+    def good(self) -> bool:
+        """Whether it keeps the order well enough to be picked."""
+        return self.agreement.tau >= LEAST_TAU and self.agreement.top10 >= LEAST_TOP10
+
+
+def precisions(name: str, requests: Requests, rounds: int = 3) -> list[Tried]:
+    """Every precision that this CPU has, over the first hundred requests and documents of each; f32 comes first.
+
+    Precisions take turns, and the median of the rounds counts. Requests of one document have no order.
+
+    Raises:
+        InputError: no request has two documents, or the model leaves one of them unscored.
+        ValueError: the model does not run by OpenVINO.
+
+    """
+    given = [(q, own[:_ORDERS]) for q, own in requests if len(own) > 1][:_ORDERS]
+    if not given:
+        raise InputError("no request has two documents, so that there is no order to keep")
+    pairs = [(q, Candidate(d)) for q, own in given for d in own]
+    cuts = np.cumsum([len(own) for _, own in given])[:-1]
+    here: list[tuple[Precision, bool]] = [("f32", True), ("bf16", fastest_float() == "bf16"), ("int8", has_int8())]
+    names = [p for p, there in here if there]
+    scorers = {p: load(name, precision=p, engine="openvino").scorer for p in names}
+    rows = {p: np.split(finite(scorer, pairs), cuts) for p, scorer in scorers.items()}  # compiles, too
+    seconds: dict[str, list[float]] = {p: [] for p in names}
+    for _ in range(rounds):
+        for p, scorer in scorers.items():
+            began = time.perf_counter()
+            scorer.score(pairs)
+            seconds[p].append(time.perf_counter() - began)
+    rates = {p: len(pairs) / float(np.median(s)) for p, s in seconds.items()}
+    return [Tried(p, rates[p], agreement(rows["f32"], rows[p])) for p in names]
+
+
 def _at_depth(
     reranker: Reranker, engine: Watched, workload: Workload, depth: int, seconds: float, rng: random.Random
 ) -> tuple[AtDepth, list[tuple[int, float]]]:
@@ -228,11 +278,8 @@ def _peak() -> float | None:
 
 
 def _machine() -> dict[str, str | int]:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
     compiled = kernel()
     return {
-        "cpu": name or platform.processor(), "cores": cores(), "system": platform.platform(),
+        "cpu": processor(), "cores": cores(), "system": platform.platform(),
         "python": platform.python_version(), "maxsim": compiled.name if compiled else "NumPy",
     }  # fmt: skip

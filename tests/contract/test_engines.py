@@ -98,7 +98,7 @@ def test_what_an_engine_can_not_do_is_said(folder: Path, tmp_path: Path) -> None
         resift.load(cross_encoder(tmp_path / "m", "bert"), engine="onnx")
     with pytest.raises(ValueError, match="onnx runs at f32"):
         resift.load("resift-mini-en", engine="onnx", precision="bf16")
-    with pytest.raises(ValueError, match="openvino runs at f32 or bf16"):
+    with pytest.raises(ValueError, match="openvino runs at f32, bf16, int8"):
         resift.load("resift-mini-en", engine="openvino", precision="fp16")
     with pytest.raises(ValueError, match="engine is one of"):
         resift.load("resift-mini-en", engine="abacus")  # type: ignore[arg-type]

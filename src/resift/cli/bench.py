@@ -12,7 +12,7 @@ from resift.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from resift.speed import Speed, Workload
+    from resift.speed import Requests, Speed
 
 
 def bench(
@@ -24,6 +24,7 @@ def bench(
     seconds: Annotated[float, typer.Option(min=0.0, help="Spent on each depth, 5 to 100 requests.")] = 3.0,
     plot: Annotated[Path | None, typer.Option(help="Write milliseconds by depth to an SVG file.")] = None,
     truncate: options.Truncate = False,
+    pick: Annotated[bool, typer.Option(help="Compare precisions on --data; remember the fastest good one.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Measure a model on this machine: pairs a second, milliseconds by depth, and the depth that fits a budget.
@@ -38,11 +39,15 @@ def bench(
     from resift.cli import show
     from resift.cli.chart import lines
     from resift.errors import InputError
-    from resift.speed import measure
+    from resift.speed import Workload, measure
 
     if data and lengths:
         raise InputError("name either --data or --lengths")
-    workload = _workload(data, _numbers(lengths, "--lengths") if lengths else [])
+    requests = _requests(data) if data else []
+    if pick:
+        _pick(model, requests, as_json)
+        return
+    workload = Workload.taken(requests, str(data)) if data else Workload.drawn(_lengths(lengths))
     reranker = load(model, long_documents="truncate" if truncate else "windows")
     found = measure(reranker, workload, budget_ms, sorted(set(_numbers(depths, "--depths"))), seconds)
     if plot:
@@ -57,24 +62,60 @@ def bench(
         _print(found, Console())
 
 
-def _workload(data: Path | None, lengths: list[int]) -> Workload:
+def _requests(data: Path) -> Requests:
     from resift import files
     from resift.errors import InputError
     from resift.files.encoding import open_text
     from resift.files.formats import unreadable
-    from resift.speed import Workload
 
-    if not data:
-        return Workload.drawn(lengths)
     try:
         with open_text(data) as opened:
-            requests = list(files.read_requests(opened, str(data)))
+            read = list(files.read_requests(opened, str(data)))
     except OSError as error:
         raise unreadable(data, error) from error
-    workload = Workload.taken([(q, own) for q, own in requests if q.text.strip()], str(data))
-    if not workload.queries or not workload.documents:
+    requests = [(query, own) for query, own in read if query.text.strip() and own]
+    if not requests:
         raise InputError(f"{data} holds no request with a query and documents")
-    return workload
+    return requests
+
+
+def _pick(model: str, requests: Requests, as_json: bool) -> None:
+    """Measure the precisions, and remember the fastest of those that keep the order."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from resift.api import load
+    from resift.cli import show
+    from resift.errors import InputError
+    from resift.score.precision import LEAST_TAU, LEAST_TOP10, remember
+    from resift.speed import precisions
+
+    if not requests:
+        raise InputError("--pick compares orders of your own requests; name them with --data")
+    tried = precisions(model, requests)
+    best = max((t for t in tried if t.good), key=lambda t: t.pairs_per_second)
+    kept = remember(load(model).scorer.fingerprint, best.precision)
+    if as_json:
+        rows = [asdict(t) | {"good": t.good} for t in tried]
+        show.print_json({"schema": show.SCHEMA, "model": model, "picked": best.precision, "precisions": rows})
+        return
+    table = Table("precision", "pairs/s", "tau", "ten best kept", "largest change", box=None, header_style="dim")
+    for t in tried:
+        a = t.agreement
+        table.add_row(t.precision, f"{t.pairs_per_second:.0f}", f"{a.tau:.4f}", f"{a.top10:.1%}", f"{a.max_delta:.2g}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{best.precision} is the fastest with tau of {LEAST_TAU} and {LEAST_TOP10:.0%} of the ten best against f32, "
+        f"over {tried[0].agreement.pairs} pairs; {model} runs so from now on ({kept})",
+        highlight=False,
+    )
+
+
+def _lengths(text: str) -> list[int]:
+    return _numbers(text, "--lengths") if text else []
 
 
 def _numbers(text: str, option: str) -> list[int]:

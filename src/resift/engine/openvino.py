@@ -21,13 +21,14 @@ from resift.engine.native import cores
 from resift.engine.once import Once
 from resift.errors import BrokenModel
 
-PRECISIONS = ("f32", "bf16")
+PRECISIONS = ("f32", "bf16", "int8")
 # Models are read, compiled and written one at a time. Two threads in OpenVINO's bindings for the first time can wait
 # for each other for ever: one holds Python's lock, the other that of a C++ static. And OpenVINO sets the process's
 # locale to "C" while it reads and writes XML, then puts back what it found: two threads at once leave "C" behind, and
 # Python's open() then reads ASCII.
 _LOADING = RLock()
 SMALL = 4096  # matrices with fewer values are never rounded: they cost nothing and may matter
+_GROUP = 64  # at int8, so many neighbouring values of a token's activations share a scale; 32 is slower than bf16
 
 
 @cache
@@ -67,10 +68,22 @@ def cache_folder() -> Path:
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resift"
 
 
-def fastest_precision() -> str:
+@cache
+def fastest_float() -> str:
     """bf16 where the CPU multiplies it natively (AMX, AVX-512 BF16, Arm BF16), else f32."""
     with _LOADING:
         return "bf16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+@cache
+def has_int8() -> bool:
+    """Whether OpenVINO multiplies int8 weights with activations rounded as it goes, and faster than `fastest_float`.
+
+    It does with AVX-512 VNNI. With AMX, bf16 is faster; without either, activations would not be rounded at all.
+    """
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.exists() else set()
+    return "avx512_vnni" in flags and "amx_bf16" not in flags
 
 
 class OpenVINOEngine:
@@ -78,13 +91,20 @@ class OpenVINOEngine:
 
     Args:
         read: gives the openvino.Model; called when the first batch comes.
-        precision: "f32", or "bf16" (weights and activations rounded to bf16, sums in f32).
+        precision: "f32"; "bf16": weights and activations rounded to bf16, sums in f32; "int8": in products with
+            weights, those and the activations rounded to int8, one f32 scale per output of a layer and per 64
+            neighbouring values of a token, so that no token changes another's scale; the rest as at `fastest_float`.
+
+    Raises:
+        ValueError: int8 on a CPU that gains nothing by it, see `has_int8`.
 
     """
 
     name: EngineName = "openvino"
 
     def __init__(self, read: Callable[[], Any], precision: str) -> None:
+        if precision == "int8" and not has_int8():
+            raise ValueError("int8 takes a CPU with AVX-512 VNNI and without AMX; use precision='auto'")
         self.precision = precision
         self._read = Once(read, _LOADING)
         self._alone = Once(lambda: _Pool(self._read(), precision, streams=1), _LOADING)
@@ -122,14 +142,15 @@ class _Pool:
     """A compiled model and as many requests as it has streams; taking one waits until one is free."""
 
     def __init__(self, model: Any, precision: str, streams: int) -> None:  # noqa: ANN401
+        rounds = precision == "int8"
         settings = {
-            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_PRECISION_HINT": fastest_float() if rounds else precision,
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": cores(),
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",  # activations are never rounded to int8 behind our back
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(_GROUP if rounds else 0),  # never behind the caller's back
         }
         with _LOADING:
-            compiled = _core().compile_model(model, "CPU", settings)
+            compiled = _core().compile_model(_with_int8(model) if rounds else model, "CPU", settings)
         self.streams = streams
         self._names = [port.get_any_name() for port in compiled.inputs]
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -178,7 +199,6 @@ def save_model(model: Any, path: Path, weights: str) -> None:  # noqa: ANN401
 
 def _round_weights(model: Any) -> None:  # noqa: ANN401
     """Replace f32 matrices by Multiply(Convert(int8), scale), symmetric, one scale per output or vocabulary entry."""
-    op = openvino_ops()
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Constant" or len(node.get_output_shape(0)) != 2:
             continue
@@ -187,12 +207,37 @@ def _round_weights(model: Any) -> None:  # noqa: ANN401
             continue
         uses = [port.get_node() for port in node.output(0).get_target_inputs()]
         by_column = any(u.get_type_name() == "MatMul" and not u.get_attributes()["transpose_b"] for u in uses)
-        scale = np.abs(value).max(axis=0 if by_column else 1, keepdims=True) / 127
-        scale = scale.clip(1e-12).astype(np.float32)
-        stored = op.constant(np.rint(value / scale).astype(np.int8))
-        restored = op.multiply(op.convert(stored, "f32"), op.constant(scale))
-        node.output(0).replace(restored.output(0))
+        node.output(0).replace(_rounded(value, axis=0 if by_column else 1).output(0))
     model.validate_nodes_and_infer_types()
+
+
+def _with_int8(model: Any) -> Any:  # noqa: ANN401
+    """A copy whose products with a matrix read it as Multiply(Convert(int8), scale), one scale per output.
+
+    OpenVINO takes that for a compressed layer, whose activations it may round too. Weights that were stored so come out
+    as they were.
+    """
+    op, copy = openvino_ops(), model.clone()
+    for node in copy.get_ordered_ops():
+        right = node.input_value(1).get_node() if node.get_type_name() == "MatMul" else None
+        if right is None or right.get_type_name() != "Constant" or len(right.get_output_shape(0)) != 2:
+            continue
+        value = np.array(right.data, np.float32)
+        if value.size < SMALL:
+            continue
+        value = value if node.get_attributes()["transpose_b"] else value.T
+        product = op.matmul(node.input_value(0), _rounded(np.ascontiguousarray(value), axis=1), False, True)
+        node.output(0).replace(product.output(0))
+    copy.validate_nodes_and_infer_types()
+    return copy
+
+
+def _rounded(value: FloatArray, axis: int) -> Any:  # noqa: ANN401
+    """Multiply(Convert(int8), scale) of a matrix, symmetric, one scale for all values along `axis`."""
+    op = openvino_ops()
+    scale = (np.abs(value).max(axis=axis, keepdims=True) / 127).clip(1e-12).astype(np.float32)
+    stored = op.constant(np.rint(value / scale).astype(np.int8))
+    return op.multiply(op.convert(stored, "f32"), op.constant(scale))
 
 
 def _restore_weights(model: Any) -> None:  # noqa: ANN401

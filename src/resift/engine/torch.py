@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from resift.engine import varlen
 from resift.engine.batching import Batch, EngineName, FloatArray
 from resift.engine.once import Once
 from resift.errors import BrokenModel, MissingExtra, UnknownFamily
 
 _DTYPES = {"f32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 PRECISIONS = tuple(_DTYPES)
+_TOGETHER = 65_536  # tokens of one pass without padding: keeps a GPU busy, and a large model's activations in 2 GB
 _GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA's, WSL's and AMD's drivers
 
 
@@ -55,6 +57,8 @@ def reads(folder: Path) -> bool:
 class TorchEngine:
     """One folder that AutoModelForSequenceClassification reads, without code of its own.
 
+    On CUDA at half precision, models of `varlen.MODEL_TYPES` run without padding, many batches in one pass.
+
     Args:
         folder: the weights are read when the first batch comes.
         precision: "f32", "bf16" or "fp16"; "auto" is bf16 on a GPU that has it, else fp16 there, and f32 on the CPU.
@@ -70,11 +74,20 @@ class TorchEngine:
         torch = _torch()
         self.device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         self.precision = self._fastest(torch) if precision == "auto" else precision
+        kind = json.loads((folder / "config.json").read_text("utf-8"))["model_type"]
+        self._joins = self.device == "cuda" and self.precision != "f32" and kind in varlen.MODEL_TYPES
         self._model = Once(lambda: self._read(torch, folder))
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its logits (B, labels), in order."""
         torch, model = _torch(), self._model()
+        if self._joins:
+            for group in _groups(batches):
+                with torch.inference_mode():
+                    found = varlen.logits(model, group).float().cpu()
+                for batch, logits in zip(group, found.split([len(b.rows) for b in group]), strict=True):
+                    yield batch, (np.asarray(logits.numpy(), dtype=np.float32),)
+            return
         segmented = "token_type_ids" in inspect.signature(model.forward).parameters
         for batch in batches:
             arrays = {"input_ids": batch.ids, "attention_mask": batch.mask}
@@ -90,7 +103,8 @@ class TorchEngine:
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
     def _read(self, torch: Any, folder: Path) -> Any:  # noqa: ANN401
-        model, report = read_classifier(folder, getattr(torch, _DTYPES[self.precision]))
+        attention = varlen.register() if self._joins else None
+        model, report = read_classifier(folder, getattr(torch, _DTYPES[self.precision]), attention)
         if report["missing_keys"]:
             some = ", ".join(sorted(report["missing_keys"])[:3])
             raise BrokenModel(
@@ -100,8 +114,22 @@ class TorchEngine:
         return model.to(self.device).eval()
 
 
-def read_classifier(folder: Path, dtype: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
+def _groups(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
+    """Batches that run together: about _TOGETHER tokens, without padding."""
+    group: list[Batch] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(int(b.mask.sum()) for b in group) >= _TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def read_classifier(folder: Path, dtype: Any, attention: str | None = None) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
     """The model in eval mode on the CPU, and what Transformers says of its keys; quiet, offline, no remote code.
+
+    `attention` is the implementation to use, by the name that Transformers knows it by; None is its own choice.
 
     Raises:
         UnknownFamily: an architecture that Transformers does not have.
@@ -116,8 +144,9 @@ def read_classifier(folder: Path, dtype: Any) -> tuple[Any, dict[str, Any]]:  # 
     logging.disable_progress_bar()
     try:
         found: tuple[Any, dict[str, Any]] = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
-        )
+            folder, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True,
+            attn_implementation=attention,
+        )  # fmt: skip
         return found
     except ValueError as error:
         raise UnknownFamily(f"Transformers has no classifier for {folder}: use engine='openvino'") from error

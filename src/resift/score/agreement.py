@@ -19,6 +19,8 @@ from resift.protocols import Scorer
 from resift.score.contract import Contract
 from resift.types import Candidate, Document, Pair, Query
 
+Row = npt.NDArray[np.float64]
+
 # The bar for rounded weights and for low precision: mean over queries.
 LEAST_TAU, LEAST_TOP10 = 0.95, 0.9
 _QUESTIONS = 6  # that are asked of every passage: 144 pairs take a large model half a minute on two cores
@@ -103,12 +105,12 @@ def finite(scorer: Scorer, pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
     return np.array(scores.values, dtype=np.float64)
 
 
-def agreement(reference: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> Agreement:
-    """Compare two score arrays (queries, documents)."""
-    taus = [kendall(a, b) for a, b in zip(reference, other, strict=True)]
-    shares = [_overlap(a, b) for a, b in zip(reference, other, strict=True)]
-    delta = float(np.abs(reference - other).max())
-    return Agreement(float(np.mean(taus)), float(np.mean(shares)), delta, reference.size)
+def agreement(reference: Sequence[Row] | Row, other: Sequence[Row] | Row) -> Agreement:
+    """Compare two arrays of scores (queries, documents), or the rows of such, which may differ in length."""
+    rows = list(zip(reference, other, strict=True))
+    taus, shares = [kendall(a, b) for a, b in rows], [_overlap(a, b) for a, b in rows]
+    delta = max(float(np.abs(a - b).max()) for a, b in rows)
+    return Agreement(float(np.mean(taus)), float(np.mean(shares)), delta, sum(len(a) for a, _ in rows))
 
 
 def kendall(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:

@@ -273,11 +273,13 @@ def _engines(case: _Case) -> Iterator[Finding]:
 
 
 def _variants(case: _Case) -> Sequence[tuple[EngineName, Precision]]:
-    from resift.engine.openvino import fastest_precision
+    from resift.engine.openvino import fastest_float, has_int8
 
     found: list[tuple[EngineName, Precision]] = []
-    if fastest_precision() == "bf16":
+    if fastest_float() == "bf16":
         found.append(("openvino", "bf16"))
+    if case.contract.int8 and has_int8():
+        found.append(("openvino", "int8"))
     if (case.folder / "model.onnx").exists() and importlib.util.find_spec("onnxruntime"):
         found.append(("onnx", "f32"))
     safetensors = case.contract.family == "encoder" and list(case.folder.glob("*.safetensors"))

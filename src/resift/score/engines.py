@@ -12,14 +12,14 @@ from resift.score.contract import Contract
 if TYPE_CHECKING:
     from resift.engine.batching import Engine
 
-Precision = Literal["auto", "f32", "bf16", "fp16"]
+Precision = Literal["auto", "f32", "bf16", "int8", "fp16"]
 EngineName = Literal["auto", "openvino", "onnx", "torch"]
 
 
 def open_engine(
-    wanted: EngineName, folder: Path, contract: Contract, read: Callable[[], Any], precision: Precision
+    wanted: EngineName, folder: Path, contract: Contract, read: Callable[[], Any], precision: Precision, default: str
 ) -> Engine:
-    """The engine that runs a folder; `read` gives the graph that OpenVINO compiles.
+    """The engine that runs a folder; `read` gives the graph that OpenVINO compiles, at `default` for "auto".
 
     Raises:
         UnknownFamily: torch was asked for a family that it does not run.
@@ -32,7 +32,7 @@ def open_engine(
         raise ValueError(f"precision is one of {', '.join(get_args(Precision))}; not {precision!r}")
     if wanted not in get_args(EngineName):
         raise ValueError(f"engine is one of {', '.join(get_args(EngineName))}; not {wanted!r}")
-    from resift.engine.openvino import PRECISIONS, OpenVINOEngine, fastest_precision
+    from resift.engine.openvino import PRECISIONS, OpenVINOEngine
     from resift.engine.torch import TorchEngine, has_gpu, reads
 
     if wanted == "torch" or (wanted == "auto" and contract.family == "encoder" and has_gpu()):
@@ -46,8 +46,8 @@ def open_engine(
     if wanted == "onnx":
         return _onnx(folder, precision)
     if precision not in (*PRECISIONS, "auto"):
-        raise ValueError(f"openvino runs at {' or '.join(PRECISIONS)}; not {precision!r}")
-    return OpenVINOEngine(read, fastest_precision() if precision == "auto" else precision)
+        raise ValueError(f"openvino runs at {', '.join(PRECISIONS)}; not {precision!r}")
+    return OpenVINOEngine(read, default if precision == "auto" else precision)
 
 
 def _onnx(folder: Path, precision: Precision) -> Engine:

@@ -25,6 +25,7 @@ from resift.score.embedder import TextEmbedder
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.engines import EngineName, Precision, open_engine
 from resift.score.late import LateInteraction
+from resift.score.precision import default_precision
 from resift.score.registry import refuse_unsupported, row_of, with_row
 from resift.score.tokens import Tokens
 from resift.score.vectors import Source, vector_source
@@ -107,7 +108,8 @@ def load_scorer(
 
     Args:
         name: bundled name, folder or hub id.
-        precision: "f32"; "bf16" where the CPU has it; "fp16" with torch; "auto" takes the fastest that is safe.
+        precision: "f32"; "bf16" and "int8" where the CPU has them; "fp16" with torch; "auto" takes the fastest that is
+            known to keep the order, see `resift.score.precision`.
         long_documents: score documents over the window in "windows" or "strides", or "truncate" them.
         truncation: another rule than the contract's, see `Contract`; used with long_documents="truncate".
         max_tokens: a shorter window than the contract's, special tokens included.
@@ -160,8 +162,10 @@ def _parts(
     markers = [m for m in (rules.query_marker, rules.document_marker) if m]
     tokens = shared(("tokens", *key), lambda: Tokens(source.folder, lowered(folder), markers))
     check_tokens(source.folder, tokens)
+    default = default_precision(contract, made_by)
     runner = shared(
-        ("engine", *key, engine, precision), lambda: open_engine(engine, folder, contract, source.read, precision)
+        ("engine", *key, engine, precision, default),
+        lambda: open_engine(engine, folder, contract, source.read, precision, default),
     )
     return tokens, runner, source.pad
 
