@@ -155,7 +155,7 @@ def _read(
 ) -> IndexedFile:
     """Read a file's passages; one that fails or changes meanwhile is marked so that the next run reads it again."""
     path = Path(now.path)
-    documents, read = unique_ids(files.read_file(path), taken), 0
+    documents, read, first = unique_ids(files.read_file(path), taken), 0, writer.count
     try:
         for part in _slices(documents):
             writer.add(part)
@@ -167,7 +167,9 @@ def _read(
             raise
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise  # not the file's: the disk is full
-        on_skip(files.Skipped(now.path, str(error)))
+        kept = writer.count - first
+        before = f" ({kept} passages before that are in the index)" if kept else ""
+        on_skip(files.Skipped(now.path, f"{error}{before}"))
         return replace(now, mtime_ns=0, sha256="")
     if (status.st_size, status.st_mtime_ns) != (now.size, now.mtime_ns):
         on_skip(files.Skipped(now.path, f"{path} changed while it was read; index again"))

@@ -179,7 +179,7 @@ class Writer:
             return
         folder = self.generation / "bm25"
         empty_matrix(self.count).save(folder, show_progress=False)
-        starts, end = [np.zeros(1, np.int64)], 0
+        starts, end, done = [np.zeros(1, np.int64)], 0, 0
         values, documents = (folder / f"{name}.csc.index.npy" for name in ("data", "indices"))
         with GrowingArray(values, np.float32) as data, GrowingArray(documents, np.int32) as indices:
             for part in postings(terms):
@@ -187,7 +187,8 @@ class Writer:
                 indices.append(part.documents)
                 starts.append(end + np.cumsum(part.counts))
                 end += len(part.values)
-                self._tell("passages listed by word", self.count, end / len(terms.ids))
+                done += part.occurrences
+                self._tell("words listed", done, done / len(terms.ids))
             data.close()
             indices.close()
         save(folder / "indptr.csc.index.npy", np.concatenate(starts))

@@ -44,11 +44,15 @@ class Terms:
 
 
 class Postings(NamedTuple):
-    """Of a range of terms, one after the other: values (P,) f32, documents (P,) i32, and how many each term has."""
+    """Of a range of terms, one after the other: values (P,) f32, documents (P,) i32, and how many each term has.
+
+    `occurrences` counts the words of the texts that they stand for.
+    """
 
     values: npt.NDArray[np.float32]
     documents: npt.NDArray[np.int32]
     counts: npt.NDArray[np.int64]
+    occurrences: int
 
 
 def postings(terms: Terms) -> Iterator[Postings]:
@@ -77,7 +81,7 @@ def postings(terms: Terms) -> Iterator[Postings]:
         containing = np.bincount(term, minlength=high - low)
         idf = np.log(1 + (documents - containing + 0.5) / (containing + 0.5))
         values = (idf[term] * counts / (counts + norm[document])).astype(np.float32)
-        yield Postings(values, document.astype(np.int32), containing)
+        yield Postings(values, document.astype(np.int32), containing, int(counts.sum()))
 
 
 def _blocks(offsets: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
