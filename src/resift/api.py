@@ -158,7 +158,7 @@ class Index:
         pool: int = 1,
         hnsw: bool = False,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
-        on_progress: Callable[[int, float], None] = lambda passages, share: None,
+        on_progress: Callable[[str, int, float], None] = lambda what, count, share: None,
     ) -> Built:
         """Index files and folders on disk, or bring the index in `folder` up to date; all of it or nothing.
 
@@ -172,7 +172,7 @@ class Index:
             pool: 2 or 3 stores one vector for so many neighbouring tokens.
             hnsw: find vectors by a graph instead of looking at each (extra `qdrant`): worth it from about a million.
             on_skip: hears of each file that was left out.
-            on_progress: hears how many passages are done, and about which share of the work (0..1).
+            on_progress: hears what is being counted, how many are done, and about which share of that step (0..1).
 
         Raises:
             InputError: see `resift.index.build.build`.

@@ -16,7 +16,10 @@ from resift.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from resift.files import Skipped
     from resift.index.build import Built
+
+_NAMED = 20  # files left out that are named one by one
 
 
 def index(
@@ -91,24 +94,39 @@ class Models:
 def _build(paths: list[Path], output: Path, models: Models, say: Callable[[str], None]) -> Built:
     from resift.api import Index
     from resift.cli.progress import counter
-    from resift.files import Skipped
 
-    skipped: list[Skipped] = []
-    with counter("passages") as count:
+    left_out = _LeftOut()
+    with counter() as count:
         built = Index.build(output, paths, 
             tensors=models.tensors, model=models.model, embedder=models.embedder, pool=models.pool,
-            hnsw=models.hnsw, on_skip=skipped.append, on_progress=count,
+            hnsw=models.hnsw, on_skip=left_out.add, on_progress=count,
         )  # fmt: skip
-    other = [s for s in skipped if s.reason.endswith("is not read") and s.reason.startswith("type ")]
-    if other:
-        types = Counter(Path(s.path).suffix or "no suffix" for s in other).most_common(8)
-        say(f"left out {len(other)} files of types that are not read, most of them {', '.join(t for t, _ in types)}")
-    failed = [s for s in skipped if s not in other]
-    for s in failed[:20]:
-        say(f"skipped {s.path}: {s.reason}")
-    if len(failed) > 20:
-        say(f"skipped {len(failed) - 20} more files")
+    left_out.tell(say)
     return built
+
+
+class _LeftOut:
+    """Counts what was left out, and keeps the first few reasons: there may be a million."""
+
+    def __init__(self) -> None:
+        self._types, self._failed, self._more = Counter[str](), list[str](), 0
+
+    def add(self, skipped: Skipped) -> None:
+        if skipped.reason.startswith("type ") and skipped.reason.endswith("is not read"):
+            self._types[Path(skipped.path).suffix or "no suffix"] += 1
+        elif len(self._failed) < _NAMED:
+            self._failed.append(f"skipped {skipped.path}: {skipped.reason}")
+        else:
+            self._more += 1
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        if self._types:
+            most = ", ".join(t for t, _ in self._types.most_common(8))
+            say(f"left out {self._types.total()} files of types that are not read, most of them {most}")
+        for line in self._failed:
+            say(line)
+        if self._more:
+            say(f"skipped {self._more} more files")
 
 
 def _summary(built: Built, output: Path) -> str:

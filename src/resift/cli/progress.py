@@ -11,28 +11,39 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _PATIENCE = 1.0  # seconds before anything is shown
+_PAUSE = 0.1  # seconds between two looks at the same count
 
 
 @contextmanager
-def counter(what: str) -> Iterator[Callable[[int, float], None]]:
-    """Give a function that shows how many there are so far, how many a second, and the time left by the share done."""
+def counter() -> Iterator[Callable[[str, int, float], None]]:
+    """Give a function that shows what is counted, how many there are so far, how many a second, and the time left.
+
+    It takes the time left from the share done; a new name of what is counted begins anew.
+    """
     if not sys.stderr.isatty():
-        yield lambda n, share: None
+        yield lambda what, n, share: None
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.completed} {task.description}"), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, visible=False, rate="")
-        began = time.monotonic()
+        task = bar.add_task("", total=None, visible=False, rate="")
+        first = time.monotonic()
+        counted, began, shown = "", first, 0.0
 
-        def count(n: int, share: float) -> None:
-            seconds = time.monotonic() - began
+        def count(what: str, n: int, share: float) -> None:
+            nonlocal counted, began, shown
+            now = time.monotonic()
+            if what != counted:
+                counted, began = what, now
+            elif now - shown < _PAUSE:
+                return
+            seconds, shown = now - began, now
             rate = f"{n / max(seconds, 1e-3):.0f}/s"
             if share > 0:
                 rate += f", {share:.0%}, about {_duration(seconds * (1 - share) / share)} left"
-            bar.update(task, completed=n, visible=seconds > _PATIENCE, rate=rate)
+            bar.update(task, description=what, completed=n, visible=now - first > _PATIENCE, rate=rate)
 
         yield count
 
@@ -43,7 +54,7 @@ def _duration(seconds: float) -> str:
 
 def counted(items: Iterable[T], what: str) -> Iterator[T]:
     """Pass items through, showing how many there were so far."""
-    with counter(what) as count:
+    with counter() as count:
         for n, item in enumerate(items, 1):
-            count(n, 0.0)
+            count(what, n, 0.0)
             yield item

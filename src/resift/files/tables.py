@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from resift.errors import InputError
 from resift.files.encoding import open_text
@@ -15,6 +15,7 @@ from resift.types import Document, Query
 ID_FIELDS = ("id", "_id", "docid", "doc_id")
 TITLE_FIELDS = ("title", "heading", "question", "name")
 TEXT_FIELDS = ("text", "contents", "content", "body", "passage", "answer", "description")
+_LONGEST_LINE = 64 << 20  # characters: a line has to fit into memory several times over
 
 
 def document(value: object, default_id: str, metadata: Mapping[str, Any] | None = None) -> Document:
@@ -58,12 +59,22 @@ def read_jsonl(path: Path) -> Iterator[Document]:
     """Stream a JSONL file (.gz too) as documents under their own ids."""
     at = 0
     with open_text(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file, path), 1):
             if line.strip():
                 value = _json(line, f"{path}:{number}")
                 place = {"path": str(path), "line": number, "start": at, "end": at + len(line.rstrip("\r\n"))}
                 yield document(value, f"{path}:{number}", place)
             at += len(line)
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """Stream a file's lines, refusing one that is as long as a whole file would be."""
+    number = 1
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise InputError(f"{path}:{number}: a line of over {_LONGEST_LINE >> 20} MB; put one record on each line")
+        yield line
+        number += 1
 
 
 def _json(line: str, where: str) -> Any:  # noqa: ANN401 - whatever the line holds
@@ -77,7 +88,7 @@ def _json(line: str, where: str) -> Any:  # noqa: ANN401 - whatever the line hol
 def read_csv(path: Path) -> Iterator[Document]:
     """Stream a CSV file's rows as documents; its first row names the fields."""
     with open_text(path) as file:
-        reader = csv.DictReader(file)
+        reader = csv.DictReader(_lines(file, path))
         try:
             for row in reader:
                 cells = {k: v for k, v in row.items() if isinstance(k, str) and isinstance(v, str)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,3 +47,10 @@ class GrowingArray:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
+
+
+def save(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write a .npy file; unlike `np.save`, which hides the reason, a full disk is told as such."""
+    with GrowingArray(path, array.dtype, array.shape[1:]) as file:
+        file.append(array)
+        file.close()

@@ -19,12 +19,11 @@ from resift.errors import InputError
 from resift.index.encode import Encoder
 from resift.index.layout import Manifest, current, writing
 from resift.index.passages import unique_ids
-from resift.index.writer import IndexedFile, Old, Writer
+from resift.index.writer import IndexedFile, Old, OnProgress, Writer
 from resift.retrieve.hnsw import build_hnsw
 from resift.types import Document
 
 OnSkip = Callable[[files.Skipped], None]
-OnProgress = Callable[[int, float], None]
 
 _SLICE = 256  # passages of one file that are read at once
 
@@ -46,13 +45,13 @@ def build(
     sources: Sequence[str],
     encoder: Encoder,
     on_skip: OnSkip = lambda s: None,
-    on_progress: OnProgress = lambda passages, share: None,
+    on_progress: OnProgress = lambda what, count, share: None,
 ) -> Built:
     """Index files and folders into `folder`, or bring the index there up to date; readers see all of it or nothing.
 
     A file whose size and time, or else whose hash, are as before is not read again; where nothing changed, nothing is
-    written. An id that comes twice stays with the passage that had it first. `on_progress` hears how many passages are
-    done, and about which share of the text that must be read (0..1).
+    written. An id that comes twice stays with the passage that had it first. `on_progress` hears what is being counted,
+    step after step, how many are done, and about which share of the step (0..1; 0 where it can't be known).
 
     Raises:
         InputError: a named path can't be read, the settings are not those of the index, another process is writing,
@@ -65,13 +64,16 @@ def build(
     with writing(folder) as generation, ExitStack() as opened:
         old = Old(current(folder), settings) if (folder / "CURRENT").exists() else None
         before = old.files if old else {}
-        states = list(_states(sources, named, before, on_skip))
+        states = []
+        for state in _states(sources, named, before, on_skip):
+            states.append(state)
+            on_progress("files looked at", len(states), 0.0)
         kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
         removed = len(before.keys() - {s.path for s in states})
         if old and len(kept) == len(states) and not removed:
             return Built(0, len(kept), 0, old.manifest.passages, time.monotonic() - began, _size(current(folder)))
         encoder.resume(folder / "partial")
-        writer = Writer(generation, encoder, old, opened)
+        writer = Writer(generation, encoder, old, opened, on_progress)
         taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
         listed, progress = [], _Progress(on_progress, sum(s.size for s in states if s.path not in kept))
         for now in states:
@@ -87,8 +89,8 @@ def build(
         settings = replace(settings, analyzer=writer.close())
         if settings.hnsw:
             build_hnsw(generation / "hnsw", np.load(generation / "vectors.npy", mmap_mode="r"))
-        lines = "".join(json.dumps(asdict(f)) + "\n" for f in listed)
-        (generation / "files.jsonl").write_text(lines, "utf-8")
+        with (generation / "files.jsonl").open("w", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(asdict(f)) + "\n" for f in listed)
         Manifest(settings, writer.count).write(generation)
     shutil.rmtree(folder / "partial", ignore_errors=True)
     seconds, size = time.monotonic() - began, _size(generation)
@@ -103,7 +105,7 @@ class _Progress:
 
     def amid(self, passages: int, read: int) -> None:
         """So many passages are done, and so much of the file at hand."""
-        self._tell(passages, min(1.0, (self._done + read) / self._total))
+        self._tell("passages", passages, min(1.0, (self._done + read) / self._total))
 
     def file_done(self, passages: int, size: int) -> None:
         """A file of this size is done."""
@@ -112,7 +114,8 @@ class _Progress:
 
 
 def _size(generation: Path) -> int:
-    return sum(p.stat().st_size for p in generation.rglob("*") if p.is_file())
+    """Bytes on disk; a graph's files have holes."""
+    return sum(min(s.st_size, s.st_blocks * 512) for s in (p.stat() for p in generation.rglob("*") if p.is_file()))
 
 
 def _states(
@@ -152,7 +155,7 @@ def _read(
 ) -> IndexedFile:
     """Read a file's passages; one that fails or changes meanwhile is marked so that the next run reads it again."""
     path = Path(now.path)
-    documents, read = unique_ids(files.read_file(path), taken), 0
+    documents, read, first = unique_ids(files.read_file(path), taken), 0, writer.count
     try:
         for part in _slices(documents):
             writer.add(part)
@@ -164,7 +167,9 @@ def _read(
             raise
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise  # not the file's: the disk is full
-        on_skip(files.Skipped(now.path, str(error)))
+        kept = writer.count - first
+        before = f" ({kept} passages before that are in the index)" if kept else ""
+        on_skip(files.Skipped(now.path, f"{error}{before}"))
         return replace(now, mtime_ns=0, sha256="")
     if (status.st_size, status.st_mtime_ns) != (now.size, now.mtime_ns):
         on_skip(files.Skipped(now.path, f"{path} changed while it was read; index again"))

@@ -148,7 +148,7 @@ def writing(folder: Path) -> Iterator[Path]:
         raise InputError(f"can't make the folder {folder}: {error.strerror or error}; name another") from error
     if any(folder.iterdir()) and not (folder / "lock").exists():
         raise InputError(f"{folder} holds other files; name an empty folder or an index")
-    with (folder / "lock").open("w") as lock:
+    with _told(folder), (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -160,13 +160,20 @@ def writing(folder: Path) -> Iterator[Path]:
             yield generation
             if (generation / "manifest.json").exists():
                 _publish(folder, generation)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise InputError(f"the disk that holds {folder} is full; the index is as it was before") from error
-            raise
         finally:
             if not _is_current(folder, generation):
                 shutil.rmtree(generation, ignore_errors=True)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say what the operating system has against writing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise InputError(f"the disk that holds {folder} is full; the index is as it was before") from error
+        raise InputError(f"can't write {folder}: {error.strerror or error}; the index is as it was before") from error
 
 
 def _next_name(folder: Path) -> str:

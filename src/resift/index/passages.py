@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from resift.types import Document
 
@@ -44,10 +45,10 @@ class Passages(Sequence[Document]):
         """The line of a passage, with its newline."""
         return bytes(self._data[int(self._at[i]) : int(self._at[i + 1])])
 
-    def lines(self, first: int, count: int) -> tuple[bytes, list[int]]:
+    def lines(self, first: int, count: int) -> tuple[bytes, npt.NDArray[np.int64]]:
         """The lines of some passages in one piece, and where in it each of them ends."""
         at = self._at[first : first + count + 1]
-        return bytes(self._data[int(at[0]) : int(at[-1])]), (at[1:] - at[0]).tolist()
+        return bytes(self._data[int(at[0]) : int(at[-1])]), at[1:] - at[0]
 
 
 def line_of(document: Document) -> bytes:

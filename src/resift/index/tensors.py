@@ -14,7 +14,7 @@ import numpy as np
 
 from resift.engine.batching import FloatArray
 from resift.engine.maxsim import TokenVectors
-from resift.index.arrays import GrowingArray
+from resift.index.arrays import GrowingArray, save
 from resift.index.passages import NUMBER
 from resift.types import Document
 
@@ -67,12 +67,23 @@ class TensorWriter:
             self._tokens_at.append(self._tokens_at[-1] + len(w))
         self._windows_at.append(self._windows_at[-1] + len(windows))
 
+    def take_over(self, old: Tensors, first: int, count: int) -> None:
+        """Append passages of another generation."""
+        windows = slice(int(old.windows_at[first]), int(old.windows_at[first + count]))
+        tokens = slice(int(old.tokens_at[windows.start]), int(old.tokens_at[windows.stop]))
+        for name, array in self._arrays.items():
+            array.append(getattr(old, name)[tokens])
+        ends = old.tokens_at[windows.start + 1 : windows.stop + 1] - tokens.start + self._tokens_at[-1]
+        self._tokens_at += ends.tolist()
+        ends = old.windows_at[first + 1 : first + count + 1] - windows.start + self._windows_at[-1]
+        self._windows_at += ends.tolist()
+
     def close(self) -> None:
         """Write the arrays' lengths, and where windows and passages start."""
         for array in self._arrays.values():
             array.close()
-        np.save(self._generation / "tokens_at.npy", np.array(self._tokens_at, dtype=np.int64))
-        np.save(self._generation / "windows_at.npy", np.array(self._windows_at, dtype=np.int64))
+        save(self._generation / "tokens_at.npy", np.array(self._tokens_at, dtype=np.int64))
+        save(self._generation / "windows_at.npy", np.array(self._windows_at, dtype=np.int64))
 
 
 def pooled(window: TokenVectors, size: int) -> TokenVectors:

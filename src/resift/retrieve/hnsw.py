@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +19,7 @@ from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, 
 
 _SLICE = 4096  # vectors handed over at once
 _LINKS, _BREADTH = 16, 128  # m and ef_construct: the graph's degree, and how widely a place for a node is sought
+_OVERHEAD = 8 << 20  # bytes that the engine takes for no vectors at all
 _SEARCH_BREADTH = 256  # ef: candidates followed per query, at least k
 
 
@@ -32,10 +36,22 @@ def build_hnsw(folder: Path, vectors: npt.NDArray[np.float32]) -> None:
 
     Raises:
         MissingExtra: qdrant-edge-py is not installed.
+        OSError: the disk has not three times the room of the vectors. Looked at before, because the engine writes to
+            mapped pages, where a full disk is a signal that ends the process.
+        InputError: the engine failed.
 
     """
     edge = _engine()
     folder.mkdir()
+    if shutil.disk_usage(folder).free < 3 * vectors.nbytes + _OVERHEAD:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    try:
+        _fill(edge, folder, vectors)
+    except Exception as error:  # the engine raises nothing narrower
+        raise InputError(f"qdrant-edge can't build the graph ({error}); index into a new folder without it") from error
+
+
+def _fill(edge: Any, folder: Path, vectors: npt.NDArray[np.float32]) -> None:  # noqa: ANN401
     config = edge.EdgeConfig(
         vectors=edge.EdgeVectorParams(size=vectors.shape[1], distance=edge.Distance.Dot, on_disk=True),
         hnsw_config=edge.HnswIndexConfig(m=_LINKS, ef_construct=_BREADTH, full_scan_threshold=1, on_disk=True),
