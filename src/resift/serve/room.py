@@ -150,7 +150,9 @@ class Room:
 
         async def run(chosen: str) -> Scores:
             outcomes = await self._outcomes(f"score {chosen}", items, [tokens_of(q) + tokens_of(d) for q, d in pairs])
-            return lanes.as_scores(outcomes, kind, chosen)
+            scores = lanes.as_scores(outcomes, kind, chosen)
+            self.metrics.scored(chosen, scores.lengths)
+            return scores
 
         attempted = await attempt([name], self._breakers, run, "raise")
         assert attempted.answer is not None
@@ -240,6 +242,7 @@ class Room:
         costs = [_cost(item) for item in items]
         outcomes = await self._outcomes(job.lane, items, costs, job.until, job.may_shrink)
         scores = lanes.as_scores(outcomes, kind, name)
+        self.metrics.scored(name, scores.lengths)
         ranked = Pointwise(_Known(name, scores)).run([job.ranking], Budget(depth=job.depth))[0]
         step = replace(ranked.trace.steps[-1], ms=(time.perf_counter() - began) * 1e3)
         trace = replace(
