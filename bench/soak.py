@@ -1,16 +1,19 @@
 """A server under load for minutes: `make bench-soak`.
 
 1. throughput: the same pairs through the offline engine in one call, and through 32 clients with 50 documents a
-   request, to a server that refuses none of them; and what one request of 50 documents takes over HTTP beside
-   `Reranker.rerank` in a process of its own.
+   request, to a server that refuses none of them. The clients share the machine with the server; processor time per
+   document, which they don't take, is told for each side. latency: what one request of 50 documents takes over HTTP
+   beside `Reranker.rerank` in a process of its own.
 2. soak: clients that send 1-100 documents of 20-4,000 characters (both log-uniform) one after the other, bad rows and
    clients that leave among them (one request in 20), and once a minute 500 documents of 20,000 characters with a
    deadline of 50 s. Refused requests are sent again after Retry-After. Every answer is checked to be whole, a sample
    against the offline engine; memory and /health are looked at every second.
-3. overload: requests of 20 documents at 1x and at 4x of the throughput, at random times, never sent again.
-4. kill -9 under load and a restart on the same port, with clients that retry; SIGTERM under load.
+3. overload: requests of 20 documents at 1x and at 4x of the throughput, at random times, never sent again; and a burst
+   of four times what is let in at once through Cohere's SDK, which tries again by itself, twice.
+4. restarts: kill -9 under load and a restart on the same port, with clients that retry; SIGTERM under load.
+5. degradations: the tests of what happens when a worker dies, files go away, the disk is full, another server fails.
 
-Writes bench/results/soak.json and soak.svg.
+Writes bench/results/soak.json and soak.svg; `--parts` renews some of it. Timings of parts 1 and 3 want a quiet machine.
 """
 
 import argparse
@@ -18,15 +21,18 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import httpx
 
 import resift
-from load import QUERIES, Server, Tally, ask, documents, misbehave, text
+from load import QUERIES, ROOT, Server, Tally, ask, documents, misbehave, text
 from machine import machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,6 +40,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--overload-seconds", type=float, default=30)
@@ -41,31 +48,78 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "soak.json")
     given = parser.parse_args()
     random.seed(7)
-    report = {"machine": machine("starlette", "uvicorn"), "arguments": {k: str(v) for k, v in vars(given).items()}}
-    patient = Server([], given.port, {"RESIFT_QUEUE_SECONDS": "600"}).start()
-    try:
-        report["throughput"] = throughput(patient)
-    finally:
-        patient.end()
-    server = Server([], given.port).start()
-    try:
-        report["latency"] = latency(server)
-        print(json.dumps({k: report[k] for k in ("throughput", "latency")}, indent=1), flush=True)
-        report["soak"] = asyncio.run(soak(server, given.minutes, given.clients))
-        print(json.dumps({k: v for k, v in report["soak"].items() if k != "series"}, indent=1), flush=True)
-        rate = report["throughput"]["server_documents_per_second"]
-        report["overload"] = {
-            f"{x}x": asyncio.run(overload(server, x * rate / 20, given.overload_seconds)) for x in (1, 4)
-        }
-        report["overload"]["p99_ratio"] = report["overload"]["4x"]["p99_s"] / report["overload"]["1x"]["p99_s"]
-        print(json.dumps(report["overload"], indent=1), flush=True)
-        report["kill_9"] = asyncio.run(killed(server))
-        report["sigterm"] = asyncio.run(ended(server))
-        print(json.dumps({k: report[k] for k in ("kill_9", "sigterm")}, indent=1), flush=True)
-    finally:
-        server.process.kill()
-    given.out.write_text(json.dumps(report, indent=1) + "\n")
-    given.out.with_suffix(".svg").write_text(plot(report["soak"]["series"]))
+    for part in given.parts:
+        found = PARTS[part](given, read(given.out))
+        print(part, json.dumps({k: v for k, v in found.items() if k != "series"}, indent=1), flush=True)
+        when = {"began": time.strftime("%Y-%m-%d %H:%M"), "load_average": os.getloadavg()[0]}
+        report = read(given.out) | {part: found | when, "machine": machine("starlette", "uvicorn")}
+        given.out.write_text(json.dumps(report, indent=1) + "\n")
+        if part == "soak":
+            given.out.with_suffix(".svg").write_text(plot(found["series"]))
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def measure_throughput(given: argparse.Namespace, report: dict) -> dict:
+    with Server([], given.port, {"RESIFT_QUEUE_SECONDS": "600"}) as server:
+        return throughput(server)
+
+
+def measure_latency(given: argparse.Namespace, report: dict) -> dict:
+    with Server([], given.port) as server:
+        return latency(server)
+
+
+def measure_soak(given: argparse.Namespace, report: dict) -> dict:
+    with Server([], given.port) as server:
+        return {"clients": given.clients} | asyncio.run(soak(server, given.minutes, given.clients))
+
+
+def measure_overload(given: argparse.Namespace, report: dict) -> dict:
+    rate = report["throughput"]["server_documents_per_second"]
+    with Server([], given.port) as server:
+        found = {f"{x}x": asyncio.run(overload(server, x * rate / 20, given.overload_seconds)) for x in (1, 4)}
+        burst = asyncio.run(sdk_burst(server, round(4 * server.metric("resift_queue_capacity_tokens") / 2200)))
+    return found | {"p99_ratio": found["4x"]["p99_s"] / found["1x"]["p99_s"], "sdk_burst": burst}
+
+
+def measure_restarts(given: argparse.Namespace, report: dict) -> dict:
+    with Server([], given.port) as server:
+        return {"kill_9": asyncio.run(killed(server)), "sigterm": asyncio.run(ended(server))}
+
+
+def measure_degradations(given: argparse.Namespace, report: dict) -> dict:
+    """Each a test of the suite; its name says what is promised."""
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", *DEGRADATIONS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = [line.split(" ", 1) for line in done.stdout.splitlines() if line.startswith(("PASSED", "FAILED", "ERROR"))]
+    return {"failed": done.returncode, "tests": {name: verdict for verdict, name in lines}}
+
+
+PARTS = {
+    "throughput": measure_throughput,
+    "latency": measure_latency,
+    "soak": measure_soak,
+    "overload": measure_overload,
+    "restarts": measure_restarts,
+    "degradations": measure_degradations,
+}
+SERVE = "tests/serve/"
+DEGRADATIONS = [
+    SERVE + "test_server.py::test_a_poison_document_fails_alone",
+    SERVE + "test_server.py::test_a_slice_that_hangs_is_left_behind",
+    SERVE + "test_server.py::test_a_broken_model_is_left_alone_and_the_next_one_asked",
+    SERVE + "test_process.py::test_a_model_file_that_goes_away_does_not_stop_a_warm_server",
+    SERVE + "test_process.py::test_a_full_disk_costs_the_cache_and_nothing_else",
+    SERVE + "dialects/test_client.py::test_the_deadline_holds_for_a_server_that_drips",
+    SERVE + "dialects/test_client.py::test_what_passes_is_tried_again_whole",
+    SERVE + "dialects/test_client.py::test_retries_end",
+    SERVE + "dialects/test_client.py::test_an_answer_without_results_is_an_error",
+    SERVE + "dialects/test_client.py::test_bad_entries_cost_no_document",
+    SERVE + "dialects/test_client.py::test_scores_are_finite",
+]
 
 
 def throughput(server: Server, clients: int = 32, size: int = 50, seconds: float = 8.0) -> dict:
@@ -74,17 +128,31 @@ def throughput(server: Server, clients: int = 32, size: int = 50, seconds: float
     asked = [(f"{QUERIES[i % 4]} {i}", [text(rng, 400) for _ in range(size)]) for i in range(clients)]
     reranker = resift.load()
     offline, online = [], []
+    spent: dict[str, list[float]] = {"offline": [], "server": [], "clients": []}
     for turn in range(4):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         reranker.score([(q, d) for q, found in asked for d in found])
         rate = clients * size / (time.perf_counter() - began)
+        used, before = time.process_time() - used, (time.process_time(), server.cpu(), documents_of(server))
         served = asyncio.run(answered(server, [{"query": q, "documents": d} for q, d in asked], seconds))
         if turn:  # the first warms both
             offline.append(rate)
             online.append(served * size)
+            scored = documents_of(server) - before[2]
+            spent["offline"].append(used * 1e3 / (clients * size))
+            spent["server"].append((server.cpu() - before[1]) * 1e3 / scored)
+            spent["clients"].append((time.process_time() - before[0]) * 1e3 / scored)
     found = {"offline": offline, "server": online}
     medians = {f"{name}_documents_per_second": statistics.median(values) for name, values in found.items()}
-    return medians | {"ratio": statistics.median(b / a for a, b in zip(offline, online, strict=True)), "runs": found}
+    return medians | {
+        "ratio": statistics.median(b / a for a, b in zip(offline, online, strict=True)),
+        "cpu_ms_per_document": {name: statistics.median(values) for name, values in spent.items()},
+        "runs": found,
+    }
+
+
+def documents_of(server: Server) -> float:
+    return server.metric("resift_request_documents_sum")
 
 
 async def answered(server: Server, bodies: list[dict], seconds: float) -> float:
@@ -133,6 +201,7 @@ def latency(server: Server, rounds: int = 15) -> dict:
 
 async def soak(server: Server, minutes: float, clients: int) -> dict:
     tally, until, series = Tally(), time.monotonic() + minutes * 60, []
+    stopped: list[float] = []  # seconds in which this process did not run although it should have
     began = time.monotonic()
 
     async def client_loop(seed: int, client: httpx.AsyncClient) -> None:
@@ -159,12 +228,14 @@ async def soak(server: Server, minutes: float, clients: int) -> dict:
                 client.get("/health")
                 ms = (time.perf_counter() - asked) * 1e3
                 series.append((time.monotonic() - began, server.resident(), ms, len(tally.seconds)))
+                slept = time.monotonic()
                 time.sleep(1)
+                stopped.append(max(0.0, time.monotonic() - slept - 2))
 
     async with client_of(server) as client:
         loops = (client_loop(i, client) for i in range(clients))
         await asyncio.gather(*loops, huge_loop(client), asyncio.to_thread(watch))
-    return summary(tally, series, server) | {"series": series}
+    return summary(tally, series, server) | {"held_up_s": sum(stopped), "series": series}
 
 
 def summary(tally: Tally, series: list[tuple], server: Server) -> dict:
@@ -223,6 +294,34 @@ async def overload(server: Server, per_second: float, seconds: float) -> dict:
         "p99_s": quantile(tally.seconds, 0.99), "refusal_p50_s": quantile(tally.refusals, 0.5),
         "refusal_p99_s": quantile(tally.refusals, 0.99), "refusal_max_s": max(tally.refusals, default=None),
     }  # fmt: skip
+
+
+async def sdk_burst(server: Server, count: int) -> dict:
+    """All at once, and what an unmodified SDK with its own two retries makes of it."""
+    import cohere
+
+    rng, errors = random.Random(6), []
+    sent = [(f"{QUERIES[3]} {i}", [text(rng, 400) for _ in range(20)]) for i in range(count)]
+    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=count), trust_env=False) as own:
+        client = cohere.AsyncClientV2(api_key="any", base_url=server.url, httpx_client=own)
+
+        async def once(query: str, found: list[str]) -> int:
+            try:
+                answer = await client.rerank(model="any", query=query, documents=found)
+            except Exception as error:  # noqa: BLE001 - whatever the SDK raises is what is counted
+                errors.append(type(error).__name__)
+                return 0
+            return len({r.index for r in answer.results}) == len(found)
+
+        began, refused = time.perf_counter(), refusals_of(server)
+        whole = sum(await asyncio.gather(*(once(q, d) for q, d in sent)))
+    return {"sent_at_once": count, "answered_whole": whole, "errors": errors, "refused": refusals_of(server) - refused,
+            "seconds": time.perf_counter() - began}  # fmt: skip
+
+
+def refusals_of(server: Server) -> float:
+    found = httpx.get(f"{server.url}/metrics", trust_env=False).text
+    return sum(float(n) for n in re.findall(r'^resift_requests_total{.*status="429"} (\S+)$', found, re.M))
 
 
 async def killed(server: Server, clients: int = 16) -> dict:

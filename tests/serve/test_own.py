@@ -144,6 +144,14 @@ def test_search_is_that_of_the_library(client: httpx.Client, mini: Reranker) -> 
     assert (foreign["reranked"], foreign["stage"]) == (False, "index")
 
 
+def test_more_results_are_the_same_pool_read_on(client: httpx.Client) -> None:
+    """The second page of a search is what follows the first: the pool is `depth`, whatever `top_k` is."""
+    pages = {k: post(client, "/api/search", {"query": "who lit the paraffin lamp", "top_k": k}) for k in (2, 4, 8)}
+    order = [r["id"] for r in pages[8]["results"]]
+    for k, page in pages.items():
+        assert [r["id"] for r in page["results"]] == order[:k]
+
+
 BAD = [
     {"query": "", "documents": ["a"]},
     {"query": " \t", "documents": ["a"]},

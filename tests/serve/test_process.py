@@ -20,10 +20,13 @@ BODY = {"query": "who lit the lamp", "documents": TEXTS}
 
 
 @contextmanager
-def process(*args: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client, list[Any]]]:
-    """The process, a client for it, and the lines that it has logged so far."""
+def process(
+    *args: str, file_blocks: int | None = None, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], httpx.Client, list[Any]]]:
+    """The process, a client for it, and the lines that it has logged; no file may be over `file_blocks`."""
+    limit = [] if file_blocks is None else ["sh", "-c", f'ulimit -f {file_blocks}; exec "$@"', "sh"]
     started = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "resift.cli.main", "serve", *args],
+        [*limit, sys.executable, "-W", "error", "-m", "resift.cli.main", "serve", *args],
         stderr=subprocess.PIPE, text=True, env=os.environ | environment,
     )  # fmt: skip
     assert started.stderr is not None
@@ -144,3 +147,14 @@ def test_a_model_file_that_goes_away_does_not_stop_a_warm_server(tmp_path: Path)
         shutil.rmtree(folder)
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
         assert client.post("/api/rerank", json=BODY).json()["reranked"]
+
+
+def test_a_full_disk_costs_the_cache_and_nothing_else(tmp_path: Path) -> None:
+    """A limit on the size of files breaks writes off halfway, as a full disk does; what was begun is not used later."""
+    cache = tmp_path / "cache"
+    for blocks in (1024, None):
+        with process("--port", "0", file_blocks=blocks, RESIFT_CACHE=str(cache)) as (_, client, lines):
+            assert client.post("/api/rerank", json=BODY).json()["reranked"]
+        assert not [line for line in lines if line["level"] == "error"]
+        compiled = list(cache.rglob("*.blob"))
+        assert bool(compiled) == (blocks is None), compiled

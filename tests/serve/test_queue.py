@@ -73,6 +73,24 @@ def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
     waiting.put(Work("a", range(2), [100] * 2))
 
 
+def test_refused_clients_are_told_to_come_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [50.0]
+    monkeypatch.setattr("resift.serve.queue.time.monotonic", lambda: now[0])
+    waiting = queue(1000)
+    waiting.put(Work("a", range(10), [100] * 10))
+    waits = []
+    for _ in range(40):
+        with pytest.raises(Overloaded) as refused:
+            waiting.put(Work("a", range(2), [100] * 2))
+        waits.append(refused.value.retry_after)
+    assert waits[:4] == pytest.approx([2, 4, 6, 8])  # 200 tokens each at 100 a second
+    assert waits[-1] == pytest.approx(17)  # what is promised counts for 15 s at most
+    now[0] += 15
+    with pytest.raises(Overloaded) as refused:
+        waiting.put(Work("a", range(2), [100] * 2))
+    assert refused.value.retry_after == pytest.approx(2)
+
+
 def test_a_huge_request_leaves_room_for_small_ones_but_not_for_many_of_its_kind() -> None:
     waiting = queue(100_000)
     for _ in range(2):

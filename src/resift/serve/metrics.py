@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean, pstdev
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -37,6 +37,9 @@ class Metrics:
         self.padding = Counter("resift_padding_tokens", "Slots of batches filled with padding.", ("model",), registry=r)
         self.batch_rows = Histogram(
             "resift_batch_rows", "Inputs per model call.", ("model",), buckets=_DOCUMENTS, registry=r
+        )
+        self.batch_tokens = Histogram(
+            "resift_batch_tokens", "Tokens per model call, padding left out.", ("model",), buckets=_LENGTHS, registry=r
         )
         self.slice_seconds = Histogram(
             "resift_slice_seconds", "Time of one slice of the queue.", ("lane",), buckets=_SECONDS, registry=r
@@ -78,6 +81,13 @@ class Metrics:
         if hung:
             self.hung.labels(slice_.lane).inc()
 
+    def scored(self, model: str, tokens: Iterable[int]) -> None:
+        """Count the lengths of pairs; one without tokens was not read."""
+        lengths = self.lengths.labels(model)
+        for n in tokens:
+            if n:
+                lengths.observe(n)
+
     def ranked(self, model: str, ranking: Ranking) -> None:
         """Count what came out for one request, before `top_k`."""
         self.documents.labels(model).observe(len(ranking))
@@ -102,7 +112,7 @@ class CountedEngine:
     def __init__(self, engine: Engine, metrics: Metrics, model: str) -> None:
         self._engine, self.name, self.precision = engine, engine.name, engine.precision
         self._tokens, self._padding = metrics.tokens.labels(model), metrics.padding.labels(model)
-        self._rows = metrics.batch_rows.labels(model)
+        self._rows, self._lengths = metrics.batch_rows.labels(model), metrics.batch_tokens.labels(model)
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs."""
@@ -111,4 +121,5 @@ class CountedEngine:
             self._tokens.inc(read)
             self._padding.inc(batch.mask.size - read)
             self._rows.observe(len(batch.rows))
+            self._lengths.observe(read)
         yield from self._engine.run(batches)

@@ -16,6 +16,7 @@ from typing import Any
 from resift.errors import Overloaded
 
 QUANTUM = 8192  # tokens that a request gets before the next one has its turn: a huge one can't starve the others
+_PROMISED = 15.0  # seconds of work, at most, that refused clients count as: many never come again
 _HUGE = 12  # times the capacity may wait in all before requests over QUANTUM are refused
 
 
@@ -123,6 +124,7 @@ class TokenQueue:
         self._fixed, self._seconds, self.drain = fixed, seconds, drain
         self._waiting: deque[Work] = deque()
         self.tokens = 0  # waiting, not handed out
+        self._promised, self._told = 0.0, 0.0  # tokens that refused clients were told to come again with, and when
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -162,10 +164,18 @@ class TokenQueue:
             ahead, capacity = self.ahead, self.capacity
             huge = self.tokens - _HUGE * capacity if work.left > QUANTUM else 0
             excess = max(huge, ahead + min(work.left, QUANTUM) - capacity)
-            wait = min(60.0, max(1.0, excess / self.drain.rate))
+            wait = self._wait(excess, min(work.left, QUANTUM))
             raise Overloaded(f"{ahead} tokens wait already, of {capacity} at most; come again in {wait:.0f} s", wait)
         self.tokens += work.left
         self._waiting.append(work)
+
+    def _wait(self, excess: int, tokens: int) -> float:
+        """Seconds until a refused request finds room, after those refused before it: not all may come at once."""
+        now, rate = time.monotonic(), self.drain.rate
+        self._promised = max(0.0, self._promised - (now - self._told) * rate)
+        wait = min(60.0, max(1.0, (excess + self._promised) / rate))
+        self._promised, self._told = min(self._promised + tokens, _PROMISED * rate), now
+        return wait
 
     def take(self, budget: int) -> Slice | None:
         """The next slice of about `budget` tokens, at least one item; None when nothing waits."""

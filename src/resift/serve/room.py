@@ -150,7 +150,9 @@ class Room:
 
         async def run(chosen: str) -> Scores:
             outcomes = await self._outcomes(f"score {chosen}", items, [tokens_of(q) + tokens_of(d) for q, d in pairs])
-            return lanes.as_scores(outcomes, kind, chosen)
+            scores = lanes.as_scores(outcomes, kind, chosen)
+            self.metrics.scored(chosen, scores.lengths)
+            return scores
 
         attempted = await attempt([name], self._breakers, run, "raise")
         assert attempted.answer is not None
@@ -200,8 +202,8 @@ class Room:
                 await asyncio.to_thread(self._lanes[f"document {name}"], ["a lamp"])
         default = next((n for n, m in self._models.items() if m.reranker is not None), None)
         if default is not None:
-            items = _samples(128)
-            costs = [tokens_of(i.pair[1].document.text) for i in items]
+            items = _lamps(96, 24)
+            costs = [_cost(item) for item in items]
             began = time.perf_counter()
             lanes.raise_if_all_failed(await self._outcomes(f"score {default}", items, costs))
             self.queue.drain.assume(sum(costs) / (time.perf_counter() - began))
@@ -240,6 +242,7 @@ class Room:
         costs = [_cost(item) for item in items]
         outcomes = await self._outcomes(job.lane, items, costs, job.until, job.may_shrink)
         scores = lanes.as_scores(outcomes, kind, name)
+        self.metrics.scored(name, scores.lengths)
         ranked = Pointwise(_Known(name, scores)).run([job.ranking], Budget(depth=job.depth))[0]
         step = replace(ranked.trace.steps[-1], ms=(time.perf_counter() - began) * 1e3)
         trace = replace(
@@ -339,13 +342,13 @@ def _partly(scores: Scores) -> str:
 
 
 def _samples(longest: int) -> list[lanes.PairItem]:
-    """Pairs of lengths from a few tokens to over `longest`, no two alike, filling a few batches."""
+    """Pairs of lengths from a few tokens to over `longest`, filling a few batches."""
+    lengths = [words for words in (4, 16, 48, 96, 192, 384) if words <= max(longest, 16)]
+    return [item for words in lengths for item in _lamps(words, max(2, 512 // words))]
+
+
+def _lamps(words: int, count: int) -> list[lanes.PairItem]:
+    """Pairs whose documents have so many words, no two alike."""
     query = Query("what does a keeper do with a lamp")
-    items: list[lanes.PairItem] = []
-    for words in (4, 16, 48, 96, 192, 384):
-        if words > max(longest, 16):
-            break
-        for i in range(max(2, 512 // words)):
-            text = " ".join(f"lamp {i + j}" for j in range(words // 2))
-            items.append(lanes.PairItem((query, Candidate(Document(str(len(items)), text)))))
-    return items
+    texts = [" ".join(f"lamp {i + j}" for j in range(words // 2)) for i in range(count)]
+    return lanes.pair_items(query, [Candidate(Document(str(i), text)) for i, text in enumerate(texts)])

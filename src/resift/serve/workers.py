@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from resift.errors import ModelFailed
@@ -42,7 +43,7 @@ class Workers:
 
     def __init__(self, queue: TokenQueue, lanes: Mapping[str, Compute], limits: Limits, watch: Watch) -> None:
         self._queue, self._lanes, self._limits, self._watch = queue, lanes, limits, watch
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Sequence[Any]]] = set()
 
     @property
     def busy(self) -> int:
@@ -74,7 +75,7 @@ class Workers:
                 return
             task = asyncio.get_running_loop().create_task(self._run(slice_))
             self._running.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._ended, slice_))
         drain.begin()
 
     def _budget(self) -> int:
@@ -87,13 +88,20 @@ class Workers:
             share = min(share, rate * max(0.0, until - time.monotonic()) / _BEFORE_DEADLINE)
         return int(share) + 1
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, slice_: Slice, task: asyncio.Task[Sequence[Any]]) -> None:
+        """Tell what came out; the stream counts as free before that, for whoever asks again at once."""
         self._running.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        outcomes = task.result() if error is None else [error] * len(slice_.parts)
+        for (work, position), outcome in zip(slice_.parts, outcomes, strict=True):
+            work.settle(position, outcome)
         self._pump()
-        if not task.cancelled() and (error := task.exception()):
+        if error is not None:
             raise error  # to the loop, which logs it
 
-    async def _run(self, slice_: Slice) -> None:
+    async def _run(self, slice_: Slice) -> Sequence[Any]:
         began = time.perf_counter()
         compute = self._lanes[slice_.lane]
         hung = False
@@ -103,10 +111,9 @@ class Workers:
             hung = True
             outcomes = [ModelFailed(f"the model did not answer within {self._limits.stall_s:g} s")] * len(slice_.parts)
         self._queue.drain.finished(slice_.tokens)
-        for (work, position), outcome in zip(slice_.parts, outcomes, strict=True):
-            work.settle(position, outcome)
         errors = [o for o in outcomes if isinstance(o, Exception)]
         self._watch.slice_done(slice_, time.perf_counter() - began, errors, hung)
+        return outcomes
 
 
 def _on_thread(compute: Compute, items: Sequence[Any]) -> asyncio.Future[Sequence[Any]]:

@@ -16,6 +16,8 @@ def test_requests_are_counted_under_tei_s_names(mini: Reranker) -> None:
         assert http.post("/rerank", json={"query": "", "texts": DOCUMENTS}).status_code == 422
         assert http.get("/health").status_code == 200
         text = http.get("/tei/metrics").text
+    pairs = mini.score([(QUERY, d) for d in DOCUMENTS])
+    tokens = sum(pairs.lengths)
     families = {f.name: f.samples for f in text_string_to_metric_families(text)}
     found = {(s.name, *s.labels.values()): s.value for samples in families.values() for s in samples}
     assert found["te_request_count", "batch"] == 3
@@ -24,3 +26,6 @@ def test_requests_are_counted_under_tei_s_names(mini: Reranker) -> None:
     assert found["te_request_duration_count",] == found["te_request_duration_bucket", "+Inf"] == 3
     assert found["te_queue_size",] == 0
     assert found["te_batch_next_size_count",] >= 2
+    assert found["te_request_input_length_count",] == 2 * len(DOCUMENTS)
+    assert found["te_request_input_length_sum",] == 2 * tokens
+    assert found["te_batch_next_tokens_count",] == found["te_batch_next_size_count",]

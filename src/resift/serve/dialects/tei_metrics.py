@@ -25,7 +25,9 @@ _QUIET = frozenset(
 )
 _HISTOGRAMS = {
     "resift_request_seconds": "te_request_duration",
+    "resift_pair_tokens": "te_request_input_length",
     "resift_batch_rows": "te_batch_next_size",
+    "resift_batch_tokens": "te_batch_next_tokens",
 }
 
 
