@@ -41,30 +41,38 @@ def header(file: Path) -> Mapping[str, Any]:
 
 
 def read_weights(files: Sequence[Path]) -> dict[str, npt.NDArray[np.float32]]:
-    """All tensors of files as f32; bf16, which NumPy lacks, is widened by its bits.
+    """All tensors of files as f32; bf16, which NumPy lacks, is widened by its bits. Tensors of other kinds are left out.
 
     Raises:
         BrokenModel: a damaged file.
 
     """
-    import safetensors
-
     weights: dict[str, npt.NDArray[np.float32]] = {}
     for file in files:
-        if file.suffix == ".bin":
-            weights |= read_archive(file)
-            continue
-        try:
-            tensors = safetensors.deserialize(file.read_bytes())
-        except (OSError, safetensors.SafetensorError) as error:
-            raise BrokenModel(f"{file} is damaged ({error}); fetch the model again") from error
-        for name, tensor in tensors:
-            if tensor["dtype"] == "BF16":
-                bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
-                weights[name] = bits.view(np.float32).reshape(tensor["shape"])
-            elif tensor["dtype"] in ("F32", "F16"):
-                kind = np.float32 if tensor["dtype"] == "F32" else np.float16
-                weights[name] = (
-                    np.frombuffer(tensor["data"], kind).reshape(tensor["shape"]).astype(np.float32, copy=False)
-                )
+        weights |= read_archive(file) if file.suffix == ".bin" else _read_safetensors(file)
     return weights
+
+
+_KINDS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+def _read_safetensors(file: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Tensors that share one copy of the file: 8 bytes that say how long the header is, the header, the data."""
+    tensors, data = header(file), np.fromfile(file, np.uint8)
+    first = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    weights = {}
+    for name, tensor in tensors.items():
+        try:
+            kind, shape, (start, end) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
+            if kind in _KINDS and 0 <= start:
+                weights[name] = _as_f32(data[first + start : first + end], kind).reshape(shape)
+        except (TypeError, KeyError, ValueError) as error:
+            raise BrokenModel(f"{file} is damaged: its tensor {name} is not whole; fetch the model again") from error
+    return weights
+
+
+def _as_f32(data: npt.NDArray[np.uint8], kind: str) -> npt.NDArray[np.float32]:
+    values = np.require(data, requirements="A").view(_KINDS[kind])
+    if kind == "BF16":
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float32, copy=False)
