@@ -41,7 +41,7 @@ def header(file: Path) -> Mapping[str, Any]:
 
 
 def read_weights(files: Sequence[Path]) -> dict[str, npt.NDArray[np.float32]]:
-    """All tensors of files as f32; bf16, which NumPy lacks, is widened by its bits. Tensors of other kinds are left out.
+    """All tensors of files that are of these kinds, as f32; bf16, which NumPy lacks, is widened by its bits.
 
     Raises:
         BrokenModel: a damaged file.
@@ -64,15 +64,15 @@ def _read_safetensors(file: Path) -> dict[str, npt.NDArray[np.float32]]:
     for name, tensor in tensors.items():
         try:
             kind, shape, (start, end) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
-            if kind in _KINDS and 0 <= start:
-                weights[name] = _as_f32(data[first + start : first + end], kind).reshape(shape)
+            if kind in _KINDS:
+                weights[name] = _as_f32(data[first + max(0, start) : first + end], kind).reshape(shape)
         except (TypeError, KeyError, ValueError) as error:
             raise BrokenModel(f"{file} is damaged: its tensor {name} is not whole; fetch the model again") from error
     return weights
 
 
 def _as_f32(data: npt.NDArray[np.uint8], kind: str) -> npt.NDArray[np.float32]:
-    values = np.require(data, requirements="A").view(_KINDS[kind])
+    values = np.require(data.view(_KINDS[kind]), requirements="A")
     if kind == "BF16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float32, copy=False)
