@@ -29,7 +29,7 @@ class StaticEmbedder:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         try:
-            described = tokenizer_json(folder / "tokenizer.json")
+            tokenizer_json(folder / "tokenizer.json")
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             own = (folder / "vectors.npy").exists() or (folder / "contract.json").exists()
             self._table = _own_table(folder) if own else _model2vec_table(folder)
@@ -53,7 +53,7 @@ class StaticEmbedder:
             median = int(np.median([len(token) for token in self._tokenizer.get_vocab()]))
             self._characters = limit * median
             self._tokenizer.enable_truncation(limit)
-        model = described["model"]
+        model = tokenizer_json(folder / "tokenizer.json")["model"]
         named = self._tokenizer.token_to_id(model["unk_token"]) if model.get("unk_token") else model.get("unk_id")
         self._unknown = -1 if named is None else int(named)
 
