@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,18 @@ def _read_safetensors(file: Path) -> dict[str, npt.NDArray[np.float32]]:
     for name, tensor in tensors.items():
         try:
             kind, shape, (start, end) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
-            if kind in _KINDS:
-                weights[name] = _as_f32(data[first + max(0, start) : first + end], kind).reshape(shape)
-        except (TypeError, KeyError, ValueError) as error:
+            if kind not in _KINDS:
+                continue
+            values = np.frombuffer(data, _KINDS[kind], math.prod(shape), first + start).reshape(shape)
+            if values.nbytes != end - start:
+                raise ValueError(f"{values.nbytes} bytes by its shape, {end - start} by its place")
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise BrokenModel(f"{file} is damaged: its tensor {name} is not whole; fetch the model again") from error
+        weights[name] = _as_f32(np.require(values, requirements="A"), kind)
     return weights
 
 
-def _as_f32(data: npt.NDArray[np.uint8], kind: str) -> npt.NDArray[np.float32]:
-    values = np.require(data.view(_KINDS[kind]), requirements="A")
+def _as_f32(values: npt.NDArray[Any], kind: str) -> npt.NDArray[np.float32]:
     if kind == "BF16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float32, copy=False)
