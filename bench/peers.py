@@ -180,6 +180,7 @@ def agreement(group: Group, folder: Path, rows: dict) -> None:
         return found if found is None or group.each else similarities(found)
 
     for name, row in rows.items():
+        row.pop("agreement", None)
         for truth in group.truths:
             theirs, ours = scores(truth), scores(name)
             same = truth.startswith("resift") <= name.startswith("resift")  # what is our own f32 is ours to keep

@@ -68,8 +68,8 @@ def _read_safetensors(file: Path) -> dict[str, npt.NDArray[np.float32]]:
             if kind not in _KINDS:
                 continue
             values = np.frombuffer(data, _KINDS[kind], math.prod(shape), first + start).reshape(shape)
-            if values.nbytes != end - start:
-                raise ValueError(f"{values.nbytes} bytes by its shape, {end - start} by its place")
+            if values.nbytes != end - start or min([start, *shape]) < 0:
+                raise ValueError(f"{values.nbytes} bytes by its shape {shape}, bytes {start} to {end} by its place")
         except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise BrokenModel(f"{file} is damaged: its tensor {name} is not whole; fetch the model again") from error
         weights[name] = _as_f32(np.require(values, requirements="A"), kind)
