@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-soak test-clients clean
+.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
@@ -41,6 +41,22 @@ bench-maxsim: .venv/installed .venv/benches .venv-maxsim-cpu/installed .venv-pyl
 
 bench-search: .venv/installed .venv/benches  ## where the time of one search goes
 	$(DEV) bench/search.py
+
+PEERS := onnx openvino fastembed flashrank
+bench-peers: .venv/installed .venv/benches bench-maxsim $(PEERS:%=build/peers/%/installed)  ## speed beside what else there is
+	test -d build/cross-encoder || $(DEV) -W ignore bench/cross_encoder.py --out build/cross-encoder
+	$(DEV) -W ignore bench/peers.py
+
+# One environment for each library, since their pins clash; where one can't be installed, its rows say "not run".
+build/peers/onnx/installed: PACKAGES = torch==2.13.0 "sentence-transformers[onnx]==5.7.0" optimum-onnx==0.1.0 onnxruntime==1.31.1
+build/peers/openvino/installed: PACKAGES = torch==2.13.0 "sentence-transformers[openvino]==6.2.0" optimum-intel==2.2.0 openvino==2026.4.1
+build/peers/fastembed/installed: PACKAGES = fastembed==0.9.1 onnxruntime==1.31.1
+build/peers/flashrank/installed: PACKAGES = FlashRank==0.2.10 onnxruntime==1.31.1
+build/peers/%/installed:
+	$(PYTHON) -m venv build/peers/$*
+	$(if $(findstring torch,$(PACKAGES)),build/peers/$*/bin/pip install -q -c constraints.txt torch)
+	build/peers/$*/bin/pip install -q $(PACKAGES) && touch $@ || rm -rf build/peers/$*
+	build/peers/$*/bin/pip uninstall -qy torchvision || true  # optimum-intel brings one for another torch
 
 .venv-maxsim-cpu/installed:
 	$(PYTHON) -m venv .venv-maxsim-cpu

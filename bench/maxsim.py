@@ -4,9 +4,6 @@
    of Resift's kernel on int8 and on f16 documents, of its NumPy path, of torch.einsum over padded f32, of maxsim-cpu
    and of pylate's rank.rerank over f32 documents; and how many GB/s of this machine's that is.
 2. The same on 10,000 documents, which no cache holds, for Resift alone.
-3. 100 candidates with stored token vectors through resift-mini-en, the query's encoding included, beside the same 100
-   through sentence_transformers.CrossEncoder (MiniLM-L6 shape).
-
 Each contestant is a process of its own, in an environment of its own where versions clash; they take turns, one round
 each, and every figure is the median of the rounds. Writes bench/results/maxsim.json.
 """
@@ -118,43 +115,6 @@ def bandwidth(folder: Path):
     return lambda: np.array([max(read(how) for how in ways)])
 
 
-TEXTS = 100
-
-
-def candidates() -> tuple[str, list[str]]:
-    from speed import texts
-
-    return "which documents does a reranking model put first", texts(TEXTS, 2)
-
-
-def resift_stored(folder: Path):
-    import resift as library
-    from resift.rerank.pointwise import Pointwise
-    from resift.types import Document, Query, Ranking
-
-    query, documents = candidates()
-    scorer = library.load("resift-mini-en").scorer
-    windows = {str(i): d.windows for i, d in enumerate(scorer.encode_documents(documents))}
-
-    class Store:
-        def windows_of(self, document):
-            return windows[document.id]
-
-    stage = Pointwise(scorer.with_store(Store()))
-    ranking = Ranking.unscored(Query(query), [Document(str(i), d) for i, d in enumerate(documents)])
-    return lambda: np.array([float(c.score) for c in stage.run([ranking])[0]])
-
-
-def cross_encoder(folder: Path):
-    from sentence_transformers import CrossEncoder
-
-    from speed import classifier
-
-    query, documents = candidates()
-    model = CrossEncoder(str(classifier(folder / "classifier")))
-    return lambda: model.predict([(query, d) for d in documents])
-
-
 KERNELS = {
     "resift int8": lambda f: resift(f, "int8"),
     "resift f16": lambda f: resift(f, "f16"),
@@ -164,14 +124,12 @@ KERNELS = {
     "pylate rank.rerank": pylate,
     "read memory": bandwidth,
 }
-STORED = {"resift-mini-en, stored vectors": resift_stored, "sentence-transformers, MiniLM-L6 shape": cross_encoder}
-PACKAGES = {"torch einsum, padded": "torch", "maxsim-cpu": "maxsim-cpu", "pylate rank.rerank": "pylate",
-            "sentence-transformers, MiniLM-L6 shape": "sentence-transformers"}  # fmt: skip
+PACKAGES = {"torch einsum, padded": "torch", "maxsim-cpu": "maxsim-cpu", "pylate rank.rerank": "pylate"}
 
 
 def child(name: str, folder: Path) -> None:
     """Answer each line of stdin with the milliseconds of one round: the median of its calls."""
-    run = (KERNELS | STORED)[name](folder)
+    run = KERNELS[name](folder)
     scores = run()
     np.save(folder / f"{name.replace(' ', '_')}.scores.npy", np.asarray(scores, np.float64))
     print(importlib.metadata.version(PACKAGES[name]) if name in PACKAGES else "", flush=True)
@@ -242,13 +200,6 @@ def kernels(pythons: dict[str, str], rounds: int, documents: int, names: list[st
     }
 
 
-def stored(rounds: int) -> dict:
-    with tempfile.TemporaryDirectory() as temporary:
-        rows = contest(list(STORED), {}, Path(temporary), rounds)
-    ours, other = (rows[name]["median"] for name in STORED)
-    return {"candidates": TEXTS, "unit": "ms", "rows": rows, "times_as_fast": round(other / ours, 1)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
@@ -271,8 +222,7 @@ def main() -> None:
         "kernel": compiled.name if compiled else "NumPy",
         "thousand": kernels(pythons, args.rounds, 1000, names),
         "ten_thousand": kernels({}, 5, 10_000, ["resift int8", "resift f16", "read memory"]),
-        "stored_vectors": stored(7),
-        "machine": machine("torch", "sentence-transformers"),
+        "machine": machine("torch"),
     }
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "maxsim.json").write_text(json.dumps(result, indent=1) + "\n")

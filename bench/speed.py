@@ -60,11 +60,11 @@ def candidates(questions: int, each: int) -> list[tuple[str, str]]:
     return pairs
 
 
-def agreement(truth: np.ndarray, scores: np.ndarray) -> dict:
+def ranks_kept(truth: np.ndarray, scores: np.ndarray, each: int = EACH) -> dict:
     """Kendall's tau over all pairs, and per question its mean and the share of its ten best that are kept."""
     from scipy.stats import kendalltau
 
-    own = list(zip(truth.reshape(-1, EACH), scores.reshape(-1, EACH), strict=True))
+    own = list(zip(truth.reshape(-1, each), scores.reshape(-1, each), strict=True))
     kept = [len({*np.argsort(-a)[:10]} & {*np.argsort(-b)[:10]}) / 10 for a, b in own]
     return {
         "kendall_tau": round(float(kendalltau(truth, scores).statistic), 5),
@@ -107,7 +107,7 @@ def cross_encoders(folder: Path, rounds: int) -> dict:
                 "seconds": [round(s, 3) for s in own],
                 "pairs_per_second": round(len(pairs) / statistics.median(own), 1),
                 "times_as_fast": round(base / statistics.median(own), 2),
-                **agreement(truth, scores[name]),
+                **ranks_kept(truth, scores[name]),
             }
             for name, own in seconds.items()
         },

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,17 @@ def test_packing_keeps_every_token_once(lengths: list[int], budget: int) -> None
             assert b.ids[j][b.mask[j] == 1].tolist() == ids[i]
             assert set(b.segments[j][: len(ids[i])].tolist()) == {i % 2}
             assert not b.mask[j][len(ids[i]) :].any()
+
+
+def test_openvino_is_imported_without_its_converter_which_others_still_get() -> None:
+    code = (
+        "import sys; from resift.engine.openvino import openvino_ops; openvino_ops(); import openvino\n"
+        "print(sorted({'openvino_telemetry', 'openvino.tools.ovc', 'numpy.ma'} & set(sys.modules)))\n"
+        "from openvino import convert_model; print(convert_model.__module__)\n"
+        "print(hasattr(openvino, 'no_such_name'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "openvino.tools.ovc.convert", "False"]
 
 
 def test_a_model_is_read_and_compiled_once_however_many_threads_begin() -> None:

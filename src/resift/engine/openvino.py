@@ -33,15 +33,28 @@ _GROUP = 64  # at int8, so many neighbouring values of a token's activations sha
 
 @cache
 def _openvino() -> Any:  # noqa: ANN401 - openvino ships no types
-    """Import openvino without its telemetry package, which would report the import to a server."""
-    absent = "openvino_telemetry" not in sys.modules
-    if absent:
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    """Import openvino without its telemetry, which would report the import to a server, and its slow model converter.
+
+    Others in the process who ask for the converter get it then.
+    """
+    left_out = [name for name in ("openvino_telemetry", "openvino.tools.ovc") if name not in sys.modules]
+    for name in left_out:
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
-        return importlib.import_module("openvino")
+        found = importlib.import_module("openvino")
     finally:
-        if absent:
-            del sys.modules["openvino_telemetry"]
+        for name in left_out:
+            del sys.modules[name]
+    if "convert_model" not in vars(found):
+        found.__getattr__ = _converter  # type: ignore[method-assign]
+    return found
+
+
+def _converter(name: str) -> Any:  # noqa: ANN401
+    """What openvino lacks when it was imported here (PEP 562)."""
+    if name != "convert_model":
+        raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+    return importlib.import_module("openvino.tools.ovc").convert_model
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,30 +42,41 @@ def header(file: Path) -> Mapping[str, Any]:
 
 
 def read_weights(files: Sequence[Path]) -> dict[str, npt.NDArray[np.float32]]:
-    """All tensors of files as f32; bf16, which NumPy lacks, is widened by its bits.
+    """All tensors of files that are of these kinds, as f32; bf16, which NumPy lacks, is widened by its bits.
 
     Raises:
         BrokenModel: a damaged file.
 
     """
-    import safetensors
-
     weights: dict[str, npt.NDArray[np.float32]] = {}
     for file in files:
-        if file.suffix == ".bin":
-            weights |= read_archive(file)
-            continue
-        try:
-            tensors = safetensors.deserialize(file.read_bytes())
-        except (OSError, safetensors.SafetensorError) as error:
-            raise BrokenModel(f"{file} is damaged ({error}); fetch the model again") from error
-        for name, tensor in tensors:
-            if tensor["dtype"] == "BF16":
-                bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
-                weights[name] = bits.view(np.float32).reshape(tensor["shape"])
-            elif tensor["dtype"] in ("F32", "F16"):
-                kind = np.float32 if tensor["dtype"] == "F32" else np.float16
-                weights[name] = (
-                    np.frombuffer(tensor["data"], kind).reshape(tensor["shape"]).astype(np.float32, copy=False)
-                )
+        weights |= read_archive(file) if file.suffix == ".bin" else _read_safetensors(file)
     return weights
+
+
+_KINDS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+def _read_safetensors(file: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Tensors that share one copy of the file: 8 bytes that say how long the header is, the header, the data."""
+    tensors, data = header(file), np.fromfile(file, np.uint8)
+    first = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    weights = {}
+    for name, tensor in tensors.items():
+        try:
+            kind, shape, (start, end) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
+            if kind not in _KINDS:
+                continue
+            values = np.frombuffer(data, _KINDS[kind], math.prod(shape), first + start).reshape(shape)
+            if values.nbytes != end - start or min([start, *shape]) < 0:
+                raise ValueError(f"{values.nbytes} bytes by its shape {shape}, bytes {start} to {end} by its place")
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
+            raise BrokenModel(f"{file} is damaged: its tensor {name} is not whole; fetch the model again") from error
+        weights[name] = _as_f32(np.require(values, requirements="A"), kind)
+    return weights
+
+
+def _as_f32(values: npt.NDArray[Any], kind: str) -> npt.NDArray[np.float32]:
+    if kind == "BF16":
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float32, copy=False)

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from resift.errors import BrokenModel
 from resift.protocols import Role
 from resift.score.modules import read_json
-from resift.score.tokens import check_json
+from resift.score.tokens import tokenizer_json
 from resift.text.clean import clean
 
 _SLICE = 4096  # texts tokenised at once: bounds memory
@@ -29,7 +29,7 @@ class StaticEmbedder:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         try:
-            check_json(folder / "tokenizer.json")
+            tokenizer_json(folder / "tokenizer.json")
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             own = (folder / "vectors.npy").exists() or (folder / "contract.json").exists()
             self._table = _own_table(folder) if own else _model2vec_table(folder)
@@ -53,7 +53,7 @@ class StaticEmbedder:
             median = int(np.median([len(token) for token in self._tokenizer.get_vocab()]))
             self._characters = limit * median
             self._tokenizer.enable_truncation(limit)
-        model = read_json(folder / "tokenizer.json")["model"]
+        model = tokenizer_json(folder / "tokenizer.json")["model"]
         named = self._tokenizer.token_to_id(model["unk_token"]) if model.get("unk_token") else model.get("unk_id")
         self._unknown = -1 if named is None else int(named)
 

@@ -43,28 +43,28 @@ class Template:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
 
-def check_json(path: Path) -> None:
-    """Refuse a tokenizer file that was cut short or never fetched; the library raises a bare Exception for these.
+def tokenizer_json(path: Path) -> dict[str, Any]:
+    """A tokenizer file; of one that was cut short or never fetched the tokenizers library says a bare Exception.
 
     Raises:
         BrokenModel: no JSON object with a tokenizer model in it.
 
     """
     try:
-        whole = "model" in json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, TypeError) as error:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
         raise BrokenModel(f"{path} is damaged or was not fetched whole ({error}); fetch the model again") from error
-    if not whole:
+    if not isinstance(value, dict) or "model" not in value:
         raise BrokenModel(f"{path} holds no tokenizer; fetch the model again")
+    return value
 
 
-def _read_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer whose special tokens can't be written in a text.
+def _read_tokenizer(value: dict[str, Any], path: Path) -> Tokenizer:
+    """The tokenizer of a file that holds `value`, its special tokens such that they can't be written in a text.
 
     Special tokens are not looked for in texts (`encode_special_tokens`), but in a SentencePiece vocabulary they are
     pieces too, of the highest score: "</s>" in a document would close it. There they get names that no text has.
     """
-    value = json.loads(path.read_text("utf-8"))
     model = value["model"]
     own = _template_names(value.get("post_processor"))
     plain = [t for t in value.get("added_tokens") or [] if t["content"] in own and not t.get("special")]
@@ -123,12 +123,11 @@ class Tokens:
                 f"{folder} has no tokenizer.json; save the model with its fast tokenizer, or where Transformers has "
                 "none (PhoBERT) build one with the tokenizers library from its vocabulary and merges"
             )
-        check_json(path)
-        self._tokenizer = _read_tokenizer(path)
+        value = tokenizer_json(path)
+        self._path, self._added = path, {t["content"]: int(t["id"]) for t in value.get("added_tokens") or ()}
+        self._tokenizer = _read_tokenizer(value, path)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._path, added = path, json.loads(path.read_text("utf-8")).get("added_tokens") or ()
-        self._added: dict[str, int] = {t["content"]: t["id"] for t in added}
         if markers := [m for m in markers if self._tokenizer.token_to_id(m) is not None]:
             self._tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in markers])
         if lower:
@@ -137,7 +136,8 @@ class Tokens:
         self.template, self.single = self._read_template(), self._read_single()
         if not _has_segments(folder):
             self.template = replace(self.template, segments=(0, 0, 0, 0, 0))
-        unknown = self._tokenizer.token_to_id(self._unknown_token(path))
+        # The token that stands for what the vocabulary lacks; byte-level tokenizers have none.
+        unknown = self._tokenizer.token_to_id(str(value["model"].get("unk_token") or ""))
         self.unknown = -1 if unknown is None else unknown
         # Added tokens are left out: a tokenizer may know markers that no text and no template brings up.
         own = self.template.prefix + self.template.middle + self.template.suffix
@@ -200,11 +200,6 @@ class Tokens:
         """Ids and segment ids of a pair as the tokenizer itself puts it together."""
         e = self._tokenizer.encode(first, second)
         return e.ids, e.type_ids
-
-    @staticmethod
-    def _unknown_token(path: Path) -> str:
-        """The token that stands for what the vocabulary lacks; byte-level tokenizers have none."""
-        return str(json.loads(path.read_text("utf-8"))["model"].get("unk_token") or "")
 
     def _read_single(self) -> tuple[list[int], list[int]]:
         """The special tokens before and behind one text."""

@@ -11,7 +11,6 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from resift.errors import MissingExtra
@@ -75,6 +74,8 @@ def library(language: str) -> str:
     """The libraries behind a segmenter with their versions, such as "rjieba-0.2.2": other versions, other words."""
     for module in LIBRARIES[language][1]:
         _load(module, language)
+    from importlib.metadata import version
+
     return "+".join(f"{name}-{version(name)}" for name in LIBRARIES[language][1])
 
 
