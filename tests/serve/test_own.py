@@ -160,6 +160,12 @@ def test_a_language_that_the_model_does_not_read_is_said(client: httpx.Client, m
     assert said == answer["reason"]
 
 
+@pytest.mark.parametrize(("blend", "status"), [(1e6, 200), (2e6, 422), (1e308, 422), (-1, 422)])
+def test_a_blend_has_a_bound(client: httpx.Client, blend: float, status: int) -> None:
+    found = post(client, "/api/search", {"query": "who lit the paraffin lamp", "blend": blend}, status)
+    assert status == 200 or "blend" in found["message"]
+
+
 BAD = [
     {"query": "", "documents": ["a"]},
     {"query": " \t", "documents": ["a"]},
