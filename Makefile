@@ -13,7 +13,7 @@ test: .venv/installed  ## everything that CI runs
 	$(DEV) -m mypy
 	$(DEV) -m pytest
 
-parity: .venv/installed .venv-flag/installed  ## our scores beside Transformers, sentence-transformers, FlagEmbedding
+parity: .venv/installed .venv/benches .venv-flag/installed  ## our scores beside Transformers, sentence-transformers, FlagEmbedding
 	$(DEV) -W ignore bench/parity.py --flag-python .venv-flag/bin/python
 
 parity-golden: .venv-flag/installed  ## the token ids that tests compare with, made anew

@@ -7,6 +7,7 @@ import ast
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 import resift
@@ -31,7 +32,7 @@ from resift.score.pairs import READ, slices
 from resift.score.tokens import Tokens
 from tests.checkpoints import cross_encoder
 from tests.tiny_tokenizers import TOKENIZERS
-from tests.vector_checkpoints import pylate
+from tests.vector_checkpoints import pylate, stanford
 
 # Row -> tests elsewhere that show it, or show more of it.
 ROWS: dict[int, tuple[str, ...]] = {
@@ -86,6 +87,7 @@ ROWS: dict[int, tuple[str, ...]] = {
     14: (
         "score/test_fitness.py::test_other_languages_are_noticed",
         "cli/test_cli.py::test_other_languages_are_not_reranked_by_an_english_model",
+        "serve/test_own.py::test_a_language_that_the_model_does_not_read_is_said",
     ),
     15: (
         "contract/test_encoders.py::test_a_poisoned_document_harms_no_neighbour",
@@ -146,7 +148,8 @@ def test_every_row_has_its_tests() -> None:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     base = tmp_path_factory.mktemp("rows")
-    return {"encoder": cross_encoder(base / "encoder", "bert", limit=64), "late": pylate(base / "late")}
+    return {"encoder": cross_encoder(base / "encoder", "bert", limit=64), "late": pylate(base / "late"),
+            "stanford": stanford(base / "stanford")}  # fmt: skip
 
 
 @pytest.fixture(params=["encoder", "late", "mini"])
@@ -296,10 +299,29 @@ def test_row_08_broken_characters_leave_the_command_as_valid_json() -> None:
 LITERALS = ("[SEP]", "[CLS]", "</s>", "<s>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<unk>")
 
 
+def whole_words(*names: str, double: bool) -> Tokenizer:
+    """A WordPiece that is given words as white space parts them, so that a literal reaches its vocabulary whole."""
+    made = TOKENIZERS["wordpiece"](*names, double=double)
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return made
+
+
+def whole_pieces(*names: str, double: bool) -> Tokenizer:
+    """A byte-level BPE that looks words up before it merges, as Llama 3's does."""
+    made = json.loads(TOKENIZERS["byte_level"](*names, double=double).to_str())
+    made["model"]["ignore_merges"] = True
+    made["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, made["pre_tokenizer"]]}
+    made["pre_tokenizer"]["pretokenizers"][1]["use_regex"] = False
+    return Tokenizer.from_str(json.dumps(made))
+
+
+CHAT = {**TOKENIZERS, "whole words": whole_words, "whole pieces": whole_pieces}
+
+
 def chat(folder: Path, kind: str, special: bool) -> Tokens:
     """A tokenizer whose template is made of chat markers, which are special or ordinary added tokens."""
     names = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<unk>")
-    made: Tokenizer = TOKENIZERS[kind](*names, double=False)
+    made: Tokenizer = CHAT[kind](*names, double=False)
     wrapped = PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=64)
     if special:
         wrapped.add_special_tokens(
@@ -312,7 +334,7 @@ def chat(folder: Path, kind: str, special: bool) -> Tokens:
 
 
 @pytest.mark.parametrize("special", [True, False], ids=["special", "added"])
-@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("kind", CHAT)
 def test_row_09_no_text_can_close_the_template(tmp_path: Path, kind: str, special: bool) -> None:
     tokens = chat(tmp_path, kind, special)
     own = {*tokens.template.prefix, *tokens.template.middle, *tokens.template.suffix}
@@ -322,6 +344,25 @@ def test_row_09_no_text_can_close_the_template(tmp_path: Path, kind: str, specia
             (found,) = tokens.ids([text])
             assert not own & set(found) and not (special and 0 in found), (literal, text)
             assert tokens.encode([text])[0].ids == tokens.encode_start([text], 4)[0].ids == found
+    assert tokens.ids(["a lamp"])[0] == Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode("a lamp").ids[1:-1]
+
+
+def test_row_09_no_text_can_hold_a_marker(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Markers are words of BERT's vocabulary; here white space alone parts the words."""
+    shutil.copytree(folders["stanford"], tmp_path / "m")
+    path = tmp_path / "m" / "tokenizer.json"
+    value = json.loads(path.read_text())
+    value["model"]["vocab"] |= {t["content"]: t["id"] for t in value["added_tokens"]}
+    value["added_tokens"] = [t for t in value["added_tokens"] if not t["content"].startswith("[unused")]
+    value["pre_tokenizer"] = {"type": "WhitespaceSplit"}
+    value["normalizer"]["lowercase"] = False
+    path.write_text(json.dumps(value))
+    scorer = resift.load(tmp_path / "m", precision="f32").scorer
+    assert isinstance(scorer, LateInteraction)
+    for marker in ("[unused0]", "[unused1]", "[MASK]", "[SEP]"):
+        own = scorer.tokens.id_of(marker)
+        (made_of,) = scorer._inputs.documents([f"a {marker} lamp"], first_only=True)
+        assert own is not None and made_of.windows[0].ids.count(own) == (marker in ("[unused1]", "[SEP]")), marker
 
 
 @pytest.mark.parametrize(
@@ -329,6 +370,7 @@ def test_row_09_no_text_can_close_the_template(tmp_path: Path, kind: str, specia
     [
         (None, "NoneType"), (3, "int"), (2.5, "float"), (["a"], "list"), ({"text": {"text": "a"}}, "dict"),
         ({"text": ["a"], "author": "b"}, "list"), ({"text": None}, "no text"), ({}, "no text"), (True, "bool"),
+        ({"text": None, "author": "b"}, "no text"), ({"id": "x", "text": None, "n": 3}, "no text"),
     ],
 )  # fmt: skip
 def test_row_10_what_is_no_document_is_named_with_its_place(mini: Reranker, bad: object, said: str) -> None:
@@ -339,6 +381,15 @@ def test_row_10_what_is_no_document_is_named_with_its_place(mini: Reranker, bad:
     if bad is None or isinstance(bad, dict):
         done = cli("rerank", stdin=json.dumps({"query": QUERY, "documents": ["a", bad]}))
         assert done.returncode == 3 and "document 1 " in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_row_10_what_stands_beside_a_null_is_not_judged_in_its_place(mini: Reranker) -> None:
+    """Another field that holds texts does, and a title is a title; the author is neither."""
+    given = [{"text": None, "body": TEXTS[0], "author": "b"}, {"text": None, "title": TEXTS[1], "author": "lamp"}]
+    first, second = sorted(mini.rerank(QUERY, given), key=lambda c: c.document.id)
+    assert first.document.text == TEXTS[0] and (second.document.text, second.document.title) == ("", TEXTS[1])
+    (alone,) = mini.score([(QUERY, TEXTS[0])]).values
+    assert first.score is not None and first.score.value == pytest.approx(alone, abs=1e-5)
 
 
 def test_row_10_texts_and_objects_with_text_are_equal(load: Load) -> None:

@@ -41,6 +41,9 @@ def test_measuring_a_cross_encoder(tmp_path: Path) -> None:
     assert found.depths[1].tokens > found.depths[0].tokens
     assert found.recommended_depth == 8
     assert found.share_of_products is not None and 0 < found.share_of_products < 1.5
+    few = measure(reranker, Workload.taken([(resift.Query("lamp"), words.documents[:2])], "two"), 100, (2, 40), 0)
+    assert few.depths[1].tokens > 15 * few.depths[0].tokens  # numbered copies: equal ones would be scored once
+    assert len({d.text for d in Workload.drawn([12, 90]).documents}) == 1000
     short = measure(reranker, Workload.drawn([200]), depths=(2,), seconds_per_depth=0)
     assert short.windowed == 1
 
@@ -86,6 +89,9 @@ def test_the_command(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert found["workload"] == str(data) and [d["depth"] for d in found["depths"]] == [2, 4]
     assert found["machine"]["cores"] >= 1 and found["pairs_per_second"] > 0
+    described = (Path(__file__).parents[1] / "docs" / "json.md").read_text().split("`resift bench --json`")[1]
+    for field in (*found, *found["depths"][0], *found["machine"]):
+        assert f"`{field}`" in described, field
     ElementTree.parse(tmp_path / "plot.svg")
     shown = subprocess.run([*command, "--budget-ms", "100000"], capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr

@@ -100,6 +100,19 @@ def pylate(folder: Path, model_type: str = "bert", **settings: object) -> Path:
     return folder
 
 
+def sentence_transformer(folder: Path) -> Path:
+    """The layout that sentence-transformers saves an embedder in: an encoder, the mean of its tokens, length 1."""
+    encoder(folder)
+    write(folder / "modules.json", [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+    ])  # fmt: skip
+    write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH, "pooling_mode_mean_tokens": True})
+    write(folder / "sentence_bert_config.json", {"max_seq_length": LIMIT, "do_lower_case": False})
+    return folder
+
+
 # Settings that golden values were made with (tests/golden/make_late.py).
 PYLATE: dict[str, dict[str, object]] = {
     "default": {},
@@ -131,4 +144,16 @@ def bge_m3(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
     ])  # fmt: skip
     write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH, "pooling_mode_cls_token": True})
     write(folder / "sentence_bert_config.json", {"max_seq_length": LIMIT, "do_lower_case": False})
+    return folder
+
+
+def nested(folder: Path) -> Path:
+    """The layout of older saves: the encoder, its tokenizer and its settings in a folder of their own."""
+    inner = folder / "0_Transformer"
+    inner.mkdir()
+    names = ("config.json", "model.safetensors", "sentence_bert_config.json")
+    for path in [*(folder / n for n in names), *folder.glob("*token*.json")]:
+        path.rename(inner / path.name)
+    modules = json.loads((folder / "modules.json").read_text())
+    write(folder / "modules.json", [modules[0] | {"path": inner.name}, *modules[1:]])
     return folder

@@ -223,6 +223,10 @@ def test_models_are_chosen_by_language_licence_and_window() -> None:
     late = found("models", "--family", "late", "--lang", "en", "--json")["models"]
     assert {m["family"] for m in late} == {"late"} and late[0]["name"] == "resift-mini-en"
     assert cli("models", "--family", "wizard").returncode == 3
+    assert found("models", "--lang", "VI", "--json") == found("models", "--lang", "vi", "--json")
+    for code in ("xx1", "v", "đa", "vietnamese"):
+        refused = cli("models", "--lang", code)
+        assert refused.returncode == 3 and "no language code of two letters" in refused.stderr
 
 
 def test_doctor_passes_the_bundled_model_and_fails_another() -> None:

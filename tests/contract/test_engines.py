@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import resift
+from resift.engine.torch import reads
 from resift.errors import BrokenModel, MissingExtra, UnknownFamily
 from resift.score.agreement import grid
 from resift.score.engines import EngineName
@@ -55,6 +56,15 @@ def cross_encoder_scores(folder: Path) -> list[float | None]:
     if not bare.exists():
         shutil.copytree(folder, bare, ignore=shutil.ignore_patterns("*.onnx"))
     return list(resift.load(bare, precision="f32", engine="openvino").score(PAIRS).values)
+
+
+def test_what_transformers_would_misread_is_left_to_others(tmp_path: Path) -> None:
+    """It reads weights with relative positions, and leaves the positions out."""
+    folder = cross_encoder(tmp_path, "bert")
+    assert reads(folder)
+    assert not reads(edited(folder, position_embedding_type="relative_key"))
+    (folder / "config.json").unlink()
+    assert not reads(folder)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -73,9 +73,9 @@ def test_many_batches_equal_few(make: Callable[..., Reranker], monkeypatch: pyte
 def test_bf16_keeps_the_order(make: Callable[..., Reranker]) -> None:
     exact, fast = (np.array(make(p).scorer.score(pairs()).values, float) for p in ("f32", "bf16"))
     spread = np.ptp(exact)
-    # The stated spread at bf16, as a share of the range of scores: 3 % for the bundled model. The tiny encoder's random
-    # weights give 4-5 % at any scale of initialisation (nothing made its scores robust), so 6 % there.
-    bound = (0.03 if make("f32").contract.family == "late" else 0.06) * spread
+    # The stated spread at bf16, as a share of the range of scores. These two give 0.1 and 2.3 %; with the mask of -1e9
+    # that there was, the second gave over 3 %. Other random weights give 1 to 13 % (docs/log.md).
+    bound = 0.03 * spread
     assert np.abs(exact - fast).max() < bound
     clear = np.abs(exact[:, None] - exact[None, :]) > 2 * bound
     assert (np.sign(exact[:, None] - exact[None, :]) == np.sign(fast[:, None] - fast[None, :]))[clear].all()

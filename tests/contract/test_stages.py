@@ -81,6 +81,14 @@ def test_unscored_candidates_come_last(stage: Stage) -> None:
     assert all("empty" in c.flags for c in result.candidates[2:])
 
 
+@pytest.mark.parametrize(("texts", "reason"), [(["", "ab", "cd"], "constant scores"), (["", " "], "nothing to score")])
+def test_flags_outlive_an_order_that_is_kept(texts: list[str], reason: str) -> None:
+    (result,) = Pointwise(Lengths()).run(rankings(texts))
+    assert not result.trace.reranked and result.trace.reason == reason
+    assert [c.document.text for c in result] == texts and all(c.score is None for c in result)
+    assert [c.flags for c in result] == [frozenset() if t.strip() else {"empty"} for t in texts]
+
+
 def test_the_trace_says_what_happened(stage: Stage) -> None:
     (result,) = stage.run(rankings(["a lamp", "the tower on the island", "bread", "water"]))
     assert result.trace.reranked and not result.trace.reason

@@ -218,6 +218,14 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_scale_too_few_is_refused() -> None:
+    rng = np.random.default_rng(7)
+    good, bad = tokens(rng, 3), tokens(rng, 5)
+    bad = replace(bad, scales=bad.scales[:4])
+    with pytest.raises(ValueError, match="one scale each"):
+        maxsim(unit(rng, 2, 16), np.ones(2, np.float32), [good, bad])
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -227,6 +235,8 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"skip": np.arange(8) < 3}, "without a token"),
         ({"values": np.zeros((8, 16), np.float32)}, "int8 or f16"),
         ({"values": np.zeros((8, 12), np.int8)}, "dimensions"),
+        ({"scales": np.ones(7, np.float32)}, "one entry per row"),
+        ({"skip": np.zeros(9, np.bool_)}, "one entry per row"),
     ],
 )
 def test_what_can_not_be_compared_is_refused(change: dict[str, np.ndarray], said: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import resift
-from resift import InputError, PairCache, Reranker, Span
+from resift import Index, InputError, PairCache, Reranker, Span
 from resift.score.cache import Cached, Kept, digest
 from resift.types import Candidate, Document, Pair, Query
 from tests.checkpoints import cross_encoder
@@ -82,6 +82,20 @@ def test_only_what_is_new_is_scored(mini: Reranker) -> None:
     mixed = reranker.score([PAIRS[5], PAIRS[0]])
     assert mixed.values[1] == alone.values[0] and cache.hits == 1
     assert mixed.tokens < mini.score([PAIRS[5], PAIRS[0]]).tokens
+
+
+def test_stored_vectors_are_not_mixed_with_kept_scores(mini: Reranker, tmp_path: Path) -> None:
+    """An index may hold merged vectors, whose scores are others; without vectors in it scores are kept."""
+    (tmp_path / "texts.jsonl").write_text("".join(f'{{"text": "the lamp of tower {i}"}}\n' for i in range(6)))
+    for pool, lookups in ((3, 0), (0, 6)):
+        folder, cache = tmp_path / f"index {pool}", PairCache()
+        Index.build(folder, tmp_path / "texts.jsonl", tensors=bool(pool), pool=pool or 1)
+        index = Index.open(folder)
+        for _ in range(2):
+            found = index.search("which tower has the lamp", reranker=cached(mini, cache), blend=False)
+            expected = index.search("which tower has the lamp", reranker=mini, blend=False)
+            assert [c.score for c in found] == [c.score for c in expected]
+        assert cache.lookups == 2 * lookups and cache.hits == lookups
 
 
 def test_models_precisions_and_policies_do_not_share_scores(tmp_path: Path) -> None:

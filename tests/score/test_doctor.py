@@ -13,6 +13,7 @@ import resift
 from resift.score.doctor import Finding, examine
 from resift.score.export import export
 from tests.checkpoints import cross_encoder, edited
+from tests.vector_checkpoints import nested, pylate, stanford
 
 
 def found(name: object) -> dict[str, Finding]:
@@ -59,6 +60,16 @@ def test_an_untrained_encoder_fails_for_what_it_is_and_no_more(tiny: Path) -> No
     for check in ("pair encoding", "pad", "truncation", "spread", "invariance", "torch f32"):
         assert findings[check].status == "ok", findings[check]
     assert findings["golden"].status == "note"
+
+
+@pytest.mark.parametrize("make", [stanford, pylate, lambda folder: nested(pylate(folder))], ids=["s", "p", "nested"])
+def test_late_interaction_of_others(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    """Wherever the encoder's files lie; random weights fail for what they answer alone."""
+    findings = found(make(tmp_path / "m"))
+    for check in ("family", "files", "tokenizer", "head", "weights", "finite", "pad", "truncation", "invariance"):
+        assert findings[check].status == "ok", findings[check]
+    assert "of family late, score maxsim_sum" in findings["family"].message
+    assert all(c.startswith(("probes", "openvino bf16")) for c, f in findings.items() if f.status == "fail")
 
 
 def test_an_embedder_given_as_a_reranker(tiny: Path) -> None:

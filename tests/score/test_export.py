@@ -18,6 +18,7 @@ from resift.score.checks import wrong_hashes
 from resift.score.export import Format, Weights, export
 from resift.score.load import find_model
 from tests.checkpoints import cross_encoder
+from tests.vector_checkpoints import nested, pylate
 
 # How far a score of the tiny random encoder may move, as a share of the range of scores.
 MOVES: dict[Weights, float] = {"f32": 1e-5, "fp16": 0.01, "int8": 0.15}
@@ -56,6 +57,29 @@ def test_smaller_weights_are_smaller(tiny: Path, tmp_path: Path) -> None:
     assert mini.rerank("lamp", ["bread", "a lamp"])[0].document.text == "a lamp"
 
 
+def cased(folder: Path, lower: bool) -> Path:
+    """A nested ColBERT whose tokenizer keeps the case of letters, and whose settings may take it away."""
+    nested(pylate(folder))
+    inner = folder / "0_Transformer"
+    tokenizer = json.loads((inner / "tokenizer.json").read_text())
+    tokenizer["normalizer"]["lowercase"] = False
+    (inner / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (inner / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 23, "do_lower_case": lower}))
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:.*change the order of their source")
+@pytest.mark.parametrize("lower", [True, False])
+def test_a_nested_folder_and_the_case_of_letters(tmp_path: Path, lower: bool) -> None:
+    folder = cased(tmp_path / "m", lower)
+    report = export(str(folder), tmp_path / "out", "openvino", "f32", force=True)
+    assert report.source_bytes > 50_000 and report.tau > 0.999
+    pairs = [("What is the CAPITAL?", t) for t in ("Oslo is the Capital", "OSLO", "oslo", "BREAD and a lamp")]
+    source, made = (resift.load(f, precision="f32").score(pairs).values for f in (folder, tmp_path / "out"))
+    np.testing.assert_allclose(np.array(made, float), np.array(source, float), atol=1e-4)
+    assert (source[1] == source[2]) == lower
+
+
 def test_an_order_that_changed_too_much_is_refused(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resift.score.agreement.LEAST_TAU", 0.999)
     with pytest.raises(ScoreError, match="int8 weights change the order: tau .*--weights fp16"):
@@ -72,6 +96,18 @@ def test_nothing_is_overwritten(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't write"):
         export(str(tiny), tmp_path / "out" / "precious" / "deeper")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["precious"]
+
+
+def test_what_lies_beside_is_left_alone(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "precious").write_text("x")
+    export(str(tiny), tmp_path / "out", "openvino", "f32")
+    assert (tmp_path / "out.part" / "precious").read_text() == "x"
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    export(str(tiny), Path(), "openvino", "f32")
+    assert (tmp_path / "here" / "contract.json").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["here", "out", "out.part"]
 
 
 def test_half_an_exported_folder_is_refused(tiny: Path, tmp_path: Path) -> None:

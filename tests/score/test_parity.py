@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rerankers.models.transformer_ranker import TransformerRanker
 from sentence_transformers import CrossEncoder as Reference
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -137,6 +138,19 @@ def test_two_labels(tmp_path: Path) -> None:
     by_id = {c.document.id: c.probability for c in ranking}
     np.testing.assert_allclose([by_id[str(i)] for i in range(len(PAIRS))], reference[:, 1], atol=1e-5)
     assert resift.load(folder).contract.labels == 2
+
+
+@pytest.mark.parametrize(("name", "labels"), [("m", 1), ("monobert", 2)])
+def test_what_rerankers_returns(tmp_path: Path, name: str, labels: int) -> None:
+    """Raw logits; the difference of two labels where the name holds "monobert". A single document gets no rank."""
+    folder = cross_encoder(tmp_path / name, "bert", num_labels=labels)
+    reference, ours = TransformerRanker(str(folder), dtype=torch.float32, device="cpu", verbose=0), exact(folder)
+    theirs = {r.text: float(r.score) for r in reference.rank(QUERY, DOCUMENTS).results}
+    for c in ours.rerank(QUERY, DOCUMENTS):
+        assert c.score is not None and c.score.value == pytest.approx(theirs[c.document.text], abs=1e-4)
+    if labels == 1:
+        assert reference.rank(QUERY, DOCUMENTS[:1]).results[0].rank is None
+    assert ours.rerank(QUERY, DOCUMENTS[:1])[0].rank == 1
 
 
 @pytest.mark.parametrize("activation", [torch.nn.Identity(), torch.nn.Sigmoid()])

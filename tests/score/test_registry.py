@@ -40,8 +40,20 @@ def test_the_table_names_what_the_field_uses() -> None:
     ids = rows().keys()
     assert len(ids) >= 80
     assert {
-        "BAAI/bge-reranker-v2-m3", "cross-encoder/ms-marco-MiniLM-L6-v2", "itdainb/PhoRanker", "namdp-ptit/ViRanker",
-        "colbert-ir/colbertv2.0", "BAAI/bge-m3", "Qwen/Qwen3-Reranker-0.6B", "castorini/rank_zephyr_7b_v1_full",
+        "BAAI/bge-reranker-base", "BAAI/bge-reranker-large", "BAAI/bge-reranker-v2-m3", "Qwen/Qwen3-Reranker-0.6B",
+        "maidalun1020/bce-reranker-base_v1", "jinaai/jina-reranker-v1-tiny-en", "jinaai/jina-reranker-v1-turbo-en",
+        "jinaai/jina-reranker-v2-base-multilingual", "mixedbread-ai/mxbai-rerank-xsmall-v1",
+        "mixedbread-ai/mxbai-rerank-base-v1", "mixedbread-ai/mxbai-rerank-large-v1",
+        "cross-encoder/ms-marco-TinyBERT-L2-v2", "cross-encoder/ms-marco-MiniLM-L6-v2",
+        "cross-encoder/ms-marco-MiniLM-L12-v2", "amberoad/bert-multilingual-passage-reranking-msmarco",
+        "hotchpotch/japanese-reranker-cross-encoder-xsmall-v1", "Alibaba-NLP/gte-reranker-modernbert-base",
+        "Alibaba-NLP/gte-multilingual-reranker-base", "namdp-ptit/ViRanker", "AITeamVN/Vietnamese_Reranker",
+        "itdainb/PhoRanker", "colbert-ir/colbertv2.0", "answerdotai/answerai-colbert-small-v1",
+        "jinaai/jina-colbert-v2", "lightonai/GTE-ModernColBERT-v1", "mixedbread-ai/mxbai-edge-colbert-v0-17m",
+        "BAAI/bge-m3", "sentence-transformers/all-MiniLM-L6-v2", "maidalun1020/bce-embedding-base_v1",
+        "intfloat/multilingual-e5-base", "intfloat/e5-base-v2", "hiieu/halong_embedding",
+        "keepitreal/vietnamese-sbert", "VoVanPhuc/sup-SimCSE-VietNamese-phobert-base", "minishlab/potion-base-8M",
+        "castorini/rank_zephyr_7b_v1_full",
     } <= ids  # fmt: skip
     assert {r.family for r in rows().values()} < set(FAMILIES)
 

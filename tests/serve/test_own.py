@@ -152,6 +152,28 @@ def test_more_results_are_the_same_pool_read_on(client: httpx.Client) -> None:
         assert [r["id"] for r in page["results"]] == order[:k]
 
 
+def test_a_language_that_the_model_does_not_read_is_said(client: httpx.Client, mini: Reranker) -> None:
+    """As the library says it: reranked all the same, with the reason; a model that names no languages says nothing."""
+    query, texts = "谁点亮了塔里的灯", ["面包在烤箱里烤二十分钟。", "灯塔的看守人每天晚上点亮油灯。"]
+    answer = post(client, "/api/rerank", {"query": query, "documents": texts})
+    offline = mini.rerank(query, texts)
+    assert answer["reranked"] and answer["reason"] == offline.trace.reason
+    assert "reads en; these texts are zh" in answer["reason"]
+    assert [r["id"] for r in answer["results"]] == [c.document.id for c in offline]
+    late = post(client, "/api/rerank", {"query": query, "documents": texts, "deadline_ms": 0.001})
+    assert "these texts are zh" in late["reason"] and "; deadline" in late["reason"]
+    assert post(client, "/api/rerank", {"query": query, "documents": texts, "model": "tiny"})["reason"] == ""
+    assert post(client, "/api/rerank", {"query": QUERY, "documents": ["bread", "lamp"]})["reason"] == ""
+    said = client.post("/v1/rerank", json={"query": query, "documents": texts}).headers["x-resift-reason"]
+    assert said == answer["reason"]
+
+
+@pytest.mark.parametrize(("blend", "status"), [(1e6, 200), (2e6, 422), (1e308, 422), (-1, 422)])
+def test_a_blend_has_a_bound(client: httpx.Client, blend: float, status: int) -> None:
+    found = post(client, "/api/search", {"query": "who lit the paraffin lamp", "blend": blend}, status)
+    assert status == 200 or "blend" in found["message"]
+
+
 BAD = [
     {"query": "", "documents": ["a"]},
     {"query": " \t", "documents": ["a"]},
@@ -161,6 +183,8 @@ BAD = [
     {"query": "a", "documents": "b"},
     {"query": "a", "documents": [None]},
     {"query": "a", "documents": [3]},
+    {"query": "a", "documents": ["b", {"text": None}]},
+    {"query": "a", "documents": ["b", {"text": {"text": "c"}}]},
     {"query": "a", "documents": [["b"]]},
     {"query": "a", "documents": [{"title": "b"}]},
     {"query": "a", "documents": [{"text": "b", "txet": "c"}]},

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.checkpoints import cross_encoder
+
 TEXTS = [f"The keeper climbed {i} steps every evening to light lamp {i}. " * 4 for i in range(30)]
 BODY = {"query": "who lit the lamp", "documents": TEXTS}
 
@@ -124,6 +126,16 @@ def test_what_cannot_be_used_is_refused_at_the_start(
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert said in done.stderr.splitlines()[-1]
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Also where one of them only steps in for the other."""
+    folders = [cross_encoder(tmp_path / at / "m", "bert", initializer_range=x) for at, x in (("a", 0.4), ("b", 0.3))]
+    done = subprocess.run(
+        [sys.executable, "-m", "resift.cli.main", "serve", str(folders[0]), "--fallback", str(folders[1])],
+        capture_output=True, text=True, env=os.environ | {"RESIFT_PORT": "0"}, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 3 and "two models are called m; name each once" in done.stderr.splitlines()[-1]
 
 
 def test_a_port_in_use_is_named() -> None:

@@ -8,19 +8,23 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from resift import Reranker
 from resift.errors import InputError, MissingExtra, ModelFailed
+from resift.score.load import load_embedder
 from resift.serve.app import create_app
 from resift.serve.logs import JsonLines
 from resift.serve.models import ServedModel, load_models
 from resift.serve.settings import Settings
 from resift.types import Pair
 from tests.serve.conftest import Live, meddled
+from tests.vector_checkpoints import pylate, sentence_transformer
 
 QUERY = "who lit the lamp in the tower"
 TEXTS = [f"The keeper climbed {i} steps every evening to light lamp {i}." for i in range(40)]
@@ -349,6 +353,32 @@ def test_an_embedder_does_not_rerank(live: Live) -> None:
     assert "no model '' that reranks is served" in answer.json()["message"]
     [model] = client.get("/api/models").json()["models"]
     assert (model["name"], model["embeds"], model["kind"]) == ("resift-static-en", True, None)
+
+
+def test_a_colbert_without_pooled_vectors_reranks_alone(tmp_path: Path, live: Live) -> None:
+    client = live(create_app(load_models([str(pylate(tmp_path / "colbert"))], "f32")))
+    [model] = client.get("/api/models").json()["models"]
+    assert (model["name"], model["embeds"], model["kind"]) == ("colbert", False, "maxsim_sum")
+    assert client.post("/v1/embeddings", json={"input": ["lamp"]}).status_code == 404
+    texts = ["a lamp in the north", "bread and water", "what is the capital of norway"]
+    own = client.post("/api/rerank", json={"query": "the capital of norway", "documents": texts}).json()["results"]
+    sums = {r["index"]: r["score"]["value"] for r in own}
+    assert {r["score"]["kind"] for r in own} == {"maxsim_sum"} and min(sums.values()) > 2
+    wire = client.post("/v1/rerank", json={"query": "the capital of norway", "documents": texts}).json()["results"]
+    assert {r["index"]: r["relevance_score"] for r in wire} == pytest.approx(
+        {i: (1 + v / (1 + v)) / 2 for i, v in sums.items()}, abs=1e-6
+    )
+
+
+def test_an_embedder_folder_is_served(tmp_path: Path, live: Live) -> None:
+    folder = sentence_transformer(tmp_path / "embedder")
+    client = live(create_app(load_models([str(folder)], "f32")))
+    [model] = client.get("/api/models").json()["models"]
+    assert (model["name"], model["embeds"], model["kind"]) == ("embedder", True, None)
+    found = client.post("/v1/embeddings", json={"input": TEXTS[:3]}).json()["data"]
+    expected = load_embedder(str(folder), "f32").embed(TEXTS[:3], "document")
+    np.testing.assert_allclose([e["embedding"] for e in found], expected, atol=1e-5)
+    assert client.post("/api/rerank", json={"query": QUERY, "documents": TEXTS}).status_code == 404
 
 
 def test_models_are_named_with_the_hash_of_their_files(mini: Reranker, live: Live) -> None:

@@ -41,7 +41,17 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("PORT", "x"), ("OFFLINE", "maybe"), ("ON_ERROR", "ignore"), ("STALL_S", "-1"), ("PORT", "")]
+    ("name", "text"),
+    [
+        ("PORT", "x"),
+        ("OFFLINE", "maybe"),
+        ("ON_ERROR", "ignore"),
+        ("STALL_S", "-1"),
+        ("PORT", ""),
+        ("STALL_S", "inf"),
+        ("RATE_LIMIT", "nan"),
+        ("QUEUE_SECONDS", "-inf"),
+    ],
 )
 def test_a_mistake_in_the_environment_is_named(name: str, text: str) -> None:
     with pytest.raises(InputError, match=name.lower() + "|" + name):

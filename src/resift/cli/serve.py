@@ -19,7 +19,7 @@ def serve(
     index: Annotated[str | None, typer.Option(help="Folder of an index, for /api/search.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [8080].")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, f32 or bf16 [auto].")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, f32, bf16 or int8 [auto].")] = None,
     on_error: _OnError = None,
     fallback: Annotated[
         list[str] | None, typer.Option(help="Model to ask when the others fail; may be repeated.", metavar="MODEL")

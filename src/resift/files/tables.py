@@ -22,7 +22,7 @@ def document(value: object, default_id: str, metadata: Mapping[str, Any] | None 
     """A string or a mapping as a Document.
 
     A mapping's id, title and text are looked for under ID_FIELDS, TITLE_FIELDS and TEXT_FIELDS; without a text field,
-    all its strings together are the text. The other entries become metadata.
+    all its strings together are the text, but not beside a "text" of null. The other entries become metadata.
 
     Raises:
         InputError: neither a string nor a mapping, a mapping without any string, or one whose "text" is none.
@@ -47,7 +47,8 @@ def document(value: object, default_id: str, metadata: Mapping[str, Any] | None 
     if found["text"]:
         text = str(value[found["text"]])
     else:
-        strings = [str(v) for k, v in rest.items() if isinstance(v, str)]
+        absent = "text" in value  # null: no other string stands in its place
+        strings = [] if absent else [str(v) for v in rest.values() if isinstance(v, str)]
         if not strings and not title:
             raise InputError(f"document {default_id} has no text; expected one of the fields {', '.join(TEXT_FIELDS)}")
         text, rest = "\n".join(strings), {}

@@ -84,8 +84,7 @@ def to_rerank(path: Path, contract: Contract) -> Contract:
     """
     if contract.family != "embedder" or not (path / SECOND_HEAD).exists():
         return contract
-    folder = read_folder(path)
-    first = _special(folder.encoder.folder if folder else path, "cls_token", "<s>")
+    first = _special(encoder_folder(path), "cls_token", "<s>")
     rules = TokenRules(special=True, skip_words=(first,), reduce="mean", pooled=False, rounded=False)
     return replace(contract, family="late", kind=ScoreKind.MAXSIM, tokens=rules, vectors=VectorRules())
 
@@ -223,6 +222,12 @@ def _special(path: Path, name: str, default: str) -> str:
         if value:
             return str(value["content"] if isinstance(value, dict) else value)
     return default
+
+
+def encoder_folder(path: Path) -> Path:
+    """Where a model's config and tokenizer lie: the folder itself, or that of its first module."""
+    folder = read_folder(path)
+    return folder.encoder.folder if folder else path
 
 
 def lowered(path: Path) -> bool:

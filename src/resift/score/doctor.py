@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from resift.errors import BrokenModel, MissingExtra, NonFiniteScore, ResiftError, UnknownFamily
 from resift.score.agreement import LEAST_TAU, LEAST_TOP10, agreement, finite, grid, pair, probe_pairs, probes
-from resift.score.checkpoints import to_rerank
+from resift.score.checkpoints import encoder_folder, to_rerank
 from resift.score.checks import changed_order, check_files, check_tokens, export_report, listed_hashes, wrong_hashes
 from resift.score.contract import Contract, read_contract
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.engines import EngineName, Precision
+from resift.score.exported import onnx_file
 from resift.score.late import LateInteraction
 from resift.score.load import find_model, load_scorer
 from resift.score.registry import with_row
@@ -115,7 +116,7 @@ def _asked(name: str, folder: Path) -> _Case:
         both = [pair(p.query, text) for p in found for text in (p.relevant, p.irrelevant)]
         answers[language] = finite(scorer, both).reshape(-1, 2)
     language = next((x for x in probes() if x in scorer.contract.languages), "en")
-    return _Case(name, folder, scorer, _config(folder), language, answers, grid(scorer, language))
+    return _Case(name, folder, scorer, _config(encoder_folder(folder)), language, answers, grid(scorer, language))
 
 
 def _standing(name: str) -> Iterator[Finding]:
@@ -159,8 +160,9 @@ def _files(folder: Path) -> str:
 
 
 def _tokenizer(folder: Path) -> str:
-    tokens = Tokens(folder)
-    check_tokens(folder, tokens)
+    encoder = encoder_folder(folder)
+    tokens = Tokens(encoder)
+    check_tokens(encoder, tokens)
     return f"ids up to {tokens.largest_id}, {tokens.template.size} special tokens around a pair"
 
 
@@ -170,7 +172,7 @@ def _head(name: str) -> str:
 
 
 def _pad(case: _Case) -> Iterator[Finding]:
-    own = _config(case.folder, "tokenizer_config.json")
+    own = _config(encoder_folder(case.folder), "tokenizer_config.json")
     token = own.get("pad_token")
     token = token.get("content") if isinstance(token, dict) else token
     known = case.scorer.tokens.id_of(token) if token else None
@@ -280,7 +282,8 @@ def _variants(case: _Case) -> Sequence[tuple[EngineName, Precision]]:
         found.append(("openvino", "bf16"))
     if case.contract.int8 and has_int8():
         found.append(("openvino", "int8"))
-    if (case.folder / "model.onnx").exists() and importlib.util.find_spec("onnxruntime"):
+    whole = case.contract.family == "encoder" or (case.folder / "contract.json").exists()
+    if whole and onnx_file(case.folder) and importlib.util.find_spec("onnxruntime"):
         found.append(("onnx", "f32"))
     safetensors = case.contract.family == "encoder" and list(case.folder.glob("*.safetensors"))
     if safetensors and importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.contract import Contract
+from resift.score.exported import onnx_file
 
 if TYPE_CHECKING:
     from resift.engine.batching import Engine
@@ -44,17 +45,19 @@ def open_engine(
                 "architecture that Transformers has; use engine='openvino'"
             )
     if wanted == "onnx":
-        return _onnx(folder, precision)
+        return _onnx(folder, contract, precision)
     if precision not in (*PRECISIONS, "auto"):
         raise ValueError(f"openvino runs at {', '.join(PRECISIONS)}; not {precision!r}")
     return OpenVINOEngine(read, default if precision == "auto" else precision)
 
 
-def _onnx(folder: Path, precision: Precision) -> Engine:
+def _onnx(folder: Path, contract: Contract, precision: Precision) -> Engine:
     from resift.engine.onnx import OnnxEngine
 
     if precision not in ("auto", "f32"):
         raise ValueError(f"onnx runs at f32; not {precision!r}")
-    if not (folder / "model.onnx").exists():
+    whole = contract.family == "encoder" or (folder / "contract.json").exists()  # else it is a bare encoder
+    file = onnx_file(folder) if whole else None
+    if file is None:
         raise BrokenModel(f"{folder} has no model.onnx; make one: resift export {folder} OUT --to onnx --weights f32")
-    return OnnxEngine(folder / "model.onnx")
+    return OnnxEngine(file)

@@ -25,9 +25,11 @@ from resift.score.agreement import (
     pair,
     probes,
 )
+from resift.score.checkpoints import encoder_folder, lowered
 from resift.score.checks import REPORT, SUMS, file_hash
 from resift.score.contract import Contract, Golden
 from resift.score.encoder import CrossEncoder
+from resift.score.exported import onnx_file
 from resift.score.late import LateInteraction
 from resift.score.load import find_model, load_scorer, read_graph
 
@@ -104,9 +106,7 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        for file in _COPIED:
-            if (folder / file).exists():
-                shutil.copyfile(folder / file, part / file)
+        _copy_settings(folder, part)
         contract.write(part)
         _write_weights(folder, contract, part, to, weights)
         report = _measure(source, folder, part, to, weights)
@@ -127,6 +127,20 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
     return report
 
 
+def _copy_settings(folder: Path, part: Path) -> None:
+    """Copy what stands beside weights; what modules.json says of the case of letters goes into the tokenizer."""
+    for file in _COPIED:
+        given = next((f for f in (encoder_folder(folder) / file, folder / file) if f.exists()), None)
+        if given is not None:
+            shutil.copyfile(given, part / file)
+    if lowered(folder):
+        path = part / "tokenizer.json"
+        tokenizer = json.loads(path.read_text("utf-8"))
+        own = [tokenizer["normalizer"]] if tokenizer.get("normalizer") else []
+        tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *own]}
+        path.write_text(json.dumps(tokenizer, ensure_ascii=False) + "\n", "utf-8")
+
+
 def _write_weights(folder: Path, contract: Contract, part: Path, to: Format, weights: Weights) -> None:
     if to == "openvino":
         from resift.engine.openvino import save_model
@@ -136,8 +150,8 @@ def _write_weights(folder: Path, contract: Contract, part: Path, to: Format, wei
     from resift.engine.onnx import round_weights
     from resift.engine.torch import export_onnx
 
-    given = folder / "model.onnx"
-    if given.exists():
+    given = onnx_file(folder) if (folder / "contract.json").exists() or contract.family == "encoder" else None
+    if given:
         round_weights(given, part / "model.onnx", weights)
         return
     if contract.family != "encoder" or not list(folder.glob("*.safetensors")):
@@ -171,7 +185,8 @@ def _timed(scorer: CrossEncoder | LateInteraction, languages: Sequence[str]) -> 
 
 
 def _weight_bytes(folder: Path) -> int:
-    return sum(f.stat().st_size for f in folder.iterdir() if f.suffix in (".bin", ".xml", ".onnx", ".safetensors"))
+    files = {f for at in (folder, encoder_folder(folder)) for f in at.iterdir()}
+    return sum(f.stat().st_size for f in files if f.suffix in (".bin", ".xml", ".onnx", ".safetensors"))
 
 
 def _seal(part: Path, contract: Contract, source: CrossEncoder | LateInteraction, report: Report) -> None:

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
-from resift.engine.weights import header, read_weights, weight_files
+from resift.engine.weights import header, read_weights
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.protocols import Embedder
 from resift.score.checkpoints import lowered, to_rerank
@@ -24,6 +24,7 @@ from resift.score.contract import Contract, Truncation, read_contract
 from resift.score.embedder import TextEmbedder
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.engines import EngineName, Precision, open_engine
+from resift.score.exported import BELOW, OWN, exported, weights_or_graph
 from resift.score.late import LateInteraction
 from resift.score.precision import default_precision
 from resift.score.registry import refuse_unsupported, row_of, with_row
@@ -49,7 +50,10 @@ _HUB_FILES = [
     "SHA256SUMS",
     "*.metadata",
 ]
-_HUB_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin"]  # where there is nothing newer
+_WEIGHTS = (".safetensors", ".onnx", ".xml", ".bin")
+# Where there is nothing of that.
+_HUB_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin"]
+_HUB_GRAPHS = [*BELOW, "openvino/openvino_model.bin", "onnx/model.onnx_data"]
 
 T = TypeVar("T")
 _shared: WeakValueDictionary[tuple[str, ...], Any] = WeakValueDictionary()
@@ -83,17 +87,22 @@ def find_model(name: str) -> Path:
 
 
 def _fetch(name: str) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import list_repo_files, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, allow_patterns=_HUB_FILES))
-        if not any(p.suffix in (".safetensors", ".onnx", ".xml") for p in folder.rglob("*")):
-            snapshot_download(name, allow_patterns=_HUB_OLDER)
-        return folder
+        for patterns in (_HUB_FILES, _HUB_OLDER, _HUB_GRAPHS):
+            folder = Path(snapshot_download(name, allow_patterns=patterns))
+            if any(p.suffix in _WEIGHTS and not p.parent.name.endswith("Dense") for p in folder.rglob("*")):
+                return folder
+        there = [f for f in list_repo_files(name) if Path(f).suffix in (*_WEIGHTS, ".gguf")]
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise NotAModel(f"there is no folder {name!r}, and the model hub gave none ({reason})") from error
+    raise BrokenModel(
+        f"{name} has no weights that Resift knows by name, but {', '.join(sorted(there)[:20]) or 'none at all'}; fetch "
+        "the one you want into a folder beside its config.json and tokenizer.json, as model.onnx or model.safetensors"
+    )
 
 
 def load_scorer(
@@ -253,19 +262,23 @@ def read_graph(folder: Path, contract: Contract) -> Any:  # noqa: ANN401 - openv
 
 
 def _source(folder: Path, contract: Contract) -> Source:
-    """Prefer an OpenVINO or ONNX file; else the graph is built from config and weights, whose names are checked."""
+    """Prefer an OpenVINO or ONNX file beside the config; else the graph is built from weights, whose names are checked.
+
+    A graph in a subfolder is read where there are no weights.
+    """
     from resift.engine.encoders.graph import classifier_graph, missing_head
     from resift.engine.openvino import read_model
 
     config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").exists() else {}
     pad = int(config.get("pad_token_id") or 0)
     whole = contract.family == "encoder" or (contract.family == "late" and (folder / "contract.json").exists())
-    for name in ("openvino_model.xml", "model.onnx") if whole else ():
-        if (folder / name).exists():
-            return Source(partial(read_model, folder / name), pad, folder)
+    if whole and (graph := exported(folder, OWN)):
+        return Source(partial(read_model, graph), pad, folder)
     if contract.family != "encoder":
         return vector_source(folder, contract)
-    files = weight_files(folder)
+    files = weights_or_graph(folder)
+    if isinstance(files, Path):
+        return Source(partial(read_model, files), pad, folder)
     if absent := missing_head(config, {name for file in files for name in header(file)}):
         raise BrokenModel(
             f"{folder} says it is a classifier but holds no {', '.join(absent)}: its scores would be random; "

@@ -59,24 +59,39 @@ def tokenizer_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_tokenizer(value: dict[str, Any], path: Path) -> Tokenizer:
+def _read_tokenizer(value: dict[str, Any], path: Path, markers: Sequence[str]) -> tuple[Tokenizer, dict[str, int]]:
     """The tokenizer of a file that holds `value`, its special tokens such that they can't be written in a text.
 
-    Special tokens are not looked for in texts (`encode_special_tokens`), but in a SentencePiece vocabulary they are
-    pieces too, of the highest score: "</s>" in a document would close it. There they get names that no text has.
+    Beside it the ids of those that it no longer names. Special tokens are not looked for in texts
+    (`encode_special_tokens`), but a model that knows whole pieces or words finds them in its vocabulary: "</s>" in a
+    document would close it. There they get names that no text has.
     """
-    model = value["model"]
+    model, added = value["model"], value.get("added_tokens") or []
     own = _template_names(value.get("post_processor"))
-    plain = [t for t in value.get("added_tokens") or [] if t["content"] in own and not t.get("special")]
+    plain = [t for t in added if t["content"] in own and not t.get("special")]
     for token in plain:  # saved as an ordinary word, though the template is made of it
         token["special"] = True
-    if model.get("type") != "Unigram":
-        return Tokenizer.from_str(json.dumps(value)) if plain else Tokenizer.from_file(str(path))
-    special = {t["content"] for t in value.get("added_tokens") or [] if t.get("special")}
-    special.discard(model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else "")
-    model["vocab"] = [[_UNWRITABLE + p if p in special else p, score] for p, score in model["vocab"]]
-    value["added_tokens"] = [t for t in value.get("added_tokens") or [] if t["content"] not in special]
-    return Tokenizer.from_str(json.dumps(value))
+    hidden = _hidden(model, {*markers, *own, *(t["content"] for t in added if t.get("special"))})
+    if hidden:
+        value["added_tokens"] = [t for t in added if t["content"] not in hidden]
+    if hidden or plain:
+        return Tokenizer.from_str(json.dumps(value)), hidden
+    return Tokenizer.from_file(str(path)), hidden
+
+
+def _hidden(model: dict[str, Any], names: set[str]) -> dict[str, int]:
+    """Rename these pieces of a vocabulary from which texts take pieces or words whole; returns their ids."""
+    vocab = model["vocab"]
+    if isinstance(vocab, list):
+        unknown = vocab[model["unk_id"]][0] if model.get("unk_id") is not None else None
+        hidden = {p: i for i, (p, _) in enumerate(vocab) if p in names and p != unknown}
+        model["vocab"] = [[_UNWRITABLE + p if p in hidden else p, score] for p, score in vocab]
+        return hidden
+    if model.get("type") == "BPE" and not model.get("ignore_merges"):
+        return {}  # it builds what texts hold from characters, by its merges
+    hidden = {p: i for p, i in vocab.items() if p in names and p != model.get("unk_token")}
+    model["vocab"] = {_UNWRITABLE + p if p in hidden else p: i for p, i in vocab.items()}
+    return hidden
 
 
 def _template_names(processor: Any) -> set[str]:  # noqa: ANN401 - JSON
@@ -123,9 +138,8 @@ class Tokens:
                 f"{folder} has no tokenizer.json; save the model with its fast tokenizer, or where Transformers has "
                 "none (PhoBERT) build one with the tokenizers library from its vocabulary and merges"
             )
-        value = tokenizer_json(path)
-        self._path, self._added = path, {t["content"]: int(t["id"]) for t in value.get("added_tokens") or ()}
-        self._tokenizer = _read_tokenizer(value, path)
+        value, self._path = tokenizer_json(path), path
+        self._tokenizer, self._hidden = _read_tokenizer(value, path, markers)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         if markers := [m for m in markers if self._tokenizer.token_to_id(m) is not None]:
@@ -166,7 +180,7 @@ class Tokens:
 
     def id_of(self, token: str) -> int | None:
         """The id of a token of the vocabulary, special ones included."""
-        return self._added.get(token, self._tokenizer.token_to_id(token))
+        return self._hidden.get(token, self._tokenizer.token_to_id(token))
 
     def leading(self, prefix: str) -> tuple[list[int], str]:
         """Ids of the special and added tokens that a prefix begins with, and what is left of it."""

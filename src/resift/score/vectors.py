@@ -9,14 +9,13 @@ from typing import Any
 
 from resift.engine.encoders.graph import ARCHITECTURES, architecture, encoder_graph, unsupported
 from resift.engine.heads import Linear, Normalize, Step, append, apply
-from resift.engine.weights import header, read_weights, weight_files
+from resift.engine.weights import header, read_weights
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.checkpoints import head
 from resift.score.contract import Contract
+from resift.score.exported import BELOW, OWN, exported, weights_or_graph
 from resift.score.modules import read_json
 from resift.score.rules import TokenRules
-
-_EXPORTED = ("openvino/openvino_model.xml", "openvino_model.xml", "onnx/model.onnx", "model.onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,12 @@ def vector_source(folder: Path, contract: Contract) -> Source:
     path, steps = head(folder, contract)
     config = read_json(path / "config.json") if (path / "config.json").exists() else {}
     pad = int(config.get("pad_token_id") or 0)
-    exported = next((path / name for name in _EXPORTED if (path / name).exists()), None)
-    if exported and steps is not None and not [*path.glob("*.safetensors")]:
-        return Source(lambda: _ended(exported, steps), pad, path)
-    files = weight_files(path)
+    graph = exported(path, (*OWN, *BELOW))
+    if graph and steps is not None and not [*path.glob("*.safetensors")]:
+        return Source(lambda: _ended(graph, steps), pad, path)
+    files = weights_or_graph(path)
+    if isinstance(files, Path):
+        raise BrokenModel(f"{path} has {files.name} without a projection: its token vectors would be the encoder's")
     if architecture(config) is None:
         raise UnknownFamily(
             f"{folder} has an encoder of type {config.get('model_type')!r}; known are {', '.join(ARCHITECTURES)}, "

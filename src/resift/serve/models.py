@@ -81,5 +81,5 @@ def _load(name: str, precision: Precision) -> ServedModel:
     contract = read_contract(folder)
     if contract.family not in ("static", "embedder"):
         return ServedModel.of(load(name, precision=precision))
-    embedder = load_embedder(name)
+    embedder = load_embedder(name, precision)
     return ServedModel(ModelInfo(embedder.name, None, contract.max_tokens, True, fingerprint(folder)), None, embedder)

@@ -101,7 +101,9 @@ class Room:
 
         async def run(name: str) -> Ranking:
             job = _Job(f"score {name}", ranking, None, request.truncate_to, until, request.may_shrink)
-            return await self._ranked(name, job)
+            chosen = self._models[name].reranker
+            foreign = await asyncio.to_thread(chosen.misfit, ranking) if chosen is not None else ""
+            return (await self._ranked(name, job)).noting(foreign)
 
         ranked, stage = await self._governed(model.info.name, request.on_error, ranking, "input", run)
         return self._answer(ranked.top(request.top_k), model.info.name, stage, began)

@@ -25,7 +25,7 @@ class Settings:
         index: folder of an index for /api/search; none when empty.
         host: address to listen on; only this machine unless told.
         port: 0 takes a free one.
-        precision: "auto", "f32" or "bf16".
+        precision: "auto", "f32", "bf16" or "int8".
         offline: never ask the model hub.
         max_memory: of the process, such as "6GiB"; empty: no ceiling.
         queue_tokens: that may wait; 0: what the machine computes in `queue_seconds` at its present rate.
@@ -53,7 +53,7 @@ class Settings:
     index: str = ""
     host: str = "127.0.0.1"
     port: int = 8080
-    precision: Literal["auto", "f32", "bf16"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
     offline: bool = False
     max_memory: str = ""
     queue_tokens: int = 0
@@ -77,7 +77,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, kind in (
-            ("precision", Literal["auto", "f32", "bf16"]),
+            ("precision", Literal["auto", "f32", "bf16", "int8"]),
             ("on_error", OnError),
             ("log_level", LogLevel),
         ):
