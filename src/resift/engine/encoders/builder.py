@@ -75,8 +75,8 @@ class Builder:
         """
         if not self.has(name):
             raise BrokenModel(f"the checkpoint has no tensor {self.root + name}; its files are incomplete")
-        value = self.weights[self.root + name]
-        return self.op.constant(value, shared_memory=value.flags.writeable)  # OpenVINO shares no other arrays
+        weight = self.weights[self.root + name]
+        return self.op.constant(weight, shared_memory=weight.flags.writeable)  # OpenVINO shares no read-only array
 
     def linear(self, x: Node, name: str, bias: bool = True) -> Node:
         """A linear layer; `bias` says whether the architecture has one here."""
