@@ -31,18 +31,27 @@ class Shapes:
 
 
 def shapes_of(engine: OpenVINOEngine) -> Shapes:
-    """Read the shapes off the engine's graph; what is done once per row, such as a head, is left out."""
+    """Read the shapes off the engine's graph; what is done once per row, such as a head, is left out.
+
+    So is what a last layer does for the first token alone, its attention included.
+    """
     weights, layers = [], 0
     for node in engine._read().get_ordered_ops():
         kind = node.get_type_name()
-        layers += kind in ("Softmax", "ScaledDotProductAttention")
-        if kind != "MatMul" or node.get_input_partial_shape(0).rank.get_length() < 3:
+        shape = node.get_input_partial_shape(0) if node.get_input_size() else None
+        if kind in ("Softmax", "ScaledDotProductAttention"):
+            layers += not _is_one(shape, -2)  # (B, heads, asking, asked or width)
+        if kind != "MatMul" or shape is None or shape.rank.get_length() < 3 or _is_one(shape, 1):
             continue
         right = node.input_value(1).get_node()
         if right.get_type_name() == "Constant":
             k, n = right.get_output_shape(0)[-2:]
             weights.append((n, k) if node.get_attributes()["transpose_b"] else (k, n))
     return Shapes(tuple(weights), layers, weights[0][0] if weights else 0)
+
+
+def _is_one(shape: Any, axis: int) -> bool:  # noqa: ANN401 - openvino ships no types
+    return bool(shape[axis].is_static and shape[axis].get_length() == 1)
 
 
 def product_rate(shapes: Shapes, precision: str, rounds: int = 3) -> float:
