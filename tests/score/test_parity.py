@@ -1,5 +1,6 @@
 """Our cross-encoder scores against Transformers, sentence-transformers and plain torch, on tiny checkpoints, at f32."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fastembed.common.model_description import ModelSource
+from fastembed.rerank.cross_encoder import TextCrossEncoder
 from rerankers.models.transformer_ranker import TransformerRanker
 from sentence_transformers import CrossEncoder as Reference
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import resift
 from resift.score.encoder import longest_first
+from resift.score.export import export
 from tests.checkpoints import cross_encoder
 from tests.references import jinabert, renamed
 
@@ -151,6 +155,23 @@ def test_what_rerankers_returns(tmp_path: Path, name: str, labels: int) -> None:
     if labels == 1:
         assert reference.rank(QUERY, DOCUMENTS[:1]).results[0].rank is None
     assert ours.rerank(QUERY, DOCUMENTS[:1])[0].rank == 1
+
+
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
+def test_what_fastembed_returns(tmp_path: Path, kind: str) -> None:
+    """Raw logits of an ONNX file, in the order given and without ids; the longer side is cut first."""
+    folder = cross_encoder(tmp_path / kind, kind)
+    export(str(folder), tmp_path / "onnx", to="onnx", weights="f32", force=True)
+    shutil.copy(folder / "tokenizer_config.json", tmp_path / "onnx")
+    (tmp_path / "onnx/special_tokens_map.json").write_text("{}")  # fastembed wants one; Transformers writes none now
+    name = f"tests/{kind}"
+    TextCrossEncoder.add_custom_model(name, ModelSource(hf="tests/none"), "model.onnx")
+    reference = TextCrossEncoder(name, specific_model_path=str(tmp_path / "onnx"))
+    long = [*DOCUMENTS, "the water of the north " * 40]
+    ours = resift.load(folder, precision="f32", long_documents="truncate", truncation="longest_first")
+    theirs = list(reference.rerank(QUERY, long))
+    np.testing.assert_allclose(ours.score([(QUERY, d) for d in long]).values, theirs, atol=1e-4)
+    assert np.std(theirs) > 0.01
 
 
 @pytest.mark.parametrize("activation", [torch.nn.Identity(), torch.nn.Sigmoid()])
