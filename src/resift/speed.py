@@ -18,7 +18,7 @@ from resift.engine.products import product_rate, shapes_of
 from resift.errors import InputError
 from resift.score.agreement import Agreement, agreement, finite
 from resift.score.engines import Precision
-from resift.score.precision import LEAST_TAU, LEAST_TOP10
+from resift.score.precision import PICK_TAU, PICK_TOP10
 from resift.types import Candidate, Document, Query
 
 DEPTHS = (10, 20, 50, 100, 200)
@@ -179,7 +179,7 @@ class Tried:
     @property
     def good(self) -> bool:
         """Whether it keeps the order well enough to be picked."""
-        return self.agreement.tau >= LEAST_TAU and self.agreement.top10 >= LEAST_TOP10
+        return self.agreement.tau >= PICK_TAU and self.agreement.top10 >= PICK_TOP10
 
 
 def precisions(name: str, requests: Requests, rounds: int = 3) -> list[Tried]:

@@ -89,7 +89,7 @@ def _pick(model: str, requests: Requests, as_json: bool) -> None:
     from resift.api import load
     from resift.cli import show
     from resift.errors import InputError
-    from resift.score.precision import LEAST_TAU, LEAST_TOP10, remember
+    from resift.score.precision import PICK_TAU, PICK_TOP10, remember
     from resift.speed import precisions
 
     if not requests:
@@ -108,7 +108,7 @@ def _pick(model: str, requests: Requests, as_json: bool) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"{best.precision} is the fastest with tau of {LEAST_TAU} and {LEAST_TOP10:.0%} of the ten best against f32, "
+        f"{best.precision} is the fastest with tau of {PICK_TAU} and {PICK_TOP10:.0%} of the ten best against f32, "
         f"over {tried[0].agreement.pairs} pairs; {model} runs so from now on ({kept})",
         highlight=False,
     )

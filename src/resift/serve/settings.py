@@ -13,6 +13,7 @@ from resift.errors import InputError
 from resift.serve.memory import parse_size
 from resift.serve.service import OnError
 
+ServedPrecision = Literal["auto", "f32", "bf16", "int8"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -53,7 +54,7 @@ class Settings:
     index: str = ""
     host: str = "127.0.0.1"
     port: int = 8080
-    precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    precision: ServedPrecision = "auto"
     offline: bool = False
     max_memory: str = ""
     queue_tokens: int = 0
@@ -77,7 +78,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, kind in (
-            ("precision", Literal["auto", "f32", "bf16", "int8"]),
+            ("precision", ServedPrecision),
             ("on_error", OnError),
             ("log_level", LogLevel),
         ):
