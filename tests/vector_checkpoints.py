@@ -100,17 +100,22 @@ def pylate(folder: Path, model_type: str = "bert", **settings: object) -> Path:
     return folder
 
 
-def sentence_transformer(folder: Path) -> Path:
-    """The layout that sentence-transformers saves an embedder in: an encoder, the mean of its tokens, length 1."""
-    encoder(folder)
+def embedder_modules(folder: Path, pooling: str) -> Path:
+    """Beside an encoder, what sentence-transformers writes of an embedder that pools so and gives length 1."""
     write(folder / "modules.json", [
         {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
         {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
     ])  # fmt: skip
-    write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH, "pooling_mode_mean_tokens": True})
+    write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH, f"pooling_mode_{pooling}": True})
     write(folder / "sentence_bert_config.json", {"max_seq_length": LIMIT, "do_lower_case": False})
     return folder
+
+
+def sentence_transformer(folder: Path) -> Path:
+    """The layout that sentence-transformers saves an embedder in: an encoder, the mean of its tokens, length 1."""
+    encoder(folder)
+    return embedder_modules(folder, "mean_tokens")
 
 
 # Settings that golden values were made with (tests/golden/make_late.py).
@@ -137,14 +142,7 @@ def bge_m3(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
         head.bias.copy_(torch.from_numpy(seeded((WIDTH,), 99)))
     torch.save(head.to(dtype).state_dict(), folder / "colbert_linear.pt")
     torch.save(torch.nn.Linear(WIDTH, 1).state_dict(), folder / "sparse_linear.pt")
-    write(folder / "modules.json", [
-        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
-        {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
-    ])  # fmt: skip
-    write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH, "pooling_mode_cls_token": True})
-    write(folder / "sentence_bert_config.json", {"max_seq_length": LIMIT, "do_lower_case": False})
-    return folder
+    return embedder_modules(folder, "cls_token")
 
 
 def nested(folder: Path) -> Path:
