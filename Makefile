@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak test-clients clean
+.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak bench-fuzz test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
@@ -71,6 +71,9 @@ build/peers/%/installed:
 
 bench-soak: .venv/installed  ## a server under load for 20 minutes, overloaded, killed and ended
 	$(DEV) bench/soak.py
+
+bench-fuzz: .venv/installed  ## schemathesis against a live server
+	$(DEV) bench/fuzz.py
 
 .venv-demo/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-demo

@@ -1,7 +1,8 @@
 """Real, unmodified clients against a live server: `make test-clients`.
 
 Each environment in bench/clients/*.txt is made under build/clients, its scripts are run, and the table is written to
-bench/results/clients.json and .md. Fails when a call does.
+bench/results/clients.json and .md. Fails when a call does. The .txt say every version, so that pip need not look for
+one that fits; they are made anew from the .in: `uv pip compile --no-annotate --no-header NAME.in -o NAME.txt`.
 """
 
 import json
@@ -66,7 +67,7 @@ def environment_of(name: str) -> Path:
     python, done = folder / "bin" / "python", folder / "installed.txt"
     if not done.exists() or done.read_text() != wanted.read_text():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", wanted], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "-r", wanted], check=True)
         done.write_text(wanted.read_text())
     return python
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resift.errors import Overloaded
-from resift.serve.queue import QUANTUM, Drain, TokenQueue, Work, tokens_of
+from resift.serve.queue import Drain, TokenQueue, Work, tokens_of
 
 
 def queue(capacity: int = 1000) -> TokenQueue:
@@ -39,7 +39,7 @@ def test_every_item_is_handed_out_once_unless_dropped(
 
 
 def test_small_requests_do_not_wait_for_a_huge_one() -> None:
-    waiting = queue(10**9)
+    waiting = TokenQueue(10**9, 0.0, Drain(10_000.0))  # in turns of 3,000
     huge = Work("a", range(1000), [1000] * 1000)
     small = Work("a", range(5), [100] * 5)
     waiting.put(huge)
@@ -50,7 +50,7 @@ def test_small_requests_do_not_wait_for_a_huge_one() -> None:
         slice_ = waiting.take(1000)
         assert slice_ is not None
         before += slice_.tokens
-    assert before <= QUANTUM + 1000
+    assert before <= waiting.quantum + 1000
     assert huge.next < 20
 
 
@@ -63,42 +63,74 @@ def test_requests_share_slices() -> None:
     assert len({id(work) for work, _ in slice_.parts}) == 4
 
 
+def full() -> TokenQueue:
+    """A queue of ten seconds, all but 1,000 of its 100,000 tokens taken, in turns of 3,000."""
+    waiting = TokenQueue(100_000, 0.0, Drain(10_000.0))
+    for _ in range(33):
+        waiting.put(Work("a", range(30), [100] * 30))
+    return waiting
+
+
 def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
-    waiting = queue(1000)
-    waiting.put(Work("a", range(8), [100] * 8))
-    assert waiting.fitting([100] * 8) == 2
+    waiting = full()
+    assert waiting.fitting([100] * 30) == 10
     with pytest.raises(Overloaded) as refused:
-        waiting.put(Work("a", range(8), [100] * 8))
-    assert refused.value.retry_after == pytest.approx(6.0)  # 600 tokens too many at 100 tokens a second
-    waiting.put(Work("a", range(2), [100] * 2))
+        waiting.put(Work("a", range(30), [100] * 30))
+    assert refused.value.retry_after == 1.0  # 2,000 tokens too many are done in .2 s
+    waiting.put(Work("a", range(10), [100] * 10))
+
+
+def test_a_request_can_be_refused_before_anything_is_done_for_it() -> None:
+    waiting = full()
+    waiting.check([100] * 10)
+    with pytest.raises(Overloaded):
+        waiting.check([100] * 11)
+    assert waiting.tokens == 99_000
 
 
 def test_refused_clients_are_told_to_come_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [50.0]
     monkeypatch.setattr("resift.serve.queue.time.monotonic", lambda: now[0])
-    waiting = queue(1000)
-    waiting.put(Work("a", range(10), [100] * 10))
+    waiting = full()
     waits = []
-    for _ in range(40):
+    for _ in range(100):
         with pytest.raises(Overloaded) as refused:
-            waiting.put(Work("a", range(2), [100] * 2))
+            waiting.put(Work("a", range(30), [100] * 30))
         waits.append(refused.value.retry_after)
-    assert waits[:4] == pytest.approx([2, 4, 6, 8])  # 200 tokens each at 100 a second
-    assert waits[-1] == pytest.approx(17)  # what is promised counts for 15 s at most
+    assert waits[:6] == pytest.approx([1, 1, 1, 1.1, 1.4, 1.7])  # .2 s, and .3 s for each before
+    assert waits[-1] == pytest.approx(15.2)  # what is promised counts for 15 s at most
     now[0] += 15
     with pytest.raises(Overloaded) as refused:
-        waiting.put(Work("a", range(2), [100] * 2))
-    assert refused.value.retry_after == pytest.approx(2)
+        waiting.put(Work("a", range(30), [100] * 30))
+    assert refused.value.retry_after == 1.0
 
 
-def test_a_huge_request_leaves_room_for_small_ones_but_not_for_many_of_its_kind() -> None:
-    waiting = queue(100_000)
+def test_requests_longer_than_the_queue_hold_half_of_it() -> None:
+    waiting = TokenQueue(0, 1.2, Drain(10_000.0))  # 12,000 tokens, in turns of 3,000
     for _ in range(2):
-        waiting.put(Work("a", range(1000), [1000] * 1000))
-    assert waiting.ahead == 2 * QUANTUM
+        waiting.put(Work("a", range(100), [1000] * 100))
     with pytest.raises(Overloaded):
-        waiting.put(Work("a", range(1000), [1000] * 1000))
-    waiting.put(Work("a", range(50), [100] * 50))
+        waiting.put(Work("a", range(100), [1000] * 100))
+    waiting.put(Work("a", range(10), [1000] * 10))  # long, but not longer than the queue
+    waiting.put(Work("a", range(30), [100] * 30))
+    assert waiting.ahead == waiting.capacity
+    with pytest.raises(Overloaded):
+        waiting.put(Work("a", range(1), [1]))
+
+
+@pytest.mark.parametrize("rate", [50.0, 4000.0, 30_000.0, 1e6])
+def test_a_request_of_any_size_gets_through_beside_a_huge_one(rate: float) -> None:
+    waiting = TokenQueue(0, 1.2, Drain(rate))
+    waiting.put(Work("a", range(10_000), [waiting.capacity] * 10_000))
+    for size in (1, waiting.quantum, waiting.quantum + 1, waiting.capacity):
+        own = Work("a", range(1), [size])
+        waiting.put(own)
+        spent = 0
+        while own.next == 0:
+            slice_ = waiting.take(1)
+            assert slice_ is not None
+            spent += slice_.tokens
+        assert spent <= 2 * waiting.capacity + size
 
 
 def test_one_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> None:
@@ -110,7 +142,7 @@ def test_one_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> Non
 def test_the_bound_can_follow_the_drain() -> None:
     drain = Drain(100.0)
     waiting = TokenQueue(0, 5.0, drain)
-    assert waiting.capacity == QUANTUM
+    assert waiting.capacity == 8192
     drain.assume(20_000.0)
     assert waiting.capacity == 100_000
 

@@ -192,10 +192,10 @@ def test_a_burst_is_refused_at_once_and_told_when_to_come_again(mini: Reranker, 
 
 
 def test_under_overload_a_request_may_shrink(mini: Reranker, live: Live) -> None:
-    client = live(create_app([meddled(mini, slowly(0.2))], Settings(queue_tokens=1500)))
-    with ThreadPoolExecutor(12) as threads:
+    client = live(create_app([meddled(mini, slowly(0.2))], Settings(queue_tokens=5000)))
+    with ThreadPoolExecutor(20) as threads:
         answers = list(threads.map(lambda _: client.post(
-            "/api/rerank", json={"query": QUERY, "documents": TEXTS, "may_shrink": True}), range(12)))  # fmt: skip
+            "/api/rerank", json={"query": QUERY, "documents": TEXTS, "may_shrink": True}), range(20)))  # fmt: skip
     bodies = [a.json() for a in answers if a.status_code == 200]
     shrunk = [b for b in bodies if b["reason"]]
     assert shrunk

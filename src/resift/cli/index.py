@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from resift.index.build import Built
 
 _NAMED = 20  # files left out that are named one by one
+_REST = 9  # times as long as it took rests --watch between two looks: a tree of a million files is not walked all day
 
 
 def index(
@@ -35,7 +36,7 @@ def index(
         bool, typer.Option("--hnsw", help="Find vectors by a graph, not by looking at each: for a million and more.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and index again when files change.")] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks, with --watch.")] = 2.0,
+    every: Annotated[float, typer.Option(min=0.1, help="Least seconds between looks, with --watch.")] = 2.0,
     as_json: options.AsJson = False,
 ) -> None:
     """Index files for `resift search --index`. Run it again to take up changes: unchanged files are not read again.
@@ -52,6 +53,7 @@ def index(
     said: set[str] = set()
     warnings = Console(stderr=True, soft_wrap=True)
     while True:
+        began = time.monotonic()
         try:
             built = _build(paths, output, Models(tensors, pool, model, embedder, hnsw), _once(said, warnings))
         except InputError as error:
@@ -66,7 +68,7 @@ def index(
             )
         if not watch:
             return
-        time.sleep(every)
+        time.sleep(max(every, _REST * (time.monotonic() - began)))
 
 
 def _once(said: set[str], console: Console) -> Callable[[str], None]:

@@ -28,6 +28,7 @@ PRECISIONS = ("f32", "bf16", "int8")
 # Python's open() then reads ASCII.
 _LOADING = RLock()
 SMALL = 4096  # matrices with fewer values are never rounded: they cost nothing and may matter
+_REMEMBERED = 100  # kernels for shapes met before; OpenVINO's 5,000 are no quicker and took 150 MB a minute at first
 _GROUP = 64  # at int8, so many neighbouring values of a token's activations share a scale; 32 is slower than bf16
 
 
@@ -161,6 +162,7 @@ class _Pool:
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": cores(),
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(_GROUP if rounds else 0),  # never behind the caller's back
+            "CPU_RUNTIME_CACHE_CAPACITY": str(_REMEMBERED),
         }
         with _LOADING:
             compiled = _core().compile_model(_with_int8(model) if rounds else model, "CPU", settings)

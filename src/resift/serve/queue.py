@@ -15,9 +15,9 @@ from typing import Any
 
 from resift.errors import Overloaded
 
-QUANTUM = 8192  # tokens that a request gets before the next one has its turn: a huge one can't starve the others
+_TURN = 0.3  # seconds of work, at most, that a request gets before the next one has its turn
+_LEAST = 8192  # tokens that a queue bounded in seconds holds at least, however slow the model
 _PROMISED = 15.0  # seconds of work, at most, that refused clients count as: many never come again
-_HUGE = 12  # times the capacity may wait in all before requests over QUANTUM are refused
 
 
 def tokens_of(text: str) -> int:
@@ -107,13 +107,13 @@ class Drain:
 
 
 class TokenQueue:
-    """Requests in turn: each gets up to QUANTUM tokens, then goes to the back.
+    """Requests in turn: each gets up to a `quantum` of tokens, then goes to the back.
 
-    What is bounded is `ahead`: the tokens that a new request waits for, QUANTUM at most of each that was there before.
-    So one huge request leaves room for many small ones. Huge ones are also refused while very much waits in all.
+    What is bounded is `ahead`: the tokens that a new request waits for, a quantum at most of each one there before.
+    Requests longer than the queue (more than `capacity` tokens) may hold half of it, so that they can't starve others.
 
     Args:
-        fixed: the bound in tokens; 0: as many as the workers get through in `seconds`, at the present rate, and QUANTUM
+        fixed: the bound in tokens; 0: as many as the workers get through in `seconds`, at the present rate, and 8,192
             at least. One request is always let in when nothing waits.
         seconds: see `fixed`.
         drain: tells the present rate, and so when a refused client should come again.
@@ -137,35 +137,50 @@ class TokenQueue:
     @property
     def capacity(self) -> int:
         """The most tokens that may be ahead of a new request."""
-        return self._fixed or max(QUANTUM, int(self.drain.rate * self._seconds))
+        return self._fixed or max(_LEAST, int(self.drain.rate * self._seconds))
+
+    @property
+    def quantum(self) -> int:
+        """Tokens of one turn: a quarter of the capacity at most, so that turns of four requests fit into it."""
+        return max(1, min(self.capacity // 4, int(self.drain.rate * _TURN)))
 
     @property
     def ahead(self) -> int:
         """Tokens that a new request waits for."""
-        return sum(min(work.left, QUANTUM) for work in self._waiting)
+        quantum = self.quantum
+        return sum(min(work.left, quantum) for work in self._waiting)
+
+    def _long(self) -> list[int]:
+        """What is left of the requests longer than the queue."""
+        capacity = self.capacity
+        return [work.left for work in self._waiting if work.left > capacity]
 
     def fitting(self, costs: Sequence[int]) -> int:
         """How many items from the first find room now; all of them when nothing waits."""
-        if not self.tokens:
-            return len(costs)
+        total, quantum = sum(costs), self.quantum
         room = self.capacity - self.ahead
-        if room >= QUANTUM and self.tokens <= _HUGE * self.capacity:
+        crowded = total > self.capacity and 2 * (1 + len(self._long())) * quantum > self.capacity
+        if not self.tokens or (min(total, quantum) <= room and not crowded):
             return len(costs)
-        return sum(1 for total in accumulate(costs) if total <= min(room, QUANTUM))
+        return sum(1 for so_far in accumulate(costs) if so_far <= min(room, quantum))
 
-    def put(self, work: Work) -> None:
-        """Queue a request whole.
+    def check(self, costs: Sequence[int]) -> None:
+        """Refuse a request of these items before any work is done for it.
 
         Raises:
             Overloaded: it does not fit.
 
         """
-        if self.fitting(work.costs) < len(work.costs):
-            ahead, capacity = self.ahead, self.capacity
-            huge = self.tokens - _HUGE * capacity if work.left > QUANTUM else 0
-            excess = max(huge, ahead + min(work.left, QUANTUM) - capacity)
-            wait = self._wait(excess, min(work.left, QUANTUM))
-            raise Overloaded(f"{ahead} tokens wait already, of {capacity} at most; come again in {wait:.0f} s", wait)
+        if self.fitting(costs) == len(costs):
+            return
+        ahead, capacity, turn = self.ahead, self.capacity, min(sum(costs), self.quantum)
+        excess = ahead + turn - capacity
+        wait = self._wait(excess if excess > 0 else min(self._long(), default=0), turn)
+        raise Overloaded(f"{ahead} tokens wait already, of {capacity} at most; come again in {wait:.0f} s", wait)
+
+    def put(self, work: Work) -> None:
+        """Queue a request whole; raises as `check` does."""
+        self.check(work.costs)
         self.tokens += work.left
         self._waiting.append(work)
 
@@ -203,7 +218,7 @@ class TokenQueue:
         """Take a request that is handed out whole off the queue; send one that had its turn to the back."""
         if work.next == len(work.items):
             self._waiting.remove(work)
-        elif work.turn >= QUANTUM:
+        elif work.turn >= self.quantum:
             self._waiting.remove(work)
             work.turn = 0
             self._waiting.append(work)

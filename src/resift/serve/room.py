@@ -45,14 +45,23 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A ranking to be scored by one lane of a model, and what may be spent on it; `until` on the monotonic clock."""
+    """The items of a ranking that a lane is to score, what they cost, and what may be spent on them.
 
-    lane: str
+    `until` is on the monotonic clock; with `may_shrink` fewer items from the first will do.
+    """
+
     ranking: Ranking
-    depth: int | None
-    truncate_to: int | None
+    items: Sequence[lanes.PairItem]
+    costs: Sequence[int]
     until: float | None
     may_shrink: bool
+
+    @classmethod
+    def of(
+        cls, ranking: Ranking, depth: int | None, truncate_to: int | None, until: float | None, may_shrink: bool
+    ) -> _Job:
+        items = lanes.pair_items(ranking.query, ranking.candidates[:depth], truncate_to)
+        return cls(ranking, items, [_cost(item) for item in items], until, may_shrink)
 
 
 class Room:
@@ -98,12 +107,14 @@ class Room:
         self._check(request.query, [d.text for d in request.documents])
         ranking = Ranking.unscored(_query(request.query), request.documents)
         note(documents=len(ranking))
+        job = _Job.of(ranking, None, request.truncate_to, until, request.may_shrink)
 
         async def run(name: str) -> Ranking:
-            job = _Job(f"score {name}", ranking, None, request.truncate_to, until, request.may_shrink)
+            if not job.may_shrink:
+                self.queue.check(job.costs)  # before anything is looked at in vain
             chosen = self._models[name].reranker
             foreign = await asyncio.to_thread(chosen.misfit, ranking) if chosen is not None else ""
-            return (await self._ranked(name, job)).noting(foreign)
+            return (await self._ranked(name, f"score {name}", job)).noting(foreign)
 
         ranked, stage = await self._governed(model.info.name, request.on_error, ranking, "input", run)
         return self._answer(ranked.top(request.top_k), model.info.name, stage, began)
@@ -119,16 +130,17 @@ class Room:
         pool = max(request.depth, request.top_k)
         if pool > (most := self._settings.max_documents):
             raise TooLarge(f"{pool} candidates are asked for; {most} are allowed in one request")
+        self.queue.check([1])  # before anything is looked for in vain
         found = await asyncio.to_thread(self._index.retriever.retrieve, [_query(request.query)], pool)
         ranking, reranker = found[0], model.reranker
         note(documents=len(ranking))
         if reason := await asyncio.to_thread(reranker.misfit, ranking):
             ranked, stage = replace(ranking, trace=replace(ranking.trace, reason=reason)), "index"
             return self._answer(ranked.top(request.top_k), model.info.name, stage, began)
+        job = _Job.of(ranking, request.depth, None, until, request.may_shrink)
 
         async def run(name: str) -> Ranking:
-            job = _Job(f"search {name}", ranking, request.depth, None, until, request.may_shrink)
-            ranked = await self._ranked(name, job)
+            ranked = await self._ranked(name, f"search {name}", job)
             chosen = self._models[name].reranker
             if request.blend is False or chosen is None:
                 return ranked
@@ -234,18 +246,15 @@ class Room:
             ranked = replace(ranked, trace=replace(ranked.trace, reason=said))
         return ranked, stage if ranked.trace.reranked else first
 
-    async def _ranked(self, name: str, job: _Job) -> Ranking:
-        """Score a ranking with one model, as far as time and room allow."""
+    async def _ranked(self, name: str, lane: str, job: _Job) -> Ranking:
+        """Score a ranking with one lane of a model, as far as time and room allow."""
         began = time.perf_counter()
         kind = self._models[name].info.kind
         assert kind is not None
-        head = job.ranking.candidates[: job.depth]
-        items = lanes.pair_items(job.ranking.query, head, job.truncate_to)
-        costs = [_cost(item) for item in items]
-        outcomes = await self._outcomes(job.lane, items, costs, job.until, job.may_shrink)
+        outcomes = await self._outcomes(lane, job.items, job.costs, job.until, job.may_shrink)
         scores = lanes.as_scores(outcomes, kind, name)
         self.metrics.scored(name, scores.lengths)
-        ranked = Pointwise(_Known(name, scores)).run([job.ranking], Budget(depth=job.depth))[0]
+        ranked = Pointwise(_Known(name, scores)).run([job.ranking], Budget(depth=len(job.items)))[0]
         step = replace(ranked.trace.steps[-1], ms=(time.perf_counter() - began) * 1e3)
         trace = replace(
             ranked.trace, steps=(*ranked.trace.steps[:-1], step), reason=_partly(scores) or ranked.trace.reason

@@ -12,6 +12,7 @@ from resift.api import Index
 from resift.errors import InputError
 from resift.serve.app import create_app
 from resift.serve.logs import event, to_stderr
+from resift.serve.memory import few_arenas
 from resift.serve.models import load_models
 from resift.serve.settings import Settings
 
@@ -24,6 +25,7 @@ def run(settings: Settings) -> None:
         ModelError: a model that can't be used.
 
     """
+    few_arenas()
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     to_stderr(settings.log_level)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from resift.errors import ModelFailed
-from resift.serve.queue import QUANTUM, Slice, TokenQueue, Work
+from resift.serve.queue import Slice, TokenQueue, Work
 
 Compute = Callable[[Sequence[Any]], Sequence[Any]]  # items of one lane to as many results
 _CALLS = 64  # of a lane's function for one slice, however many of its items are bad
@@ -81,7 +81,9 @@ class Workers:
     def _budget(self) -> int:
         """Tokens of the next slice: a stream's share of what waits, so that all end together, within bounds."""
         streams = self._limits.streams
-        sharing = max(1, streams - len(self._running)) if self._queue.tokens < streams * QUANTUM else streams
+        sharing = (
+            max(1, streams - len(self._running)) if self._queue.tokens < streams * self._queue.quantum else streams
+        )
         rate, until = self._queue.drain.rate / streams, self._queue.until
         share = max(_SLICE_TOKENS, min(self._queue.tokens / sharing, rate * _SLICE_SECONDS))
         if until is not None:

@@ -1,0 +1,38 @@
+"""schemathesis against a live `resift serve` with an index: `make bench-fuzz`.
+
+It sends what the server's own OpenAPI document allows and what it forbids, and holds every answer against the document.
+Keeps schemathesis' own summary in bench/results/fuzz.txt; fails when it does.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from load import ROOT, Server
+from resift import Index
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", type=int, default=100, help="of each operation and phase")
+    parser.add_argument("--port", type=int, default=18714)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        Index.build(f"{temporary}/docs.index", ROOT / "docs")
+        with Server(["--index", f"{temporary}/docs.index"], given.port, {"RESIFT_QUEUE_SECONDS": "60"}) as server:
+            command = [
+                Path(sys.executable).with_name("schemathesis"), "--no-color", "run", f"{server.url}/openapi.json",
+                "--checks", "all", "--max-examples", str(given.examples), "--continue-on-failure", "--seed", "7",
+            ]  # fmt: skip
+            done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
+    print(done.stdout + done.stderr)
+    (RESULTS / "fuzz.txt").write_text("\n".join(line.rstrip() for line in done.stdout.splitlines()) + "\n")
+    sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()
