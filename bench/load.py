@@ -136,9 +136,9 @@ async def ask(client: httpx.AsyncClient, body: dict, tally: Tally, keep: bool = 
         began = time.perf_counter()
         try:
             answer = await client.post("/api/rerank", content=content)
-        except httpx.TransportError:
+        except httpx.TransportError as error:
             if not insist:
-                tally.fault("lost")
+                tally.fault(f"lost: {error!r}")
                 return
             tally.retried += 1
             await asyncio.sleep(0.2)

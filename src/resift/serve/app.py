@@ -45,6 +45,7 @@ def create_app(
     models: Sequence[ServedModel],
     settings: Settings = DEFAULTS,
     index: Index | None = None,
+    on_ready: Callable[[], None] = lambda: None,
     on_broken: Callable[[Exception], None] = lambda error: None,
 ) -> Starlette:
     """The application; nothing is loaded by making it, and nothing runs before its lifespan or first request.
@@ -53,6 +54,7 @@ def create_app(
         models: the default one first.
         settings: limits, keys, failure policy; `models`, `index`, `host` and `port` are for whoever calls this.
         index: answers /api/search.
+        on_ready: hears when the models are warm.
         on_broken: hears when a model can't be used after all, or memory does not suffice; /ready stays 503.
 
     Raises:
@@ -69,7 +71,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        warming = asyncio.create_task(_warm(room, ceiling, on_broken))
+        warming = asyncio.create_task(_warm(room, ceiling, on_ready, on_broken))
         yield
         warming.cancel()
         await room.workers.idle()
@@ -85,7 +87,9 @@ def create_app(
     return app
 
 
-async def _warm(room: Room, ceiling: Ceiling, on_broken: Callable[[Exception], None]) -> None:
+async def _warm(
+    room: Room, ceiling: Ceiling, on_ready: Callable[[], None], on_broken: Callable[[Exception], None]
+) -> None:
     try:
         await room.warm()
         ceiling.settle()
@@ -94,6 +98,7 @@ async def _warm(room: Room, ceiling: Ceiling, on_broken: Callable[[Exception], N
         event("not ready", logging.ERROR, **where(error))
         on_broken(error)
         return
+    on_ready()
     event("ready", models=[m.name for m in room.models()], queue_tokens=room.queue.capacity,
           tokens_per_second=round(room.queue.drain.rate))  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from dataclasses import replace
@@ -15,6 +16,8 @@ from resift.serve.logs import event, to_stderr
 from resift.serve.memory import few_arenas
 from resift.serve.models import load_models
 from resift.serve.settings import Settings
+
+_KEEP_ALIVE = 75  # seconds, nginx's; clients give up idle connections after 5 or 60, and must be first to close them
 
 
 def run(settings: Settings) -> None:
@@ -44,10 +47,10 @@ def run(settings: Settings) -> None:
         broken.append(error)
         server.should_exit = True
 
-    app = create_app(list(served.values()), settings, index, stop)
+    app = create_app(list(served.values()), settings, index, _keep, stop)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="on",
-        timeout_graceful_shutdown=int(settings.grace_s) or None,
+        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=int(settings.grace_s) or None,
     )  # fmt: skip
     server = uvicorn.Server(config)
     with listening(settings.host, settings.port) as listener:
@@ -56,6 +59,12 @@ def run(settings: Settings) -> None:
         server.run([listener])
     if broken:
         raise broken[0]
+
+
+def _keep() -> None:
+    """Leave what is there by now out of garbage collections, which held up every request for 50 to 90 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 def listening(host: str, port: int) -> socket.socket:

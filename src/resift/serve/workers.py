@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,7 +132,7 @@ def _on_thread(compute: Compute, items: Sequence[Any]) -> asyncio.Future[Sequenc
         if not loop.is_closed():
             loop.call_soon_threadsafe(deliver, outcomes)
 
-    threading.Thread(target=work, name="resift-slice", daemon=True).start()
+    _thread.start_new_thread(work, ())  # Thread.start would wait until it runs, and all requests with it
     return answer
 
 
