@@ -88,7 +88,7 @@ class Reranker:
         return misfit(self.contract, self.scorer.tokens, ranking.query.text, passages)
 
     def stage(self, blend: bool | float = True, store: TokenStore | None = None) -> Stage:
-        """The pipeline stage of this model, blended with the first stage's ranks.
+        """The pipeline stage of this model, blended with what the first stage thought.
 
         Args:
             blend: True for the weight that was tuned with the model, a number for another, False for the score alone.

@@ -105,6 +105,9 @@ class Score:
         return replace(self, value=value, kind=ScoreKind.PROBABILITY)
 
 
+RECIPROCAL_RANKS = "rrf"  # the source of a fused score that was made of ranks alone
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """What one retriever or stage said of a candidate: its rank there (from 1) and its score, if it gave one."""

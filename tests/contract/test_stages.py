@@ -2,7 +2,9 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from resift.protocols import UNLIMITED, Budget, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
 from resift.rerank.pointwise import Pointwise
-from resift.types import Document, Pair, Query, Ranking, ScoreKind, Scores
+from resift.types import Candidate, Document, Pair, Query, Ranking, Score, ScoreKind, Scores, Signal
 
 
 class Lengths:
@@ -130,6 +132,39 @@ def test_blend_is_the_formula() -> None:
     expected = {f"d{i}": r + 2 * v for i, (r, v) in enumerate(zip(ranks, lengths, strict=True))}
     assert {c.document.id: float(c.score) for c in result if c.score} == pytest.approx(expected)
     assert {c.score.kind for c in result if c.score} == {ScoreKind.FUSED}
+
+
+def fused(fusion: str, **found: dict[str, float]) -> Ranking:
+    """What a hybrid gives: each retriever's scores by document, and a fused rank."""
+    names = sorted({d for scores in found.values() for d in scores})
+    candidates = []
+    for i, name in enumerate(names):
+        signals = [Signal(fusion, i + 1, Score(1 / (61 + i), ScoreKind.FUSED, fusion))]
+        for source, scores in found.items():
+            if name in scores:
+                rank = 1 + sum(v > scores[name] for v in scores.values())
+                signals.append(Signal(source, rank, Score(scores[name], ScoreKind.BM25, source)))
+        candidates.append(Candidate(Document(name, name), signals[0].score, signals=tuple(signals)))
+    return Ranking.from_scores(Query("q"), candidates)
+
+
+def z(values: Sequence[float]) -> Any:
+    return (np.array(values) - np.mean(values)) / np.std(values)
+
+
+def test_scores_that_reciprocal_ranks_threw_away_are_blended() -> None:
+    ranking = fused("rrf", bm25={"a": 9.0, "bb": 3.0, "cccc": 5.0}, dense={"bb": 0.5, "dd": 0.7})
+    (result,) = Cascade([(Pointwise(Lengths()), None), (Blend("lengths", 2.0), None)]).run([ranking])
+    first = (z([9, 3, 5, 3]) + z([0.5, 0.5, 0.5, 0.7])) / 2
+    expected = dict(zip(["a", "bb", "cccc", "dd"], first + 2 * z([1, 2, 4, 2]), strict=True))
+    assert {c.document.id: float(c.score) for c in result if c.score} == pytest.approx(expected)
+
+
+def test_of_other_fusions_the_rank_is_blended() -> None:
+    scores = {"a": 9.0, "bb": 3.0, "cccc": 5.0}
+    blend = Cascade([(Pointwise(Lengths()), None), (Blend("lengths", 2.0), None)])
+    (weighted,), (plain,) = blend.run([fused("weighted", bm25=scores)]), blend.run(rankings(["a", "bb", "cccc"]))
+    assert [float(c.score) for c in weighted if c.score] == [float(c.score) for c in plain if c.score]
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import resource
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,12 @@ def test_disk_and_memory_agree(folder: Path, tmp_path: Path, mini: Reranker, ten
     assert built.passages == len(index.documents) == len(memory.documents) > 10
     for query in QUERIES:
         assert [i for i, _ in order(index, query)] == [i for i, _ in order(memory, query)]
-        on_disk, in_memory = order(index, query, mini), order(memory, query, mini)
-        assert [i for i, _ in on_disk] == [i for i, _ in in_memory]
-        assert [s for _, s in on_disk] == pytest.approx([s for _, s in in_memory], abs=0.05)
+        on_disk, in_memory = dict(order(index, query, mini)), dict(order(memory, query, mini))
+        assert tensors or list(on_disk) == list(in_memory)
+        # Stored vectors are rounded to int8: passages whose scores lie nearer than that spread may change places.
+        assert on_disk == pytest.approx(in_memory, abs=0.05)
+        other = [in_memory[i] for i in on_disk]
+        assert all(b - a < 0.05 for a, b in pairwise(other))
 
 
 def test_stored_vectors_replace_encoding(

@@ -1,4 +1,4 @@
-"""Combines a reranker's score with the rank that the first stage gave: the two err in different places."""
+"""Combines a reranker's score with what the first stage thought: the two err in different places."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from resift.protocols import UNLIMITED, Budget
-from resift.types import Ranking, Score, ScoreKind, Signal, Step
+from resift.types import RECIPROCAL_RANKS, Candidate, Ranking, Score, ScoreKind, Signal, Step
 
 
 class Blend:
-    """value = z(-log(10 + first rank)) + weight x z(score), z over the candidates of one query that `source` scored.
+    """value = first + weight x z(score), over the candidates of one query that `source` scored.
 
-    z(x) is 0 where all x are equal. The logarithm makes ranks 1 and 2 differ more than 51 and 52, as do the chances
-    of relevance; 10 keeps the top from dominating. Candidates that `source` did not score stay behind, in order.
+    first = z(-log(10 + first rank)): the logarithm makes ranks 1 and 2 differ more than 51 and 52, as do the chances of
+    relevance; 10 keeps the top from dominating. Where reciprocal ranks fused several retrievers, their own scores say
+    more than the fused rank: first = the mean over retrievers of z(its score); a candidate that one of them missed has
+    the lowest score that it gave. z(x) = (x - mean) / standard deviation, and 0 where all x are equal.
+    Candidates that `source` did not score stay behind, in order.
     """
 
     name = "blend"
@@ -33,11 +36,11 @@ class Blend:
         began = time.perf_counter()
         last = max((c.score.stage for c in ranking if c.score), default=0)
         scored = [(c, c.score) for c in ranking if c.score and c.score.stage == last and c.score.source == self.source]
-        ranks = _standardised([-math.log(10 + c.first_rank) for c, _ in scored])
+        firsts = _first([c for c, _ in scored])
         values = _standardised([s.value for _, s in scored])
         blended = [
-            replace(c, score=Score(r + self.weight * v, ScoreKind.FUSED, self.name, last + 1))
-            for (c, _), r, v in zip(scored, ranks, values, strict=True)
+            replace(c, score=Score(f + self.weight * v, ScoreKind.FUSED, self.name, last + 1))
+            for (c, _), f, v in zip(scored, firsts, values, strict=True)
         ]
         head = [
             replace(c, signals=(*c.signals, Signal(self.name, c.rank, c.score)))
@@ -47,6 +50,21 @@ class Blend:
         rest = [c for c in ranking if id(c) not in kept]
         step = Step(self.name, (time.perf_counter() - began) * 1e3, scored=len(head), total=len(ranking))
         return Ranking(ranking.query, (*head, *rest), ranking.trace.then(step))
+
+
+def _first(candidates: Sequence[Candidate]) -> list[float]:
+    """What the first stage thought of each candidate, standardised."""
+    said: list[dict[str, float]] = []
+    if all(c.signals and c.signals[0].source == RECIPROCAL_RANKS for c in candidates):
+        said = [{s.source: s.score.value for s in c.signals[1:] if s.score and not s.score.stage} for c in candidates]
+    retrievers = sorted({name for own in said for name in own})
+    if not retrievers:
+        return _standardised([-math.log(10 + c.first_rank) for c in candidates])
+    columns = []
+    for name in retrievers:
+        lowest = min(own[name] for own in said if name in own)
+        columns.append(_standardised([own.get(name, lowest) for own in said]))
+    return [math.fsum(row) / len(row) for row in zip(*columns, strict=True)]
 
 
 def _standardised(values: Sequence[float]) -> list[float]:

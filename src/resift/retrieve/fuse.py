@@ -9,7 +9,7 @@ from typing import Protocol
 
 from resift.errors import InputError
 from resift.protocols import Retriever
-from resift.types import Candidate, Query, Ranking, Score, ScoreKind, Signal, Trace
+from resift.types import RECIPROCAL_RANKS, Candidate, Query, Ranking, Score, ScoreKind, Signal, Trace
 
 
 class Fusion(Protocol):
@@ -27,7 +27,7 @@ class ReciprocalRank:
     Cormack, Clarke & Büttcher, Reciprocal Rank Fusion (SIGIR 2009); their k of 60 is the default.
     """
 
-    name = "rrf"
+    name = RECIPROCAL_RANKS
 
     def __init__(self, k: float = 60.0) -> None:
         self.k = k
