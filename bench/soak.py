@@ -94,8 +94,8 @@ def measure_degradations(given: argparse.Namespace, report: dict) -> dict:
     """Each a test of the suite; its name says what is promised."""
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", *DEGRADATIONS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    lines = [line.split(" ", 1) for line in done.stdout.splitlines() if line.startswith(("PASSED", "FAILED", "ERROR"))]
-    return {"failed": done.returncode, "tests": {name: verdict for verdict, name in lines}}
+    lines = re.findall(r"^(PASSED|FAILED|ERROR) (tests/.*)$", done.stdout, re.M)
+    return {"exit": done.returncode, "tests": {name: verdict for verdict, name in lines}}
 
 
 PARTS = {

@@ -22,7 +22,8 @@ def misfit(contract: Contract, tokens: Tokens, query: str, passages: Sequence[st
     """Why a model should not judge these texts, in one sentence; empty when it should, or lists no languages.
 
     A text is foreign when its guessed language is none of the model's and it takes more than 0.28 tokens per character;
-    more than 0.5, or more than 5 % unknown tokens, need no guess. The passages are judged by their majority.
+    more than 0.5, or more than 5 % unknown tokens, need no guess. ASCII guessed to be in one of its languages is not
+    looked at any further. The passages are judged by their majority.
     """
     if not contract.languages:
         return ""
@@ -38,8 +39,10 @@ def _foreign(contract: Contract, tokens: Tokens, text: str) -> str:
     """What the text is instead of one for the model; empty when it is one."""
     if not text.strip():
         return ""
-    (ids,) = tokens.ids([text])
     language = guess(text)
+    if language in contract.languages and text.isascii():
+        return ""  # most texts: no need to look at their tokens
+    (ids,) = tokens.ids([text])
     rate, unknown = len(ids) / len(text), ids.count(tokens.unknown) / max(1, len(ids))
     named = language in contract.languages
     senseless = rate > _SENSELESS_RATE and not named and (language or len(text) >= _CHARACTERS // 10)  # not "E4021"
