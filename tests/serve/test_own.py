@@ -189,6 +189,7 @@ BAD = [
     {"query": "a", "documents": [{"title": "b"}]},
     {"query": "a", "documents": [{"text": "b", "txet": "c"}]},
     {"query": "a", "documents": [{"text": "b", "metadata": 3}]},
+    {"query": "a", "documents": [{"text": "b", "metadata": False}]},
     {"query": "a", "documents": ["b"], "top_k": 0},
     {"query": "a", "documents": ["b"], "top_k": 1.5},
     {"query": "a", "documents": ["b"], "top_k": True},

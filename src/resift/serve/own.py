@@ -86,7 +86,7 @@ def _document(value: object, i: int) -> Document:
     if unknown := set(value) - {"text", "title", "id", "metadata"}:
         raise InputError(f"document {i} has a field {min(unknown)[:100]!r}; there are text, title, id, metadata")
     fields = Fields(value)
-    metadata = value.get("metadata") or {}
+    metadata = {} if value.get("metadata") is None else value["metadata"]
     if not isinstance(metadata, dict):
         raise InputError(f"metadata of document {i} must be an object; not {kind_of(metadata)}")
     try:
