@@ -54,7 +54,7 @@ def test_what_was_picked_is_remembered_per_model(own_cache: Path, tmp_path: Path
     assert not list(own_cache.glob("*.part"))
 
 
-@pytest.mark.parametrize("content", ["{", "[1]"])
+@pytest.mark.parametrize("content", ["{", "[1]", '{"weights on this CPU": "f64"}'])
 def test_a_damaged_memory_is_named(own_cache: Path, tmp_path: Path, content: str) -> None:
     own_cache.mkdir()
     (own_cache / "precisions.json").write_text(content)

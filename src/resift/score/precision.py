@@ -53,8 +53,12 @@ def _path() -> Path:
 
 def _read() -> dict[str, str]:
     path = _path()
+    from resift.engine.openvino import PRECISIONS
+
     try:
-        found = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        return {str(k): str(v) for k, v in found.items()}
+        found: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        if strange := [v for v in found.values() if v not in PRECISIONS]:
+            raise ValueError(f"{strange[0]!r} is none of {', '.join(PRECISIONS)}")
+        return found
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{path} can't be read ({error}); delete it, or set RESIFT_CACHE to another folder") from error
