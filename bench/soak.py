@@ -123,13 +123,13 @@ DEGRADATIONS = [
 
 
 def throughput(server: Server, clients: int = 32, size: int = 50, seconds: float = 8.0) -> dict:
-    """Documents a second, offline and over HTTP; the two take turns, the median of three counts."""
+    """Documents a second, offline and over HTTP; the two take turns, the median of seven counts."""
     rng = random.Random(1)
     asked = [(f"{QUERIES[i % 4]} {i}", [text(rng, 400) for _ in range(size)]) for i in range(clients)]
     reranker = resift.load()
     offline, online = [], []
     spent: dict[str, list[float]] = {"offline": [], "server": [], "clients": []}
-    for turn in range(4):
+    for turn in range(8):
         began, used = time.perf_counter(), time.process_time()
         reranker.score([(q, d) for q, found in asked for d in found])
         rate = clients * size / (time.perf_counter() - began)
@@ -177,7 +177,7 @@ def client_of(server: Server) -> httpx.AsyncClient:
     )
 
 
-def latency(server: Server, rounds: int = 15) -> dict:
+def latency(server: Server, rounds: int = 60) -> dict:
     """Milliseconds of one request of 50 documents, alone on the machine, in turns with the library."""
     rng = random.Random(2)
     reranker = resift.load()
