@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
@@ -134,22 +134,30 @@ class OpenVINOEngine:
             yield from zip(batches, threads.map(pool.infer, batches), strict=True)
 
     def shared(self) -> SharedEngine:
-        """The same model for many callers at once: each call's batches run one after the other on one core."""
-        return SharedEngine(self._bulk, self.precision)
+        """The same model for many callers at once."""
+        return SharedEngine(self._alone, self._bulk, self.precision)
 
 
 class SharedEngine:
-    """One core per call, as many calls as there are cores at once; the others wait."""
+    """A call that finds no other has all cores for each batch; several have one core each, and others wait."""
 
     name: EngineName = "openvino"
 
-    def __init__(self, pool: Callable[[], _Pool], precision: str) -> None:
-        self._pool, self.precision = pool, precision
+    def __init__(self, alone: Callable[[], _Pool], bulk: Callable[[], _Pool], precision: str) -> None:
+        self._alone, self._bulk, self.precision = alone, bulk, precision
+        self._calls, self._lock = 0, Lock()
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs."""
-        pool = self._pool()
-        yield from ((batch, pool.infer(batch)) for batch in batches)
+        alone, bulk = self._alone(), self._bulk()  # both are compiled by the first call, when a server warms up
+        with self._lock:
+            self._calls += 1
+        try:
+            for batch in batches:
+                yield batch, (alone if self._calls == 1 else bulk).infer(batch)
+        finally:
+            with self._lock:
+                self._calls -= 1
 
 
 class _Pool:

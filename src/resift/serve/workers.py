@@ -79,12 +79,18 @@ class Workers:
         drain.begin()
 
     def _budget(self) -> int:
-        """Tokens of the next slice: a stream's share of what waits, so that all end together, within bounds."""
-        streams = self._limits.streams
-        sharing = (
-            max(1, streams - len(self._running)) if self._queue.tokens < streams * self._queue.quantum else streams
-        )
-        rate, until = self._queue.drain.rate / streams, self._queue.until
+        """Tokens of the next slice, within bounds.
+
+        A lone request comes whole, since the engine then has all cores for it; else a stream's share of what waits, so
+        that all end together.
+        """
+        streams, lone = self._limits.streams, not self._running and len(self._queue) == 1
+        sharing, rate = streams, self._queue.drain.rate / streams
+        if lone:
+            sharing, rate = 1, self._queue.drain.rate
+        elif self._queue.tokens < streams * self._queue.quantum:
+            sharing = max(1, streams - len(self._running))
+        until = self._queue.until
         share = max(_SLICE_TOKENS, min(self._queue.tokens / sharing, rate * _SLICE_SECONDS))
         if until is not None:
             share = min(share, rate * max(0.0, until - time.monotonic()) / _BEFORE_DEADLINE)
