@@ -1,7 +1,7 @@
-"""Builds the compiled MaxSim kernel into the wheel where there is a C compiler; without one the wheel is pure Python.
+"""Builds the compiled kernels, MaxSim and the encoder, into the wheel where there is a C compiler; without one the wheel is pure Python.
 
-The library has a plain C interface, so one wheel per platform serves every Python. `CC=false pip wheel .` builds the
-pure wheel on purpose; there NumPy computes the same scores.
+The libraries have plain C interfaces, so one wheel per platform serves every Python. `CC=false pip wheel .` builds the
+pure wheel on purpose; there NumPy computes MaxSim, and OpenVINO runs the encoders.
 """
 
 import os
@@ -13,8 +13,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("src/resift/engine/maxsim.c")
-LIBRARY = Path("src/resift/engine/_maxsim.so")
+FOLDER = Path("src/resift/engine")
+KERNELS = {"MaxSim": ("maxsim.c", "_maxsim.so"), "the encoder": ("encoder.c", "_encoder.so")}
 
 
 def compile_kernel(source: Path, library: Path) -> str:
@@ -40,12 +40,17 @@ class KernelHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add the library and the platform's tag; say so when there is none."""
-        root = Path(self.root)
-        if reason := compile_kernel(root / SOURCE, root / LIBRARY):
-            if version == "editable":
-                (root / LIBRARY).unlink(missing_ok=True)  # of an older source: better none
-            self.app.display_warning(f"resift: MaxSim is left to NumPy, {reason}")
+        folder = Path(self.root) / FOLDER
+        built = []
+        for name, (source, library) in KERNELS.items():
+            if reason := compile_kernel(folder / source, folder / library):
+                if version == "editable":
+                    (folder / library).unlink(missing_ok=True)  # of an older source: better none
+                self.app.display_warning(f"resift: {name} is left to others, {reason}")
+            else:
+                built.append(str(FOLDER / library))
+        if not built:
             return
-        build_data["artifacts"].append(str(LIBRARY))
+        build_data["artifacts"] += built
         build_data["pure_python"] = False
         build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")

@@ -26,11 +26,11 @@ class Counted:
     def clear(self) -> None:
         self.inputs = self.tokens = self.slots = self.full = 0
 
-    def add(self, mask) -> None:
+    def add(self, mask, pads=True) -> None:
         lengths = mask.sum(1)
         self.inputs += len(lengths)
         self.tokens += int(lengths.sum())
-        self.slots += mask.shape[0] * mask.shape[1]
+        self.slots += mask.shape[0] * mask.shape[1] if pads else int(lengths.sum())
         self.full += int((lengths >= self.limit).sum())
 
     def forward(self, model) -> None:
@@ -62,11 +62,11 @@ class Counted:
         counted = self
 
         class Engine:
-            name, precision = engine.name, engine.precision
+            name, precision, pads = engine.name, engine.precision, engine.pads
 
             def run(self, batches):
                 for batch in batches:
-                    counted.add(batch.mask)
+                    counted.add(batch.mask, engine.pads)
                 return engine.run(batches)
 
         return Engine()
@@ -145,7 +145,7 @@ def products(folder):
 
     class Watched:
         def __init__(self, engine) -> None:
-            self.engine, self.name, self.precision = engine, engine.name, engine.precision
+            self.engine, self.name, self.precision, self.pads = engine, engine.name, engine.precision, engine.pads
 
         def run(self, batches):
             lengths.extend(int(n) for b in batches for n in b.mask.sum(1))

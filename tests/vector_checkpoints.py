@@ -46,7 +46,7 @@ def encoder(
     )  # fmt: skip
     sizes = {
         "vocab_size": len(wrapped), "hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "intermediate_size": 96, "max_position_embeddings": LIMIT + double, "pad_token_id": 0,
+        "intermediate_size": 2 * WIDTH, "max_position_embeddings": LIMIT + double, "pad_token_id": 0,
     }  # fmt: skip
     if model_type != "modernbert":
         sizes["type_vocab_size"] = 1 if double else 2

@@ -19,6 +19,10 @@ import torch
 from encoder import CLS, SEP, TokenEncoder, base_folder
 from onnx import TensorProto, helper, numpy_helper
 
+CONFIG = (
+    "model_type", "pad_token_id", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "hidden_act", "layer_norm_eps", "max_position_embeddings", "type_vocab_size", "vocab_size",
+)  # fmt: skip
 GOLDEN = [
     (
         "when does reranking hurt",
@@ -57,6 +61,27 @@ def export_f32(model: TokenEncoder, path: Path, exponent: float) -> None:
         input_names=["input_ids", "attention_mask"], output_names=["tokens", "pooled", "weights"],
         dynamic_axes=dict.fromkeys(names, axes) | {"pooled": {0: "batch"}},
     )  # fmt: skip
+
+
+def name_matrices(path: Path) -> None:
+    """Give matrices, which the exporter numbers, the names of their modules; the native engine reads them by name."""
+    model = onnx.load(str(path))
+    numbered = {t.name for t in model.graph.initializer if t.name.startswith("onnx::")}
+    named = {}
+    for node in model.graph.node:
+        for given in numbered.intersection(node.input):
+            if node.op_type == "MatMul":
+                named[given] = node.output[0].strip("/").removesuffix("/MatMul_output_0").replace("/", ".")
+                named[given] += ".weight_transposed"
+            elif node.op_type == "Gather":
+                named[given] = "query_weights"
+    for tensor in model.graph.initializer:
+        tensor.name = named.get(tensor.name, tensor.name)
+    for node in model.graph.node:
+        for i, given in enumerate(node.input):
+            node.input[i] = named.get(given, given)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
 
 
 def round_matrices(path: Path) -> None:
@@ -100,10 +125,13 @@ def main() -> None:
         model.load_state_dict(torch.load(args.checkpoint, weights_only=True))
     args.out.mkdir(parents=True, exist_ok=True)
     export_f32(model.eval(), args.out / "model.onnx", args.weights)
+    name_matrices(args.out / "model.onnx")
     if not args.f32:
         round_matrices(args.out / "model.onnx")
     shutil.copyfile(base_folder() / "tokenizer.json", args.out / "tokenizer.json")
-    (args.out / "config.json").write_text(json.dumps({"model_type": "bert", "pad_token_id": 0}) + "\n")
+    (args.out / "config.json").write_text(
+        json.dumps({k: model.bert.config.to_dict()[k] for k in CONFIG}, indent=1) + "\n"
+    )
     settings = json.loads((Path(__file__).parent / "contract.json").read_text())
     contract = {**settings, "name": args.name, "skip": [CLS, SEP, 0], "golden": []}
     contract["parameters"] = sum(p.numel() for p in model.parameters())

@@ -245,7 +245,7 @@ def load(
         long_documents: read them in "windows" or "strides", or "truncate" them.
         truncation: another rule than the contract's, with long_documents="truncate".
         max_tokens: a shorter window than the contract's.
-        engine: "openvino", "onnx" or "torch", or "auto" to choose by what is there.
+        engine: "native", "openvino", "onnx" or "torch", or "auto" to choose by what is there.
         cache: keeps scores, so that equal pairs are scored once; may be shared between models.
 
     Raises:

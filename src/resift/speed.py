@@ -13,11 +13,12 @@ import numpy as np
 from resift.api import Reranker, load
 from resift.engine.batching import Batch, Engine, FloatArray
 from resift.engine.native import cores, kernel, processor
+from resift.engine.native_engine import NativeEngine
 from resift.engine.openvino import OpenVINOEngine, fastest_float, has_int8
 from resift.engine.products import product_rate, shapes_of
 from resift.errors import InputError
 from resift.score.agreement import Agreement, agreement, finite
-from resift.score.engines import Precision
+from resift.score.engines import EngineName, Precision
 from resift.score.precision import PICK_TAU, PICK_TOP10
 from resift.types import Candidate, Document, Query
 
@@ -101,7 +102,7 @@ class Watched:
     """An engine that keeps count of what it is given."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.name, self.precision = engine, engine.name, engine.precision
+        self.engine, self.name, self.precision, self.pads = engine, engine.name, engine.precision, engine.pads
         self.lengths: list[int] = []
         self.slots = 0
 
@@ -109,7 +110,7 @@ class Watched:
         """Run the batches and count their tokens and slots."""
         for batch, outputs in self.engine.run(batches):
             self.lengths += batch.mask.sum(axis=1).tolist()
-            self.slots += batch.ids.size
+            self.slots += batch.ids.size if self.pads else sum(batch.lengths)
             yield batch, outputs
 
     def forget(self) -> None:
@@ -189,7 +190,7 @@ def precisions(name: str, requests: Requests, rounds: int = 3) -> list[Tried]:
 
     Raises:
         InputError: no request has two documents, or the model leaves one of them unscored.
-        ValueError: the model does not run by OpenVINO.
+        BrokenModel: the model does not run by OpenVINO.
 
     """
     given = [(q, own[:_ORDERS]) for q, own in requests if len(own) > 1][:_ORDERS]
@@ -199,7 +200,8 @@ def precisions(name: str, requests: Requests, rounds: int = 3) -> list[Tried]:
     cuts = np.cumsum([len(own) for _, own in given])[:-1]
     here: list[tuple[Precision, bool]] = [("f32", True), ("bf16", fastest_float() == "bf16"), ("int8", has_int8())]
     names = [p for p, there in here if there]
-    scorers = {p: load(name, precision=p, engine="openvino").scorer for p in names}
+    own: EngineName = "native" if load(name).scorer.runs_on.startswith("native") else "openvino"
+    scorers = {p: load(name, precision=p, engine="openvino" if p == "f32" else own).scorer for p in names}
     rows = {p: np.split(finite(scorer, pairs), cuts) for p, scorer in scorers.items()}  # compiles, too
     seconds: dict[str, list[float]] = {p: [] for p in names}
     for _ in range(rounds):
@@ -261,7 +263,7 @@ def recommended(depths: Sequence[AtDepth], budget_ms: float) -> int:
 
 def _share(engine: Engine, lengths: Sequence[int], seconds: float) -> tuple[float | None, float | None]:
     """GFLOP/s of bare products of the model's shapes, and the model's share of it."""
-    if not isinstance(engine, OpenVINOEngine):
+    if not isinstance(engine, (NativeEngine, OpenVINOEngine)):
         return None, None
     shapes = shapes_of(engine)
     rate = product_rate(shapes, engine.precision)

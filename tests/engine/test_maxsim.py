@@ -36,7 +36,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
     library = tmp_path_factory.mktemp("kernel") / "_maxsim.so"
-    assert build.compile_kernel(ROOT / build.SOURCE, library) == ""
+    assert build.compile_kernel(ROOT / build.FOLDER / "maxsim.c", library) == ""
     return Kernel(library)
 
 

@@ -53,7 +53,8 @@ def test_modernbert_pooled_by_mean_and_with_short_local_windows(tmp_path: Path) 
 @given(st.lists(st.integers(1, 40_000), max_size=12))
 def test_groups_keep_every_batch_in_order(sizes: list[int]) -> None:
     made = [
-        Batch([0], np.zeros((1, n), np.int64), np.ones((1, n), np.int64), np.zeros((1, n), np.int64)) for n in sizes
+        Batch([0], [n], np.zeros((1, n), np.int64), np.ones((1, n), np.int64), np.zeros((1, n), np.int64))
+        for n in sizes
     ]
     groups = list(_groups(made))
     assert [b for g in groups for b in g] == made

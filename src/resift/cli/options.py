@@ -14,6 +14,7 @@ class EngineChoice(StrEnum):
     """What runs a model."""
 
     AUTO = "auto"
+    NATIVE = "native"
     OPENVINO = "openvino"
     ONNX = "onnx"
     TORCH = "torch"

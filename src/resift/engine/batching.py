@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
-EngineName = Literal["openvino", "onnx", "torch"]
+EngineName = Literal["native", "openvino", "onnx", "torch"]
 
 # Tokens per batch, padding included. Around 1,500 the activations of a small encoder still lie in a core's cache.
 TOKEN_BUDGET = 1536
@@ -32,12 +32,13 @@ class Sequences:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Arrays of shape (B, T), and which inputs their rows are; `ids` is padded with `pad`.
+    """Arrays of shape (B, T), which inputs their rows are, and how long those are; `ids` is padded with `pad`.
 
     `mask` is 1 for tokens that the encoder attends to.
     """
 
     rows: Sequence[int]
+    lengths: Sequence[int]
     ids: IntArray
     mask: IntArray
     segments: IntArray
@@ -48,12 +49,14 @@ class Engine(Protocol):
 
     Attributes:
         name: of the library.
-        precision: what it multiplies in: "f32", "bf16" or "fp16"; its outputs are f32 in any case.
+        precision: what it multiplies in: "f32", "bf16", "int8" or "fp16"; its outputs are f32 in any case.
+        pads: whether the padding of a batch is computed, too.
 
     """
 
     name: EngineName
     precision: str
+    pads: bool
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with the model's outputs in f32, in any order."""
@@ -82,4 +85,4 @@ def _pad(sequences: Sequences, rows: Sequence[int], width: int, pad: int) -> Bat
         mask[j, : n if sequences.attended is None else sequences.attended[i]] = 1
         if sequences.segments is not None:
             segments[j, :n] = sequences.segments[i]
-    return Batch(rows, ids, mask, segments)
+    return Batch(rows, [len(sequences.ids[i]) for i in rows], ids, mask, segments)

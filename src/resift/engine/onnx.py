@@ -28,6 +28,7 @@ class OnnxEngine:
 
     name: EngineName = "onnx"
     precision = "f32"
+    pads = True
 
     def __init__(self, path: Path) -> None:
         try:

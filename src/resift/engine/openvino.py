@@ -83,21 +83,32 @@ def cache_folder() -> Path:
 
 
 @cache
+def _flags() -> set[str]:
+    """What the processor has, by Linux's names; empty elsewhere."""
+    info = Path("/proc/cpuinfo")
+    return set(info.read_text().split()) if info.exists() else set()
+
+
+def has_amx() -> bool:
+    """Whether there are tiles for products at bf16."""
+    return "amx_bf16" in _flags()
+
+
+@cache
 def fastest_float() -> str:
     """bf16 where the CPU multiplies it natively (AMX, AVX-512 BF16, Arm BF16), else f32."""
+    if "avx512_bf16" in _flags():
+        return "bf16"  # what OpenVINO would say, without loading it
     with _LOADING:
         return "bf16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
 
-@cache
 def has_int8() -> bool:
     """Whether OpenVINO multiplies int8 weights with activations rounded as it goes, and faster than `fastest_float`.
 
     It does with AVX-512 VNNI. With AMX, bf16 is faster; without either, activations would not be rounded at all.
     """
-    info = Path("/proc/cpuinfo")
-    flags = set(info.read_text().split()) if info.exists() else set()
-    return "avx512_vnni" in flags and "amx_bf16" not in flags
+    return "avx512_vnni" in _flags() and not has_amx()
 
 
 class OpenVINOEngine:
@@ -115,6 +126,7 @@ class OpenVINOEngine:
     """
 
     name: EngineName = "openvino"
+    pads = True
 
     def __init__(self, read: Callable[[], Any], precision: str) -> None:
         if precision == "int8" and not has_int8():
@@ -142,6 +154,7 @@ class SharedEngine:
     """A call that finds no other has all cores for each batch; several have one core each, and others wait."""
 
     name: EngineName = "openvino"
+    pads = True
 
     def __init__(self, alone: Callable[[], _Pool], bulk: Callable[[], _Pool], precision: str) -> None:
         self._alone, self._bulk, self.precision = alone, bulk, precision

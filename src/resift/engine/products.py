@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from resift.engine.batching import Sequences, pack
+from resift.engine.encoders.names import as_bert
+from resift.engine.native_engine import Checkpoint, NativeEngine
 from resift.engine.openvino import OpenVINOEngine, openvino_model, openvino_ops
 
 
@@ -30,11 +32,13 @@ class Shapes:
         return sum(per_token * t + 4.0 * self.layers * self.width * t * t for t in lengths)
 
 
-def shapes_of(engine: OpenVINOEngine) -> Shapes:
-    """Read the shapes off the engine's graph; what is done once per row, such as a head, is left out.
+def shapes_of(engine: OpenVINOEngine | NativeEngine) -> Shapes:
+    """The shapes of what an engine computes; what is done once per row, such as a head, is left out.
 
     So is what a last layer does for the first token alone, its attention included.
     """
+    if isinstance(engine, NativeEngine):
+        return _shapes_of_bert(engine.checkpoint)
     weights, layers = [], 0
     for node in engine._read().get_ordered_ops():
         kind = node.get_type_name()
@@ -48,6 +52,15 @@ def shapes_of(engine: OpenVINOEngine) -> Shapes:
             k, n = right.get_output_shape(0)[-2:]
             weights.append((n, k) if node.get_attributes()["transpose_b"] else (k, n))
     return Shapes(tuple(weights), layers, weights[0][0] if weights else 0)
+
+
+def _shapes_of_bert(checkpoint: Checkpoint) -> Shapes:
+    config, _ = as_bert(checkpoint.config, {})
+    hidden, wide, layers = (int(config[n]) for n in ("hidden_size", "intermediate_size", "num_hidden_layers"))
+    layer = ((hidden, 3 * hidden), (hidden, hidden), (hidden, wide), (wide, hidden))
+    if checkpoint.first_only:
+        return Shapes(layer * (layers - 1) + ((hidden, 2 * hidden),), layers - 1, hidden)
+    return Shapes(layer * layers, layers, hidden)
 
 
 def _is_one(shape: Any, axis: int) -> bool:  # noqa: ANN401 - openvino ships no types

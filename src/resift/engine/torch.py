@@ -76,6 +76,7 @@ class TorchEngine:
         self.precision = self._fastest(torch) if precision == "auto" else precision
         kind = json.loads((folder / "config.json").read_text("utf-8"))["model_type"]
         self._joins = self.device == "cuda" and self.precision != "f32" and kind in varlen.MODEL_TYPES
+        self.pads = not self._joins
         self._model = Once(lambda: self._read(torch, folder))
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:

@@ -22,7 +22,7 @@ from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.engines import EngineName, Precision
 from resift.score.exported import onnx_file
 from resift.score.late import LateInteraction
-from resift.score.load import find_model, load_scorer
+from resift.score.load import find_model, load_scorer, runs_natively
 from resift.score.registry import with_row
 from resift.score.tokens import Tokens
 
@@ -278,6 +278,10 @@ def _variants(case: _Case) -> Sequence[tuple[EngineName, Precision]]:
     from resift.engine.openvino import fastest_float, has_int8
 
     found: list[tuple[EngineName, Precision]] = []
+    if runs_natively(case.folder, case.contract):
+        found.append(("native", "bf16"))
+        if case.contract.int8:
+            found.append(("native", "int8"))
     if fastest_float() == "bf16":
         found.append(("openvino", "bf16"))
     if case.contract.int8 and has_int8():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.contract import Contract
@@ -12,18 +11,19 @@ from resift.score.exported import onnx_file
 
 if TYPE_CHECKING:
     from resift.engine.batching import Engine
+    from resift.score.vectors import Source
 
 Precision = Literal["auto", "f32", "bf16", "int8", "fp16"]
-EngineName = Literal["auto", "openvino", "onnx", "torch"]
+EngineName = Literal["auto", "native", "openvino", "onnx", "torch"]
 
 
 def open_engine(
-    wanted: EngineName, folder: Path, contract: Contract, read: Callable[[], Any], precision: Precision, default: str
+    wanted: EngineName, folder: Path, contract: Contract, source: Source, precision: Precision, default: str
 ) -> Engine:
-    """The engine that runs a folder; `read` gives the graph that OpenVINO compiles, at `default` for "auto".
+    """The engine that runs a folder; `default` is the precision of native and openvino for "auto".
 
     Raises:
-        UnknownFamily: torch was asked for a family that it does not run.
+        UnknownFamily: native or torch was asked for a model that it does not run.
         BrokenModel: the engine's weights are not in the folder.
         MissingExtra: the engine is not installed.
         ValueError: an engine that there is not, or a precision that the engine does not have.
@@ -33,7 +33,8 @@ def open_engine(
         raise ValueError(f"precision is one of {', '.join(get_args(Precision))}; not {precision!r}")
     if wanted not in get_args(EngineName):
         raise ValueError(f"engine is one of {', '.join(get_args(EngineName))}; not {wanted!r}")
-    from resift.engine.openvino import PRECISIONS, OpenVINOEngine
+    from resift.engine.native_engine import NativeEngine, obstacle
+    from resift.engine.openvino import PRECISIONS, OpenVINOEngine, has_amx
     from resift.engine.torch import TorchEngine, has_gpu, reads
 
     if wanted == "torch" or (wanted == "auto" and contract.family == "encoder" and has_gpu()):
@@ -46,9 +47,15 @@ def open_engine(
             )
     if wanted == "onnx":
         return _onnx(folder, contract, precision)
+    chosen = default if precision == "auto" else precision
+    reason = obstacle(source.checkpoint, chosen)
+    if wanted == "native" and reason:
+        raise UnknownFamily(f"{contract.name} does not run by engine='native': {reason}; use engine='openvino'")
+    if source.checkpoint is not None and not reason and (wanted == "native" or (wanted == "auto" and not has_amx())):
+        return NativeEngine(source.checkpoint, chosen)
     if precision not in (*PRECISIONS, "auto"):
         raise ValueError(f"openvino runs at {', '.join(PRECISIONS)}; not {precision!r}")
-    return OpenVINOEngine(read, default if precision == "auto" else precision)
+    return OpenVINOEngine(source.read, chosen)
 
 
 def _onnx(folder: Path, contract: Contract, precision: Precision) -> Engine:

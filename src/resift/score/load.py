@@ -6,7 +6,7 @@ A model is recognised by its own contract.json, else by its row in the registry,
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -15,6 +15,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from resift.engine.encoder_kernel import unsupported
+from resift.engine.endings import classifier, token_vectors
+from resift.engine.native_engine import Checkpoint, obstacle
+from resift.engine.onnx_weights import names_matrices, read_onnx_weights
 from resift.engine.weights import header, read_weights
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.protocols import Embedder
@@ -122,8 +126,8 @@ def load_scorer(
         long_documents: score documents over the window in "windows" or "strides", or "truncate" them.
         truncation: another rule than the contract's, see `Contract`; used with long_documents="truncate".
         max_tokens: a shorter window than the contract's, special tokens included.
-        engine: "openvino", "onnx" or "torch"; "auto" is torch where a CUDA device is and the model runs there, else
-            openvino.
+        engine: "native", "openvino", "onnx" or "torch"; "auto" is torch where a CUDA device is and the model runs
+            there, else native where the processor and the model are made for it, else openvino.
 
     Raises:
         ModelError: not a model, not a reranker, or damaged.
@@ -144,7 +148,8 @@ def load_scorer(
     contract = _narrowed(contract, truncation, max_tokens)
     made_by = fingerprint(folder)
     tokens, runner, pad = _parts(folder, contract, precision, engine, made_by)
-    exact = None if runner.precision == "f32" else _parts(folder, contract, "f32", runner.name, made_by)[1]
+    at_f32: EngineName = "openvino" if runner.name == "native" else runner.name
+    exact = None if runner.precision == "f32" else _parts(folder, contract, "f32", at_f32, made_by)[1]
     made = CrossEncoder if contract.family == "encoder" else LateInteraction
     scorer: CrossEncoder | LateInteraction = made(contract, tokens, runner, pad, long_documents, exact)
     scorer.fingerprint, scorer.runs_on = made_by, f"{runner.name} {runner.precision}"
@@ -174,7 +179,7 @@ def _parts(
     default = default_precision(contract, made_by)
     runner = shared(
         ("engine", *key, engine, precision, default),
-        lambda: open_engine(engine, folder, contract, source.read, precision, default),
+        lambda: open_engine(engine, folder, contract, source, precision, default),
     )
     return tokens, runner, source.pad
 
@@ -261,6 +266,11 @@ def read_graph(folder: Path, contract: Contract) -> Any:  # noqa: ANN401 - openv
     return _source(folder, contract).read()
 
 
+def runs_natively(folder: Path, contract: Contract) -> bool:
+    """Whether the native engine has all that the model takes, at bf16."""
+    return not obstacle(_source(folder, contract).checkpoint, "bf16")
+
+
 def _source(folder: Path, contract: Contract) -> Source:
     """Prefer an OpenVINO or ONNX file beside the config; else the graph is built from weights, whose names are checked.
 
@@ -273,7 +283,7 @@ def _source(folder: Path, contract: Contract) -> Source:
     pad = int(config.get("pad_token_id") or 0)
     whole = contract.family == "encoder" or (contract.family == "late" and (folder / "contract.json").exists())
     if whole and (graph := exported(folder, OWN)):
-        return Source(partial(read_model, graph), pad, folder)
+        return Source(partial(read_model, graph), pad, folder, _named(graph, config, contract))
     if contract.family != "encoder":
         return vector_source(folder, contract)
     files = weights_or_graph(folder)
@@ -284,4 +294,13 @@ def _source(folder: Path, contract: Contract) -> Source:
             f"{folder} says it is a classifier but holds no {', '.join(absent)}: its scores would be random; "
             "use a checkpoint that was trained as a reranker"
         )
-    return Source(lambda: classifier_graph(config, read_weights(files)), pad, folder)
+    unpadded = Checkpoint(config, lambda: read_weights(files), classifier, first_only=True)
+    return Source(lambda: classifier_graph(config, read_weights(files)), pad, folder, unpadded)
+
+
+def _named(graph: Path, config: Mapping[str, Any], contract: Contract) -> Checkpoint | None:
+    """A late-interaction model of Resift's own whose ONNX file names its matrices, as weights."""
+    own = contract.family == "late" and contract.tokens.pooled and graph.suffix == ".onnx"
+    if not own or unsupported(config) or not names_matrices(graph):
+        return None
+    return Checkpoint(config, lambda: read_onnx_weights(graph), token_vectors)

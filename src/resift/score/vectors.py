@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resift.engine import endings
 from resift.engine.encoders.graph import ARCHITECTURES, architecture, encoder_graph, unsupported
+from resift.engine.encoders.names import Weights
 from resift.engine.heads import Linear, Normalize, Step, append, apply
+from resift.engine.native_engine import Checkpoint
 from resift.engine.weights import header, read_weights
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.checkpoints import head
@@ -20,11 +23,15 @@ from resift.score.rules import TokenRules
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How a graph is read, the token id that fills short rows, and the folder of the encoder and its tokenizer."""
+    """How a graph is read, the token id that fills short rows, and the folder of the encoder and its tokenizer.
+
+    `checkpoint` is the same model as weights; None where there is a graph alone.
+    """
 
     read: Callable[[], Any]
     pad: int
     folder: Path
+    checkpoint: Checkpoint | None = None
 
 
 def vector_source(folder: Path, contract: Contract) -> Source:
@@ -57,12 +64,16 @@ def vector_source(folder: Path, contract: Contract) -> Source:
     if steps is None and not any("linear.weight" in header(file) for file in files):
         raise BrokenModel(f"{path} has no projection (tensor linear.weight): its token vectors would be the encoder's")
 
+    def ending(weights: Weights) -> Sequence[Step]:
+        return (Linear(weights["linear.weight"]), Normalize()) if steps is None else steps
+
     def read() -> Any:  # noqa: ANN401 - openvino ships no types
         weights = read_weights(files)
-        ending = (Linear(weights["linear.weight"]), Normalize()) if steps is None else steps
-        return encoder_graph(config, weights, lambda build, hidden, inputs: [apply(hidden, inputs.mask, ending)])
+        last = ending(weights)
+        return encoder_graph(config, weights, lambda build, hidden, inputs: [apply(hidden, inputs.mask, last)])
 
-    return Source(read, pad, path)
+    unpadded = Checkpoint(config, lambda: read_weights(files), lambda _, weights, __: endings.steps(ending(weights)))
+    return Source(read, pad, path, unpadded)
 
 
 def _check_reach(folder: Path, config: Mapping[str, Any], rules: TokenRules) -> None:

@@ -110,7 +110,7 @@ class CountedEngine:
     """An engine whose batches are counted."""
 
     def __init__(self, engine: Engine, metrics: Metrics, model: str) -> None:
-        self._engine, self.name, self.precision = engine, engine.name, engine.precision
+        self._engine, self.name, self.precision, self.pads = engine, engine.name, engine.precision, engine.pads
         self._tokens, self._padding = metrics.tokens.labels(model), metrics.padding.labels(model)
         self._rows, self._lengths = metrics.batch_rows.labels(model), metrics.batch_tokens.labels(model)
 
@@ -119,7 +119,7 @@ class CountedEngine:
         for batch in batches:
             read = int(batch.mask.sum())
             self._tokens.inc(read)
-            self._padding.inc(batch.mask.size - read)
+            self._padding.inc(batch.mask.size - read if self.pads else 0)
             self._rows.observe(len(batch.rows))
             self._lengths.observe(read)
         yield from self._engine.run(batches)

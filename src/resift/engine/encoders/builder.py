@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from resift.engine.encoders.names import Weights
 from resift.engine.openvino import openvino_ops
 from resift.errors import BrokenModel
 
-Weights = Mapping[str, npt.NDArray[np.float32]]
 Node = Any  # openvino ships no types
 
 # Added to an attention score, it leaves exp() nothing at f32. So would -1e9, but it made OpenVINO's fused attention

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from resift.engine.encoders import bert, deberta, gte, jinabert, modernbert, names
-from resift.engine.encoders.builder import ACTIVATIONS, Builder, Inputs, Node, Weights
+from resift.engine.encoders.builder import ACTIVATIONS, Builder, Inputs, Node
+from resift.engine.encoders.names import Weights
 from resift.engine.encoders.rope import SCALINGS, scaling_of
 from resift.engine.openvino import openvino_model, openvino_ops
-from resift.errors import BrokenModel
 
 Ending = Callable[[Builder, Node, Inputs], Sequence[Node]]
 
@@ -124,8 +124,8 @@ def encoder_graph(
 
     """
     kind = ARCHITECTURES[architecture(config) or ""]
-    config, weights = _as_built(config, weights)
-    build = Builder(config, weights, _root(kind, weights), first_only)
+    config, weights = names.as_bert(config, weights)
+    build = Builder(config, weights, names.root_of(weights, kind.first), first_only)
     inputs = Inputs(
         *(
             openvino_ops().parameter([-1, -1], np.int64, name=n)
@@ -141,18 +141,3 @@ def classifier_graph(config: Mapping[str, Any], weights: Weights) -> Any:  # noq
     kind = ARCHITECTURES[architecture(config) or ""]
     first_only = kind.hidden_states is bert.hidden_states  # all of its heads read the first token
     return encoder_graph(config, weights, lambda b, hidden, inputs: [kind.logits(b, hidden, inputs)], first_only)
-
-
-def _as_built(config: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any], Weights]:
-    """The checkpoint under the names that its architecture is built from."""
-    if config["model_type"] == "distilbert":
-        return names.distilbert_as_bert(config, weights)
-    return config, names.flash_as_bert(weights) if names.is_flash(weights) else weights
-
-
-def _root(kind: Architecture, weights: Weights) -> str:
-    """What stands before the encoder's own names: "" in an encoder saved alone, "bert." in a classifier."""
-    roots = [name.removesuffix(kind.first) for name in weights if name.endswith(kind.first)]
-    if not roots:
-        raise BrokenModel(f"the checkpoint has no tensor {kind.first}; its files are incomplete")
-    return min(roots, key=len)

@@ -6,7 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from resift.engine.encoders.builder import Weights
+import numpy as np
+import numpy.typing as npt
+
+from resift.errors import BrokenModel
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
 
 # XLM-R with fused projections, as jina-reranker-v2 and jina-embeddings-v3 store it.
 _FLASH = [
@@ -30,8 +36,29 @@ _DISTILBERT = [
     (r"\.output_layer_norm\.", ".output.LayerNorm."),
 ]
 _DISTILBERT_ENTRIES = {
-    "dim": "hidden_size", "n_heads": "num_attention_heads", "n_layers": "num_hidden_layers", "activation": "hidden_act"
+    "dim": "hidden_size", "hidden_dim": "intermediate_size", "n_heads": "num_attention_heads",
+    "n_layers": "num_hidden_layers", "activation": "hidden_act",
 }  # fmt: skip
+
+
+def as_bert(config: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any], Weights]:
+    """A checkpoint under the names that its architecture is built from."""
+    if config["model_type"] == "distilbert":
+        return distilbert_as_bert(config, weights)
+    return config, flash_as_bert(weights) if is_flash(weights) else weights
+
+
+def root_of(weights: Weights, first: str = "embeddings.word_embeddings.weight") -> str:
+    """What stands before the encoder's own names: "" in an encoder saved alone, "bert." in a classifier.
+
+    Raises:
+        BrokenModel: there is no tensor `first`, which every encoder has.
+
+    """
+    roots = [name.removesuffix(first) for name in weights if name.endswith(first)]
+    if not roots:
+        raise BrokenModel(f"the checkpoint has no tensor {first}; its files are incomplete")
+    return min(roots, key=len)
 
 
 def is_flash(weights: Weights) -> bool:
