@@ -41,7 +41,10 @@ def test_the_wheel_searches(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "paraffin" in done.stdout and '"maxsim"' in done.stdout
-    code = "from resift.engine.native import kernel; print(kernel() is not None)"
+    code = (
+        "from resift.engine import encoder_kernel, native;"
+        "print(native.kernel() is not None and encoder_kernel.LIBRARY.exists())"
+    )
     kernel = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert kernel.stdout.strip() == str(any(map(shutil.which, ("cc", "gcc", "clang")))), kernel.stderr
     where = subprocess.run(

@@ -25,6 +25,8 @@ from resift.engine.endings import _erf, steps
 from resift.engine.heads import POOLINGS
 from resift.engine.native_engine import Checkpoint, NativeEngine
 from resift.engine.onnx_weights import read_onnx_weights
+from resift.engine.openvino import OpenVINOEngine
+from resift.engine.products import shapes_of
 from resift.engine.weights import read_weights
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.agreement import pair
@@ -239,6 +241,16 @@ def test_late_interaction(tmp_path: Path, out: int, monkeypatch: pytest.MonkeyPa
     folder = vector_checkpoints.stanford(tmp_path)
     own, exact = scores(folder, "native", "bf16"), scores(folder, "openvino", "f32")
     assert 0 < np.abs(own - exact).max() < 0.05 * np.ptp(exact)
+
+
+def test_its_products_are_those_of_the_graph(bert: Path) -> None:
+    found = []
+    for engine in ("native", "openvino"):
+        seen: list[NativeEngine | OpenVINOEngine] = []
+        resift.load(bert, engine=engine).scorer.with_engine(lambda e, seen=seen: seen.append(e) or e)  # type: ignore[arg-type, misc]
+        shapes = shapes_of(seen[0])
+        found.append((sorted(shapes.weights), shapes.layers, shapes.width))
+    assert found[0] == found[1]
 
 
 def test_the_engine_is_taken_where_it_can_be(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,9 +57,10 @@ def shapes_of(engine: OpenVINOEngine | NativeEngine) -> Shapes:
 def _shapes_of_bert(checkpoint: Checkpoint) -> Shapes:
     config, _ = as_bert(checkpoint.config, {})
     hidden, wide, layers = (int(config[n]) for n in ("hidden_size", "intermediate_size", "num_hidden_layers"))
-    layer = ((hidden, 3 * hidden), (hidden, hidden), (hidden, wide), (wide, hidden))
+    square = (hidden, hidden)
+    layer = (square, square, square, square, (hidden, wide), (wide, hidden))
     if checkpoint.first_only:
-        return Shapes(layer * (layers - 1) + ((hidden, 2 * hidden),), layers - 1, hidden)
+        return Shapes(layer * (layers - 1) + (square, square), layers - 1, hidden)
     return Shapes(layer * layers, layers, hidden)
 
 
