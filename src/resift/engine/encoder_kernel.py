@@ -129,7 +129,8 @@ class Encoder:
         config: one that `unsupported` has nothing against, under BERT's names.
         weights: its tensors under BERT's names.
         root: what stands before the names of the encoder's own tensors, such as "bert.".
-        rounded: matrices and what they are multiplied with are int8, else bf16; as OpenVINOEngine's precisions.
+        rounded: the feed-forward matrices, two thirds of the work, and what they are multiplied with are int8. All
+            other products are bf16: attention is what loses most by rounding (docs/log.md).
         tail: weight (D, H) and bias (D,) of one more product, which `fits_tail`.
 
     Raises:
@@ -200,9 +201,10 @@ class Encoder:
         query, *others = (self._linear(f"{name}.attention.self.{part}") for part in ("query", "key", "value"))
         scaled = (query[0] * scale, query[1] * scale)
         qkv = np.concatenate([w for w, _ in (scaled, *others)]), np.concatenate([b for _, b in (scaled, *others)])
-        dense = (self._linear(f"{name}.{part}.dense") for part in ("attention.output", "intermediate", "output"))
+        merge, up, down = (self._linear(f"{name}.{p}.dense") for p in ("attention.output", "intermediate", "output"))
         return _Layer(
-            *(self._matrix(*own, rounded) for own in (qkv, *dense)),
+            *(self._matrix(*own, rounded=False) for own in (qkv, merge)),
+            *(self._matrix(*own, rounded) for own in (up, down)),
             *self._norm(f"{name}.attention.output.LayerNorm"), *self._norm(f"{name}.output.LayerNorm"),
         )  # fmt: skip
 
