@@ -200,7 +200,8 @@ class Encoder:
         scale = np.float32((self.hidden // heads) ** -0.5)  # of attention's scores, put into the queries
         query, *others = (self._linear(f"{name}.attention.self.{part}") for part in ("query", "key", "value"))
         scaled = (query[0] * scale, query[1] * scale)
-        qkv = np.concatenate([w for w, _ in (scaled, *others)]), np.concatenate([b for _, b in (scaled, *others)])
+        weights, biases = zip(scaled, *others, strict=True)
+        qkv: Tail = np.concatenate(weights), np.concatenate(biases)
         merge, up, down = (self._linear(f"{name}.{p}.dense") for p in ("attention.output", "intermediate", "output"))
         return _Layer(
             *(self._matrix(*own, rounded=False) for own in (qkv, merge)),
