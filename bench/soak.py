@@ -18,6 +18,7 @@ Writes bench/results/soak.json and soak.svg; `--parts` renews some of it. Timing
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import random
@@ -282,6 +283,8 @@ def quantile(values: list[float], q: float) -> float | None:
 async def overload(server: Server, per_second: float, seconds: float) -> dict:
     rng, tally, running = random.Random(3), Tally(), []
     bodies = [{"query": f"{QUERIES[0]} {i}", "documents": [text(rng, 400) for _ in range(20)]} for i in range(50)]
+    gc.collect()
+    gc.freeze()  # the client's own collections, of 50 ms and more, would be taken for the server's
     async with client_of(server) as client:
         until = time.monotonic() + seconds
         while time.monotonic() < until:

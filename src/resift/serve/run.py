@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import sys
 from dataclasses import replace
 
 import uvicorn
@@ -17,6 +18,7 @@ from resift.serve.memory import few_arenas
 from resift.serve.models import load_models
 from resift.serve.settings import Settings
 
+_SWITCH_S = 0.001  # after which a worker lets the event loop go on; Python's own .005 is what a refusal then takes
 _KEEP_ALIVE = 75  # seconds, nginx's; clients give up idle connections after 5 or 60, and must be first to close them
 
 
@@ -29,6 +31,7 @@ def run(settings: Settings) -> None:
 
     """
     few_arenas()
+    sys.setswitchinterval(_SWITCH_S)
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     to_stderr(settings.log_level)

@@ -58,7 +58,7 @@ class Settings:
     offline: bool = False
     max_memory: str = ""
     queue_tokens: int = 0
-    queue_seconds: float = 1.0
+    queue_seconds: float = 0.9
     deadline_ms: float = 0.0
     stall_s: float = 120.0
     on_error: OnError = "raise"
