@@ -29,9 +29,8 @@ STEPS = {
     "first stage": ("resift.retrieve.fuse", "Hybrid", "retrieve"),
     "guess the language": ("resift.api", "Reranker", "misfit"),
     "tokenize": ("resift.score.tokens", "Tokens", "encode"),
-    "read the weights": ("resift.engine.openvino", None, "read_model"),
-    "compile the model": ("resift.engine.openvino", "_Pool", "__init__"),
-    "run the model": ("resift.engine.openvino", "_Pool", "infer"),
+    "read the weights": ("resift.engine.native_engine", "NativeEngine", "_read"),
+    "run the model": ("resift.engine.encoder_kernel", "Encoder", "run"),
     "MaxSim": ("resift.score.late", None, "maxsim"),
     "rerank (all of it)": ("resift.rerank.pointwise", "Pointwise", "run"),
     "blend": ("resift.rerank.blend", "Blend", "run"),
@@ -98,7 +97,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         path, index = Path(temporary) / "passages.jsonl", str(Path(temporary) / "index")
         path.write_text("".join(json.dumps({"text": t}) + "\n" for t in texts(200, 3)))
-        environment = os.environ | {"RESIFT_CACHE": temporary}
+        environment = {**os.environ, "RESIFT_CACHE": temporary}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # packages are compiled when they are installed
         build = [sys.executable, "-m", "resift.cli.main", "index", str(path), "-o", index, "--tensors"]
         subprocess.run(build, check=True, capture_output=True, env=environment)
         result = {
