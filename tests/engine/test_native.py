@@ -185,8 +185,9 @@ def test_what_is_not_a_number_stays_so(bert: Path, tmp_path: Path) -> None:
         for value in (np.nan, np.inf):
             hurt = {**weights, f"bert.{name}": weights[f"bert.{name}"].copy()}
             hurt[f"bert.{name}"][3, 5] = value
-            found, _ = Encoder(config, hurt, "bert.", False, None).run(ragged([[7, 8, 9]]), False, 1)
-            assert not np.isfinite(found).all()
+            for rounded in (False, True):
+                found, _ = Encoder(config, hurt, "bert.", rounded, None).run(ragged([[7, 8, 9]]), False, 1)
+                assert not np.isfinite(found).all()
 
 
 def test_what_does_not_fit_is_refused(bert: Path) -> None:
@@ -203,6 +204,9 @@ def test_what_does_not_fit_is_refused(bert: Path) -> None:
     config, weights = as_bert(
         json.loads((bert / "config.json").read_text()), dict(read_weights([bert / "model.safetensors"]))
     )
+    for change in ({"hidden_size": 64}, {"intermediate_size": 128}):
+        with pytest.raises(BrokenModel, match=r"has the shape \(.*\), and config.json tells \("):
+            Encoder({**config, **change}, weights, "bert.", False, None)
     del weights["bert.encoder.layer.1.output.dense.bias"]  # type: ignore[attr-defined]
     with pytest.raises(BrokenModel, match=r"layer\.1\.output\.dense\.bias"):
         Encoder(config, weights, "bert.", False, None)

@@ -223,13 +223,14 @@ typedef struct {
 
 static ISA void round_row(const bf16 *row, int64_t k, int8_t *values, float *scales, int32_t *excess) {
     for (int64_t g = 0; g < k / GROUP; g++) {
-        __m512 x[GROUP / 16], most = _mm512_setzero_ps();
+        __m512 x[GROUP / 16];
+        __m512i most = _mm512_setzero_si512(); /* as bits, among which what is not a number is the largest */
         UNROLL for (int i = 0; i < GROUP / 16; i++) {
             __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(row + g * GROUP + 16 * i)));
             x[i] = _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
-            most = _mm512_max_ps(most, _mm512_abs_ps(x[i]));
+            most = _mm512_max_epi32(most, _mm512_castps_si512(_mm512_abs_ps(x[i])));
         }
-        float top = _mm512_reduce_max_ps(most);
+        float top = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(most))));
         __m512 f = _mm512_set1_ps(top > 0 ? 127.f / top : 0);
         __m512i sum = _mm512_setzero_si512();
         UNROLL for (int i = 0; i < GROUP / 16; i++) {

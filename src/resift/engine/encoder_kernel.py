@@ -148,11 +148,12 @@ class Encoder:
         self._kept: list[npt.NDArray[Any]] = []  # what the structures point to
         self.hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
         first = int(config.get("pad_token_id") or 0) + 1 if config["model_type"] in OFFSET_TYPES else 0
-        words = self._tensor("embeddings.word_embeddings.weight")
-        places = self._tensor("embeddings.position_embeddings.weight")[first:]
+        self._wide = int(config["intermediate_size"])
+        words = self._tensor("embeddings.word_embeddings.weight", self.hidden)
+        places = self._tensor("embeddings.position_embeddings.weight", self.hidden)[first:]
         kind = "embeddings.token_type_embeddings.weight"
         self._segmented = root + kind in weights  # not in DistilBERT, whose tokenizer tells segments all the same
-        kinds = self._tensor(kind) if self._segmented else np.zeros((1, self.hidden), np.float32)
+        kinds = self._tensor(kind, self.hidden) if self._segmented else np.zeros((1, self.hidden), np.float32)
         self._limits = len(words), len(places), len(kinds)
         layers = [self._layer(f"encoder.layer.{i}", heads, rounded) for i in range(int(config["num_hidden_layers"]))]
         self._layers = (_Layer * len(layers))(*layers)
@@ -197,12 +198,15 @@ class Encoder:
         return hidden, tail
 
     def _layer(self, name: str, heads: int, rounded: bool) -> _Layer:
-        scale = np.float32((self.hidden // heads) ** -0.5)  # of attention's scores, put into the queries
-        query, *others = (self._linear(f"{name}.attention.self.{part}") for part in ("query", "key", "value"))
+        h, wide = self.hidden, self._wide
+        scale = np.float32((h // heads) ** -0.5)  # of attention's scores, put into the queries
+        query, *others = (self._linear(f"{name}.attention.self.{part}", h, h) for part in ("query", "key", "value"))
         scaled = (query[0] * scale, query[1] * scale)
         weights, biases = zip(scaled, *others, strict=True)
         qkv: Tail = np.concatenate(weights), np.concatenate(biases)
-        merge, up, down = (self._linear(f"{name}.{p}.dense") for p in ("attention.output", "intermediate", "output"))
+        merge = self._linear(f"{name}.attention.output.dense", h, h)
+        up = self._linear(f"{name}.intermediate.dense", wide, h)
+        down = self._linear(f"{name}.output.dense", h, wide)
         return _Layer(
             *(self._matrix(*own, rounded=False) for own in (qkv, merge)),
             *(self._matrix(*own, rounded) for own in (up, down)),
@@ -210,21 +214,20 @@ class Encoder:
         )  # fmt: skip
 
     def _norm(self, name: str) -> tuple[int, int]:
-        gain, bias = self._linear(name)
+        gain, bias = (self._tensor(f"{name}.{end}", self.hidden) for end in ("weight", "bias"))
         return self._keep(gain), self._keep(bias)
 
-    def _linear(self, name: str) -> Tail:
-        return self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias")
+    def _linear(self, name: str, outputs: int, inputs: int) -> Tail:
+        return self._tensor(f"{name}.weight", outputs, inputs), self._tensor(f"{name}.bias", outputs)
 
     def _matrix(self, weight: FloatArray, bias: FloatArray, rounded: bool) -> _Matrix:
         """Lay out a matrix (outputs, inputs), at int8 where it is `rounded`."""
         outputs, inputs = weight.shape
-        if bias.shape != (outputs,) or outputs % _PANEL or inputs % _GROUP:
-            raise BrokenModel(f"a matrix of {outputs} x {inputs} is none of what config.json tells; fetch it again")
         scales, panels = 0, _aligned(weight.size * (1 if rounded else 2))
         if rounded:
             scale = (np.abs(weight).max(axis=1) / 127).clip(1e-12).astype(np.float32)
-            weight = np.rint(weight / scale[:, None]).astype(np.int8)
+            with np.errstate(invalid="ignore"):  # of what is not finite the scale makes an output that is not
+                weight = np.rint(weight / scale[:, None]).astype(np.int8)
             scales = self._keep(scale)
         lay = self._library.resift_encoder_pack_bytes if rounded else self._library.resift_encoder_pack
         weight = np.ascontiguousarray(weight)
@@ -233,10 +236,16 @@ class Encoder:
         self._kept.append(panels)
         return _Matrix(inputs, outputs, panels.ctypes.data, self._keep(bias), scales)
 
-    def _tensor(self, name: str) -> FloatArray:
-        if self._root + name not in self._weights:
+    def _tensor(self, name: str, *shape: int) -> FloatArray:
+        """A tensor whose last axes have these lengths: the kernel looks at none."""
+        found = self._weights.get(self._root + name)
+        if found is None:
             raise BrokenModel(f"the checkpoint has no tensor {self._root + name}; its files are incomplete")
-        return self._weights[self._root + name]
+        if found.shape[-len(shape) :] != shape or found.ndim > 2:
+            raise BrokenModel(
+                f"{self._root + name} has the shape {found.shape}, and config.json tells {shape}: not of one model"
+            )
+        return found
 
     def _keep(self, values: FloatArray) -> int:
         """The address of an array that lives as long as this object."""
