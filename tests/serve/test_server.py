@@ -1,5 +1,6 @@
 """What a server must survive, over HTTP: rows 22-36 of the known failures of rerankers."""
 
+import gc
 import json
 import logging
 import re
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from resift import Reranker
+from resift.engine.openvino import _Pool
 from resift.errors import InputError, MissingExtra, ModelFailed
 from resift.score.load import load_embedder
 from resift.serve.app import create_app
@@ -23,6 +25,7 @@ from resift.serve.logs import JsonLines
 from resift.serve.models import ServedModel, load_models
 from resift.serve.settings import Settings
 from resift.types import Pair
+from tests.checkpoints import cross_encoder
 from tests.serve.conftest import Live, meddled
 from tests.vector_checkpoints import pylate, sentence_transformer
 
@@ -344,6 +347,27 @@ def test_a_model_is_loaded_once(mini: Reranker) -> None:
         load_models(["resift-mini-en", "resift-mini-en"])
     with pytest.raises(InputError, match="is not served"):
         create_app([ServedModel.of(mini)], Settings(fallback=("other",)))
+
+
+def test_an_idle_model_is_still_there(tmp_path: Path, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is unloaded, so that no request can meet a model that goes or comes back: row 32."""
+    made: list[object] = []
+    once = _Pool.__init__
+
+    def counted(pool: _Pool, *given: Any, **more: Any) -> None:
+        made.append(pool)
+        once(pool, *given, **more)
+
+    monkeypatch.setattr(_Pool, "__init__", counted)
+    client = live(create_app(load_models([str(cross_encoder(tmp_path / "tiny", "bert"))])))
+    ask(client, ["oslo", "bread"])
+    before = len(made)
+    assert before > 0
+    time.sleep(0.5)
+    gc.collect()
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda i: ask(client, ["oslo", f"bread {i}"]), range(16)))
+    assert all(a["reranked"] for a in answers) and len(made) == before
 
 
 def test_an_embedder_does_not_rerank(live: Live) -> None:

@@ -184,7 +184,8 @@ def test_the_server_s_words_go_to_the_log_alone(
 
 @pytest.mark.parametrize(
     "body",
-    [b"<html>", b"[" * 100_000, [], {}, {"results": None}, {"results": []}, {"results": ["a", None, {"index": 0}]},
+    [b"<html>", b"<think>the second</think>{}",
+     b"[" * 100_000, [], {}, {"results": None}, {"results": []}, {"results": ["a", None, {"index": 0}]},
      {"detail": "ok"}, {"results": [{"index": 7, "relevance_score": 1}, {"index": -1, "relevance_score": 1}]}],
 )  # fmt: skip
 def test_an_answer_without_results_is_an_error(server: Scripted, rerank: Any, body: Any) -> None:
