@@ -34,7 +34,7 @@ def _ref(name: str) -> _Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_QUERY = {**_TEXT, "minLength": 1, "pattern": r"[^\p{Z}\p{C}\p{M}]", "description": "What is looked for."}
+_QUERY = {**_TEXT, "minLength": 1, "pattern": r"\w", "description": "What is looked for."}
 _COUNT = _maybe({"type": "integer", "minimum": 1, "maximum": 10_000})
 _SPENDING = {
     "model": _maybe(_TEXT, description="A served model; the first one when left out."),

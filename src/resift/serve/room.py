@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from unicodedata import category
 
 from resift.api import Index
 from resift.engine.native import cores
@@ -335,8 +334,7 @@ class Room:
 
 
 def _query(text: str) -> Query:
-    """A query, which has a sign that can be seen; the OpenAPI document says the same."""
-    if all(category(sign)[0] in "ZCM" for sign in text):
+    if not text.strip():
         raise InputError("the query is empty; ask with at least one word")
     return Query(text)
 
