@@ -1,4 +1,4 @@
-"""Builds the compiled kernels, MaxSim and the encoder, into the wheel where there is a C compiler; without one the wheel is pure Python.
+"""Builds the compiled kernels into the wheel where there is a C compiler; without one the wheel is pure Python.
 
 The libraries have plain C interfaces, so one wheel per platform serves every Python. `CC=false pip wheel .` builds the
 pure wheel on purpose; there NumPy computes MaxSim, and OpenVINO runs the encoders.

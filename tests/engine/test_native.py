@@ -25,7 +25,7 @@ from resift.engine.endings import _erf, steps
 from resift.engine.heads import POOLINGS
 from resift.engine.native_engine import Checkpoint, NativeEngine
 from resift.engine.onnx_weights import read_onnx_weights
-from resift.engine.openvino import OpenVINOEngine
+from resift.engine.openvino import OpenVINOEngine, has_amx
 from resift.engine.products import shapes_of
 from resift.engine.weights import read_weights
 from resift.errors import BrokenModel, UnknownFamily
@@ -34,7 +34,9 @@ from resift.score.load import find_model, load_embedder
 from tests import vector_checkpoints
 from tests.checkpoints import cross_encoder, edited
 
-pytestmark = pytest.mark.skipif(not available(), reason="takes a processor with AVX-512 BF16 and a C compiler")
+pytestmark = pytest.mark.skipif(
+    not available() or has_amx(), reason="takes a processor with AVX-512 BF16 and no AMX, and a C compiler"
+)
 
 KINDS = ("bert", "electra", "roberta", "xlm-roberta", "camembert", "distilbert")
 SIZES = {"hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 192}

@@ -280,7 +280,7 @@ def _variants(case: _Case) -> Sequence[tuple[EngineName, Precision]]:
     found: list[tuple[EngineName, Precision]] = []
     if runs_natively(case.folder, case.contract):
         found.append(("native", "bf16"))
-        if case.contract.int8:
+        if case.contract.int8 and has_int8():
             found.append(("native", "int8"))
     if fastest_float() == "bf16":
         found.append(("openvino", "bf16"))

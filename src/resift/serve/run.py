@@ -18,7 +18,7 @@ from resift.serve.memory import few_arenas
 from resift.serve.models import load_models
 from resift.serve.settings import Settings
 
-_SWITCH_S = 0.001  # after which a worker lets the event loop go on; Python's own .005 is what a refusal then takes
+_SWITCH_S = 0.001  # after which a worker lets the event loop go on, where Python's own is .005
 _KEEP_ALIVE = 75  # seconds, nginx's; clients give up idle connections after 5 or 60, and must be first to close them
 
 
