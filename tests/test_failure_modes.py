@@ -444,7 +444,8 @@ def test_row_12_slices_cover_everything_once() -> None:
 def test_row_12_slices_do_not_matter(tiny: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [(f"{q} {i % 3}", f"{t} {i}") for i in range(9) for q in (QUERY, "oslo") for t in TEXTS]
     whole = tiny().score(pairs)
-    monkeypatch.setattr("resift.score.pairs._SLICE_CHARACTERS", 60)
+    for most in ("_SLICE_CHARACTERS", "_UNPADDED_CHARACTERS"):
+        monkeypatch.setattr(f"resift.score.pairs.{most}", 60)
     sliced = tiny().score(pairs)
     np.testing.assert_allclose(np.array(sliced.values, float), np.array(whole.values, float), atol=1e-5)
     assert (sliced.flags, sliced.spans, sliced.tokens) == (whole.flags, whole.spans, whole.tokens)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from resift import files
 from resift.errors import InputError
+from resift.memory import parse_size, resident
 from resift.protocols import Budget, Retriever, Scorer, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
@@ -50,6 +51,7 @@ class Reranker:
         top_k: int | None = None,
         depth: int | None = None,
         deadline_ms: float | None = None,
+        max_memory: int | str | None = None,
     ) -> Ranking:
         """Order documents by the model's score.
 
@@ -61,6 +63,8 @@ class Reranker:
             depth: how many to score, from the first; all by default.
             deadline_ms: after so many milliseconds no further batch is begun, and the best order so far comes back, all
                 documents in it; the trace's reason says "scored n/m". A model's first call also reads its weights.
+            max_memory: what the process may hold, in bytes or as "2GiB": less is scored at once, and when not even a
+                batch fits beside what is held already, the best order so far comes back, as by a deadline.
 
         A model that was not made for the language at hand reranks all the same, and the trace's reason says so.
 
@@ -68,7 +72,7 @@ class Reranker:
             InputError: an empty query, a document that is none of the three, or a limit that is not positive.
 
         """
-        limits = budget(depth, deadline_ms)
+        limits = budget(depth, deadline_ms, max_memory)
         given = [files.document(d, str(i)) for i, d in enumerate(documents)]
         ranking = Ranking.unscored(_query(query), given)
         foreign = self.misfit(ranking)
@@ -201,18 +205,19 @@ class Index:
         reranker: Reranker | None = None,
         blend: bool | float = True,
         deadline_ms: float | None = None,
+        max_memory: int | str | None = None,
     ) -> Ranking:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
         Stored token vectors are used when `reranker` is the model that made them. A model that was not made for the
         language at hand is left out, and the trace says so. `deadline_ms` counts from the call: retrieval is always
-        done, and the reranker has what is left, as in `Reranker.rerank`.
+        done, and the reranker has what is left. That and `max_memory` are as in `Reranker.rerank`.
 
         Raises:
             InputError: an empty query, or a depth, top_k or deadline that is not positive.
 
         """
-        limits = budget(depth, deadline_ms)
+        limits = budget(depth, deadline_ms, max_memory)
         pool = max(depth, _positive(top_k, "top_k") or 0)
         ranking = self.retriever.retrieve([_query(query)], pool)[0]
         if reranker is not None and (reason := reranker.misfit(ranking)):
@@ -294,13 +299,17 @@ def _positive(value: int | None, name: str) -> int | None:
     return value
 
 
-def budget(depth: int | None, deadline_ms: float | None) -> Budget:
+def budget(depth: int | None, deadline_ms: float | None, max_memory: int | str | None = None) -> Budget:
     """The limits of one call, whose time runs from now.
 
     Raises:
-        InputError: a limit that is not positive.
+        InputError: a limit that is not positive or not a size, or one for memory where the system doesn't tell how much
+            a process holds.
 
     """
     if deadline_ms is not None and not 0 < deadline_ms < float("inf"):
         raise InputError(f"a deadline is a time of more than 0 milliseconds; not {deadline_ms}")
-    return Budget.within(deadline_ms, _positive(depth, "depth"))
+    size = parse_size(max_memory) if isinstance(max_memory, str) else max_memory
+    if _positive(size, "max_memory") is not None and not resident():
+        raise InputError("this system doesn't tell how much memory a process holds; leave max_memory out")
+    return Budget.within(deadline_ms, _positive(depth, "depth"), size)

@@ -23,16 +23,18 @@ class Budget:
     """What a stage may spend; None is no limit.
 
     depth: candidates per query that it looks at. deadline: the reading of `time.perf_counter()` after which it starts
-    no further batch, and returns the best order so far.
+    no further batch, and returns the best order so far. memory: bytes that the process may hold; a stage takes smaller
+    blocks, and where not even a batch fits it returns the best order so far.
     """
 
     depth: int | None = None
     deadline: float | None = None
+    memory: int | None = None
 
     @classmethod
-    def within(cls, deadline_ms: float | None, depth: int | None = None) -> Budget:
+    def within(cls, deadline_ms: float | None, depth: int | None = None, memory: int | None = None) -> Budget:
         """A budget whose time runs from now."""
-        return cls(depth, None if deadline_ms is None else time.perf_counter() + deadline_ms / 1e3)
+        return cls(depth, None if deadline_ms is None else time.perf_counter() + deadline_ms / 1e3, memory)
 
 
 UNLIMITED = Budget()

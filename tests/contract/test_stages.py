@@ -1,8 +1,10 @@
 """One suite over every Stage: a permutation comes back, nothing given is altered, ties and ids are stable."""
 
 import copy
+import subprocess
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -253,6 +255,82 @@ def test_a_later_stage_keeps_what_the_deadline_left() -> None:
     assert [c.document.id for c in result] == ["d2", "d3", "d0", "d1"]
     assert all(c.score and c.score.stage == 1 for c in result) and result.trace.reranked
     assert result.trace.reason == "deadline: lengths scored 0/4"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 9000), min_size=1, max_size=12), st.integers(0, 400), st.integers(0, 200), st.booleans())
+def test_a_memory_limit_cuts_scoring_short_and_nothing_else(
+    lengths: list[int], free: int, grown: int, blended: bool
+) -> None:
+    """With `free` MiB left at first, and `grown` of them gone for good after the first block."""
+    held = [1 << 30]
+
+    class Growing(Lengths):
+        calls: ClassVar[list[int]] = []
+
+        def score(self, pairs: Sequence[Pair]) -> Scores:
+            self.calls.append(len(pairs))
+            held[0] = (1 << 30) + (grown << 20)
+            return super().score(pairs)
+
+    Growing.calls = []
+    pointwise = Pointwise(Growing())
+    stage: Stage = Cascade([(pointwise, None), (Blend("lengths", 1.0), None)]) if blended else pointwise
+    given_ = rankings(["x" * n for n in lengths])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resift.rerank.pointwise.resident", lambda: held[0])
+        patch.setattr("resift.rerank.pointwise.trim", lambda: None)
+        (result,) = stage.run(given_, Budget(memory=(1 << 30) + (free << 20)))
+    scored = sum(Growing.calls)
+    expected = 0 if free < 64 else None if free - grown < 64 else len(lengths)
+    assert expected is None or scored == expected
+    assert sorted(c.document.id for c in result) == sorted(c.document.id for c in given_[0])
+    assert not result.trace.reranked or all(c.score for c in result.candidates[:scored])
+    assert [c.document.id for c in result.candidates[scored:]] == [f"d{i}" for i in range(scored, len(lengths))]
+    cut = f"memory: lengths scored {scored}/{len(lengths)}"
+    assert (cut in result.trace.reason) == (scored < len(lengths))
+
+
+def test_the_facade_takes_a_memory_limit(mini: Reranker) -> None:
+    documents = [f"the keeper lit lamp {i}" for i in range(50)]
+    free, unlimited = (mini.rerank("who lit the lamp", documents, max_memory=size) for size in ("20GiB", None))
+    assert free.trace.reranked and not free.trace.reason
+    assert [(c.document.id, c.score) for c in free] == [(c.document.id, c.score) for c in unlimited]
+    tight = mini.rerank("who lit the lamp", documents, max_memory=1 << 20)
+    assert [c.document.id for c in tight] == [str(i) for i in range(50)]
+    assert not tight.trace.reranked and tight.trace.reason == "memory: resift-mini-en scored 0/50"
+    found = Index.of(documents).search("the keeper's lamp", reranker=mini, max_memory=1 << 20)
+    assert found.trace.reason == "memory: resift-mini-en scored 0/50" and len(found) == 10
+    for wrong in (0, -1, "much", ""):
+        with pytest.raises(InputError, match="max_memory|size"):
+            mini.rerank("lamp", documents, max_memory=wrong)
+
+
+def test_a_memory_limit_where_the_system_tells_nothing(mini: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resift.api.resident", lambda: 0)
+    with pytest.raises(InputError, match="max_memory"):
+        mini.rerank("lamp", ["a"], max_memory="1GiB")
+
+
+def test_a_process_stays_below_its_memory_limit() -> None:
+    """Eight hundred documents in one call, with plenty of room and with little."""
+    code = (
+        "import resift, resource, sys; model = resift.load(); model.score([('a', 'b')])\n"
+        "documents = [f'{i} ' + 'the keeper lit the lamp ' * 60 for i in range(800)]\n"
+        "from resift.memory import resident; held = resident(); open('/proc/self/clear_refs', 'w').write('5')\n"
+        "ranking = model.rerank('who lit the lamp', documents, max_memory=held + (int(sys.argv[1]) << 20))\n"
+        "peak = [int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM')][0] * 1024\n"
+        "print(peak - held, sum(c.score is not None for c in ranking))"
+    )
+
+    def growth(allowed: int) -> tuple[int, int]:
+        told = subprocess.run([sys.executable, "-c", code, str(allowed)], capture_output=True, text=True, check=True)
+        grown, scored = told.stdout.split()
+        return int(grown) >> 20, int(scored)
+
+    plenty, tight = growth(4000), growth(80)
+    assert plenty[1] == tight[1] == 800
+    assert tight[0] <= 80 and tight[0] < plenty[0]
 
 
 def test_the_facade_takes_a_deadline(mini: Reranker) -> None:

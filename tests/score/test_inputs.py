@@ -27,6 +27,8 @@ LIMIT = GOLDEN["max_tokens"]
 class Recorder:
     """An engine that keeps what it is given; its output is a number made of the ids."""
 
+    pads = True
+
     def __init__(self) -> None:
         self.ids: list[list[int]] = []
         self.segments: list[list[int]] = []

@@ -11,9 +11,10 @@ from starlette.testclient import TestClient
 
 from resift import Reranker
 from resift.errors import InputError, Overloaded
+from resift.memory import resident
 from resift.serve.app import create_app
+from resift.serve.ceiling import Ceiling
 from resift.serve.gate import Rate
-from resift.serve.memory import Ceiling, resident
 from resift.serve.models import ServedModel
 from resift.serve.settings import Settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from resift.errors import InputError
-from resift.serve.memory import parse_size
+from resift.memory import parse_size
 from resift.serve.settings import DEFAULTS, Settings, read_settings
 
 

@@ -28,6 +28,10 @@ Deadline = Annotated[
     float | None,
     typer.Option("--deadline-ms", help="Rerank no longer than this, and give the best order so far (after loading)."),
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", metavar="SIZE", help="What the process may hold, such as 2GiB; else rerank less."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/json.md).")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage said and how long it took.")]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Read only the start of long documents (else: windows).")]
@@ -43,6 +47,7 @@ __all__ = [
     "Engine",
     "EngineChoice",
     "Explain",
+    "MaxMemory",
     "Model",
     "Truncate",
 ]

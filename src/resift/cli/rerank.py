@@ -25,10 +25,11 @@ _TOGETHER = 64  # requests scored in one call
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Per request: candidates scored, milliseconds, and results kept."""
+    """Per request: candidates scored, milliseconds, and results kept; and the memory of the process."""
 
     depth: int
     deadline_ms: float | None
+    max_memory: str | None
     top: int | None
 
 
@@ -45,6 +46,7 @@ def rerank(
         typer.Option("--blend/--no-blend", help="Let the given order count too; default: for runs, not for JSONL."),
     ] = None,
     deadline_ms: options.Deadline = None,
+    max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
     engine: options.Engine = options.EngineChoice.AUTO,
 ) -> None:
@@ -58,7 +60,7 @@ def rerank(
     reranker = load(model, long_documents="truncate" if truncate else "windows", engine=engine.value)
     if deadline_ms is not None:
         reranker.score([("a", "a")])  # reads the weights before the time of the first request runs
-    limits = Limits(depth, deadline_ms, top)
+    limits = Limits(depth, deadline_ms, max_memory, top)
     with _reading(file) as lines:
         if queries or documents:
             results = _run(lines, file, queries, documents, _Judge.of(reranker, blend is not False), limits)
@@ -141,7 +143,7 @@ def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Ite
         for ranking in part:
             if not ranking.query.text.strip():
                 raise InputError(f"query {ranking.query.id!r} is empty; ask with at least one word")
-        ranked = judge.stage.run(part, budget(limits.depth, limits.deadline_ms))
+        ranked = judge.stage.run(part, budget(limits.depth, limits.deadline_ms, limits.max_memory))
         foreign = [judge.reranker.misfit(ranking) for ranking in part]
         if any(foreign) and not told:
             told = True

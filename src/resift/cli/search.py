@@ -33,6 +33,7 @@ def search(
         bool, typer.Option("--tensors/--no-tensors", help="Use the index's stored token vectors.")
     ] = True,
     deadline_ms: options.Deadline = None,
+    max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
     engine: options.Engine = options.EngineChoice.AUTO,
     as_json: options.AsJson = False,
@@ -60,7 +61,7 @@ def search(
     found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER)
     if reranker and deadline_ms is not None:
         reranker.score([(query, query)])  # reads the weights before the time runs
-    ranking = found.search(query, top, depth, reranker, blend, deadline_ms)
+    ranking = found.search(query, top, depth, reranker, blend, deadline_ms, max_memory)
     if as_json:
         show.print_json(show.as_json(ranking))
         return

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter as clock
 
+from resift.memory import resident, trim
 from resift.protocols import UNLIMITED, Budget, Scorer
 from resift.types import Candidate, Ranking, Score, Scores, Signal, Step
 
 _BATCH = 6000  # characters of query and document: about what an engine takes as one batch
+_ACTIVATIONS, _BYTES = 64 << 20, 512  # memory while a block is scored: for a batch, and for each character beside
 
 Said = tuple[Scores, int]  # a scorer's answer, and which of its pairs
 
@@ -18,7 +21,8 @@ class Pointwise:
     """Scores the first `budget.depth` candidates of each ranking; pairs of all rankings share one call.
 
     Under a deadline the pairs are scored in blocks, best first-stage ranks first, until the time is up: at most one
-    batch later (a document over the window is one batch). The trace's reason then says how many were scored.
+    batch later (a document over the window is one batch). Under a memory limit a block is a batch, or more where there
+    is plenty, and scoring ends when there is no room for one. The trace's reason then says how many were scored.
     Behind the scored candidates come those that were not reached in their present order, then those that can't be
     scored. When every score is the same the order is kept, and the trace says why.
     """
@@ -32,25 +36,29 @@ class Pointwise:
         heads = [r.candidates[: budget.depth] for r in rankings]
         said: list[list[Said]] = [[] for _ in rankings]
         tokens = 0
-        for block in _blocks(rankings, heads, budget.deadline):
+        for block in _blocks(rankings, heads, budget):
             scores = self.scorer.score([(rankings[j].query, heads[j][i]) for i, j in block])
             tokens += scores.tokens
             for k, (_, j) in enumerate(block):
                 said[j].append((scores, k))
         ms = (clock() - began) * 1e3
+        short = "deadline" if budget.deadline is not None and clock() >= budget.deadline else "memory"
         total = max(1, sum(map(len, said)))
         return [
-            self._ranked(ranking, head, own, Step(self.scorer.name, ms * len(own) / total, len(own), tokens))
+            self._ranked(ranking, head, own, Step(self.scorer.name, ms * len(own) / total, len(own), tokens), short)
             for ranking, head, own in zip(rankings, heads, said, strict=True)
         ]
 
-    def _ranked(self, ranking: Ranking, head: Sequence[Candidate], said: Sequence[Said], step: Step) -> Ranking:
+    def _ranked(
+        self, ranking: Ranking, head: Sequence[Candidate], said: Sequence[Said], step: Step, short: str
+    ) -> Ranking:
+        """One ranking; `short` names what there was too little of, if not all were scored."""
         stage = 1 + max((c.score.stage for c in ranking if c.score), default=0)
         own = [_scored(c, *answer, stage) for c, answer in zip(head, said, strict=False)]
         values = [c.score.value for c in own if c.score]
         truncated = sum("truncated" in c.flags for c in own)
         step = replace(step, scored=len(values), total=len(ranking), truncated=truncated)
-        late = f"deadline: {self.scorer.name} scored {len(own)}/{len(head)}" if len(own) < len(head) else ""
+        late = f"{short}: {self.scorer.name} scored {len(own)}/{len(head)}" if len(own) < len(head) else ""
         if not values or (len(values) > 1 and min(values) == max(values)):
             reason = late or ("constant scores" if values else "nothing to score")
             earlier = f"{ranking.trace.reason}; " if late and ranking.trace.reason else ""
@@ -67,19 +75,12 @@ class Pointwise:
 
 
 def _blocks(
-    rankings: Sequence[Ranking], heads: Sequence[Sequence[Candidate]], deadline: float | None
+    rankings: Sequence[Ranking], heads: Sequence[Sequence[Candidate]], budget: Budget
 ) -> Iterator[list[tuple[int, int]]]:
-    """(position, ranking) of the pairs to score next, by position; all at once without a deadline.
-
-    A block is a batch, or more where half of the time that is left allows for more at the speed so far: few calls
-    while there is much time, and no large block just before the end.
-    """
+    """(position, ranking) of the pairs to score next, by position; all at once without a limit."""
     waiting = sorted((i, j) for j, head in enumerate(heads) for i in range(len(head)))
-    if deadline is None:
-        yield waiting
-        return
-    began, done, at, room = clock(), 0, 0, float(_BATCH)
-    while at < len(waiting) and clock() < deadline:
+    began, done, at = clock(), 0, 0
+    while at < len(waiting) and (room := _room(budget, clock() - began, done)):
         end, size = at, 0
         while end < len(waiting):
             i, j = waiting[end]
@@ -89,8 +90,34 @@ def _blocks(
                 break
             end, size = end + 1, size + more
         yield waiting[at:end]
-        at, done, now = end, done + size, clock()
-        room = max(_BATCH, done / max(now - began, 1e-9) * (deadline - now) / 2)
+        at, done = end, done + size
+
+
+def _room(budget: Budget, seconds: float, done: int) -> float:
+    """How many characters the next block may have when so many are done; 0 when time or memory is used up.
+
+    A batch, or more where half of the time that is left allows for more at the speed so far: few calls while there is
+    much time, and no large block just before the end.
+    """
+    room = math.inf
+    if budget.deadline is not None:
+        left = budget.deadline - clock()
+        room = max(_BATCH, done / max(seconds, 1e-9) * left / 2) if left > 0 else 0
+    return room if budget.memory is None else min(room, _fitting(budget.memory, done))
+
+
+def _fitting(memory: int, done: int) -> float:
+    """How many characters can be scored at once while the process holds at most so many bytes; 0: not even a batch.
+
+    The first batch may be the one for which the weights are read, so it comes alone. For more than a batch an engine
+    may hold the weights a second time, so there must be room for all that is held now.
+    """
+    if memory - resident() < _ACTIVATIONS:
+        trim()
+    left = memory - resident()
+    if left < _ACTIVATIONS:
+        return 0
+    return max(_BATCH, (left - resident() - _ACTIVATIONS) // _BYTES) if done else _BATCH
 
 
 def _scored(candidate: Candidate, scores: Scores, i: int, stage: int) -> Candidate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,13 +13,24 @@ import numpy.typing as npt
 from resift.engine.batching import Engine, Sequences, pack
 from resift.errors import BrokenModel, InputError
 from resift.score.contract import Contract
-from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, Verdict, distinct, slices, spread
+from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, Verdict, distinct, overlapping, slices, spread
 from resift.score.tokens import Encoded, Tokens
 from resift.text.segment import joined_places
 from resift.text.windows import strides, windows
 from resift.types import Pair, Scores
 
 LongDocuments = Literal["windows", "strides", "truncate"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """The inputs of some rows: ids, segment ids and characters of each, then which inputs a row has, and its flags."""
+
+    ids: list[list[int]]
+    segments: list[list[int]]
+    spans: list[tuple[int, int]]
+    parts_of: list[range]
+    flags: list[frozenset[str]]
 
 
 class CrossEncoder:
@@ -58,41 +69,27 @@ class CrossEncoder:
         """
         work = distinct(pairs)
         queries = self._tokenised(work.queries, self.tokens.encode)
-        verdicts: list[Verdict] = []
-        tokens = 0
-        for part in slices([len(work.documents[d]) for _, d in work.rows]):
-            own, read = self._judge(work, queries, work.rows[part.start : part.stop])
-            verdicts += own
-            tokens += read
-        return spread(pairs, work, verdicts, self.contract.kind, self.name, tokens)
+        sizes = [len(work.documents[d]) for _, d in work.rows]
+        parts = [work.rows[part.start : part.stop] for part in slices(sizes, self._engine.pads)]
+        judged = overlapping(parts, lambda rows: self._inputs(work, queries, rows), self._logits, _verdicts)
+        verdicts = [verdict for own in judged for verdict in own]
+        return spread(pairs, work, verdicts, self.contract.kind, self.name, sum(v.tokens for v in verdicts))
 
-    def _judge(
-        self, work: Distinct, queries: Sequence[Encoded], rows: Sequence[tuple[int, int]]
-    ) -> tuple[list[Verdict], int]:
-        """The verdicts of some rows, and how many tokens were read for them."""
+    def _inputs(self, work: Distinct, queries: Sequence[Encoded], rows: Sequence[tuple[int, int]]) -> _Inputs:
+        """What the model is given for some rows."""
         wanted = sorted({d for _, d in rows})
         documents = dict(zip(wanted, self._encoded([work.documents[d] for d in wanted], queries), strict=True))
-        ids: list[list[int]] = []
-        segments: list[list[int]] = []
-        spans: list[tuple[int, int]] = []
-        parts_of: list[range] = []
-        flags: list[frozenset[str]] = []
+        inputs = _Inputs([], [], [], [], [])
         for q, d in rows:
-            parts, flag = self._parts(queries[q], documents[d])
-            flags.append(flag)
-            parts_of.append(range(len(ids), len(ids) + len(parts)))
+            parts, flags = self._parts(queries[q], documents[d])
+            inputs.flags.append(flags)
+            inputs.parts_of.append(range(len(inputs.ids), len(inputs.ids) + len(parts)))
             for query_ids, start, end in parts:
-                pair = self.tokens.template.pair(query_ids, documents[d].ids[start:end])
-                ids.append(pair[0])
-                segments.append(pair[1])
-                spans.append(_characters(documents[d], start, end))
-        logits, again = self._logits(ids, segments)
-        flags = [f | RESCORED if again & set(own) else f for own, f in zip(parts_of, flags, strict=True)]
-        verdicts = [
-            replace(_verdict(logits, spans, own, flag), tokens=sum(len(ids[part]) for part in own))
-            for own, flag in zip(parts_of, flags, strict=True)
-        ]
-        return verdicts, sum(map(len, ids))
+                ids, segments = self.tokens.template.pair(query_ids, documents[d].ids[start:end])
+                inputs.ids.append(ids)
+                inputs.segments.append(segments)
+                inputs.spans.append(_characters(documents[d], start, end))
+        return inputs
 
     def _encoded(self, documents: Sequence[str], queries: Sequence[Encoded]) -> list[Encoded]:
         if self.long_documents != "truncate":
@@ -111,10 +108,9 @@ class CrossEncoder:
             for e, (_, places) in zip(encode([text for text, _ in read]), read, strict=True)
         ]
 
-    def _logits(
-        self, ids: Sequence[list[int]], segments: Sequence[list[int]]
-    ) -> tuple[npt.NDArray[np.float64], set[int]]:
+    def _logits(self, inputs: _Inputs) -> tuple[npt.NDArray[np.float64], set[int]]:
         """One logit per input; those that are not finite are computed again at f32, and named."""
+        ids, segments = inputs.ids, inputs.segments
         logits = self._run(self._engine, ids, segments)
         again = np.flatnonzero(~np.isfinite(logits)).tolist()
         if again and self._exact is not None:
@@ -167,6 +163,17 @@ class CrossEncoder:
             return longest_first(first, second, room) if first + second > room else (first, second)
         first = min(first, limit * 3 // 4)  # also where the pair would fit, as FlagEmbedding does
         return first, min(second, room - first)
+
+
+def _verdicts(inputs: _Inputs, computed: tuple[npt.NDArray[np.float64], set[int]]) -> list[Verdict]:
+    """What was found for each row."""
+    logits, again = computed
+    found = []
+    for own, flags in zip(inputs.parts_of, inputs.flags, strict=True):
+        said = flags | RESCORED if again & set(own) else flags
+        read = sum(len(inputs.ids[part]) for part in own)
+        found.append(replace(_verdict(logits, inputs.spans, own, said), tokens=read))
+    return found
 
 
 def _verdict(

@@ -18,7 +18,7 @@ from resift.errors import NonFiniteScore
 from resift.protocols import Role
 from resift.score.contract import Contract
 from resift.score.encoder import LongDocuments
-from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, Verdict, distinct, slices, spread
+from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, Verdict, distinct, overlapping, slices, spread
 from resift.score.token_inputs import Input, Inputs, TokenInputs
 from resift.score.tokens import Tokens
 from resift.text.clean import clean
@@ -211,23 +211,14 @@ class LateInteraction:
             rounded: to int8, as an index keeps them, or as they came out of the model.
 
         """
-        inputs = self._inputs.documents(texts, self.long_documents == "truncate")
-        results = iter(self._run(inputs))
-        found = []
-        for own in inputs:
-            outputs = [next(results) for _ in own.windows]
-            flags = frozenset(f for _, said in outputs for f in said)
-            vectors = [] if flags >= NON_FINITE else [o for o, _ in outputs]
-            pairs = [(v, w.spans) for (v, _, _), w in zip(vectors, own.windows, strict=False)]
-            kept: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
-            if rounded:
-                kept = tuple(TokenVectors.quantized(v, spans) for v, spans in pairs)
-            else:
-                kept = tuple(ExactVectors(v, spans) for v, spans in pairs)
-            pooled = np.mean([p for _, p, _ in vectors], axis=0) if vectors else np.zeros(0, np.float32)
-            length = float(np.linalg.norm(pooled)) or 1.0
-            found.append(DocumentVectors(kept, pooled / length, own.tokens, own.cut, flags))
-        return found
+        parts = [texts[part.start : part.stop] for part in slices([len(t) for t in texts], self._engine.pads)]
+        encoded = overlapping(
+            parts,
+            lambda part: self._inputs.documents(part, self.long_documents == "truncate"),
+            self._run,
+            lambda inputs, outputs: list(_documents(inputs, outputs, rounded)),
+        )
+        return [document for own in encoded for document in own]
 
     def all_finite(self, encoded: list[Vectors]) -> list[Vectors]:
         """What is given; an index has no place for the others.
@@ -241,6 +232,26 @@ class LateInteraction:
                 f"{self.name} gave a vector that is not finite: its weights are damaged, or f32 is needed"
             )
         return encoded
+
+
+def _documents(
+    inputs: Sequence[Inputs], outputs: Sequence[tuple[Outputs, frozenset[str]]], rounded: bool
+) -> Iterator[DocumentVectors]:
+    """Each document's vectors, from what its windows gave."""
+    results = iter(outputs)
+    for own in inputs:
+        given = [next(results) for _ in own.windows]
+        flags = frozenset(f for _, said in given for f in said)
+        vectors = [] if flags >= NON_FINITE else [o for o, _ in given]
+        pairs = [(v, w.spans) for (v, _, _), w in zip(vectors, own.windows, strict=False)]
+        kept: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
+        if rounded:
+            kept = tuple(TokenVectors.quantized(v, spans) for v, spans in pairs)
+        else:
+            kept = tuple(ExactVectors(v, spans) for v, spans in pairs)
+        pooled = np.mean([p for _, p, _ in vectors], axis=0) if vectors else np.zeros(0, np.float32)
+        length = float(np.linalg.norm(pooled)) or 1.0
+        yield DocumentVectors(kept, pooled / length, own.tokens, own.cut, flags)
 
 
 def _finite(outputs: Outputs) -> bool:

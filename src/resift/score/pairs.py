@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from resift.text.clean import clean
 from resift.types import Document, Pair, ScoreKind, Scores, Span
@@ -14,6 +17,12 @@ RESCORED = frozenset({"rescored"})  # the fast precision gave no number, f32 did
 
 READ = 1 << 20  # characters of a text that are read at most: a quarter of a million tokens in alphabets
 _SLICE, _SLICE_CHARACTERS = 4096, 1 << 20  # what is encoded and held at once
+_UNPADDED_CHARACTERS = 1 << 16
+
+Part = TypeVar("Part")
+Ready = TypeVar("Ready")
+Raw = TypeVar("Raw")
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +57,47 @@ def whole_text(document: Document) -> str:
     return clean((f"{document.title} {document.text[:READ]}" if document.title else document.text)[:READ])
 
 
-def slices(sizes: Sequence[int]) -> Iterator[range]:
+def slices(sizes: Sequence[int], padded: bool = True) -> Iterator[range]:
     """Neighbouring positions of which together are few enough, and of few enough characters, to be held at once.
 
-    One that is too large is a slice of its own.
+    One that is too large is a slice of its own. Where inputs are not padded, so that no equal lengths need be found
+    among many, slices are smaller: about what an engine takes at once.
     """
+    most = _SLICE_CHARACTERS if padded else _UNPADDED_CHARACTERS
     start = held = 0
     for i, size in enumerate(sizes):
-        if i > start and (i - start == _SLICE or held + size > _SLICE_CHARACTERS):
+        if i > start and (i - start == _SLICE or held + size > most):
             yield range(start, i)
             start, held = i, 0
         held += size
     if sizes:
         yield range(start, len(sizes))
+
+
+def overlapping(
+    parts: Sequence[Part],
+    prepare: Callable[[Part], Ready],
+    compute: Callable[[Ready], Raw],
+    finish: Callable[[Ready, Raw], Done],
+) -> Iterator[Done]:
+    """Work parts off in order: while a thread computes one, the next is prepared and the last is finished.
+
+    Two are held at most. A single part needs no thread.
+    """
+    if len(parts) < 2:
+        for ready in map(prepare, parts):
+            yield finish(ready, compute(ready))
+        return
+    under_way: deque[tuple[Ready, Future[Raw]]] = deque()
+    with ThreadPoolExecutor(1) as thread:
+        for part in parts:
+            ready = prepare(part)
+            under_way.append((ready, thread.submit(compute, ready)))
+            if len(under_way) == 2:
+                earlier, computed = under_way.popleft()
+                yield finish(earlier, computed.result())
+        for ready, computed in under_way:
+            yield finish(ready, computed.result())
 
 
 def distinct(pairs: Sequence[Pair]) -> Distinct:

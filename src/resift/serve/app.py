@@ -18,11 +18,12 @@ from starlette.routing import BaseRoute
 
 from resift.api import Index
 from resift.errors import ResiftError
+from resift.memory import parse_size
 from resift.serve import operations, own
+from resift.serve.ceiling import Ceiling
 from resift.serve.dialects import cohere, elasticsearch, infinity, jina, openai, pinecone, root, tei, vllm, voyage
 from resift.serve.gate import Gate
 from resift.serve.logs import event, where
-from resift.serve.memory import Ceiling, parse_size
 from resift.serve.models import ServedModel
 from resift.serve.refusals import refusal, refuse
 from resift.serve.room import Room

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resift.errors import Overloaded, TooLarge
+from resift.serve.ceiling import Ceiling
 from resift.serve.logs import FACTS, event, where
-from resift.serve.memory import Ceiling
 from resift.serve.metrics import Metrics
 from resift.serve.refusals import refusal, refuse
 from resift.serve.settings import Settings

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from resift.engine.batching import Batch, Engine, FloatArray
-from resift.serve.memory import resident
+from resift.memory import resident
 from resift.serve.queue import Slice, TokenQueue
 from resift.types import Ranking
 

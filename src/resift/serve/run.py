@@ -12,9 +12,9 @@ import uvicorn
 
 from resift.api import Index
 from resift.errors import InputError
+from resift.memory import few_arenas
 from resift.serve.app import create_app
 from resift.serve.logs import event, to_stderr
-from resift.serve.memory import few_arenas
 from resift.serve.models import load_models
 from resift.serve.settings import Settings
 

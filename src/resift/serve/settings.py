@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from resift.errors import InputError
-from resift.serve.memory import parse_size
+from resift.memory import parse_size
 from resift.serve.service import OnError
 
 ServedPrecision = Literal["auto", "f32", "bf16", "int8"]
