@@ -7,7 +7,8 @@
    computed with an int16 one; all these sums are exact. Against halves all is f32.
 
    On x86 with AVX-512 VNNI sixteen query tokens lie in one register, in the order in which the instruction takes them,
-   and eight rows are multiplied by thirty-two query tokens before anything is stored. */
+   and eight rows are multiplied by thirty-two query tokens before anything is stored. Int8 rows are read where they
+   lie: a copy in the cache, however small, cost more than to add 128 to each number as often as it is read. */
 
 #include <math.h>
 #include <pthread.h>
@@ -25,18 +26,27 @@ typedef struct {
     const int64_t *lengths;
     int32_t *places;
     float *cosines;
-    const void *query;         /* asked x dims, int8 against int8, f32 against halves */
-    const int16_t *fine;       /* the same in int16, so small that dims products with int8 fit 32 bits; NULL: halves */
-    const float *fine_scales;  /* asked */
-    int level;                 /* at most what resift_maxsim_level gives; halves need 2 */
-    int done;                  /* out: 0 when memory ran out */
+    const void *query;        /* asked x dims, int8 against int8, f32 against halves */
+    const int16_t *fine;      /* the same in int16, so small that dims products with int8 fit 32 bits; NULL: halves */
+    const float *fine_scales; /* asked */
+    int level;                /* at most what resift_maxsim_level gives; halves need 2 */
 } Work;
+
+/* What the threads share: the query as the kernel takes it, room for each thread, how many of them have begun, and the
+   first document that none has taken. */
+typedef struct {
+    const Work *work;
+    void *tokens;
+    int32_t *less;
+    float *scratch;
+    int64_t begun, next;
+} Job;
 
 /* Any processor: a row against one query token after the other. */
 
-INLINE void plain_rows(const Work *w) {
+INLINE void plain_rows(const Work *w, int64_t first, int64_t end) {
     const int8_t *query = w->query;
-    for (int64_t i = 0; i < w->n; i++) {
+    for (int64_t i = first; i < end; i++) {
         float *best = w->cosines + i * w->asked;
         int32_t *place = w->places + i * w->asked;
         for (int64_t k = 0; k < w->asked; k++) best[k] = -INFINITY, place[k] = 0;
@@ -59,25 +69,30 @@ INLINE void plain_rows(const Work *w) {
     }
 }
 
-static void plain(const Work *w) { plain_rows(w); }
+static void plain(const Work *w, int64_t first, int64_t end) { plain_rows(w, first, end); }
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
 #define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL16 _Pragma("GCC unroll 16")
 #define LANES 16
-#define ROWS 8 /* times two registers of query tokens: sixteen sums under way hide the latency of a product */
+#define AHEAD 4096 /* bytes that rows are fetched before their turn */
+#define ROWS 8     /* times two registers of query tokens: sixteen sums under way hide the latency of a product */
 
-__attribute__((target("avx2"))) static void plain_avx2(const Work *w) { plain_rows(w); }
+__attribute__((target("avx2"))) static void plain_avx2(const Work *w, int64_t first, int64_t end) {
+    plain_rows(w, first, end);
+}
 
 typedef struct {
     __m512 best[2];
     __m512i place[2];
 } Best;
 
-INLINE AVX512 void keep_best(Best *own, const __m512 sums[2][ROWS], int rows, int blocks, const float *scales, int64_t at) {
-UNROLL
+INLINE AVX512 void keep_best(Best *own, const __m512 sums[2][ROWS], int rows, int blocks, const float *scales,
+                             int64_t at) {
+    UNROLL
     for (int t = 0; t < rows; t++)
         for (int b = 0; b < blocks; b++) {
             __m512 cosine = _mm512_mul_ps(sums[b][t], _mm512_set1_ps(scales[at + t]));
@@ -89,28 +104,25 @@ UNROLL
 
 /* The instruction multiplies unsigned by signed: rows are read with 128 added, and `less` takes 128 x sum(query) off. */
 INLINE AVX512 void int8_rows(Best *own, const int8_t *from, const float *scales, int64_t at, int rows, int blocks,
-                             int64_t dims, const int8_t *query, const __m512i *less, uint8_t *shifted) {
-    int64_t size = rows * dims, i = 0;
-    for (; i + 64 <= size; i += 64)
-        _mm512_storeu_si512(shifted + i, _mm512_xor_si512(_mm512_loadu_si512(from + i), _mm512_set1_epi8(-128)));
-    for (; i < size; i++) shifted[i] = (uint8_t)(from[i] ^ 0x80);
+                             int64_t dims, const int8_t *query, const int32_t *less) {
     __m512i sums[2][ROWS];
-UNROLL
+    UNROLL
     for (int t = 0; t < rows; t++)
-        for (int b = 0; b < blocks; b++) sums[b][t] = less[b];
+        for (int b = 0; b < blocks; b++) sums[b][t] = _mm512_load_si512(less + LANES * b);
     for (int64_t d = 0; d < dims; d += 4) {
+        if (d % 8 == 0) _mm_prefetch((const char *)from + AHEAD + ROWS * d, _MM_HINT_T0);
         __m512i tokens[2];
         for (int b = 0; b < blocks; b++) tokens[b] = _mm512_load_si512(query + LANES * (b * dims + d));
-UNROLL
+        UNROLL
         for (int t = 0; t < rows; t++) {
             int32_t four;
-            memcpy(&four, shifted + t * dims + d, 4);
-            __m512i row = _mm512_set1_epi32(four);
+            memcpy(&four, from + t * dims + d, 4);
+            __m512i row = _mm512_xor_si512(_mm512_set1_epi32(four), _mm512_set1_epi8(-128));
             for (int b = 0; b < blocks; b++) sums[b][t] = _mm512_dpbusd_epi32(sums[b][t], row, tokens[b]);
         }
     }
     __m512 exact[2][ROWS];
-UNROLL
+    UNROLL
     for (int t = 0; t < rows; t++)
         for (int b = 0; b < blocks; b++) exact[b][t] = _mm512_cvtepi32_ps(sums[b][t]);
     keep_best(own, exact, rows, blocks, scales, at);
@@ -125,13 +137,13 @@ INLINE AVX512 void half_rows(Best *own, const uint16_t *from, const float *scale
         _mm512_storeu_ps(widened + i, _mm512_cvtph_ps(halves));
     }
     __m512 sums[2][ROWS];
-UNROLL
+    UNROLL
     for (int t = 0; t < rows; t++)
         for (int b = 0; b < blocks; b++) sums[b][t] = _mm512_setzero_ps();
     for (int64_t d = 0; d < dims; d++) {
         __m512 tokens[2];
         for (int b = 0; b < blocks; b++) tokens[b] = _mm512_load_ps(query + LANES * (b * dims + d));
-UNROLL
+        UNROLL
         for (int t = 0; t < rows; t++) {
             __m512 row = _mm512_set1_ps(widened[t * dims + d]);
             for (int b = 0; b < blocks; b++) sums[b][t] = _mm512_fmadd_ps(row, tokens[b], sums[b][t]);
@@ -142,27 +154,26 @@ UNROLL
 
 /* One document against one or two registers of query tokens. The last rows are taken together with some that were seen
    already, which changes no maximum, instead of one by one. */
-#define DOCUMENT(NAME, TYPE, CALL)                                                                                     \
-    INLINE AVX512 void NAME(Best *own, const TYPE *values, const float *scales, int64_t length, int blocks,            \
-                            int64_t dims, const void *query, const __m512i *less, void *scratch) {                     \
-        (void)less;                                                                                                    \
-        for (int b = 0; b < 2; b++) {                                                                                  \
-            own->best[b] = _mm512_set1_ps(-INFINITY);                                                                  \
-            own->place[b] = _mm512_setzero_si512();                                                                    \
-        }                                                                                                              \
-        if (length < ROWS) {                                                                                           \
-            for (int64_t at = 0; at < length; at++) CALL(1);                                                           \
-            return;                                                                                                    \
-        }                                                                                                              \
-        for (int64_t next = 0; next < length; next += ROWS) {                                                          \
-            int64_t at = next + ROWS <= length ? next : length - ROWS;                                                 \
-            CALL(ROWS);                                                                                                \
-        }                                                                                                              \
+#define DOCUMENT(NAME, TYPE, BESIDE, CALL)                                                                  \
+    INLINE AVX512 void NAME(Best *own, const TYPE *values, const float *scales, int64_t length, int blocks, \
+                            int64_t dims, const void *query, BESIDE *beside) {                              \
+        for (int b = 0; b < 2; b++) {                                                                       \
+            own->best[b] = _mm512_set1_ps(-INFINITY);                                                       \
+            own->place[b] = _mm512_setzero_si512();                                                         \
+        }                                                                                                   \
+        if (length < ROWS) {                                                                                \
+            for (int64_t at = 0; at < length; at++) CALL(1);                                                \
+            return;                                                                                         \
+        }                                                                                                   \
+        for (int64_t next = 0; next < length; next += ROWS) {                                               \
+            int64_t at = next + ROWS <= length ? next : length - ROWS;                                      \
+            CALL(ROWS);                                                                                     \
+        }                                                                                                   \
     }
-#define INT8_CALL(rows) int8_rows(own, values + at * dims, scales, at, rows, blocks, dims, query, less, scratch)
-#define HALF_CALL(rows) half_rows(own, values + at * dims, scales, at, rows, blocks, dims, query, scratch)
-DOCUMENT(int8_document, int8_t, INT8_CALL)
-DOCUMENT(half_document, uint16_t, HALF_CALL)
+#define INT8_CALL(rows) int8_rows(own, values + at * dims, scales, at, rows, blocks, dims, query, beside)
+#define HALF_CALL(rows) half_rows(own, values + at * dims, scales, at, rows, blocks, dims, query, beside)
+DOCUMENT(int8_document, int8_t, const int32_t, INT8_CALL)
+DOCUMENT(half_document, uint16_t, float, HALF_CALL)
 
 AVX512 static void store(const Work *w, int64_t i, int64_t first, __m512 best, __m512i place) {
     int64_t left = w->asked - first;
@@ -171,77 +182,119 @@ AVX512 static void store(const Work *w, int64_t i, int64_t first, __m512 best, _
     _mm512_mask_storeu_epi32(w->places + i * w->asked + first, there, place);
 }
 
-/* The exact cosine of the matches that were found. */
+/* The sums of sixteen registers, one in each lane: lane l has that of register ORDER(l). */
+#define ORDER(l) ((l) % 4 * 4 + (l) / 4 % 2 * 2 + (l) / 8)
+INLINE AVX512 __m512i sums_of(__m512i *r) {
+    UNROLL
+    for (int i = 0; i < 8; i++)
+        r[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(r[i], r[i + 8]), _mm512_unpackhi_epi32(r[i], r[i + 8]));
+    UNROLL
+    for (int i = 0; i < 4; i++)
+        r[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(r[i], r[i + 4]), _mm512_unpackhi_epi32(r[i], r[i + 4]));
+    UNROLL
+    for (int i = 0; i < 2; i++)
+        r[i] = _mm512_add_epi32(_mm512_shuffle_i32x4(r[i], r[i + 2], 0x88), _mm512_shuffle_i32x4(r[i], r[i + 2], 0xdd));
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(r[0], r[1], 0x88), _mm512_shuffle_i32x4(r[0], r[1], 0xdd));
+}
+
+/* The exact cosine of the matches that were found, for sixteen query tokens at a time. */
 AVX512 static void refine(const Work *w, int64_t i) {
-    for (int64_t k = 0; k < w->asked; k++) {
-        float *best = w->cosines + i * w->asked + k;
-        int32_t place = w->places[i * w->asked + k];
-        const int8_t *row = (const int8_t *)w->values[i] + place * w->dims;
-        const int16_t *token = w->fine + k * w->dims;
-        __m512i sums = _mm512_setzero_si512();
-        int64_t d = 0;
-        for (; d + 32 <= w->dims; d += 32) {
-            __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(row + d)));
-            sums = _mm512_dpwssd_epi32(sums, wide, _mm512_loadu_si512(token + d));
-        }
-        int32_t sum = _mm512_reduce_add_epi32(sums);
-        for (; d < w->dims; d++) sum += (int32_t)token[d] * row[d];
-        if (*best != -INFINITY) *best = (float)sum * w->scales[i][place] * w->fine_scales[k];
-    }
-}
-
-static void *aligned(int64_t bytes) { return aligned_alloc(64, (size_t)((bytes + 63) / 64 * 64)); }
-
-#define ALL_DOCUMENTS(DOCUMENT_OF, QUERY, LESS)                                                                        \
-    for (int64_t i = 0; i < w->n; i++)                                                                                 \
-        for (int64_t b = 0; b < blocks; b += 2) {                                                                      \
-            Best own;                                                                                                  \
-            if (b + 1 < blocks)                                                                                        \
-                DOCUMENT_OF(&own, w->values[i], w->scales[i], w->lengths[i], 2, w->dims, QUERY, LESS, scratch);        \
-            else                                                                                                       \
-                DOCUMENT_OF(&own, w->values[i], w->scales[i], w->lengths[i], 1, w->dims, QUERY, LESS, scratch);        \
-            store(w, i, b * LANES, own.best[0], own.place[0]);                                                         \
-            if (b + 1 < blocks) store(w, i, (b + 1) * LANES, own.best[1], own.place[1]);                               \
-            if (b + 2 >= blocks && w->fine) refine(w, i);                                                              \
-        }
-
-/* Query tokens in the order of the instruction: blocks of 16 tokens, in them groups of 4 dimensions. */
-AVX512 static int int8_avx512(const Work *w) {
-    const int8_t *query = w->query;
-    int64_t blocks = (w->asked + LANES - 1) / LANES, dims = w->dims;
-    int8_t *tokens = aligned(blocks * LANES * dims);
-    int32_t *less = aligned(blocks * LANES * 4);
-    uint8_t *scratch = aligned(ROWS * dims);
-    int done = tokens && less && scratch;
-    if (done) {
-        memset(tokens, 0, (size_t)(blocks * LANES * dims));
-        memset(less, 0, (size_t)(blocks * LANES * 4));
-        for (int64_t k = 0; k < w->asked; k++)
-            for (int64_t d = 0; d < dims; d++) {
-                int8_t value = query[k * dims + d];
-                tokens[LANES * (k / LANES * dims + d / 4 * 4) + k % LANES * 4 + d % 4] = value;
-                less[k] -= 128 * value;
+    for (int64_t first = 0; first < w->asked; first += LANES) {
+        int64_t left = w->asked - first < LANES ? w->asked - first : LANES;
+        __mmask16 asked = (__mmask16)((1u << left) - 1);
+        float *best = w->cosines + i * w->asked + first;
+        const int32_t *places = w->places + i * w->asked + first;
+        const int16_t *fine = w->fine + first * w->dims;
+        const int8_t *rows[LANES];
+        for (int l = 0; l < LANES; l++) rows[l] = (const int8_t *)w->values[i] + places[l < left ? l : 0] * w->dims;
+        __m512i sums[LANES];
+        UNROLL16
+        for (int l = 0; l < LANES; l++) sums[l] = _mm512_setzero_si512();
+        for (int64_t d = 0; d < w->dims; d += 32) {
+            __mmask32 there = w->dims - d >= 32 ? ~0u : (1u << (w->dims - d)) - 1;
+            UNROLL16
+            for (int l = 0; l < LANES; l++) {
+                __m512i row = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(there, rows[l] + d));
+                __m512i token = _mm512_maskz_loadu_epi16(l < left ? there : 0, fine + l * w->dims + d);
+                sums[ORDER(l)] = _mm512_dpwssd_epi32(sums[ORDER(l)], row, token);
             }
-        ALL_DOCUMENTS(int8_document, tokens + b * LANES * dims, (const __m512i *)less + b)
+        }
+        __m512 found = _mm512_maskz_loadu_ps(asked, best);
+        asked &= _mm512_cmp_ps_mask(found, _mm512_set1_ps(-INFINITY), _CMP_NEQ_OQ);
+        __m512i at = _mm512_maskz_loadu_epi32(asked, places);
+        __m512 scale = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), asked, at, w->scales[i], 4);
+        __m512 cosine = _mm512_mul_ps(_mm512_cvtepi32_ps(sums_of(sums)), scale);
+        _mm512_mask_storeu_ps(best, asked, _mm512_mul_ps(cosine, _mm512_maskz_loadu_ps(asked, w->fine_scales + first)));
     }
-    free(tokens), free(less), free(scratch);
-    return done;
 }
 
-AVX512 static int half_avx512(const Work *w) {
-    const float *query = w->query;
-    int64_t blocks = (w->asked + LANES - 1) / LANES, dims = w->dims;
-    float *tokens = aligned(blocks * LANES * dims * 4);
-    float *scratch = aligned((ROWS * dims + LANES) * 4);
-    int done = tokens && scratch;
-    if (done) {
-        memset(tokens, 0, (size_t)(blocks * LANES * dims * 4));
-        for (int64_t k = 0; k < w->asked; k++)
-            for (int64_t d = 0; d < dims; d++) tokens[LANES * (k / LANES * dims + d) + k % LANES] = query[k * dims + d];
-        ALL_DOCUMENTS(half_document, tokens + b * LANES * dims, (const __m512i *)0)
+/* Numbers that a thread widens halves into, with room for a whole register at the end. */
+static int64_t widened_size(const Work *w) { return ((ROWS * w->dims + LANES - 1) / LANES + 1) * LANES; }
+
+#define DOCUMENTS(NAME, DOCUMENT_OF, TYPE, BESIDE)                                                             \
+    AVX512 static void NAME(const Job *job, int64_t thread, int64_t first, int64_t end) {                      \
+        const Work *w = job->work;                                                                             \
+        int64_t blocks = (w->asked + LANES - 1) / LANES;                                                       \
+        for (int64_t i = first; i < end; i++) {                                                                \
+            for (int64_t b = 0; b < blocks; b += 2) {                                                          \
+                const TYPE *tokens = (const TYPE *)job->tokens + b * LANES * w->dims;                          \
+                Best own;                                                                                      \
+                if (b + 1 < blocks)                                                                            \
+                    DOCUMENT_OF(&own, w->values[i], w->scales[i], w->lengths[i], 2, w->dims, tokens, BESIDE);  \
+                else DOCUMENT_OF(&own, w->values[i], w->scales[i], w->lengths[i], 1, w->dims, tokens, BESIDE); \
+                store(w, i, b * LANES, own.best[0], own.place[0]);                                             \
+                if (b + 1 < blocks) store(w, i, (b + 1) * LANES, own.best[1], own.place[1]);                   \
+            }                                                                                                  \
+            if (w->fine) refine(w, i);                                                                         \
+        }                                                                                                      \
+        (void)thread;                                                                                          \
     }
-    free(tokens), free(scratch);
-    return done;
+DOCUMENTS(int8_documents, int8_document, int8_t, job->less + b * LANES)
+DOCUMENTS(half_documents, half_document, float, job->scratch + thread * widened_size(w))
+
+/* Blocks of 16 query tokens, in them groups of as many dimensions as the instruction takes: 4 of int8, 1 of f32. */
+static void lay_out(const Job *job) {
+    const Work *w = job->work;
+    int group = w->fine ? 4 : 1;
+    const int32_t *from = w->query; /* four bytes in either case */
+    int32_t *to = job->tokens;
+    for (int64_t k = 0; k < w->asked; k++)
+        for (int64_t d = 0; d < w->dims / group; d++)
+            to[k / LANES * LANES * (w->dims / group) + d * LANES + k % LANES] = from[k * (w->dims / group) + d];
+    for (int64_t k = 0; w->fine && k < w->asked; k++)
+        for (int64_t d = 0; d < w->dims; d++) job->less[k] -= 128 * ((const int8_t *)w->query)[k * w->dims + d];
+}
+
+static void *zeros(int64_t bytes) {
+    int64_t whole = (bytes + 63) / 64 * 64;
+    void *made = aligned_alloc(64, (size_t)whole);
+    return made ? memset(made, 0, (size_t)whole) : NULL;
+}
+
+static int by_avx512(const Work *w) { return w->level >= 2 && (!w->fine || w->dims % 4 == 0); }
+
+static int prepare(Job *job, int threads) {
+    const Work *w = job->work;
+    if (!by_avx512(w)) return 1;
+    int64_t padded = (w->asked + LANES - 1) / LANES * LANES;
+    job->tokens = zeros(padded * w->dims * (w->fine ? 1 : 4));
+    job->less = zeros(padded * 4);
+    job->scratch = zeros(w->fine ? 4 : threads * widened_size(w) * 4);
+    if (!job->tokens || !job->less || !job->scratch) return 0;
+    lay_out(job);
+    return 1;
+}
+
+static void documents(const Job *job, int64_t thread, int64_t first, int64_t end) {
+    if (by_avx512(job->work)) (job->work->fine ? int8_documents : half_documents)(job, thread, first, end);
+    else if (__builtin_cpu_supports("avx2")) plain_avx2(job->work, first, end);
+    else plain(job->work, first, end);
+}
+#else
+static int prepare(Job *job, int threads) { return job && threads; }
+static void documents(const Job *job, int64_t thread, int64_t first, int64_t end) {
+    (void)thread;
+    plain(job->work, first, end);
 }
 #endif
 
@@ -256,48 +309,26 @@ EXPORT int resift_maxsim_level(void) {
     return 1;
 }
 
+#define THREADS 256
+#define TOGETHER 8 /* documents that a thread takes at a time: one that starts late leaves more to the others */
+
 static void *run(void *given) {
-    Work *w = given;
-    w->done = 1;
-#if defined(__x86_64__)
-    if (!w->fine)
-        w->done = half_avx512(w);
-    else if (w->level >= 2 && w->dims % 4 == 0)
-        w->done = int8_avx512(w);
-    else if (__builtin_cpu_supports("avx2"))
-        plain_avx2(w);
-    else
-        plain(w);
-#else
-    plain(w);
-#endif
+    Job *job = given;
+    int64_t n = job->work->n, thread = __atomic_fetch_add(&job->begun, 1, __ATOMIC_RELAXED), first;
+    while ((first = __atomic_fetch_add(&job->next, TOGETHER, __ATOMIC_RELAXED)) < n)
+        documents(job, thread, first, first + TOGETHER < n ? first + TOGETHER : n);
     return NULL;
 }
 
-#define THREADS 256
-
-/* Each thread takes a range of documents with about equally many rows. Returns 0 when memory ran out, else 1. */
-EXPORT int resift_maxsim(const Work *whole, int threads) {
-    pthread_t ids[THREADS];
-    Work parts[THREADS];
-    int64_t total = 0, seen = 0, i = 0;
-    int started[THREADS], done = 1;
+/* Returns 0 when memory ran out, else 1. */
+EXPORT int resift_maxsim(const Work *work, int threads) {
+    Job job = {.work = work};
     if (threads > THREADS) threads = THREADS;
-    if (threads < 1) threads = 1;
-    for (int64_t k = 0; k < whole->n; k++) total += whole->lengths[k];
-    for (int p = 0; p < threads; p++) {
-        int64_t first = i;
-        while (i < whole->n && (p == threads - 1 || seen < total * (p + 1) / threads)) seen += whole->lengths[i++];
-        parts[p] = *whole;
-        parts[p].n = i - first;
-        parts[p].values += first, parts[p].scales += first, parts[p].lengths += first;
-        parts[p].places += first * whole->asked, parts[p].cosines += first * whole->asked;
-        started[p] = p < threads - 1 && pthread_create(&ids[p], NULL, run, &parts[p]) == 0;
-        if (!started[p]) run(&parts[p]);
-    }
-    for (int p = 0; p < threads; p++) {
-        if (started[p]) pthread_join(ids[p], NULL);
-        done &= parts[p].done;
-    }
+    int done = prepare(&job, threads), started = 0;
+    pthread_t ids[THREADS];
+    while (done && started + 1 < threads && pthread_create(&ids[started], NULL, run, &job) == 0) started++;
+    if (done) run(&job);
+    for (int i = 0; i < started; i++) pthread_join(ids[i], NULL);
+    free(job.tokens), free(job.less), free(job.scratch);
     return done;
 }

@@ -19,7 +19,7 @@ class Work(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("n", "dims", "asked")),
         *((name, ctypes.c_void_p) for name in ("values", "scales", "lengths", "places", "cosines")),
         *((name, ctypes.c_void_p) for name in ("query", "fine", "fine_scales")),
-        *((name, ctypes.c_int) for name in ("level", "done")),
+        ("level", ctypes.c_int),
     ]
 
 
