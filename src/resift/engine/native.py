@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -53,8 +54,29 @@ def kernel() -> Kernel | None:
 
 
 def cores() -> int:
-    """Processors that this process may use: how many threads are worth starting."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many threads are worth starting: physical cores that this process may use, within its container's share."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return _cores(frozenset(allowed), Path("/sys"))
+
+
+@cache
+def _cores(allowed: frozenset[int], system: Path) -> int:
+    """Cores of the allowed processors: the threads of one core share its arithmetic. `system` is where sysfs lies."""
+    siblings = (system / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list" for cpu in allowed)
+    physical = {path.read_text() if path.exists() else str(path) for path in siblings}
+    return max(1, min(len(physical), _share(system / "fs/cgroup")))
+
+
+def _share(groups: Path) -> int:
+    """Processors' worth of time that the control group gives, rounded up; very many where it sets no limit."""
+    both, quota, period = groups / "cpu.max", groups / "cpu/cpu.cfs_quota_us", groups / "cpu/cpu.cfs_period_us"
+    if both.exists():
+        limit, per = both.read_text().split()
+    elif quota.exists() and period.exists():  # version 1 of control groups
+        limit, per = quota.read_text(), period.read_text()
+    else:
+        return sys.maxsize
+    return sys.maxsize if limit == "max" or int(limit) < 0 else -(-int(limit) // int(per))
 
 
 @cache

@@ -20,7 +20,7 @@ from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, 
 _SLICE = 4096  # vectors handed over at once
 _LINKS, _BREADTH = 16, 128  # m and ef_construct: the graph's degree, and how widely a place for a node is sought
 _OVERHEAD = 8 << 20  # bytes that the engine takes for no vectors at all
-_SEARCH_BREADTH = 256  # ef: candidates followed per query, at least k
+_SEARCH_BREADTH = 1024  # ef: candidates followed per query, at least k
 
 
 def _engine() -> Any:  # noqa: ANN401 - names are looked up at run time: the package is an extra
