@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
@@ -308,13 +308,12 @@ def test_tensors_of_onnx_are_those_that_the_package_reads() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(end=st.integers(0, 60_000))
+@example(end=0)
+@example(end=19)  # a field ends there
 def test_a_damaged_onnx_file_is_named(tmp_path_factory: pytest.TempPathFactory, end: int) -> None:
     path = tmp_path_factory.mktemp("cut") / "model.onnx"
     with (find_model("resift-mini-en") / "model.onnx").open("rb") as file:
         path.write_bytes(file.read(end))
-    if end == 0:
-        assert read_onnx_weights(path) == {}
-        return
     with pytest.raises(BrokenModel, match="damaged"):
         read_onnx_weights(path)
 

@@ -59,6 +59,8 @@ def _tensors(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     data = np.fromfile(path, np.uint8)
     try:
         graphs = [value for number, value in _fields(data.data) if number == _GRAPH]
+        if not graphs:  # cut off where a field ends
+            raise ValueError("no graph")
         for graph in graphs:
             for number, value in _fields(graph):
                 if number == _INITIALIZER and (found := _tensor(value)):
