@@ -20,7 +20,7 @@ from resift.engine.maxsim import (
     maxsim,
     rounded,
 )
-from resift.engine.native import Kernel
+from resift.engine.native import _LEVELS, HALVES, Kernel
 
 ROOT = Path(__file__).parents[2]
 Way = Callable[[np.ndarray, Documents], Best]
@@ -40,12 +40,14 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
     return Kernel(library)
 
 
-@pytest.fixture(scope="module", params=["numpy", "portable C", "this processor"])
+@pytest.fixture(scope="module", params=["numpy", *_LEVELS.values()])
 def way(request: pytest.FixtureRequest) -> Way:
     if request.param == "numpy":  # which needs no compiler
         return best_numpy
     kernel: Kernel = request.getfixturevalue("kernel")
-    level = 1 if request.param == "portable C" else kernel.level
+    level = next(level for level, name in _LEVELS.items() if name == request.param)
+    if level > kernel.level:
+        pytest.skip(f"the processor has no {request.param}")
     return lambda query, documents: best_compiled(kernel, query, documents, level)
 
 
@@ -106,7 +108,7 @@ def test_every_way_is_the_definition(way: Way, seed: int, lengths: list[int], as
 def test_compiled_and_numpy_are_equal(kernel: Kernel, seed: int, lengths: list[int], asked: int, dims: int) -> None:
     rng = np.random.default_rng(seed)
     query, documents = unit(rng, asked, dims), ragged(rng, lengths, dims)
-    for level in {1, kernel.level}:
+    for level in range(1, kernel.level + 1):
         for ours, reference in zip(
             best_compiled(kernel, query, documents, level), best_numpy(query, documents), strict=True
         ):
@@ -121,7 +123,7 @@ def test_half_precision_documents(kernel: Kernel, seed: int, lengths: list[int],
     documents = Ragged(unit(rng, sum(lengths), dims).astype(np.float16), None, ends - lengths, ends)
     agrees(best_numpy(query, documents), query, documents)
     agrees(maxsim(query, np.ones(asked, np.float32) / asked, documents)[1:], query, documents)
-    if kernel.level >= 2:
+    if kernel.level >= HALVES:
         agrees(best_compiled(kernel, query, documents), query, documents)
 
 

@@ -8,7 +8,8 @@
 
    On x86 with AVX-512 VNNI sixteen query tokens lie in one register, in the order in which the instruction takes them,
    and eight rows are multiplied by thirty-two query tokens before anything is stored. Int8 rows are read where they
-   lie: a copy in the cache, however small, cost more than to add 128 to each number as often as it is read. */
+   lie: a copy in the cache, however small, cost more than to add 128 to each number as often as it is read. With AVX2
+   it is four rows and sixteen query tokens, all widened to int16. */
 
 #include <math.h>
 #include <pthread.h>
@@ -29,7 +30,7 @@ typedef struct {
     const void *query;        /* asked x dims, int8 against int8, f32 against halves */
     const int16_t *fine;      /* the same in int16, so small that dims products with int8 fit 32 bits; NULL: halves */
     const float *fine_scales; /* asked */
-    int level;                /* at most what resift_maxsim_level gives; halves need 2 */
+    int level;                /* at most what resift_maxsim_level gives; halves need 3 */
 } Work;
 
 /* What the threads share: the query as the kernel takes it, room for each thread, how many of them have begun, and the
@@ -42,9 +43,20 @@ typedef struct {
     int64_t begun, next;
 } Job;
 
+/* The exact cosine of the matches that were found. */
+INLINE void exact(const Work *w, int64_t i) {
+    for (int64_t k = 0; k < w->asked; k++) {
+        float *best = w->cosines + i * w->asked + k;
+        int32_t place = w->places[i * w->asked + k], sum = 0;
+        const int8_t *row = (const int8_t *)w->values[i] + place * w->dims;
+        for (int64_t d = 0; d < w->dims; d++) sum += w->fine[k * w->dims + d] * (int16_t)row[d];
+        if (*best != -INFINITY) *best = (float)sum * w->scales[i][place] * w->fine_scales[k];
+    }
+}
+
 /* Any processor: a row against one query token after the other. */
 
-INLINE void plain_rows(const Work *w, int64_t first, int64_t end) {
+static void plain(const Work *w, int64_t first, int64_t end) {
     const int8_t *query = w->query;
     for (int64_t i = first; i < end; i++) {
         float *best = w->cosines + i * w->asked;
@@ -60,20 +72,14 @@ INLINE void plain_rows(const Work *w, int64_t first, int64_t end) {
                 if (cosine > best[k]) best[k] = cosine, place[k] = (int32_t)t;
             }
         }
-        for (int64_t k = 0; k < w->asked; k++) {
-            const int8_t *row = (const int8_t *)w->values[i] + place[k] * w->dims;
-            int32_t sum = 0;
-            for (int64_t d = 0; d < w->dims; d++) sum += w->fine[k * w->dims + d] * (int16_t)row[d];
-            best[k] = best[k] == -INFINITY ? best[k] : (float)sum * w->scales[i][place[k]] * w->fine_scales[k];
-        }
+        exact(w, i);
     }
 }
-
-static void plain(const Work *w, int64_t first, int64_t end) { plain_rows(w, first, end); }
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#define AVX2 __attribute__((target("avx2")))
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
 #define UNROLL _Pragma("GCC unroll 8")
 #define UNROLL16 _Pragma("GCC unroll 16")
@@ -81,8 +87,84 @@ static void plain(const Work *w, int64_t first, int64_t end) { plain_rows(w, fir
 #define AHEAD 4096 /* bytes that rows are fetched before their turn */
 #define ROWS 8     /* times two registers of query tokens: sixteen sums under way hide the latency of a product */
 
-__attribute__((target("avx2"))) static void plain_avx2(const Work *w, int64_t first, int64_t end) {
-    plain_rows(w, first, end);
+#define LANES2 8
+#define ROWS2 4
+
+/* Words of four bytes that a thread widens rows into, with room for a whole register at the end. */
+static int64_t scratch_size(const Work *w) { return ((ROWS * w->dims + LANES - 1) / LANES + 1) * LANES; }
+
+/* Some rows, widened, against one or two registers of query tokens. */
+INLINE AVX2 void wide_rows(__m256 *best, __m256i *place, const int16_t *rows_at, const float *scales, int64_t at,
+                           int rows, int blocks, int64_t dims, const int16_t *query) {
+    __m256i sums[2][ROWS2];
+    UNROLL
+    for (int t = 0; t < rows; t++)
+        for (int b = 0; b < blocks; b++) sums[b][t] = _mm256_setzero_si256();
+    for (int64_t d = 0; d < dims; d += 2) {
+        __m256i tokens[2];
+        for (int b = 0; b < blocks; b++)
+            tokens[b] = _mm256_load_si256((const __m256i *)(query + LANES2 * (b * dims + d)));
+        UNROLL
+        for (int t = 0; t < rows; t++) {
+            int32_t two;
+            memcpy(&two, rows_at + t * dims + d, 4);
+            __m256i row = _mm256_set1_epi32(two);
+            for (int b = 0; b < blocks; b++)
+                sums[b][t] = _mm256_add_epi32(sums[b][t], _mm256_madd_epi16(row, tokens[b]));
+        }
+    }
+    UNROLL
+    for (int t = 0; t < rows; t++)
+        for (int b = 0; b < blocks; b++) {
+            __m256 cosine = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[b][t]), _mm256_set1_ps(scales[at + t]));
+            __m256 better = _mm256_cmp_ps(cosine, best[b], _CMP_GT_OQ);
+            __m256i now = _mm256_set1_epi32((int32_t)(at + t));
+            best[b] = _mm256_blendv_ps(best[b], cosine, better);
+            place[b] = _mm256_blendv_epi8(place[b], now, _mm256_castps_si256(better));
+        }
+}
+
+/* One document against one or two registers of query tokens, the first of which is the query's token `from`. */
+INLINE AVX2 void wide_document(const Job *job, int64_t i, int64_t from, int blocks, int16_t *widened) {
+    const Work *w = job->work;
+    const int8_t *values = w->values[i];
+    const int16_t *query = (const int16_t *)job->tokens + from * w->dims;
+    int64_t length = w->lengths[i], dims = w->dims;
+    __m256 best[2] = {_mm256_set1_ps(-INFINITY), _mm256_set1_ps(-INFINITY)};
+    __m256i place[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (int64_t next = 0; next < length; next += ROWS2) {
+        int64_t at = next + ROWS2 <= length || length < ROWS2 ? next : length - ROWS2;
+        int64_t size = (length < ROWS2 ? length : ROWS2) * dims, d = 0;
+        for (; d + 16 <= size; d += 16) {
+            __m128i row = _mm_loadu_si128((const __m128i *)(values + at * dims + d));
+            _mm256_store_si256((__m256i *)(widened + d), _mm256_cvtepi8_epi16(row));
+        }
+        for (; d < size; d++) widened[d] = values[at * dims + d];
+        if (length >= ROWS2) wide_rows(best, place, widened, w->scales[i], at, ROWS2, blocks, dims, query);
+        else
+            for (; at < length; at++)
+                wide_rows(best, place, widened + at * dims, w->scales[i], at, 1, blocks, dims, query);
+    }
+    for (int b = 0; b < blocks; b++) {
+        float cosines[LANES2];
+        int32_t places[LANES2];
+        _mm256_storeu_ps(cosines, best[b]);
+        _mm256_storeu_si256((__m256i *)places, place[b]);
+        int64_t k = from + b * LANES2, count = w->asked - k < LANES2 ? w->asked - k : LANES2;
+        memcpy(w->cosines + i * w->asked + k, cosines, (size_t)count * 4);
+        memcpy(w->places + i * w->asked + k, places, (size_t)count * 4);
+    }
+}
+
+AVX2 static void wide_documents(const Job *job, int64_t thread, int64_t first, int64_t end) {
+    const Work *w = job->work;
+    int16_t *widened = (int16_t *)(job->scratch + thread * scratch_size(w));
+    for (int64_t i = first; i < end; i++) {
+        for (int64_t k = 0; k < w->asked; k += 2 * LANES2)
+            if (k + LANES2 < w->asked) wide_document(job, i, k, 2, widened);
+            else wide_document(job, i, k, 1, widened);
+        exact(w, i);
+    }
 }
 
 typedef struct {
@@ -228,9 +310,6 @@ AVX512 static void refine(const Work *w, int64_t i) {
     }
 }
 
-/* Numbers that a thread widens halves into, with room for a whole register at the end. */
-static int64_t widened_size(const Work *w) { return ((ROWS * w->dims + LANES - 1) / LANES + 1) * LANES; }
-
 #define DOCUMENTS(NAME, DOCUMENT_OF, TYPE, BESIDE)                                                             \
     AVX512 static void NAME(const Job *job, int64_t thread, int64_t first, int64_t end) {                      \
         const Work *w = job->work;                                                                             \
@@ -250,19 +329,31 @@ static int64_t widened_size(const Work *w) { return ((ROWS * w->dims + LANES - 1
         (void)thread;                                                                                          \
     }
 DOCUMENTS(int8_documents, int8_document, int8_t, job->less + b * LANES)
-DOCUMENTS(half_documents, half_document, float, job->scratch + thread * widened_size(w))
+DOCUMENTS(half_documents, half_document, float, job->scratch + thread * scratch_size(w))
 
-/* Blocks of 16 query tokens, in them groups of as many dimensions as the instruction takes: 4 of int8, 1 of f32. */
+static int by_avx512(const Work *w) { return w->level >= 3 && (!w->fine || w->dims % 4 == 0); }
+static int by_avx2(const Work *w) { return w->level >= 2 && w->fine && w->dims % 2 == 0; }
+
+/* Blocks of query tokens, as many as a register has lanes, in them groups of as many dimensions as the instruction takes:
+   16 with 4 of int8 or 1 of f32; with AVX2 8 with 2 of int16. */
 static void lay_out(const Job *job) {
     const Work *w = job->work;
-    int group = w->fine ? 4 : 1;
-    const int32_t *from = w->query; /* four bytes in either case */
-    int32_t *to = job->tokens;
+    if (by_avx512(w)) {
+        int group = w->fine ? 4 : 1;
+        const int32_t *from = w->query; /* four bytes in either case */
+        int32_t *to = job->tokens;
+        for (int64_t k = 0; k < w->asked; k++)
+            for (int64_t d = 0; d < w->dims / group; d++)
+                to[k / LANES * LANES * (w->dims / group) + d * LANES + k % LANES] = from[k * (w->dims / group) + d];
+        for (int64_t k = 0; w->fine && k < w->asked; k++)
+            for (int64_t d = 0; d < w->dims; d++) job->less[k] -= 128 * ((const int8_t *)w->query)[k * w->dims + d];
+        return;
+    }
+    const int8_t *from = w->query;
+    int16_t *to = job->tokens;
     for (int64_t k = 0; k < w->asked; k++)
-        for (int64_t d = 0; d < w->dims / group; d++)
-            to[k / LANES * LANES * (w->dims / group) + d * LANES + k % LANES] = from[k * (w->dims / group) + d];
-    for (int64_t k = 0; w->fine && k < w->asked; k++)
-        for (int64_t d = 0; d < w->dims; d++) job->less[k] -= 128 * ((const int8_t *)w->query)[k * w->dims + d];
+        for (int64_t d = 0; d < w->dims; d++)
+            to[k / LANES2 * LANES2 * w->dims + d / 2 * 2 * LANES2 + k % LANES2 * 2 + d % 2] = from[k * w->dims + d];
 }
 
 static void *zeros(int64_t bytes) {
@@ -271,15 +362,13 @@ static void *zeros(int64_t bytes) {
     return made ? memset(made, 0, (size_t)whole) : NULL;
 }
 
-static int by_avx512(const Work *w) { return w->level >= 2 && (!w->fine || w->dims % 4 == 0); }
-
 static int prepare(Job *job, int threads) {
     const Work *w = job->work;
-    if (!by_avx512(w)) return 1;
+    if (!by_avx512(w) && !by_avx2(w)) return 1;
     int64_t padded = (w->asked + LANES - 1) / LANES * LANES;
-    job->tokens = zeros(padded * w->dims * (w->fine ? 1 : 4));
+    job->tokens = zeros(padded * w->dims * 4);
     job->less = zeros(padded * 4);
-    job->scratch = zeros(w->fine ? 4 : threads * widened_size(w) * 4);
+    job->scratch = zeros(threads * scratch_size(w) * 4);
     if (!job->tokens || !job->less || !job->scratch) return 0;
     lay_out(job);
     return 1;
@@ -287,7 +376,7 @@ static int prepare(Job *job, int threads) {
 
 static void documents(const Job *job, int64_t thread, int64_t first, int64_t end) {
     if (by_avx512(job->work)) (job->work->fine ? int8_documents : half_documents)(job, thread, first, end);
-    else if (__builtin_cpu_supports("avx2")) plain_avx2(job->work, first, end);
+    else if (by_avx2(job->work)) wide_documents(job, thread, first, end);
     else plain(job->work, first, end);
 }
 #else
@@ -298,13 +387,14 @@ static void documents(const Job *job, int64_t thread, int64_t first, int64_t end
 }
 #endif
 
-/* What this processor can: 2 AVX-512 VNNI, int8 and halves; 1 int8 only. */
+/* What this processor can: 3 AVX-512 VNNI, int8 and halves; 2 AVX2, int8 only; 1 anything, int8 only. */
 EXPORT int resift_maxsim_level(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512vnni"))
-        return 2;
+        return 3;
+    if (__builtin_cpu_supports("avx2")) return 2;
 #endif
     return 1;
 }

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.engine.batching import FloatArray
-from resift.engine.native import Kernel, Work, cores, kernel
+from resift.engine.native import HALVES, Kernel, Work, cores, kernel
 
 _BLOCK = 1 << 16  # document tokens that NumPy multiplies at once: bounds the memory of the similarity matrix
 _ALONE = 1 << 26  # multiply-adds that are not worth a second thread: about 0.1 ms
@@ -93,7 +93,7 @@ def maxsim(query: FloatArray, weights: FloatArray, documents: Documents) -> tupl
 
     """
     compiled = kernel()
-    if compiled and (compiled.level >= 2 or not _halves(documents)):
+    if compiled and (compiled.level >= HALVES or not _halves(documents)):
         places, cosines = best_compiled(compiled, query, documents)
     else:
         places, cosines = best_numpy(query, documents)

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 
 LIBRARY = Path(__file__).with_name("_maxsim.so")
-_LEVELS = {1: "portable C", 2: "AVX-512 VNNI"}
+_LEVELS = {1: "portable C", 2: "AVX2", 3: "AVX-512 VNNI"}
+HALVES = 3  # the level from which a kernel reads f16
 
 
 class Work(ctypes.Structure):
@@ -25,7 +26,7 @@ class Work(ctypes.Structure):
 
 
 class Kernel:
-    """A loaded library; `level` is the best that this processor can do with it: 2 reads f16 too, 1 int8 only."""
+    """A loaded library; `level` is the best that this processor can do with it."""
 
     def __init__(self, library: Path) -> None:
         self._library = ctypes.CDLL(str(library))
