@@ -50,6 +50,12 @@ def test_html_is_visible_text(corpus: Path) -> None:
     assert "last frost" in source[found[0].metadata["start"] : found[0].metadata["end"]]
 
 
+def test_a_long_cell_is_read_whole(tmp_path: Path) -> None:
+    text = "the keeper lit the lamp\n" * 20_000
+    (tmp_path / "a.csv").write_text(f'id,text\n1,"{text}"\n2,bread\n')
+    assert [d.text for d in files.read_file(tmp_path / "a.csv")] == [text, "bread"]
+
+
 def test_jsonl_and_csv_fields(corpus: Path) -> None:
     faq = by_id(corpus / "faq.jsonl")
     assert faq["faq-1"].title == "How do I reset my password?"

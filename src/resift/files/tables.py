@@ -87,7 +87,11 @@ def _json(line: str, where: str) -> Any:  # noqa: ANN401 - whatever the line hol
 
 
 def read_csv(path: Path) -> Iterator[Document]:
-    """Stream a CSV file's rows as documents; its first row names the fields."""
+    """Stream a CSV file's rows as documents; its first row names the fields.
+
+    Raises the limit that the module csv sets for a cell, of 131,072 characters, for the whole process.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))
     with open_text(path) as file:
         reader = csv.DictReader(_lines(file, path))
         try:
@@ -97,7 +101,7 @@ def read_csv(path: Path) -> Iterator[Document]:
                     place = {"path": str(path), "line": reader.line_num}
                     yield document(cells, f"{path}:{reader.line_num}", place)
         except csv.Error as error:
-            raise InputError(f"{path}:{reader.line_num}: {error}; mend the quotes of that row") from error
+            raise InputError(f"{path}:{reader.line_num}: {error}; mend the quotes around there") from error
 
 
 def read_requests(file: Iterable[str], where: str) -> Iterator[tuple[Query, list[Document]]]:
