@@ -63,6 +63,7 @@ class Counted:
 
         class Engine:
             name, precision, pads = engine.name, engine.precision, engine.pads
+            characters = engine.characters
 
             def run(self, batches):
                 for batch in batches:
@@ -145,7 +146,8 @@ def products(folder):
 
     class Watched:
         def __init__(self, engine) -> None:
-            self.engine, self.name, self.precision, self.pads = engine, engine.name, engine.precision, engine.pads
+            self.engine, self.name, self.precision = engine, engine.name, engine.precision
+            self.pads, self.characters = engine.pads, engine.characters
 
         def run(self, batches):
             lengths.extend(int(n) for b in batches for n in b.mask.sum(1))

@@ -24,6 +24,7 @@ from transformers import PreTrainedTokenizerFast
 
 import resift
 from resift import Document, InputError, Query, Reranker
+from resift.engine.openvino import OpenVINOEngine, SharedEngine
 from resift.errors import KindError, NonFiniteScore
 from resift.score.doctor import examine
 from resift.score.export import export
@@ -425,8 +426,14 @@ def peak(scorer: Reranker, count: int) -> int:
         assert len(scores) == count and None not in scores.values
 
 
+def in_small_slices(monkeypatch: pytest.MonkeyPatch, characters: int) -> None:
+    monkeypatch.setattr("resift.score.late.MANY_CHARACTERS", characters)
+    for engine in (OpenVINOEngine, SharedEngine):
+        monkeypatch.setattr(engine, "characters", characters)
+
+
 def test_row_12_memory_does_not_grow_with_the_documents(tiny: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resift.score.pairs._SLICE_CHARACTERS", 8_000)
+    in_small_slices(monkeypatch, 8_000)
     scorer = tiny()
     scorer.score([(QUERY, TEXTS[0])])
     few, many = peak(scorer, 400), peak(scorer, 4000)
@@ -435,17 +442,16 @@ def test_row_12_memory_does_not_grow_with_the_documents(tiny: Load, monkeypatch:
 
 def test_row_12_slices_cover_everything_once() -> None:
     sizes = [5, 3, 1 << 21, *[300_000] * 7, *[1] * 9000]
-    found = list(slices(sizes))
+    found = list(slices(sizes, 1 << 20))
     assert [i for part in found for i in part] == list(range(len(sizes)))
     assert all(len(p) <= 4096 and (len(p) == 1 or sum(sizes[i] for i in p) <= 1 << 20) for p in found)
-    assert list(slices([])) == []
+    assert list(slices([], 1 << 20)) == []
 
 
 def test_row_12_slices_do_not_matter(tiny: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [(f"{q} {i % 3}", f"{t} {i}") for i in range(9) for q in (QUERY, "oslo") for t in TEXTS]
     whole = tiny().score(pairs)
-    for most in ("_SLICE_CHARACTERS", "_UNPADDED_CHARACTERS"):
-        monkeypatch.setattr(f"resift.score.pairs.{most}", 60)
+    in_small_slices(monkeypatch, 60)
     sliced = tiny().score(pairs)
     np.testing.assert_allclose(np.array(sliced.values, float), np.array(whole.values, float), atol=1e-5)
     assert (sliced.flags, sliced.spans, sliced.tokens) == (whole.flags, whole.spans, whole.tokens)

@@ -56,6 +56,18 @@ def test_a_long_cell_is_read_whole(tmp_path: Path) -> None:
     assert [d.text for d in files.read_file(tmp_path / "a.csv")] == [text, "bread"]
 
 
+def test_a_quote_that_is_never_closed_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('id,text\n1,bread\n2,"a lamp\n3,water\n4,oslo\n')
+    with pytest.raises(InputError, match=r"a\.csv:5: a quote that is opened in line 3 or behind it is never closed"):
+        list(files.read_file(path))
+    path.write_text('id,"text\n1,bread\n')
+    with pytest.raises(InputError, match=r"opened in line 1 or behind"):
+        list(files.read_file(path))
+    path.write_text('id,text\n1,"a ""lamp""\nand bread"\n2,5" pipe\n')
+    assert [d.text for d in files.read_file(path)] == ['a "lamp"\nand bread', '5" pipe']
+
+
 def test_jsonl_and_csv_fields(corpus: Path) -> None:
     faq = by_id(corpus / "faq.jsonl")
     assert faq["faq-1"].title == "How do I reset my password?"

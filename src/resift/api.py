@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from resift import files
 from resift.errors import InputError
-from resift.memory import parse_size, resident
+from resift.memory import held, parse_size
 from resift.protocols import Budget, Retriever, Scorer, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
@@ -63,8 +63,9 @@ class Reranker:
             depth: how many to score, from the first; all by default.
             deadline_ms: after so many milliseconds no further batch is begun, and the best order so far comes back, all
                 documents in it; the trace's reason says "scored n/m". A model's first call also reads its weights.
-            max_memory: what the process may hold, in bytes or as "2GiB": less is scored at once, and when not even a
-                batch fits beside what is held already, the best order so far comes back, as by a deadline.
+            max_memory: what the process may hold, in bytes or as "2GiB", pages of mapped files aside: less is scored at
+                once, and when the next batch, or one long document, does not fit beside what is held already, the best
+                order so far comes back, as by a deadline. On a model's first call its weights come on top. Linux only.
 
         A model that was not made for the language at hand reranks all the same, and the trace's reason says so.
 
@@ -310,6 +311,6 @@ def budget(depth: int | None, deadline_ms: float | None, max_memory: int | str |
     if deadline_ms is not None and not 0 < deadline_ms < float("inf"):
         raise InputError(f"a deadline is a time of more than 0 milliseconds; not {deadline_ms}")
     size = parse_size(max_memory) if isinstance(max_memory, str) else max_memory
-    if _positive(size, "max_memory") is not None and not resident():
+    if _positive(size, "max_memory") is not None and not held():
         raise InputError("this system doesn't tell how much memory a process holds; leave max_memory out")
     return Budget.within(deadline_ms, _positive(depth, "depth"), size)

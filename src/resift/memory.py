@@ -11,13 +11,28 @@ from pathlib import Path
 from resift.errors import InputError
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
 _M_ARENA_MAX = -8  # its number in glibc's malloc.h
 
 
 def resident() -> int:
-    """Bytes of memory that the process holds now; 0 where the system doesn't tell."""
+    """Bytes of memory in use by the process, pages of mapped files included; 0 where the system doesn't tell."""
+    return _pages()[0] * _PAGE
+
+
+def held() -> int:
+    """The same without the pages of mapped files, such as an index's: the system takes those back at need."""
+    whole, mapped = _pages()
+    return (whole - mapped) * _PAGE
+
+
+def _pages() -> tuple[int, int]:
+    """Resident pages, and those of them that lie in files or are shared."""
     statm = Path("/proc/self/statm")
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+    if not statm.exists():
+        return 0, 0
+    _, whole, mapped, *_ = map(int, statm.read_text().split())
+    return whole, mapped
 
 
 def parse_size(text: str) -> int:
@@ -32,7 +47,7 @@ def parse_size(text: str) -> int:
     digits = number[: len(number) - len(unit)]
     try:
         return int(float(digits) * _UNITS[unit.strip()])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise InputError(f"{text!r} is no size; write it as 6GiB, 500MB or a number of bytes") from error
 
 

@@ -102,7 +102,8 @@ class Watched:
     """An engine that keeps count of what it is given."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.name, self.precision, self.pads = engine, engine.name, engine.precision, engine.pads
+        self.engine, self.name, self.precision = engine, engine.name, engine.precision
+        self.pads, self.characters = engine.pads, engine.characters
         self.lengths: list[int] = []
         self.slots = 0
 

@@ -103,7 +103,7 @@ class HalfPrecision:
     """An engine whose outputs are fp16: 65,520 and more is infinite there."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.pads = engine, engine.pads
+        self.engine, self.characters = engine, engine.characters
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         for batch, outputs in self.engine.run(batches):

@@ -20,7 +20,7 @@ from resift.engine.maxsim import (
     maxsim,
     rounded,
 )
-from resift.engine.native import _LEVELS, HALVES, Kernel
+from resift.engine.native import HALVES, LEVELS, Kernel
 
 ROOT = Path(__file__).parents[2]
 Way = Callable[[np.ndarray, Documents], Best]
@@ -40,12 +40,12 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
     return Kernel(library)
 
 
-@pytest.fixture(scope="module", params=["numpy", *_LEVELS.values()])
+@pytest.fixture(scope="module", params=["numpy", *LEVELS.values()])
 def way(request: pytest.FixtureRequest) -> Way:
     if request.param == "numpy":  # which needs no compiler
         return best_numpy
     kernel: Kernel = request.getfixturevalue("kernel")
-    level = next(level for level, name in _LEVELS.items() if name == request.param)
+    level = next(level for level, name in LEVELS.items() if name == request.param)
     if level > kernel.level:
         pytest.skip(f"the processor has no {request.param}")
     return lambda query, documents: best_compiled(kernel, query, documents, level)

@@ -1,5 +1,7 @@
 """How work is cut and overlapped."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -10,17 +12,16 @@ from hypothesis import strategies as st
 from resift.score.pairs import overlapping, slices
 
 
-@given(st.lists(st.integers(1, 1 << 21), max_size=40), st.booleans())
-def test_slices_are_neighbours_and_small(sizes: list[int], padded: bool) -> None:
-    found = list(slices(sizes, padded))
+@given(st.lists(st.integers(1, 1 << 21), max_size=40), st.sampled_from([100, 1 << 16, 1 << 20]))
+def test_slices_are_neighbours_and_small(sizes: list[int], most: int) -> None:
+    found = list(slices(sizes, most))
     assert [i for part in found for i in part] == list(range(len(sizes)))
-    most = 1 << 20 if padded else 1 << 16
     assert all(sum(sizes[i] for i in part) <= most or len(part) == 1 for part in found)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(), max_size=9))
-def test_overlapping_keeps_order_and_holds_two(numbers: list[int]) -> None:
+def test_overlapping_keeps_order_and_holds_few(numbers: list[int]) -> None:
     held, most = 0, 0
 
     def prepare(n: int) -> int:
@@ -57,10 +58,25 @@ def test_one_is_prepared_while_another_is_computed() -> None:
     assert seen == [True]
 
 
-def test_an_error_while_computing_is_raised() -> None:
+def test_after_an_error_nothing_more_is_begun() -> None:
+    begun = []
+
     def compute(n: int) -> int:
+        begun.append(n)
         raise ValueError(f"part {n}")
 
     for parts in ([0], [0, 1, 2]):
+        begun.clear()
         with pytest.raises(ValueError, match="part 0"):
             list(overlapping(parts, int, compute, lambda _, n: n))
+        assert begun == [0]
+
+
+def test_a_part_that_hangs_does_not_keep_the_process() -> None:
+    code = (
+        "import threading, time; from resift.score.pairs import overlapping\n"
+        "hangs = threading.Event()\n"
+        "work = overlapping([0, 1], int, lambda n: hangs.set() or time.sleep(600), lambda _, n: n)\n"
+        "threading.Thread(target=list, args=(work,), daemon=True).start(); hangs.wait()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from resift import Reranker
 from resift.errors import InputError, Overloaded
-from resift.memory import resident
+from resift.memory import held
 from resift.serve.app import create_app
 from resift.serve.ceiling import Ceiling
 from resift.serve.gate import Rate
@@ -134,8 +134,8 @@ def test_requests_are_named(serve: Serve) -> None:
 
 def test_a_ceiling_is_shared_out_to_bodies() -> None:
     with pytest.raises(InputError, match="--max-memory"):
-        Ceiling(resident() + 1000).settle()
-    ceiling = Ceiling(resident() + (96 << 20))
+        Ceiling(held() + 1000).settle()
+    ceiling = Ceiling(held() + (96 << 20))
     ceiling.settle()
     ceiling.hold(8 << 20)
     with pytest.raises(Overloaded, match="bytes"):

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from resift.errors import InputError
-from resift.memory import parse_size
 from resift.serve.settings import DEFAULTS, Settings, read_settings
 
 
@@ -67,14 +66,3 @@ def test_keys_come_from_the_setting_and_the_file(tmp_path: Path) -> None:
         Settings(api_keys_file=str(file)).allowed_keys()
     with pytest.raises(InputError, match="can't be read"):
         Settings(api_keys_file=str(tmp_path / "missing")).allowed_keys()
-
-
-@pytest.mark.parametrize(("text", "size"), [("6GiB", 6 << 30), ("500MB", 500_000_000), ("1000", 1000), ("1.5k", 1500)])
-def test_sizes(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["six", "GiB", "6 elephants", ""])
-def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(InputError, match="6GiB"):
-        parse_size(text)

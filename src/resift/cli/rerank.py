@@ -55,8 +55,9 @@ def rerank(
     JSONL: {"query": "…", "documents": ["…", {"id": "d2", "text": "…"}]} on each line; out comes one line per request
     (schema: docs/json.md). A TREC run needs --queries and --documents; out comes a TREC run.
     """
-    from resift.api import load
+    from resift.api import budget, load
 
+    budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
     reranker = load(model, long_documents="truncate" if truncate else "windows", engine=engine.value)
     if deadline_ms is not None:
         reranker.score([("a", "a")])  # reads the weights before the time of the first request runs

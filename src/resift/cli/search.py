@@ -45,10 +45,11 @@ def search(
     """
     from rich.console import Console
 
-    from resift.api import load
+    from resift.api import budget, load
     from resift.cli import show
     from resift.errors import InputError
 
+    budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
     if not query.strip():
         raise InputError("the query is empty; ask with at least one word")
     if bool(paths) == bool(index):

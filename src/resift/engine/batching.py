@@ -15,6 +15,7 @@ EngineName = Literal["native", "openvino", "onnx", "torch"]
 
 # Tokens per batch, padding included. Around 1,500 the activations of a small encoder still lie in a core's cache.
 TOKEN_BUDGET = 1536
+MANY_CHARACTERS = 1 << 20
 _STEP = 8  # widths are multiples of this, so that few shapes occur and the allocator's memory stops growing
 
 
@@ -51,12 +52,14 @@ class Engine(Protocol):
         name: of the library.
         precision: what it multiplies in: "f32", "bf16", "int8" or "fp16"; its outputs are f32 in any case.
         pads: whether the padding of a batch is computed, too.
+        characters: how much text it is given at once: enough to fill its passes, or to find equal lengths among.
 
     """
 
     name: EngineName
     precision: str
     pads: bool
+    characters: int
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with the model's outputs in f32, in any order."""

@@ -33,14 +33,14 @@ typedef struct {
     int level;                /* at most what resift_maxsim_level gives; halves need 3 */
 } Work;
 
-/* What the threads share: the query as the kernel takes it, room for each thread, how many of them have begun, and the
-   first document that none has taken. */
+/* What the threads share: the query as the kernel takes it, room for each thread, how many of them have begun, the
+   first document that none has taken, and how many one takes at a time. */
 typedef struct {
     const Work *work;
     void *tokens;
     int32_t *less;
     float *scratch;
-    int64_t begun, next;
+    int64_t begun, next, together;
 } Job;
 
 /* The exact cosine of the matches that were found. */
@@ -400,13 +400,13 @@ EXPORT int resift_maxsim_level(void) {
 }
 
 #define THREADS 256
-#define TOGETHER 8 /* documents that a thread takes at a time: one that starts late leaves more to the others */
+#define TOGETHER 8 /* documents that a thread takes at a time, at most: one that starts late leaves more to the others */
 
 static void *run(void *given) {
     Job *job = given;
     int64_t n = job->work->n, thread = __atomic_fetch_add(&job->begun, 1, __ATOMIC_RELAXED), first;
-    while ((first = __atomic_fetch_add(&job->next, TOGETHER, __ATOMIC_RELAXED)) < n)
-        documents(job, thread, first, first + TOGETHER < n ? first + TOGETHER : n);
+    while ((first = __atomic_fetch_add(&job->next, job->together, __ATOMIC_RELAXED)) < n)
+        documents(job, thread, first, first + job->together < n ? first + job->together : n);
     return NULL;
 }
 
@@ -414,6 +414,9 @@ static void *run(void *given) {
 EXPORT int resift_maxsim(const Work *work, int threads) {
     Job job = {.work = work};
     if (threads > THREADS) threads = THREADS;
+    if (threads < 1) threads = 1;
+    int64_t share = work->n / (4 * threads);
+    job.together = share < 1 ? 1 : share > TOGETHER ? TOGETHER : share;
     int done = prepare(&job, threads), started = 0;
     pthread_t ids[THREADS];
     while (done && started + 1 < threads && pthread_create(&ids[started], NULL, run, &job) == 0) started++;

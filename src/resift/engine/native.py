@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 LIBRARY = Path(__file__).with_name("_maxsim.so")
-_LEVELS = {1: "portable C", 2: "AVX2", 3: "AVX-512 VNNI"}
+LEVELS = {1: "portable C", 2: "AVX2", 3: "AVX-512 VNNI"}
 HALVES = 3  # the level from which a kernel reads f16
 
 
@@ -35,7 +35,7 @@ class Kernel:
     @property
     def name(self) -> str:
         """What the kernel computes with."""
-        return _LEVELS[self.level]
+        return LEVELS[self.level]
 
     def run(self, work: Work, threads: int) -> None:
         """Fill the work's places and cosines; Python's lock is free meanwhile.
@@ -57,27 +57,44 @@ def kernel() -> Kernel | None:
 def cores() -> int:
     """How many threads are worth starting: physical cores that this process may use, within its container's share."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return _cores(frozenset(allowed), Path("/sys"))
+    return _cores(frozenset(allowed), Path("/"))
 
 
 @cache
-def _cores(allowed: frozenset[int], system: Path) -> int:
-    """Cores of the allowed processors: the threads of one core share its arithmetic. `system` is where sysfs lies."""
-    siblings = (system / f"devices/system/cpu/cpu{cpu}/topology/thread_siblings_list" for cpu in allowed)
-    physical = {path.read_text() if path.exists() else str(path) for path in siblings}
-    return max(1, min(len(physical), _share(system / "fs/cgroup")))
+def _cores(allowed: frozenset[int], root: Path) -> int:
+    """Cores of the allowed processors: the threads of one core share its arithmetic. `root` is that of the files."""
+    siblings = (root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list" for cpu in allowed)
+    physical = {_text(path) or str(path) for path in siblings}
+    return max(1, min(len(physical), *_shares(root)))
 
 
-def _share(groups: Path) -> int:
-    """Processors' worth of time that the control group gives, rounded up; very many where it sets no limit."""
-    both, quota, period = groups / "cpu.max", groups / "cpu/cpu.cfs_quota_us", groups / "cpu/cpu.cfs_period_us"
-    if both.exists():
-        limit, per = both.read_text().split()
-    elif quota.exists() and period.exists():  # version 1 of control groups
-        limit, per = quota.read_text(), period.read_text()
-    else:
-        return sys.maxsize
-    return sys.maxsize if limit == "max" or int(limit) < 0 else -(-int(limit) // int(per))
+def _shares(root: Path) -> list[int]:
+    """Processors' worth of time, rounded up, that each control group of the process gives: its own and those above."""
+    found = []
+    for line in (_text(root / "proc/self/cgroup") or "0::/").splitlines():
+        _, controllers, own = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        for folder in [top / own.strip("/"), *(top / own.strip("/")).parents]:
+            if not controllers:
+                limit = _text(folder / "cpu.max")
+            else:  # version 1 of control groups
+                limit = f"{_text(folder / 'cpu.cfs_quota_us')} {_text(folder / 'cpu.cfs_period_us')}"
+            quota, _, period = limit.partition(" ")
+            if quota.isdecimal() and period.isdecimal() and int(period):
+                found.append(-(-int(quota) // int(period)))
+            if folder == top:
+                break
+    return found or [sys.maxsize]
+
+
+def _text(path: Path) -> str:
+    """What a file of the system holds; nothing where there is none or it may not be read: it is only a hint."""
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from resift.engine import openvino
+from resift.engine.ahead import begun
 from resift.engine.batching import Batch, EngineName, FloatArray
 from resift.engine.encoder_kernel import Encoder, Ragged, available, unsupported
 from resift.engine.encoders.names import Weights, as_bert, root_of
@@ -64,6 +64,7 @@ class NativeEngine:
 
     name: EngineName = "native"
     pads = False
+    characters = 4 * _TOGETHER
 
     def __init__(self, checkpoint: Checkpoint, precision: str) -> None:
         self.precision, self.checkpoint = precision, checkpoint
@@ -77,13 +78,12 @@ class NativeEngine:
             for group in groups:
                 yield from zip(group, self._outputs(group), strict=True)
             return
-        with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self._outputs, groups[0])
-            for group, following in zip(groups, [*groups[1:], None], strict=True):
-                outputs = coming.result()
-                if following is not None:
-                    coming = ahead.submit(self._outputs, following)
-                yield from zip(group, outputs, strict=True)
+        coming = begun(self._outputs, groups[0])
+        for group, following in zip(groups, [*groups[1:], None], strict=True):
+            outputs = coming.result()
+            if following is not None:
+                coming = begun(self._outputs, following)
+            yield from zip(group, outputs, strict=True)
 
     def _outputs(self, group: Sequence[Batch]) -> list[tuple[FloatArray, ...]]:
         encoder, ending = self._parts()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.batching import Batch, EngineName, FloatArray
+from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
 from resift.engine.native import cores
 from resift.engine.once import Once
 from resift.engine.openvino import SMALL
@@ -29,6 +29,7 @@ class OnnxEngine:
     name: EngineName = "onnx"
     precision = "f32"
     pads = True
+    characters = MANY_CHARACTERS
 
     def __init__(self, path: Path) -> None:
         try:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.batching import Batch, EngineName, FloatArray
+from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
 from resift.engine.native import cores
 from resift.engine.once import Once
 from resift.errors import BrokenModel
@@ -127,6 +127,7 @@ class OpenVINOEngine:
 
     name: EngineName = "openvino"
     pads = True
+    characters = MANY_CHARACTERS
 
     def __init__(self, read: Callable[[], Any], precision: str) -> None:
         if precision == "int8" and not has_int8():
@@ -155,6 +156,7 @@ class SharedEngine:
 
     name: EngineName = "openvino"
     pads = True
+    characters = MANY_CHARACTERS
 
     def __init__(self, alone: Callable[[], _Pool], bulk: Callable[[], _Pool], precision: str) -> None:
         self._alone, self._bulk, self.precision = alone, bulk, precision

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from resift.engine import varlen
-from resift.engine.batching import Batch, EngineName, FloatArray
+from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
 from resift.engine.once import Once
 from resift.errors import BrokenModel, MissingExtra, UnknownFamily
 
@@ -69,6 +69,7 @@ class TorchEngine:
     """
 
     name: EngineName = "torch"
+    characters = MANY_CHARACTERS
 
     def __init__(self, folder: Path, precision: str = "auto") -> None:
         torch = _torch()

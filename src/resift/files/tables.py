@@ -93,15 +93,31 @@ def read_csv(path: Path) -> Iterator[Document]:
     """
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))
     with open_text(path) as file:
-        reader = csv.DictReader(_lines(file, path))
+        lines = _Watched(_lines(file, path))
+        reader, names, begins = csv.reader(lines), list[str](), 1
         try:
             for row in reader:
-                cells = {k: v for k, v in row.items() if isinstance(k, str) and isinstance(v, str)}
+                if lines.ended:  # csv takes all that follows an unclosed quote for one cell
+                    raise csv.Error(f"a quote that is opened in line {begins} or behind it is never closed")
+                begins = reader.line_num + 1
+                cells = dict(zip(names, row, strict=False))
                 if any(v.strip() for v in cells.values()):
                     place = {"path": str(path), "line": reader.line_num}
                     yield document(cells, f"{path}:{reader.line_num}", place)
+                names = names or row
         except csv.Error as error:
             raise InputError(f"{path}:{reader.line_num}: {error}; mend the quotes around there") from error
+
+
+class _Watched:
+    """Lines, and whether all of them were read: a row that is complete is given before the next line is asked for."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines, self.ended = lines, False
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._lines
+        self.ended = True
 
 
 def read_requests(file: Iterable[str], where: str) -> Iterator[tuple[Query, list[Document]]]:

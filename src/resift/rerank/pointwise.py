@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter as clock
 
-from resift.memory import resident, trim
+from resift.memory import held, trim
 from resift.protocols import UNLIMITED, Budget, Scorer
-from resift.types import Candidate, Ranking, Score, Scores, Signal, Step
+from resift.types import Candidate, Document, Query, Ranking, Score, Scores, Signal, Step
 
+_READ = 1 << 20  # characters of a text that scorers read at most (score.pairs.READ)
 _BATCH = 6000  # characters of query and document: about what an engine takes as one batch
 _ACTIVATIONS, _BYTES = 64 << 20, 512  # memory while a block is scored: for a batch, and for each character beside
 
@@ -22,7 +23,7 @@ class Pointwise:
 
     Under a deadline the pairs are scored in blocks, best first-stage ranks first, until the time is up: at most one
     batch later (a document over the window is one batch). Under a memory limit a block is a batch, or more where there
-    is plenty, and scoring ends when there is no room for one. The trace's reason then says how many were scored.
+    is plenty, and scoring ends when there is no room for the next. The trace's reason then says how many were scored.
     Behind the scored candidates come those that were not reached in their present order, then those that can't be
     scored. When every score is the same the order is kept, and the trace says why.
     """
@@ -35,14 +36,20 @@ class Pointwise:
         began = clock()
         heads = [r.candidates[: budget.depth] for r in rankings]
         said: list[list[Said]] = [[] for _ in rankings]
-        tokens = 0
-        for block in _blocks(rankings, heads, budget):
-            scores = self.scorer.score([(rankings[j].query, heads[j][i]) for i, j in block])
+        waiting = sorted((i, j) for j, head in enumerate(heads) for i in range(len(head)))
+        sizes = [_characters(rankings[j].query, heads[j][i].document) for i, j in waiting]
+        tokens, at, done, short = 0, 0, 0, ""
+        while at < len(waiting):
+            room, short = _room(budget, clock() - began, done, sizes[at])
+            if short:
+                break
+            end = _end(sizes, at, room)
+            scores = self.scorer.score([(rankings[j].query, heads[j][i]) for i, j in waiting[at:end]])
             tokens += scores.tokens
-            for k, (_, j) in enumerate(block):
+            for k, (_, j) in enumerate(waiting[at:end]):
                 said[j].append((scores, k))
+            at, done = end, done + sum(sizes[at:end])
         ms = (clock() - began) * 1e3
-        short = "deadline" if budget.deadline is not None and clock() >= budget.deadline else "memory"
         total = max(1, sum(map(len, said)))
         return [
             self._ranked(ranking, head, own, Step(self.scorer.name, ms * len(own) / total, len(own), tokens), short)
@@ -74,50 +81,52 @@ class Pointwise:
         return Ranking(ranking.query, (*_signed(scored, self.scorer.name), *rest, *unscored), trace)
 
 
-def _blocks(
-    rankings: Sequence[Ranking], heads: Sequence[Sequence[Candidate]], budget: Budget
-) -> Iterator[list[tuple[int, int]]]:
-    """(position, ranking) of the pairs to score next, by position; all at once without a limit."""
-    waiting = sorted((i, j) for j, head in enumerate(heads) for i in range(len(head)))
-    began, done, at = clock(), 0, 0
-    while at < len(waiting) and (room := _room(budget, clock() - began, done)):
-        end, size = at, 0
-        while end < len(waiting):
-            i, j = waiting[end]
-            document = heads[j][i].document
-            more = len(rankings[j].query.text) + len(document.title) + len(document.text)
-            if end > at and size + more > room:
-                break
-            end, size = end + 1, size + more
-        yield waiting[at:end]
-        at, done = end, done + size
+def _characters(query: Query, document: Document) -> int:
+    return len(query.text) + len(document.title) + len(document.text)
 
 
-def _room(budget: Budget, seconds: float, done: int) -> float:
-    """How many characters the next block may have when so many are done; 0 when time or memory is used up.
+def _end(sizes: Sequence[int], at: int, room: float) -> int:
+    """Where a block that begins at `at` ends: it holds one pair, or as many as fit into so many characters."""
+    end, size = at + 1, sizes[at]
+    while end < len(sizes) and size + sizes[end] <= room:
+        size += sizes[end]
+        end += 1
+    return end
+
+
+def _room(budget: Budget, seconds: float, done: int, first: int) -> tuple[float, str]:
+    """How many characters the next block may have, after `done` in so many seconds; or what there is too little of.
 
     A batch, or more where half of the time that is left allows for more at the speed so far: few calls while there is
-    much time, and no large block just before the end.
+    much time, and no large block just before the end. `first` is the size of the block's first pair.
     """
     room = math.inf
     if budget.deadline is not None:
         left = budget.deadline - clock()
-        room = max(_BATCH, done / max(seconds, 1e-9) * left / 2) if left > 0 else 0
-    return room if budget.memory is None else min(room, _fitting(budget.memory, done))
+        if left <= 0:
+            return 0, "deadline"
+        room = max(_BATCH, done / max(seconds, 1e-9) * left / 2)
+    if budget.memory is not None:
+        fits = _fitting(budget.memory, done, first)
+        if not fits:
+            return 0, "memory"
+        room = min(room, fits)
+    return room, ""
 
 
-def _fitting(memory: int, done: int) -> float:
-    """How many characters can be scored at once while the process holds at most so many bytes; 0: not even a batch.
+def _fitting(memory: int, done: int, first: int) -> float:
+    """How many characters can be scored at once while the process holds at most so many bytes; 0: not the first pair.
 
     The first batch may be the one for which the weights are read, so it comes alone. For more than a batch an engine
     may hold the weights a second time, so there must be room for all that is held now.
     """
-    if memory - resident() < _ACTIVATIONS:
+    needed = _ACTIVATIONS + _BYTES * max(0, min(first, _READ) - _BATCH)
+    if memory - held() < needed:
         trim()
-    left = memory - resident()
-    if left < _ACTIVATIONS:
+    left = memory - held()
+    if left < needed:
         return 0
-    return max(_BATCH, (left - resident() - _ACTIVATIONS) // _BYTES) if done else _BATCH
+    return max(_BATCH, (left - held() - _ACTIVATIONS) // _BYTES) if done else _BATCH
 
 
 def _scored(candidate: Candidate, scores: Scores, i: int, stage: int) -> Candidate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -22,15 +22,15 @@ from resift.types import Pair, Scores
 LongDocuments = Literal["windows", "strides", "truncate"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Inputs:
-    """The inputs of some rows: ids, segment ids and characters of each, then which inputs a row has, and its flags."""
+    """The inputs of some rows: ids, segment ids and characters of each; then which inputs a row has, and its flags."""
 
-    ids: list[list[int]]
-    segments: list[list[int]]
-    spans: list[tuple[int, int]]
-    parts_of: list[range]
-    flags: list[frozenset[str]]
+    ids: list[list[int]] = field(default_factory=list)
+    segments: list[list[int]] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    parts_of: list[range] = field(default_factory=list)
+    flags: list[frozenset[str]] = field(default_factory=list)
 
 
 class CrossEncoder:
@@ -70,7 +70,7 @@ class CrossEncoder:
         work = distinct(pairs)
         queries = self._tokenised(work.queries, self.tokens.encode)
         sizes = [len(work.documents[d]) for _, d in work.rows]
-        parts = [work.rows[part.start : part.stop] for part in slices(sizes, self._engine.pads)]
+        parts = [work.rows[part.start : part.stop] for part in slices(sizes, self._engine.characters)]
         judged = overlapping(parts, lambda rows: self._inputs(work, queries, rows), self._logits, _verdicts)
         verdicts = [verdict for own in judged for verdict in own]
         return spread(pairs, work, verdicts, self.contract.kind, self.name, sum(v.tokens for v in verdicts))
@@ -79,7 +79,7 @@ class CrossEncoder:
         """What the model is given for some rows."""
         wanted = sorted({d for _, d in rows})
         documents = dict(zip(wanted, self._encoded([work.documents[d] for d in wanted], queries), strict=True))
-        inputs = _Inputs([], [], [], [], [])
+        inputs = _Inputs()
         for q, d in rows:
             parts, flags = self._parts(queries[q], documents[d])
             inputs.flags.append(flags)

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from resift.engine.batching import Engine, FloatArray, Sequences, pack
+from resift.engine.batching import MANY_CHARACTERS, Engine, FloatArray, Sequences, pack
 from resift.engine.exact import ExactVectors, exact_maxsim
 from resift.engine.maxsim import TokenVectors, densest, maxsim
 from resift.errors import NonFiniteScore
@@ -211,7 +211,7 @@ class LateInteraction:
             rounded: to int8, as an index keeps them, or as they came out of the model.
 
         """
-        parts = [texts[part.start : part.stop] for part in slices([len(t) for t in texts], self._engine.pads)]
+        parts = [texts[part.start : part.stop] for part in slices([len(t) for t in texts], self._engine.characters)]
         encoded = overlapping(
             parts,
             lambda part: self._inputs.documents(part, self.long_documents == "truncate"),
@@ -262,7 +262,7 @@ def _parts(work: Distinct) -> Iterator[tuple[list[int], Distinct]]:
     """The rows of some documents at a time, and the work that they are; each document is in one part."""
     order = sorted(range(len(work.rows)), key=lambda row: work.rows[row][1])
     at = 0
-    for part in slices([len(d) for d in work.documents]):
+    for part in slices([len(d) for d in work.documents], MANY_CHARACTERS):
         first, rows = part.start, []
         while at < len(order) and work.rows[order[at]][1] < part.stop:
             rows.append(order[at])

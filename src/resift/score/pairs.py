@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from resift.engine.ahead import begun
 from resift.text.clean import clean
 from resift.types import Document, Pair, ScoreKind, Scores, Span
 
@@ -16,8 +15,7 @@ NON_FINITE = frozenset({"non_finite"})
 RESCORED = frozenset({"rescored"})  # the fast precision gave no number, f32 did
 
 READ = 1 << 20  # characters of a text that are read at most: a quarter of a million tokens in alphabets
-_SLICE, _SLICE_CHARACTERS = 4096, 1 << 20  # what is encoded and held at once
-_UNPADDED_CHARACTERS = 1 << 16
+_SLICE = 4096  # texts that are encoded and held at once
 
 Part = TypeVar("Part")
 Ready = TypeVar("Ready")
@@ -57,16 +55,14 @@ def whole_text(document: Document) -> str:
     return clean((f"{document.title} {document.text[:READ]}" if document.title else document.text)[:READ])
 
 
-def slices(sizes: Sequence[int], padded: bool = True) -> Iterator[range]:
-    """Neighbouring positions of which together are few enough, and of few enough characters, to be held at once.
+def slices(sizes: Sequence[int], characters: int) -> Iterator[range]:
+    """Neighbouring positions that are encoded and held at once: few, and together of so many characters at most.
 
-    One that is too large is a slice of its own. Where inputs are not padded, so that no equal lengths need be found
-    among many, slices are smaller: about what an engine takes at once.
+    One that is too large is a slice of its own.
     """
-    most = _SLICE_CHARACTERS if padded else _UNPADDED_CHARACTERS
     start = held = 0
     for i, size in enumerate(sizes):
-        if i > start and (i - start == _SLICE or held + size > most):
+        if i > start and (i - start == _SLICE or held + size > characters):
             yield range(start, i)
             start, held = i, 0
         held += size
@@ -80,24 +76,25 @@ def overlapping(
     compute: Callable[[Ready], Raw],
     finish: Callable[[Ready, Raw], Done],
 ) -> Iterator[Done]:
-    """Work parts off in order: while a thread computes one, the next is prepared and the last is finished.
+    """Work parts off in order: while a thread computes one, the last is finished and the next is prepared.
 
-    Two are held at most. A single part needs no thread.
+    A single part needs no thread. After an error nothing more is begun.
     """
     if len(parts) < 2:
         for ready in map(prepare, parts):
             yield finish(ready, compute(ready))
         return
-    under_way: deque[tuple[Ready, Future[Raw]]] = deque()
-    with ThreadPoolExecutor(1) as thread:
-        for part in parts:
-            ready = prepare(part)
-            under_way.append((ready, thread.submit(compute, ready)))
-            if len(under_way) == 2:
-                earlier, computed = under_way.popleft()
-                yield finish(earlier, computed.result())
-        for ready, computed in under_way:
-            yield finish(ready, computed.result())
+    ready = prepare(parts[0])
+    coming = begun(compute, ready)
+    for part in parts[1:]:
+        following = prepare(part)
+        raw = coming.result()
+        coming = begun(compute, following)
+        done = finish(ready, raw)
+        del raw  # not held while the next is prepared
+        ready = following
+        yield done
+    yield finish(ready, coming.result())
 
 
 def distinct(pairs: Sequence[Pair]) -> Distinct:

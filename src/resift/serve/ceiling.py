@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resift.errors import InputError, Overloaded
-from resift.memory import resident, trim
+from resift.memory import held, trim
 
 _COPIES = 6  # a request's bytes, its body joined, its strings, and what tokenising makes of them
 
@@ -26,7 +26,7 @@ class Ceiling:
         """
         if not self._limit:
             return
-        used = resident()
+        used = held()
         self._bodies = (self._limit - used) // _COPIES
         if self._bodies < 1 << 20:
             raise InputError(
@@ -38,9 +38,9 @@ class Ceiling:
         """Set memory aside for a request's body; raises Overloaded when there is none."""
         if self._bodies and self._held + size > self._bodies and (self._held or size > self._bodies):
             raise Overloaded(f"requests hold {self._held} bytes of {self._bodies} already; come again later", 1.0)
-        if self._limit and resident() > self._limit:
+        if self._limit and held() > self._limit:
             trim()
-            if resident() > self._limit:
+            if held() > self._limit:
                 raise Overloaded(f"the server is at its limit of {self._limit >> 20} MiB; come again later", 5.0)
         self._held += size
 

@@ -110,7 +110,8 @@ class CountedEngine:
     """An engine whose batches are counted."""
 
     def __init__(self, engine: Engine, metrics: Metrics, model: str) -> None:
-        self._engine, self.name, self.precision, self.pads = engine, engine.name, engine.precision, engine.pads
+        self._engine, self.name, self.precision = engine, engine.name, engine.precision
+        self.pads, self.characters = engine.pads, engine.characters
         self._tokens, self._padding = metrics.tokens.labels(model), metrics.padding.labels(model)
         self._rows, self._lengths = metrics.batch_rows.labels(model), metrics.batch_tokens.labels(model)
 
