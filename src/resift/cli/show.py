@@ -89,17 +89,16 @@ def snippet(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
         start = text.find(" ", start, start + 30) + 1 or start
     if end < len(text):
         end = max(text.rfind(" ", start, end), start + _SNIPPET // 2)
-    part = text[start:end]
-    shown = Text()
+    part = " ".join(text[start:end].split())  # code is indented
+    shown = Text("… " if start else "")
     at = 0
     for term in analyzer.terms(part):
         if term.text in words and term.start >= at:
-            shown.append(" ".join(part[at : term.start].split("\n")))
+            shown.append(part[at : term.start])
             shown.append(part[term.start : term.end], style="bold magenta")
             at = term.end
     shown.append(part[at:])
-    flat = Text(" ").join(line for line in shown.split("\n", allow_blank=False) if line.plain.strip())
-    return Text.assemble("… " if start else "", flat, " …" if end < len(text) else "")
+    return shown.append(" …" if end < len(text) else "")
 
 
 def print_explanation(ranking: Ranking, console: Console) -> None:
