@@ -70,7 +70,7 @@ class Reranker:
         A model that was not made for the language at hand reranks all the same, and the trace's reason says so.
 
         Raises:
-            InputError: an empty query, a document that is none of the three, or a limit that is not positive.
+            InputError: an empty query, a document that is none of the three, or a limit as `budget` refuses it.
 
         """
         limits = budget(depth, deadline_ms, max_memory)
@@ -215,7 +215,7 @@ class Index:
         done, and the reranker has what is left. That and `max_memory` are as in `Reranker.rerank`.
 
         Raises:
-            InputError: an empty query, or a depth, top_k or deadline that is not positive.
+            InputError: an empty query, a top_k that is not positive, or a limit as `budget` refuses it.
 
         """
         limits = budget(depth, deadline_ms, max_memory)

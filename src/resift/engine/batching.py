@@ -15,7 +15,7 @@ EngineName = Literal["native", "openvino", "onnx", "torch"]
 
 # Tokens per batch, padding included. Around 1,500 the activations of a small encoder still lie in a core's cache.
 TOKEN_BUDGET = 1536
-MANY_CHARACTERS = 1 << 20
+MANY_CHARACTERS = 1 << 20  # of text, a quarter of a million tokens: enough to find equal lengths among
 _STEP = 8  # widths are multiples of this, so that few shapes occur and the allocator's memory stops growing
 
 

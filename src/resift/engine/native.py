@@ -1,4 +1,4 @@
-"""The compiled MaxSim kernel (`maxsim.c`), where the installed wheel has one; see `hatch_build.py`."""
+"""The compiled MaxSim kernel (`maxsim.c`), where the installed wheel has one, and the cores that kernels run on."""
 
 from __future__ import annotations
 
