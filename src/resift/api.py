@@ -161,7 +161,7 @@ class Index:
         model: str = DEFAULT_MODEL,
         embedder: str | None = None,
         pool: int = 1,
-        hnsw: bool = False,
+        hnsw: bool | None = None,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
         on_progress: Callable[[str, int, float], None] = lambda what, count, share: None,
     ) -> Built:
@@ -175,7 +175,8 @@ class Index:
             embedder: of the passages' vectors; by default `model`'s own with `tensors`, where it has them, else
                 resift-static-en.
             pool: 2 or 3 stores one vector for so many neighbouring tokens.
-            hnsw: find vectors by a graph instead of looking at each (extra `qdrant`): worth it from about a million.
+            hnsw: find vectors by a graph instead of looking at each (extra `qdrant`), which misses one in a hundred; by
+                default above 50,000 passages where the extra is installed.
             on_skip: hears of each file that was left out.
             on_progress: hears what is being counted, how many are done, and about which share of that step (0..1).
 

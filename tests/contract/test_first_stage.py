@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from resift import InputError
 from resift.errors import UnknownFamily
+from resift.index.passages import id_hash
 from resift.protocols import Embedder, Retriever
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
@@ -29,6 +30,10 @@ def documents(texts: list[str]) -> list[Document]:
     return [Document(f"d{i}", t) for i, t in enumerate(texts)]
 
 
+def ids(own: list[Document]) -> np.ndarray:
+    return np.array([id_hash(d.id) for d in own], np.uint64)
+
+
 @pytest.fixture(params=["dense", "hnsw", "rrf", "weighted"])
 def retriever(request: pytest.FixtureRequest, embedder: Embedder, tmp_path: Path) -> Retriever:
     own = documents(TEXTS)
@@ -36,8 +41,8 @@ def retriever(request: pytest.FixtureRequest, embedder: Embedder, tmp_path: Path
     if request.param == "dense":
         return dense
     if request.param == "hnsw":
-        build_hnsw(tmp_path / "hnsw", dense.vectors)
-        return HnswRetriever(own, embedder, tmp_path / "hnsw")
+        build_hnsw(tmp_path / "hnsw", dense.vectors, ids(own))
+        return HnswRetriever(own, embedder, tmp_path / "hnsw", ids(own))
     fusion = ReciprocalRank() if request.param == "rrf" else WeightedSum([0.3, 0.7])
     return Hybrid([BM25Retriever(own), dense], fusion)
 
@@ -69,11 +74,11 @@ def test_embedders_give_unit_vectors(embedder: Embedder) -> None:
 
 def test_a_graph_of_other_documents_or_damaged_is_refused(embedder: Embedder, tmp_path: Path) -> None:
     own = documents(TEXTS)
-    build_hnsw(tmp_path / "hnsw", DenseRetriever(own, embedder).vectors)
+    build_hnsw(tmp_path / "hnsw", DenseRetriever(own, embedder).vectors, ids(own))
     with pytest.raises(InputError, match="holds 6 vectors, not 5"):
-        HnswRetriever(own[:5], embedder, tmp_path / "hnsw")
+        HnswRetriever(own[:5], embedder, tmp_path / "hnsw", ids(own[:5]))
     with pytest.raises(InputError, match="damaged"):
-        HnswRetriever(own, embedder, tmp_path / "nothing")
+        HnswRetriever(own, embedder, tmp_path / "nothing", ids(own))
 
 
 def test_the_graph_finds_what_looking_at_everything_finds(embedder: Embedder, tmp_path: Path) -> None:
@@ -81,8 +86,8 @@ def test_the_graph_finds_what_looking_at_everything_finds(embedder: Embedder, tm
     chance = np.random.default_rng(0)
     own = documents([" ".join(chance.choice(words, 12)) for _ in range(600)])
     dense = DenseRetriever(own, embedder)
-    build_hnsw(tmp_path / "hnsw", dense.vectors)
-    graph = HnswRetriever(own, embedder, tmp_path / "hnsw")
+    build_hnsw(tmp_path / "hnsw", dense.vectors, ids(own))
+    graph = HnswRetriever(own, embedder, tmp_path / "hnsw", ids(own))
     asked = [Query(" ".join(chance.choice(words, 3))) for _ in range(20)]
     found = zip(dense.retrieve(asked, 10), graph.retrieve(asked, 10), strict=True)
     shared = [len({c.document.id for c in a} & {c.document.id for c in b}) for a, b in found]

@@ -34,10 +34,10 @@ def index(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MB."""
+    """A disk of 96 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(disk)]
     mounted = shutil.which("mount") and subprocess.run(command, capture_output=True, text=True)
     if not mounted or mounted.returncode:
         pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip() if mounted else 'no mount command'}")
@@ -84,7 +84,27 @@ def test_a_full_disk_and_a_graph(small_disk: Path, tmp_path: Path) -> None:
         leave(small_disk, room)
         run = index(tmp_path / "a.txt", "-o", small_disk / "i", "--hnsw")
         assert (run.returncode, run.stderr.count("\n")) == (3, 1) and "is full" in run.stderr
-        assert Index.open(small_disk / "i").search("lamp")[0].document.text == "the lamp of the tower"
+        with pytest.raises(InputError, match=r"is full; a graph's engine needs 40 MB there"):
+            Index.open(small_disk / "i")
+    (small_disk / "ballast").unlink()
+    assert Index.open(small_disk / "i").search("lamp")[0].document.text == "the lamp of the tower"
+
+
+def test_a_full_disk_and_a_graph_that_is_changed(small_disk: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for i in range(30):
+        (source / f"{i}.txt").write_text(f"lamp {i} of the tower\n")
+    assert index(source, "-o", small_disk / "i", "--hnsw").returncode == 0
+    (source / "7.txt").write_text("a ferry\n")
+    for room in (200_000, 4_000_000, 40_000_000):
+        leave(small_disk, room)
+        run = index(source, "-o", small_disk / "i", "--hnsw")
+        assert (run.returncode, run.stderr.count("\n")) == (3, 1) and "is full" in run.stderr
+    (small_disk / "ballast").unlink()
+    assert Index.open(small_disk / "i").search("lamp 7")[0].document.text == "lamp 7 of the tower"
+    assert index(source, "-o", small_disk / "i", "--hnsw").returncode == 0
+    assert Index.open(small_disk / "i").search("ferry")[0].document.text == "a ferry"
 
 
 def test_a_place_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import pytest
 import resift
 from resift import Index, InputError, Reranker
 from resift.engine.maxsim import TokenVectors
+from resift.errors import MissingExtra
 from resift.files import Skipped
 from resift.index import layout
+from resift.index.graph import wants_graph
 from resift.index.layout import current, read_manifest
 from resift.index.tensors import pooled
 
@@ -389,3 +393,87 @@ def test_a_graph_of_the_vectors(folder: Path, tmp_path: Path) -> None:
     assert order(first, "lamp")  # an older one stays open
     with pytest.raises(InputError, match="other settings"):
         Index.build(tmp_path / "i", folder)
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    """A hundred passages, a file each."""
+    source = tmp_path / "lines"
+    source.mkdir()
+    for i in range(100):
+        (source / f"{i:02d}.txt").write_text(f"lamp number {i} stands in room {i * 7 % 100}")
+    return source
+
+
+def sources(index: Index) -> set[str]:
+    return {
+        s.source for c in index.search("lamp", 3) for s in c.signals if s.source.partition(":")[0] in ("hnsw", "dense")
+    }
+
+
+def test_a_graph_is_changed_until_a_tenth_has_changed(lines: Path, tmp_path: Path) -> None:
+    def built(unbuilt: int) -> None:
+        Index.build(tmp_path / "i", lines, hnsw=True)
+        Index.build(tmp_path / f"exact{unbuilt}", lines, hnsw=False)
+        now, exact = Index.open(tmp_path / "i"), Index.open(tmp_path / f"exact{unbuilt}")
+        assert read_manifest(current(tmp_path / "i")).unbuilt == unbuilt
+        assert sources(now) == {"hnsw:resift-static-en"} and sources(exact) == {"dense:resift-static-en"}
+        for query in ("lamp number 5", "a ferry on the lake", "room 33"):
+            assert order(now, query) == order(exact, query)
+
+    built(0)
+    (lines / "05.txt").write_text("the ferry crosses the lake")  # its id stays
+    (lines / "50.txt").unlink()
+    built(3)
+    (lines / "00a.txt").write_text("a ferry sinks")  # every passage after it moves
+    (lines / "99.txt").write_text("a lamp sinks")
+    built(6)
+    for i in range(60, 63):
+        (lines / f"{i}.txt").unlink()
+    built(9)
+    (lines / "98.txt").unlink()  # 10 of 96
+    built(0)
+
+
+def test_a_graph_by_the_number_of_passages(lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    automatic = layout.Settings("", "resift-static-en", "", False, 1)
+    assert not wants_graph(automatic, 50_000) and wants_graph(automatic, 50_001)
+    monkeypatch.setattr("resift.index.graph.EXACT", 99)
+    Index.build(tmp_path / "i", lines)
+    assert sources(Index.open(tmp_path / "i")) == {"hnsw:resift-static-en"}
+    Index.build(tmp_path / "no", lines, hnsw=False)
+    assert sources(Index.open(tmp_path / "no")) == {"dense:resift-static-en"}
+    (lines / "00.txt").unlink()
+    Index.build(tmp_path / "i", lines)  # ninety-nine
+    assert sources(Index.open(tmp_path / "i")) == {"dense:resift-static-en"}
+
+
+def test_a_graph_without_its_engine(lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that came by itself is done without, one that was asked for is missed."""
+    monkeypatch.setattr("resift.index.graph.EXACT", 99)
+    Index.build(tmp_path / "own", lines)
+    Index.build(tmp_path / "asked", lines, hnsw=True)
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # a disk that may only be read
+    assert sources(Index.open(tmp_path / "own")) == {"dense:resift-static-en"}
+    assert sources(Index.open(tmp_path / "asked")) == {"hnsw:resift-static-en"}
+    monkeypatch.undo()
+    monkeypatch.setattr("resift.index.graph.EXACT", 99)
+    for module in ("index.graph", "retrieve.hnsw"):
+        monkeypatch.setattr(f"resift.{module}.has_hnsw", lambda: False)
+    monkeypatch.setitem(sys.modules, "qdrant_edge", None)
+    assert sources(Index.open(tmp_path / "own")) == {"dense:resift-static-en"}
+    with pytest.raises(MissingExtra, match="qdrant"):
+        Index.open(tmp_path / "asked")
+    (lines / "00.txt").write_text("a ferry")
+    Index.build(tmp_path / "own", lines)
+    assert "00.txt" in order(Index.open(tmp_path / "own"), "ferry")[0][0]
+    with pytest.raises(MissingExtra, match="qdrant"):
+        Index.build(tmp_path / "new", lines, hnsw=True)
+
+
+def test_a_graph_that_is_gone_is_named(lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resift.index.graph.EXACT", 99)
+    Index.build(tmp_path / "i", lines)
+    shutil.rmtree(current(tmp_path / "i") / "hnsw")
+    with pytest.raises(InputError, match="hnsw is damaged"):
+        Index.open(tmp_path / "i")

@@ -33,8 +33,12 @@ def index(
     model: options.Model = options.DEFAULT_MODEL,
     embedder: options.Embedder = None,
     hnsw: Annotated[
-        bool, typer.Option("--hnsw", help="Find vectors by a graph, not by looking at each: for a million and more.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--hnsw/--no-hnsw",
+            help="Find vectors by a graph, or look at each. Default: by a graph above 50,000.",
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and index again when files change.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Least seconds between looks, with --watch.")] = 2.0,
     as_json: options.AsJson = False,
@@ -90,7 +94,7 @@ class Models:
     pool: int
     model: str
     embedder: str | None
-    hnsw: bool
+    hnsw: bool | None
 
 
 def _build(paths: list[Path], output: Path, models: Models, say: Callable[[str], None]) -> Built:

@@ -12,15 +12,13 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from resift import files
 from resift.errors import InputError
 from resift.index.encode import Encoder
+from resift.index.graph import write_graph
 from resift.index.layout import Manifest, current, writing
 from resift.index.passages import unique_ids
 from resift.index.writer import IndexedFile, Old, OnProgress, Writer
-from resift.retrieve.hnsw import build_hnsw
 from resift.types import Document
 
 OnSkip = Callable[[files.Skipped], None]
@@ -87,11 +85,10 @@ def build(
         if not writer.count:
             raise InputError(f"nothing to index in {', '.join(sources)}; the index was not written")
         settings = replace(settings, analyzer=writer.close())
-        if settings.hnsw:
-            build_hnsw(generation / "hnsw", np.load(generation / "vectors.npy", mmap_mode="r"))
+        unbuilt = write_graph(generation, settings, old, writer.runs, on_progress)
         with (generation / "files.jsonl").open("w", encoding="utf-8") as lines:
             lines.writelines(json.dumps(asdict(f)) + "\n" for f in listed)
-        Manifest(settings, writer.count).write(generation)
+        Manifest(settings, writer.count, unbuilt).write(generation)
     shutil.rmtree(folder / "partial", ignore_errors=True)
     seconds, size = time.monotonic() - began, _size(generation)
     return Built(len(states) - len(kept), len(kept), removed, writer.count, seconds, size)

@@ -18,16 +18,19 @@ from resift.types import Document
 
 
 def first_stage(
-    lexical: BM25Retriever, embedder: str, vectors: npt.NDArray[np.float32] | None = None, graph: Path | None = None
+    lexical: BM25Retriever,
+    embedder: str,
+    vectors: npt.NDArray[np.float32] | None = None,
+    graph: tuple[Path, npt.NDArray[np.uint64]] | None = None,
 ) -> Hybrid:
     """BM25 and the embedder's vectors over the same documents; the vectors are computed when None.
 
-    Every vector is looked at, or where there is an HNSW graph of them, those that it leads to.
+    Every vector is looked at, or where there is an HNSW graph of them (its folder and ids), those that it leads to.
     Fused by reciprocal rank, or where the embedder's contract names a `fusion_weight` by a weighted sum.
     """
     documents: Sequence[Document] = lexical.documents
     weight = read_contract(find_model(embedder)).fusion_weight
     fusion = WeightedSum([1 - weight, weight]) if weight else ReciprocalRank()
     model = load_embedder(embedder)
-    dense = HnswRetriever(documents, model, graph) if graph else DenseRetriever(documents, model, vectors)
+    dense = HnswRetriever(documents, model, *graph) if graph else DenseRetriever(documents, model, vectors)
     return Hybrid([lexical, dense], fusion)

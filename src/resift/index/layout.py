@@ -8,7 +8,7 @@ INDEX/g000001/           one generation: never changed once CURRENT names it
     passages.jsonl       one passage per line, passages_at.npy: where each line starts (N + 1), ids.npy: hashes of ids
     terms.npy terms_at.npy vocabulary.json    the analysed words, from which the BM25 matrix is rebuilt
     bm25/                the matrix (bm25s)
-    vectors.npy          (N, D) f32, one unit vector per passage; hnsw/: a graph over them, where it was asked for
+    vectors.npy          (N, D) f32, one unit vector per passage; hnsw/: a graph over them, see `graph`
     tokens.npy scales.npy spans.npy tokens_at.npy windows_at.npy    token vectors, see `tensors`
 """
 
@@ -27,7 +27,7 @@ from typing import Any
 
 from resift.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 _CHECKED_AT_OPEN = 1 << 22  # bytes: smaller files are read through when an index is opened
 
 
@@ -37,7 +37,7 @@ class Settings:
 
     `model` is the name or path that made the vectors, `fingerprint` that of its files; `tensors` says whether token
     vectors are stored too, `pool` how many neighbouring tokens share one. Where the vectors are not that model's,
-    `embedder` made them. `hnsw` says whether a graph over the vectors is kept.
+    `embedder` made them. `hnsw` says whether a graph over the vectors is kept; None: by their number.
     """
 
     analyzer: str
@@ -47,15 +47,16 @@ class Settings:
     pool: int
     embedder: str = ""
     embedder_fingerprint: str = ""
-    hnsw: bool = False
+    hnsw: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The description of one generation."""
+    """The description of one generation; `unbuilt` counts the changes since its graph was built (None: it has none)."""
 
     settings: Settings
     passages: int
+    unbuilt: int | None = None
     contents: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -115,6 +116,7 @@ def read_manifest(generation: Path) -> Manifest:
         manifest = Manifest(
             Settings(**value["settings"]),
             value["passages"],
+            value["unbuilt"],
             {name: (size, crc) for name, (size, crc) in value["contents"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

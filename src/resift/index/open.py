@@ -13,6 +13,7 @@ import numpy.typing as npt
 from resift.errors import InputError, ModelError
 from resift.index.encode import Encoder
 from resift.index.first_stage import first_stage
+from resift.index.graph import graph_of
 from resift.index.layout import Settings, current, read_manifest
 from resift.index.passages import Passages
 from resift.index.tensors import Tensors
@@ -43,7 +44,8 @@ def open_index(folder: Path) -> tuple[Passages, Hybrid, Tensors | None]:
 
 
 def _open(folder: Path, generation: Path) -> tuple[Passages, Hybrid, Tensors | None]:
-    settings = read_manifest(generation).settings
+    manifest = read_manifest(generation)
+    settings = manifest.settings
     try:
         models = [(settings.model, settings.fingerprint), (settings.embedder, settings.embedder_fingerprint)]
         changed = [name for name, made_by in models if name and fingerprint(find_model(name)) != made_by]
@@ -53,7 +55,7 @@ def _open(folder: Path, generation: Path) -> tuple[Passages, Hybrid, Tensors | N
             lexical,
             settings.embedder or settings.model,
             _vectors(generation),
-            generation / "hnsw" if settings.hnsw else None,
+            graph_of(generation, manifest),
         )
     except ModelError as error:
         made_with = " and ".join(name for name, _ in models if name)
@@ -79,7 +81,7 @@ def _vectors(generation: Path) -> npt.NDArray[np.float32]:
     return vectors
 
 
-def encoder_for(model: str, embedder: str, tensors: bool, pool: int, hnsw: bool = False) -> Encoder:
+def encoder_for(model: str, embedder: str, tensors: bool, pool: int, hnsw: bool | None = None) -> Encoder:
     """The encoder of an index.
 
     Args:
@@ -87,7 +89,7 @@ def encoder_for(model: str, embedder: str, tensors: bool, pool: int, hnsw: bool 
         embedder: makes the passages' vectors; empty for `model`'s own.
         tensors: whether token vectors are stored.
         pool: how many neighbouring tokens share a vector.
-        hnsw: whether a graph over the vectors is kept.
+        hnsw: whether a graph over the vectors is kept; None for one above 50,000 where its engine is installed.
 
     Raises:
         InputError: token vectors are asked of a model that has none, or the pooling is not 1, 2 or 3.

@@ -41,11 +41,11 @@ class Old:
     """The generation before: where its files' passages lie, and their parts of every array."""
 
     def __init__(self, generation: Path, settings: Settings) -> None:
-        self.manifest = read_manifest(generation)
+        self.folder, self.manifest = generation, read_manifest(generation)
         old, new = asdict(self.manifest.settings), asdict(settings)
         new["analyzer"] = old["analyzer"]  # fitted to the first passages, and kept
         if old != new:
-            changed = ", ".join(f"{k} {old[k] or 'none'} → {new[k] or 'none'}" for k in new if old[k] != new[k])
+            changed = ", ".join(f"{k} {_shown(old[k])} → {_shown(new[k])}" for k in new if old[k] != new[k])
             raise InputError(f"{generation.parent} was made with other settings ({changed}); index into a new folder")
         with (generation / "files.jsonl").open(encoding="utf-8") as lines:
             self.files = {f.path: f for f in (IndexedFile(**json.loads(line)) for line in lines)}
@@ -55,6 +55,10 @@ class Old:
         self.terms, self.terms_at = (np.load(generation / f"{n}.npy", mmap_mode="r") for n in ("terms", "terms_at"))
         self.vocabulary: dict[str, int] = json.loads((generation / "vocabulary.json").read_text("utf-8"))
         self.tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
+
+
+def _shown(setting: str | int | None) -> str:
+    return "automatic" if setting is None else "none" if setting == "" else str(setting).lower()
 
 
 class Writer:
@@ -68,7 +72,7 @@ class Writer:
         self._tell = tell
         self._waiting: list[Document] = []
         self._run = (0, 0)  # first and count of old passages that are still to be copied
-        self._sources: list[tuple[int, int]] = []  # of each run of passages: where it lay before (-1: new), its length
+        self.runs: list[tuple[int, int]] = []  # of each run of passages: where it lay before (-1: new), its length
         self._lines = files_.enter_context((generation / "passages.jsonl").open("wb"))
         self._starts = files_.enter_context(GrowingArray(generation / "passages_at.npy", np.int64))
         self._starts.append([0])
@@ -101,7 +105,7 @@ class Writer:
             return
         assert self.old is not None
         old = self.old
-        self._sources.append((first, count))
+        self.runs.append((first, count))
         for begin in range(first, first + count, CHUNK):
             n = min(CHUNK, first + count - begin)
             lines, ends = old.passages.lines(begin, n)
@@ -128,7 +132,7 @@ class Writer:
             for own in windows:
                 self._tensors.add(own)
         self._ids.append(np.array([id_hash(d.id) for d in documents], dtype=np.uint64))
-        self._sources.append((-1, len(documents)))
+        self.runs.append((-1, len(documents)))
 
     def close(self) -> str:
         """Write the arrays, the terms and the BM25 matrix; returns the analyzer's signature."""
@@ -155,7 +159,7 @@ class Writer:
             GrowingArray(folder / "terms_at.npy", np.int64) as ends,
         ):
             ends.append([0])
-            for first, count in self._sources:
+            for first, count in self.runs:
                 if old and first >= 0:
                     bounds = old.terms_at[first : first + count + 1]
                     ids = old.terms[int(bounds[0]) : int(bounds[-1])]
