@@ -27,7 +27,7 @@ from resift.rerank.blend import Blend
 from resift.rerank.pointwise import Pointwise
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
-from resift.retrieve.fuse import Hybrid, WeightedSum
+from resift.retrieve.fuse import Hybrid, ReciprocalRank
 from resift.score.late import LateInteraction
 from resift.score.load import load_embedder, load_scorer
 from resift.score.pairs import whole_text
@@ -80,7 +80,7 @@ def first_stages(c: Collection, own: Encoded) -> dict[str, list[Ranking]]:
         "bm25": bm25,
         "static vectors": static,
         "pooled vectors": pooled,
-        "bm25 + static": Hybrid([bm25, static], WeightedSum([0.8, 0.2])),
+        "bm25 + static": Hybrid([bm25, static], ReciprocalRank(10.0, [0.8, 0.2])),
         "bm25 + pooled": Hybrid([bm25, pooled]),
     }
     return {name: r.retrieve(c.queries, DEPTH) for name, r in retrievers.items()}

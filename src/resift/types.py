@@ -105,7 +105,7 @@ class Score:
         return replace(self, value=value, kind=ScoreKind.PROBABILITY)
 
 
-RECIPROCAL_RANKS = "rrf"  # the source of a fused score that was made of ranks alone
+RECIPROCAL_RANKS = "rrf"  # the source of a score that was made of ranks alone, each list of the same weight
 
 
 @dataclass(frozen=True, slots=True)

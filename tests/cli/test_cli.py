@@ -65,7 +65,7 @@ def test_json_has_the_documented_fields(corpus: Path) -> None:
         assert result["rank"] == i
         assert result["score"]["kind"] == "fused"
         sources = [s["source"] for s in result["signals"]]
-        assert sources[0] == "weighted" and sources[-2:] == ["resift-mini-en", "blend"]
+        assert sources[0] == "weighted_rrf" and sources[-2:] == ["resift-mini-en", "blend"]
     schema = (Path(resift.__file__).parents[2] / "docs/json.md").read_text()
     for field in [*value, *value["results"][0], *value["trace"][0]]:
         assert f"`{field}`" in schema
@@ -81,7 +81,7 @@ def test_the_table_shows_rank_movement_score_and_place(corpus: Path) -> None:
 def test_no_rerank_is_the_first_stage(corpus: Path) -> None:
     value = found("search", "lamp tower", str(corpus), "--json", "--no-rerank")
     assert value["reranked"] is False
-    assert {r["score"]["source"] for r in value["results"]} == {"weighted"}
+    assert {r["score"]["source"] for r in value["results"]} == {"weighted_rrf"}
     assert [r["rank"] for r in value["results"]] == [r["first_rank"] for r in value["results"]]
 
 

@@ -34,7 +34,7 @@ def ids(own: list[Document]) -> np.ndarray:
     return np.array([id_hash(d.id) for d in own], np.uint64)
 
 
-@pytest.fixture(params=["dense", "hnsw", "rrf", "weighted"])
+@pytest.fixture(params=["dense", "hnsw", "rrf", "weighted_rrf", "weighted"])
 def retriever(request: pytest.FixtureRequest, embedder: Embedder, tmp_path: Path) -> Retriever:
     own = documents(TEXTS)
     dense = DenseRetriever(own, embedder)
@@ -43,7 +43,8 @@ def retriever(request: pytest.FixtureRequest, embedder: Embedder, tmp_path: Path
     if request.param == "hnsw":
         build_hnsw(tmp_path / "hnsw", dense.vectors, ids(own))
         return HnswRetriever(own, embedder, tmp_path / "hnsw", ids(own))
-    fusion = ReciprocalRank() if request.param == "rrf" else WeightedSum([0.3, 0.7])
+    fusions = [ReciprocalRank(), ReciprocalRank(10, [0.3, 0.7]), WeightedSum([0.3, 0.7])]
+    (fusion,) = (f for f in fusions if f.name == request.param)
     return Hybrid([BM25Retriever(own), dense], fusion)
 
 
@@ -124,6 +125,15 @@ def test_reciprocal_rank_is_the_formula() -> None:
     assert scores == pytest.approx({"a": 1 / 61, "b": 1 / 62, "c": 1 / 63 + 1 / 61, "d": 1 / 62})
 
 
+def test_weighted_reciprocal_rank_is_the_formula() -> None:
+    scores = ReciprocalRank(10, [0.8, 0.2]).combine([ranking("abc"), ranking("cd")])
+    assert scores == pytest.approx({"a": 0.8 / 11, "b": 0.8 / 12, "c": 0.8 / 13 + 0.2 / 11, "d": 0.2 / 12})
+    with pytest.raises(ValueError, match="weights"):
+        ReciprocalRank(10, [])
+    with pytest.raises(ValueError, match="fit"):
+        ReciprocalRank(10, [1.0]).combine([ranking("a"), ranking("b")])
+
+
 def test_weighted_sum_is_the_formula() -> None:
     scores = WeightedSum([1.0, 2.0]).combine([ranking("abc", [4.0, 3.0, 2.0]), ranking("cd", [7.0, 7.0])])
     assert scores == pytest.approx({"a": 1.0, "b": 0.5, "c": 2.0, "d": 2.0})
@@ -133,13 +143,14 @@ def test_weighted_sum_is_the_formula() -> None:
         WeightedSum([1.0]).combine([ranking("a"), ranking("b")])
 
 
-def test_weights_are_learned() -> None:
+@pytest.mark.parametrize("fusion", [WeightedSum, ReciprocalRank])
+def test_weights_are_learned(fusion: type[WeightedSum] | type[ReciprocalRank]) -> None:
     good, bad = ranking("abcdef"), ranking("fedcba")
-    fitted = WeightedSum.fit([[bad, good]] * 3, [{"a": 2, "b": 1}] * 3)
-    assert fitted.weights[1] > fitted.weights[0]
+    fitted = fusion.fit([[bad, good]] * 3, [{"a": 2, "b": 1}] * 3)
+    assert fitted.weights and fitted.weights[1] > fitted.weights[0]
     assert ndcg(fitted.combine([bad, good]), {"a": 2, "b": 1}) == 1.0
     with pytest.raises(InputError, match="at least one query"):
-        WeightedSum.fit([], [])
+        fusion.fit([], [])
 
 
 @settings(max_examples=50)

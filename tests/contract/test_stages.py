@@ -163,10 +163,11 @@ def test_scores_that_reciprocal_ranks_threw_away_are_blended() -> None:
     assert {c.document.id: float(c.score) for c in result if c.score} == pytest.approx(expected)
 
 
-def test_of_other_fusions_the_rank_is_blended() -> None:
+@pytest.mark.parametrize("fusion", ["weighted", "weighted_rrf"])
+def test_of_other_fusions_the_rank_is_blended(fusion: str) -> None:
     scores = {"a": 9.0, "bb": 3.0, "cccc": 5.0}
     blend = Cascade([(Pointwise(Lengths()), None), (Blend("lengths", 2.0), None)])
-    (weighted,), (plain,) = blend.run([fused("weighted", bm25=scores)]), blend.run(rankings(["a", "bb", "cccc"]))
+    (weighted,), (plain,) = blend.run([fused(fusion, bm25=scores)]), blend.run(rankings(["a", "bb", "cccc"]))
     assert [float(c.score) for c in weighted if c.score] == [float(c.score) for c in plain if c.score]
 
 

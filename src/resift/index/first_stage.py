@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
-from resift.retrieve.fuse import Hybrid, ReciprocalRank, WeightedSum
+from resift.retrieve.fuse import Hybrid, ReciprocalRank
 from resift.retrieve.hnsw import HnswRetriever
 from resift.score.contract import read_contract
 from resift.score.load import find_model, load_embedder
 from resift.types import Document
+
+_STEEP = 10.0  # k beside a weight: of 60, a voice of .2 would bring up nothing that BM25 did not find
 
 
 def first_stage(
@@ -26,11 +28,11 @@ def first_stage(
     """BM25 and the embedder's vectors over the same documents; the vectors are computed when None.
 
     Every vector is looked at, or where there is an HNSW graph of them (its folder and ids), those that it leads to.
-    Fused by reciprocal rank, or where the embedder's contract names a `fusion_weight` by a weighted sum.
+    Fused by reciprocal ranks; where the embedder's contract names a `fusion_weight`, with that weight beside BM25's.
     """
     documents: Sequence[Document] = lexical.documents
     weight = read_contract(find_model(embedder)).fusion_weight
-    fusion = WeightedSum([1 - weight, weight]) if weight else ReciprocalRank()
+    fusion = ReciprocalRank(_STEEP, [1 - weight, weight]) if weight else ReciprocalRank()
     model = load_embedder(embedder)
     dense = HnswRetriever(documents, model, *graph) if graph else DenseRetriever(documents, model, vectors)
     return Hybrid([lexical, dense], fusion)

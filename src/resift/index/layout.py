@@ -110,9 +110,8 @@ def read_manifest(generation: Path) -> Manifest:
     try:
         value: dict[str, Any] = json.loads((generation / "manifest.json").read_text("utf-8"))
         if value["format"] != FORMAT:
-            raise InputError(
-                f"{index} has format {value['format']}; this Resift reads {FORMAT}: update it or index again"
-            )
+            remedy = "update Resift" if value["format"] > FORMAT else "index again into a new folder"
+            raise InputError(f"{index} has format {value['format']}; this Resift reads {FORMAT}: {remedy}")
         manifest = Manifest(
             Settings(**value["settings"]),
             value["passages"],

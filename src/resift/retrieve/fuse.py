@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -22,23 +22,36 @@ class Fusion(Protocol):
 
 
 class ReciprocalRank:
-    """Sum over retrievers of 1 / (k + rank); a document that one did not find gets nothing from it.
+    """Sum over retrievers of weight / (k + rank); a document that one did not find gets nothing from it.
 
-    Cormack, Clarke & Büttcher, Reciprocal Rank Fusion (SIGIR 2009); their k of 60 is the default.
+    Cormack, Clarke & Büttcher, Reciprocal Rank Fusion (SIGIR 2009); their k of 60 is the default. Without weights each
+    is 1. A retriever of little weight needs a small k: its first document, weight / (k + 1), must pass what the others
+    found far down.
     """
 
-    name = RECIPROCAL_RANKS
-
-    def __init__(self, k: float = 60.0) -> None:
-        self.k = k
+    def __init__(self, k: float = 60.0, weights: Sequence[float] | None = None) -> None:
+        self.k, self.weights = k, None if weights is None else _checked(weights)
+        self.name = RECIPROCAL_RANKS if weights is None else f"weighted_{RECIPROCAL_RANKS}"
 
     def combine(self, rankings: Sequence[Ranking]) -> Mapping[str, float]:
         """Return the fused score of each document id."""
+        weights = (1.0,) * len(rankings) if self.weights is None else _fitting(self.weights, rankings)
         scores: dict[str, float] = {}
-        for ranking in rankings:
+        for ranking, weight in zip(rankings, weights, strict=True):
             for c in ranking:
-                scores[c.document.id] = scores.get(c.document.id, 0.0) + 1 / (self.k + c.rank)
+                scores[c.document.id] = scores.get(c.document.id, 0.0) + weight / (self.k + c.rank)
         return scores
+
+    @classmethod
+    def fit(
+        cls,
+        rankings: Sequence[Sequence[Ranking]],
+        relevant: Sequence[Mapping[str, int]],
+        k: float = 60.0,
+        steps: int = 10,
+    ) -> ReciprocalRank:
+        """Learn weights on judged queries, as `WeightedSum.fit` does."""
+        return cls(k, _learned(lambda weights: cls(k, weights), rankings, relevant, steps))
 
 
 class WeightedSum:
@@ -50,16 +63,12 @@ class WeightedSum:
     name = "weighted"
 
     def __init__(self, weights: Sequence[float]) -> None:
-        if not weights or any(not 0 <= w < math.inf for w in weights) or not any(weights):
-            raise ValueError(f"weights are finite, 0 or more, and not all 0; not {list(weights)}")
-        self.weights = tuple(weights)
+        self.weights = _checked(weights)
 
     def combine(self, rankings: Sequence[Ranking]) -> Mapping[str, float]:
         """Return the fused score of each document id."""
-        if len(rankings) != len(self.weights):
-            raise ValueError(f"{len(self.weights)} weights don't fit {len(rankings)} retrievers")
         scores: dict[str, float] = {}
-        for ranking, weight in zip(rankings, self.weights, strict=True):
+        for ranking, weight in zip(rankings, _fitting(self.weights, rankings), strict=True):
             values = [c.score.value for c in ranking if c.score]
             low, spread = min(values, default=0.0), max(values, default=0.0) - min(values, default=0.0)
             for c in ranking:
@@ -79,15 +88,37 @@ class WeightedSum:
             steps: the grid's resolution: weights are multiples of 1/steps that sum to 1.
 
         """
-        if not rankings or len(rankings) != len(relevant):
-            raise InputError("learning fusion weights needs one set of judgements per query, and at least one query")
+        return cls(_learned(cls, rankings, relevant, steps))
 
-        def quality(weights: Sequence[float]) -> tuple[float, float]:
-            fused = [cls(weights).combine(own) for own in rankings]
-            mean = math.fsum(ndcg(f, g) for f, g in zip(fused, relevant, strict=True)) / len(fused)
-            return round(mean, 9), -max(weights)
 
-        return cls(max(_simplex(len(rankings[0]), steps), key=quality))
+def _checked(weights: Sequence[float]) -> tuple[float, ...]:
+    if not weights or any(not 0 <= w < math.inf for w in weights) or not any(weights):
+        raise ValueError(f"weights are finite, 0 or more, and not all 0; not {list(weights)}")
+    return tuple(weights)
+
+
+def _fitting(weights: tuple[float, ...], rankings: Sequence[Ranking]) -> tuple[float, ...]:
+    if len(rankings) != len(weights):
+        raise ValueError(f"{len(weights)} weights don't fit {len(rankings)} retrievers")
+    return weights
+
+
+def _learned(
+    fusion: Callable[[Sequence[float]], Fusion],
+    rankings: Sequence[Sequence[Ranking]],
+    relevant: Sequence[Mapping[str, int]],
+    steps: int,
+) -> tuple[float, ...]:
+    """The weights of highest mean nDCG@10 on a grid."""
+    if not rankings or len(rankings) != len(relevant):
+        raise InputError("learning fusion weights needs one set of judgements per query, and at least one query")
+
+    def quality(weights: Sequence[float]) -> tuple[float, float]:
+        fused = [fusion(weights).combine(own) for own in rankings]
+        mean = math.fsum(ndcg(f, g) for f, g in zip(fused, relevant, strict=True)) / len(fused)
+        return round(mean, 9), -max(weights)
+
+    return max(_simplex(len(rankings[0]), steps), key=quality)
 
 
 def ndcg(scores: Mapping[str, float], grades: Mapping[str, int], depth: int = 10) -> float:

@@ -47,7 +47,7 @@ class Contract:
         int8: whether the order was measured to stay when activations are rounded to int8 (tau of .99 and 98 % of the
             ten best per query, on real queries); where a CPU gains by it, the model then runs so.
         blend_weight: weight of the standardised score against the standardised first-stage rank; tuned, see the card.
-        fusion_weight: of an embedder's cosines against BM25 in a weighted sum; 0: they are fused by reciprocal rank.
+        fusion_weight: an embedder's part of the fusion with BM25 by reciprocal ranks; 0: both have the same.
         golden: pairs with their scores at f32.
         tokens: of a late-interaction model, how its inputs are laid out and compared.
         vectors: of an embedder, how a text becomes a vector; its `segmenter` counts for a cross-encoder too.
