@@ -477,3 +477,6 @@ def test_a_graph_that_is_gone_is_named(lines: Path, tmp_path: Path, monkeypatch:
     shutil.rmtree(current(tmp_path / "i") / "hnsw")
     with pytest.raises(InputError, match="hnsw is damaged"):
         Index.open(tmp_path / "i")
+    (lines / "05.txt").write_text("a ferry")
+    Index.build(tmp_path / "i", lines)
+    assert sources(Index.open(tmp_path / "i")) == {"hnsw:resift-static-en"}

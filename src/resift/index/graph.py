@@ -39,7 +39,7 @@ def write_graph(
     if not wants_graph(settings, len(ids)):
         return None
     tell("vectors in the graph", len(ids), 0.0)
-    if old and old.manifest.unbuilt is not None:
+    if old and old.manifest.unbuilt is not None and (old.folder / "hnsw").exists():
         new, gone = np.ones(len(ids), bool), np.ones(len(old.ids), bool)
         at = 0
         for first, count in runs:
