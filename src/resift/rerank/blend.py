@@ -16,8 +16,8 @@ class Blend:
 
     first = z(-log(10 + first rank)): the logarithm makes ranks 1 and 2 differ more than 51 and 52, as do the chances of
     relevance; 10 keeps the top from dominating. Where reciprocal ranks of one weight fused several retrievers, their
-    own scores say more than the fused rank: first = the mean over retrievers of z(its score); a candidate that one of them
-    missed has the lowest score that it gave. z(x) = (x - mean) / standard deviation, and 0 where all x are equal.
+    own scores say more than the fused rank: first = the mean over retrievers of z(its score); a candidate that one of
+    them missed has the lowest score that it gave. z(x) = (x - mean) / standard deviation, and 0 where all x are equal.
     Candidates that `source` did not score stay behind, in order.
     """
 

@@ -115,7 +115,8 @@ def _changing(edge: Any, opened: Callable[[], Any]) -> Iterator[Any]:  # noqa: A
         shard.flush()
         shard.close()
     except Exception as error:  # the engine raises nothing narrower
-        raise InputError(f"qdrant-edge can't write the graph ({error}); index into a new folder, with --no-hnsw") from error
+        remedy = "index into a new folder, with --no-hnsw"
+        raise InputError(f"qdrant-edge can't write the graph ({error}); {remedy}") from error
 
 
 def _add(edge: Any, shard: Any, vectors: Vectors, ids: Ids) -> None:  # noqa: ANN401
