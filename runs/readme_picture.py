@@ -1,6 +1,6 @@
 """Makes the picture of the README: a real search over a folder, as the terminal shows it.
 
-python runs/readme_picture.py "why does mixing two kinds of score raise an error" docs README.md --out docs/search.svg
+python runs/readme_picture.py "how do I stop long documents from being cut" docs README.md --out docs/search.svg
 """
 
 import argparse
