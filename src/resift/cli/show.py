@@ -103,6 +103,7 @@ def snippet(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
 
 def print_explanation(ranking: Ranking, console: Console) -> None:
     """What each stage cost, then each result's rank and score at every stage."""
+    console.print()
     steps = Table("stage", "ms", "pairs", "tokens", "scored", box=None, pad_edge=False, header_style="dim")
     for s in ranking.trace.steps:
         steps.add_row(s.name, f"{s.ms:.1f}", str(s.pairs), str(s.tokens), f"{s.scored}/{s.total}")
