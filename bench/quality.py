@@ -21,15 +21,17 @@ from beir import Collection, read
 from bootstrap import interval, per_query, stratified_interval
 from machine import machine
 from resift.engine.maxsim import TokenVectors
+from resift.index.first_stage import fusion
 from resift.index.tensors import pooled as neighbours
 from resift.protocols import Budget
 from resift.rerank.blend import Blend
 from resift.rerank.pointwise import Pointwise
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
-from resift.retrieve.fuse import Hybrid, ReciprocalRank
+from resift.retrieve.fuse import Hybrid
+from resift.score.contract import read_contract
 from resift.score.late import LateInteraction
-from resift.score.load import load_embedder, load_scorer
+from resift.score.load import find_model, load_embedder, load_scorer
 from resift.score.pairs import whole_text
 from resift.types import Document, Ranking
 
@@ -80,7 +82,7 @@ def first_stages(c: Collection, own: Encoded) -> dict[str, list[Ranking]]:
         "bm25": bm25,
         "static vectors": static,
         "pooled vectors": pooled,
-        "bm25 + static": Hybrid([bm25, static], ReciprocalRank(10.0, [0.8, 0.2])),
+        "bm25 + static": Hybrid([bm25, static], fusion(read_contract(find_model("resift-static-en")).fusion_weight)),
         "bm25 + pooled": Hybrid([bm25, pooled]),
     }
     return {name: r.retrieve(c.queries, DEPTH) for name, r in retrievers.items()}

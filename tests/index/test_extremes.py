@@ -107,6 +107,21 @@ def test_a_full_disk_and_a_graph_that_is_changed(small_disk: Path, tmp_path: Pat
     assert Index.open(small_disk / "i").search("ferry")[0].document.text == "a ferry"
 
 
+def test_a_graph_on_a_disk_that_may_only_be_read(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its engine writes when it reads: one that nobody asked for is left aside."""
+    (tmp_path / "a.txt").write_text("the lamp of the tower\n")
+    monkeypatch.setattr("resift.index.graph.EXACT", 0)
+    Index.build(small_disk / "own", tmp_path / "a.txt")
+    Index.build(small_disk / "asked", tmp_path / "a.txt", hnsw=True)
+    assert [s.name for s in Index.open(small_disk / "own").search("lamp").trace.steps] == ["bm25", "hnsw"]
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert [s.name for s in Index.open(small_disk / "own").search("lamp").trace.steps] == ["bm25", "dense"]
+    with pytest.raises(InputError, match="may not be written"):
+        Index.open(small_disk / "asked")
+
+
 def test_a_place_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.txt").write_text("a lamp")
     Index.build(tmp_path / "i", tmp_path / "a.txt")

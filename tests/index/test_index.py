@@ -1,5 +1,6 @@
 """An index on disk: the same results as in memory, incremental, atomic, and never silently wrong."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -8,6 +9,7 @@ import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,11 +132,12 @@ def test_damage_is_named(folder: Path, tmp_path: Path, name: str, how: str) -> N
         Index.open(tmp_path / "i")
 
 
-def test_a_newer_format_is_refused(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("format_", "remedy"), [(99, "update Resift"), (1, "index again into a new folder")])
+def test_another_format_is_refused(folder: Path, tmp_path: Path, format_: int, remedy: str) -> None:
     Index.build(tmp_path / "i", folder)
     path = current(tmp_path / "i") / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(InputError, match="format 99"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": format_}))
+    with pytest.raises(InputError, match=f"format {format_}; this Resift reads 2: {remedy}"):
         Index.open(tmp_path / "i")
 
 
@@ -380,6 +383,21 @@ def test_a_place_that_is_no_folder(folder: Path, tmp_path: Path) -> None:
         Index.build(tmp_path / "file", folder)
 
 
+def test_a_generation_that_is_replaced_while_its_name_is_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Index.build(tmp_path / "i", folder)
+    old = current(tmp_path / "i").name
+    (folder / "new.txt").write_text("kelp")
+    Index.build(tmp_path / "i", folder)
+    names = [old]
+    read = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda p, e=None: names.pop() if p.name == "CURRENT" and names else read(p, e)
+    )
+    assert "kelp" in Index.open(tmp_path / "i").search("kelp")[0].document.text and not names
+
+
 def test_a_graph_of_the_vectors(folder: Path, tmp_path: Path) -> None:
     Index.build(tmp_path / "exact", folder)
     Index.build(tmp_path / "i", folder, hnsw=True)
@@ -391,8 +409,6 @@ def test_a_graph_of_the_vectors(folder: Path, tmp_path: Path) -> None:
     Index.build(tmp_path / "i", folder, hnsw=True)
     assert "new.txt" in str(order(Index.open(tmp_path / "i"), "glaciers"))
     assert order(first, "lamp")  # an older one stays open
-    with pytest.raises(InputError, match="other settings"):
-        Index.build(tmp_path / "i", folder)
 
 
 @pytest.fixture
@@ -422,7 +438,10 @@ def test_a_graph_is_changed_until_a_tenth_has_changed(lines: Path, tmp_path: Pat
             assert order(now, query) == order(exact, query)
 
     built(0)
-    (lines / "05.txt").write_text("the ferry crosses the lake")  # its id stays
+    before = [d.id for d in Index.open(tmp_path / "i").documents]
+    (lines / "05.txt").write_text("the ferry sails, so does a boat")
+    built(2)
+    assert [d.id for d in Index.open(tmp_path / "i").documents] == before  # one of them stands for another text
     (lines / "50.txt").unlink()
     built(3)
     (lines / "00a.txt").write_text("a ferry sinks")  # every passage after it moves
@@ -449,17 +468,11 @@ def test_a_graph_by_the_number_of_passages(lines: Path, tmp_path: Path, monkeypa
 
 
 def test_a_graph_without_its_engine(lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that came by itself is done without, one that was asked for is missed."""
-    monkeypatch.setattr("resift.index.graph.EXACT", 99)
+    """One that came by itself is done without, one that was asked for is missed, before any work is done."""
+    monkeypatch.setattr("resift.index.graph.EXACT", 98)
     Index.build(tmp_path / "own", lines)
     Index.build(tmp_path / "asked", lines, hnsw=True)
-    monkeypatch.setattr("os.access", lambda path, mode: False)  # a disk that may only be read
-    assert sources(Index.open(tmp_path / "own")) == {"dense:resift-static-en"}
-    assert sources(Index.open(tmp_path / "asked")) == {"hnsw:resift-static-en"}
-    monkeypatch.undo()
-    monkeypatch.setattr("resift.index.graph.EXACT", 99)
-    for module in ("index.graph", "retrieve.hnsw"):
-        monkeypatch.setattr(f"resift.{module}.has_hnsw", lambda: False)
+    monkeypatch.setattr("resift.index.graph.has_hnsw", lambda: False)
     monkeypatch.setitem(sys.modules, "qdrant_edge", None)
     assert sources(Index.open(tmp_path / "own")) == {"dense:resift-static-en"}
     with pytest.raises(MissingExtra, match="qdrant"):
@@ -467,8 +480,96 @@ def test_a_graph_without_its_engine(lines: Path, tmp_path: Path, monkeypatch: py
     (lines / "00.txt").write_text("a ferry")
     Index.build(tmp_path / "own", lines)
     assert "00.txt" in order(Index.open(tmp_path / "own"), "ferry")[0][0]
-    with pytest.raises(MissingExtra, match="qdrant"):
-        Index.build(tmp_path / "new", lines, hnsw=True)
+    counted: list[str] = []
+    for name, wish in (("new", True), ("asked", None)):
+        with pytest.raises(MissingExtra, match="qdrant"):
+            Index.build(tmp_path / name, lines, hnsw=wish, on_progress=lambda what, count, share: counted.append(what))
+    assert not counted
+    Index.build(tmp_path / "asked", lines, hnsw=False)
+    assert sources(Index.open(tmp_path / "asked")) == {"dense:resift-static-en"}
+
+
+def test_the_wish_for_a_graph_stays_until_it_changes(lines: Path, tmp_path: Path) -> None:
+    for wish, source, read in ((True, "hnsw", 100), (None, "hnsw", 1), (False, "dense", 0), (None, "dense", 1)):
+        if read == 1:
+            (lines / "00.txt").write_text(f"a ferry, {source}")
+        assert Index.build(tmp_path / "i", lines, hnsw=wish).read == read
+        assert sources(Index.open(tmp_path / "i")) == {f"{source}:resift-static-en"}
+
+
+def test_no_room_for_a_graph(lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was asked for needs it; one that was not is left out. A quota shows in no free space."""
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr("resift.index.graph.EXACT", 99)
+    Index.build(tmp_path / "own", lines)
+    Index.build(tmp_path / "asked", lines, hnsw=True)
+    monkeypatch.setattr("resift.retrieve.hnsw._copy_file", refuse)
+    (lines / "00.txt").write_text("a ferry")
+    Index.build(tmp_path / "own", lines)
+    assert sources(Index.open(tmp_path / "own")) == {"dense:resift-static-en"}
+    assert not (current(tmp_path / "own") / "hnsw").exists()
+    with pytest.raises(InputError, match=r"^the disk that holds \S+asked is full; the index is as it was before$"):
+        Index.build(tmp_path / "asked", lines)
+    assert order(Index.open(tmp_path / "asked"), "lamp")
+
+
+def open_again_and_again(folder: Path, stop: Any) -> None:
+    while not stop.is_set():
+        assert len(Index.open(folder).search("lamp", 3)) == 3
+
+
+def test_a_graph_is_changed_while_others_read_it(lines: Path, tmp_path: Path) -> None:
+    """Their engines write files that are gone in a moment."""
+    Index.build(tmp_path / "i", lines, hnsw=True)
+    process = multiprocessing.get_context("spawn")
+    stop = process.Event()
+    readers = [process.Process(target=open_again_and_again, args=(tmp_path / "i", stop)) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        for i in range(30):
+            (lines / "00.txt").write_text(f"ferry {i}")
+            Index.build(tmp_path / "i", lines)
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert [reader.exitcode for reader in readers] == [0, 0]
+    assert not [p for p in (tmp_path / "i").rglob("*") if "atomicwrite" in p.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("graph.bin", b""), ("status.dat", b""), ("id_tracker.mappings", bytes(64)), ("segment.json", b"{")],
+)
+def test_a_damaged_graph_is_named_and_built_again(lines: Path, tmp_path: Path, name: str, content: bytes) -> None:
+    Index.build(tmp_path / "i", lines, hnsw=True)
+    damaged = list((current(tmp_path / "i") / "hnsw").rglob(name))
+    assert damaged
+    for path in damaged:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="hnsw (is damaged|holds 0 vectors)"):
+        Index.open(tmp_path / "i").search("lamp")
+    (lines / "05.txt").write_text("a ferry")
+    Index.build(tmp_path / "i", lines)
+    again = Index.open(tmp_path / "i")
+    assert sources(again) == {"hnsw:resift-static-en"}
+    assert read_manifest(current(tmp_path / "i")).unbuilt == 0
+
+
+def test_a_graph_of_other_ids(lines: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", lines, hnsw=True)
+    for path in lines.iterdir():
+        path.rename(lines / f"other-{path.name}")
+    Index.build(tmp_path / "other", lines, hnsw=True)
+    graph = current(tmp_path / "i") / "hnsw"
+    shutil.rmtree(graph)
+    shutil.copytree(current(tmp_path / "other") / "hnsw", graph)
+    with pytest.raises(InputError, match="of other vectors"):
+        Index.open(tmp_path / "i").search("lamp")
 
 
 def test_a_graph_that_is_gone_is_named(lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

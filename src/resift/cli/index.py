@@ -36,7 +36,7 @@ def index(
         bool | None,
         typer.Option(
             "--hnsw/--no-hnsw",
-            help="Find vectors by a graph, or look at each. Default: by a graph above 50,000.",
+            help="Find vectors by a graph (extra qdrant), or look at each. Default: by a graph above 50,000 passages.",
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and index again when files change.")] = False,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import islice
@@ -19,6 +20,7 @@ from resift.index.graph import write_graph
 from resift.index.layout import Manifest, current, writing
 from resift.index.passages import unique_ids
 from resift.index.writer import IndexedFile, Old, OnProgress, Writer
+from resift.retrieve.hnsw import require_hnsw
 from resift.types import Document
 
 OnSkip = Callable[[files.Skipped], None]
@@ -62,13 +64,18 @@ def build(
     with writing(folder) as generation, ExitStack() as opened:
         old = Old(current(folder), settings) if (folder / "CURRENT").exists() else None
         before = old.files if old else {}
+        if old and settings.hnsw is None:
+            settings = replace(settings, hnsw=old.manifest.settings.hnsw)
+        if settings.hnsw:
+            require_hnsw()
         states = []
         for state in _states(sources, named, before, on_skip):
             states.append(state)
             on_progress("files looked at", len(states), 0.0)
         kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
         removed = len(before.keys() - {s.path for s in states})
-        if old and len(kept) == len(states) and not removed:
+        same_wish = old and old.manifest.settings.hnsw == settings.hnsw
+        if old and same_wish and len(kept) == len(states) and not removed:
             return Built(0, len(kept), 0, old.manifest.passages, time.monotonic() - began, _size(current(folder)))
         encoder.resume(folder / "partial")
         writer = Writer(generation, encoder, old, opened, on_progress)
@@ -111,8 +118,14 @@ class _Progress:
 
 
 def _size(generation: Path) -> int:
-    """Bytes on disk; a graph's files have holes."""
-    return sum(min(s.st_size, s.st_blocks * 512) for s in (p.stat() for p in generation.rglob("*") if p.is_file()))
+    """Bytes on disk. A graph's files have holes, and some of them, made by its readers, are gone in a moment."""
+    total = 0
+    for parent, _, names in os.walk(generation):
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = os.stat(Path(parent, name))
+                total += min(status.st_size, status.st_blocks * 512)
+    return total
 
 
 def _states(

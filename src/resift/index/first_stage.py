@@ -32,7 +32,11 @@ def first_stage(
     """
     documents: Sequence[Document] = lexical.documents
     weight = read_contract(find_model(embedder)).fusion_weight
-    fusion = ReciprocalRank(_STEEP, [1 - weight, weight]) if weight else ReciprocalRank()
     model = load_embedder(embedder)
     dense = HnswRetriever(documents, model, *graph) if graph else DenseRetriever(documents, model, vectors)
-    return Hybrid([lexical, dense], fusion)
+    return Hybrid([lexical, dense], fusion(weight))
+
+
+def fusion(weight: float) -> ReciprocalRank:
+    """How BM25 is fused with vectors of this `fusion_weight`."""
+    return ReciprocalRank(_STEEP, [1 - weight, weight]) if weight else ReciprocalRank()

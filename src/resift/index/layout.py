@@ -37,7 +37,7 @@ class Settings:
 
     `model` is the name or path that made the vectors, `fingerprint` that of its files; `tensors` says whether token
     vectors are stored too, `pool` how many neighbouring tokens share one. Where the vectors are not that model's,
-    `embedder` made them. `hnsw` says whether a graph over the vectors is kept; None: by their number.
+    `embedder` made them. `hnsw` says whether a graph over the vectors is kept (None: by their number); it alone may change.
     """
 
     analyzer: str
@@ -90,20 +90,24 @@ def current(folder: Path) -> Path:
         InputError: not an index.
 
     """
-    try:
-        name = (folder / "CURRENT").read_text("utf-8").strip()
-    except OSError as error:
-        raise InputError(f"{folder} is not an index; make one: resift index PATH… -o {folder}") from error
-    if not (folder / name / "manifest.json").exists():
-        raise InputError(f"{folder} is damaged: generation {name!r} is gone; index again into a new folder")
-    return folder / name
+    name = ""
+    while True:
+        before = name
+        try:
+            name = (folder / "CURRENT").read_text("utf-8").strip()
+        except OSError as error:
+            raise InputError(f"{folder} is not an index; make one: resift index PATH… -o {folder}") from error
+        if (folder / name / "manifest.json").exists():
+            return folder / name
+        if name == before:  # else a newer one may have taken its place since its name was read
+            raise InputError(f"{folder} is damaged: generation {name!r} is gone; index again into a new folder")
 
 
 def read_manifest(generation: Path) -> Manifest:
     """Read and check a generation: its format, every file's size, and every byte of the small ones.
 
     Raises:
-        InputError: of a newer format, or damaged; the message names the file.
+        InputError: of another format, or damaged; the message names the file.
 
     """
     index = generation.parent

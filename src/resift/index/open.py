@@ -28,7 +28,7 @@ def open_index(folder: Path) -> tuple[Passages, Hybrid, Tensors | None]:
     """Passages, the fused retriever over them, and stored token vectors where there are any.
 
     Raises:
-        InputError: not an index, damaged, of a newer format, or made with a model that isn't here.
+        InputError: not an index, damaged, of another format, or made with a model that isn't here.
 
     """
     while True:

@@ -44,8 +44,9 @@ class Old:
         self.folder, self.manifest = generation, read_manifest(generation)
         old, new = asdict(self.manifest.settings), asdict(settings)
         new["analyzer"] = old["analyzer"]  # fitted to the first passages, and kept
+        new["hnsw"] = old["hnsw"]  # vectors don't depend on it
         if old != new:
-            changed = ", ".join(f"{k} {_shown(old[k])} → {_shown(new[k])}" for k in new if old[k] != new[k])
+            changed = ", ".join(f"{k} {old[k] or 'none'} → {new[k] or 'none'}" for k in new if old[k] != new[k])
             raise InputError(f"{generation.parent} was made with other settings ({changed}); index into a new folder")
         with (generation / "files.jsonl").open(encoding="utf-8") as lines:
             self.files = {f.path: f for f in (IndexedFile(**json.loads(line)) for line in lines)}
@@ -55,10 +56,6 @@ class Old:
         self.terms, self.terms_at = (np.load(generation / f"{n}.npy", mmap_mode="r") for n in ("terms", "terms_at"))
         self.vocabulary: dict[str, int] = json.loads((generation / "vocabulary.json").read_text("utf-8"))
         self.tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
-
-
-def _shown(setting: str | int | None) -> str:
-    return "automatic" if setting is None else "none" if setting == "" else str(setting).lower()
 
 
 class Writer:

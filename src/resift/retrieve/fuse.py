@@ -47,8 +47,8 @@ class ReciprocalRank:
         cls,
         rankings: Sequence[Sequence[Ranking]],
         relevant: Sequence[Mapping[str, int]],
-        k: float = 60.0,
         steps: int = 10,
+        k: float = 60.0,
     ) -> ReciprocalRank:
         """Learn weights on judged queries, as `WeightedSum.fit` does."""
         return cls(k, _learned(lambda weights: cls(k, weights), rankings, relevant, steps))

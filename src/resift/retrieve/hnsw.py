@@ -6,11 +6,11 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -34,17 +34,33 @@ def has_hnsw() -> bool:
     return find_spec("qdrant_edge") is not None
 
 
-def may_read_hnsw(folder: Path) -> bool:
-    """Whether a graph can be opened here: its engine is installed, which writes in its files when it reads."""
-    return has_hnsw() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= _OVERHEAD
-
-
-def _engine() -> Any:  # noqa: ANN401 - names are looked up at run time: the package is an extra
+def require_hnsw() -> Any:  # noqa: ANN401 - names are looked up at run time: the package is an extra
+    """The engine; raises MissingExtra."""
     try:
         import qdrant_edge
     except ImportError as error:
         raise MissingExtra("HNSW search", "qdrant") from error
     return qdrant_edge
+
+
+def hindrance(folder: Path) -> str:
+    """Why a graph can't be opened where it lies, or nothing: the engine writes in its files when it reads."""
+    if any(not os.access(path, os.W_OK) and path.exists() for path in _paths(folder)):
+        return f"{folder} may not be written, which a graph's engine does when it reads"
+    if shutil.disk_usage(folder).free < _OVERHEAD:
+        return f"the disk that holds {folder} is full; a graph's engine needs {_OVERHEAD >> 20} MB there"
+    return ""
+
+
+@contextmanager
+def _saying(what: str) -> Iterator[None]:
+    """Turn what the engine raises into an InputError; its panics are no Exceptions."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, InputError):
+        raise
+    except BaseException as error:
+        raise InputError(f"{what} ({error}); index again into a new folder") from error
 
 
 def build_hnsw(folder: Path, vectors: Vectors, ids: Ids) -> None:
@@ -57,7 +73,7 @@ def build_hnsw(folder: Path, vectors: Vectors, ids: Ids) -> None:
         InputError: the engine failed.
 
     """
-    edge = _engine()
+    edge = require_hnsw()
     folder.mkdir()
     _demand(folder, 3 * vectors.nbytes)
     mapped = edge.Memory.Cached  # mapped and read at once: else a process reads page by page in its first queries
@@ -67,27 +83,35 @@ def build_hnsw(folder: Path, vectors: Vectors, ids: Ids) -> None:
         optimizers=edge.EdgeOptimizersConfig(default_segment_number=1, indexing_threshold=1),
         wal_enabled=False,  # the log would lock out a second reader
     )
-    with _changing(edge, lambda: edge.EdgeShard.create(str(folder), config)) as shard:
+    with _saying(f"qdrant-edge can't build the graph {folder}"):
+        shard = edge.EdgeShard.create(str(folder), config)
         _add(edge, shard, vectors, ids)
         shard.optimize()
+        shard.flush()
+        shard.close()
 
 
-def change_hnsw(old: Path, folder: Path, gone: Ids, vectors: Vectors, ids: Ids) -> None:
+def change_hnsw(old: Path, folder: Path, gone: Ids, vectors: Vectors, ids: Ids, count: int) -> None:
     """Write the graph in `old` into a new folder, without what is gone and with (n, D) vectors more.
 
-    The new ones stay outside of the graph: a search looks at each of them. An id may be both gone and new.
+    The new ones stay outside of the graph: a search looks at each of them. An id may be both gone and new. `count` is
+    how many vectors there are then.
 
     Raises:
-        MissingExtra, OSError, InputError: as `build_hnsw`.
+        MissingExtra, OSError: as `build_hnsw`.
+        InputError: the old graph is damaged.
 
     """
-    edge = _engine()
-    size = sum(p.stat().st_blocks * 512 for p in old.rglob("*") if p.is_file())
-    _demand(folder.parent, size + 3 * vectors.nbytes)
-    shutil.copytree(old, folder, copy_function=_copy)
-    with _changing(edge, lambda: edge.EdgeShard.load(str(folder))) as shard:
+    edge = require_hnsw()
+    _copy(old, folder, 3 * vectors.nbytes)
+    with _saying(f"{old} is damaged"):
+        shard = edge.EdgeShard.load(str(folder))
         shard.update(edge.UpdateOperation.delete_points(gone.tolist()))
         _add(edge, shard, vectors, ids)
+        if (found := shard.count(edge.CountRequest())) != count:
+            raise InputError(f"{old} is damaged: it gives {found} vectors, not {count}; index again into a new folder")
+        shard.flush()
+        shard.close()
 
 
 def _demand(folder: Path, size: int) -> None:
@@ -95,28 +119,34 @@ def _demand(folder: Path, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _copy(source: str, target: str) -> None:
-    """Copy a file and leave out its pages of zeros: the engine's files are mostly holes."""
-    with open(source, "rb") as read, open(target, "wb") as write:
-        while page := read.read(len(_PAGE)):
+def _paths(folder: Path) -> Iterator[Path]:
+    """The folder and what is in it, but for files that the engines of readers make for a moment."""
+    for parent, _, names in os.walk(folder):
+        yield Path(parent)
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _copy(old: Path, folder: Path, more: int) -> None:
+    """Copy a graph that others may be reading, where the disk then has room for so many bytes more."""
+    for path in _paths(old):
+        target = folder / path.relative_to(old)
+        if path.is_dir():
+            target.mkdir()
+            continue
+        with suppress(FileNotFoundError), path.open("rb") as source:
+            _demand(folder, more + os.stat(source.fileno()).st_blocks * 512)
+            _copy_file(source, target)
+
+
+def _copy_file(source: BinaryIO, target: Path) -> None:
+    """Leave out pages of zeros: the engine's files are mostly holes."""
+    with target.open("wb") as copy:
+        while page := source.read(len(_PAGE)):
             if page == _PAGE:
-                write.seek(len(page), os.SEEK_CUR)
+                copy.seek(len(page), os.SEEK_CUR)
             else:
-                write.write(page)
-        write.truncate(read.tell())
-
-
-@contextmanager
-def _changing(edge: Any, opened: Callable[[], Any]) -> Iterator[Any]:  # noqa: ANN401
-    """A shard whose changes are on the disk when the block ends well."""
-    try:
-        shard = opened()
-        yield shard
-        shard.flush()
-        shard.close()
-    except Exception as error:  # the engine raises nothing narrower
-        remedy = "index into a new folder, with --no-hnsw"
-        raise InputError(f"qdrant-edge can't write the graph ({error}); {remedy}") from error
+                copy.write(page)
+        copy.truncate(source.tell())
 
 
 def _add(edge: Any, shard: Any, vectors: Vectors, ids: Ids) -> None:  # noqa: ANN401
@@ -135,7 +165,7 @@ class HnswRetriever:
         ids: (n,) by which the graph knows the documents' vectors, in the documents' order.
 
     Raises:
-        InputError: the graph is damaged, or is not of so many documents, or the disk is full.
+        InputError: the graph is damaged, or is not of these documents, or may not be written, or the disk is full.
         MissingExtra: qdrant-edge-py is not installed.
 
     """
@@ -143,13 +173,11 @@ class HnswRetriever:
     name = "hnsw"
 
     def __init__(self, documents: Sequence[Document], embedder: Embedder, folder: Path, ids: Ids) -> None:
-        self._edge = _engine()
-        if folder.exists() and shutil.disk_usage(folder).free < _OVERHEAD:  # its engine would be ended by a signal
-            raise InputError(f"the disk that holds {folder} is full; a graph's engine needs {_OVERHEAD >> 20} MB there")
-        try:
+        self._edge, self._folder = require_hnsw(), folder
+        if folder.exists() and (why := hindrance(folder)):
+            raise InputError(f"{why}; or index into a new folder with --no-hnsw")
+        with _saying(f"{folder} is damaged"):
             self._shard = self._edge.EdgeShard.load(str(folder))
-        except Exception as error:  # the engine raises nothing narrower
-            raise InputError(f"{folder} is damaged ({error}); index again into a new folder") from error
         if (count := self._shard.count(self._edge.CountRequest())) != len(documents):
             raise InputError(f"{folder} holds {count} vectors, not {len(documents)}; index again into a new folder")
         self.documents, self.embedder = documents, embedder
@@ -170,13 +198,21 @@ class HnswRetriever:
                 query=edge.Query.Nearest(vector.tolist()),
                 params=edge.SearchParams(hnsw_ef=max(k, _SEARCH_BREADTH)),
             )
-            points = self._shard.query(request)
-            places = self._by_id[np.searchsorted(self._ids, np.array([p.id for p in points], np.uint64))]
+            with _saying(f"{self._folder} is damaged"):
+                points = self._shard.query(request)
+            places = self._rows(np.array([p.id for p in points], np.uint64))
             found = sorted(zip((-p.score for p in points), places.tolist(), strict=True))
             candidates = tuple(self._candidate(i, rank, -cosine) for rank, (cosine, i) in enumerate(found, 1))
             step = Step(self.name, (time.perf_counter() - began) * 1e3, scored=len(found), total=len(self.documents))
             rankings.append(Ranking(query, candidates, Trace((step,))))
         return rankings
+
+    def _rows(self, ids: Ids) -> npt.NDArray[np.int64]:
+        """Where the documents of these ids stand."""
+        at = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+        if (self._ids[at] != ids).any():
+            raise InputError(f"{self._folder} is damaged: it is of other vectors; index again into a new folder")
+        return self._by_id[at]
 
     def _candidate(self, i: int, rank: int, cosine: float) -> Candidate:
         score = Score(cosine, ScoreKind.COSINE, self.source)
