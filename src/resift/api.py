@@ -175,8 +175,8 @@ class Index:
             embedder: of the passages' vectors; by default `model`'s own with `tensors`, where it has them, else
                 resift-static-en.
             pool: 2 or 3 stores one vector for so many neighbouring tokens.
-            hnsw: find vectors by a graph instead of looking at each (extra `qdrant`), which misses one in a hundred and more;
-                by default as the index has it, in a new one above 50,000 passages where the extra is installed.
+            hnsw: find vectors by a graph instead of looking at each (extra `qdrant`), which misses one in a hundred or
+                more; by default as the index has it, in a new one above 50,000 passages where the extra is installed.
             on_skip: hears of each file that was left out.
             on_progress: hears what is being counted, how many are done, and about which share of that step (0..1).
 

@@ -37,7 +37,8 @@ class Settings:
 
     `model` is the name or path that made the vectors, `fingerprint` that of its files; `tensors` says whether token
     vectors are stored too, `pool` how many neighbouring tokens share one. Where the vectors are not that model's,
-    `embedder` made them. `hnsw` says whether a graph over the vectors is kept (None: by their number); it alone may change.
+    `embedder` made them. `hnsw` says whether a graph over the vectors is kept (None: by their number), and alone may
+    change.
     """
 
     analyzer: str
