@@ -11,7 +11,7 @@ import numpy.typing as npt
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
 from resift.retrieve.fuse import Hybrid, ReciprocalRank
-from resift.retrieve.hnsw import HnswRetriever
+from resift.retrieve.hnsw import HnswRetriever, Ids
 from resift.score.contract import read_contract
 from resift.score.load import find_model, load_embedder
 from resift.types import Document
@@ -23,7 +23,7 @@ def first_stage(
     lexical: BM25Retriever,
     embedder: str,
     vectors: npt.NDArray[np.float32] | None = None,
-    graph: tuple[Path, npt.NDArray[np.uint64]] | None = None,
+    graph: tuple[Path, Ids] | None = None,
 ) -> Hybrid:
     """BM25 and the embedder's vectors over the same documents; the vectors are computed when None.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from resift.errors import InputError
-from resift.index.layout import Manifest, Settings
+from resift.index.layout import FULL, Manifest, Settings
 from resift.index.writer import Old, OnProgress
 from resift.retrieve.hnsw import Ids, Vectors, build_hnsw, change_hnsw, has_hnsw, hindrance
 
@@ -45,7 +44,7 @@ def write_graph(
     try:
         return _written(generation / "hnsw", old, runs, vectors, ids)
     except OSError as error:
-        if settings.hnsw or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if settings.hnsw or error.errno not in FULL:
             raise
         shutil.rmtree(generation / "hnsw", ignore_errors=True)  # nobody asked for it, and all else has room
         return None

@@ -28,6 +28,7 @@ from typing import Any
 from resift.errors import InputError
 
 FORMAT = 2
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what writing says where there is no room
 _CHECKED_AT_OPEN = 1 << 22  # bytes: smaller files are read through when an index is opened
 
 
@@ -177,7 +178,7 @@ def _told(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL:
             raise InputError(f"the disk that holds {folder} is full; the index is as it was before") from error
         raise InputError(f"can't write {folder}: {error.strerror or error}; the index is as it was before") from error
 

@@ -27,6 +27,10 @@ class ReciprocalRank:
     Cormack, Clarke & Büttcher, Reciprocal Rank Fusion (SIGIR 2009); their k of 60 is the default. Without weights each
     is 1. A retriever of little weight needs a small k: its first document, weight / (k + 1), must pass what the others
     found far down.
+
+    Raises:
+        ValueError: a weight is negative or not finite, or all are 0; in `combine`, there are not as many as retrievers.
+
     """
 
     def __init__(self, k: float = 60.0, weights: Sequence[float] | None = None) -> None:
@@ -50,7 +54,12 @@ class ReciprocalRank:
         steps: int = 10,
         k: float = 60.0,
     ) -> ReciprocalRank:
-        """Learn weights on judged queries, as `WeightedSum.fit` does."""
+        """Learn weights on judged queries, as `WeightedSum.fit` does; `k` is taken as it is.
+
+        Raises:
+            InputError: there are no queries, or not one set of judgements for each.
+
+        """
         return cls(k, _learned(lambda weights: cls(k, weights), rankings, relevant, steps))
 
 
@@ -86,6 +95,9 @@ class WeightedSum:
             rankings: per query one ranking of each retriever, always in the same order.
             relevant: per query the grade of each judged document id.
             steps: the grid's resolution: weights are multiples of 1/steps that sum to 1.
+
+        Raises:
+            InputError: there are no queries, or not one set of judgements for each.
 
         """
         return cls(_learned(cls, rankings, relevant, steps))

@@ -27,6 +27,7 @@ _LINKS, _BREADTH = 16, 128  # m and ef_construct: the graph's degree, and how wi
 _OVERHEAD = 40 << 20  # bytes of disk: its files are 32 MB long and mostly holes, which tmpfs fills when they are read
 _SEARCH_BREADTH = 1024  # ef: candidates followed per query, at least k
 _PAGE = bytes(1 << 16)  # zeros
+_ANEW = "index again into a new folder"
 
 
 def has_hnsw() -> bool:
@@ -53,14 +54,14 @@ def hindrance(folder: Path) -> str:
 
 
 @contextmanager
-def _saying(what: str) -> Iterator[None]:
+def _saying(what: str, remedy: str = _ANEW) -> Iterator[None]:
     """Turn what the engine raises into an InputError; its panics are no Exceptions."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit, GeneratorExit, InputError):
         raise
     except BaseException as error:
-        raise InputError(f"{what} ({error}); index again into a new folder") from error
+        raise InputError(f"{what} ({error}); {remedy}") from error
 
 
 def build_hnsw(folder: Path, vectors: Vectors, ids: Ids) -> None:
@@ -83,7 +84,7 @@ def build_hnsw(folder: Path, vectors: Vectors, ids: Ids) -> None:
         optimizers=edge.EdgeOptimizersConfig(default_segment_number=1, indexing_threshold=1),
         wal_enabled=False,  # the log would lock out a second reader
     )
-    with _saying(f"qdrant-edge can't build the graph {folder}"):
+    with _saying(f"qdrant-edge can't build the graph {folder}", "index with --no-hnsw"):
         shard = edge.EdgeShard.create(str(folder), config)
         _add(edge, shard, vectors, ids)
         shard.optimize()
@@ -109,7 +110,7 @@ def change_hnsw(old: Path, folder: Path, gone: Ids, vectors: Vectors, ids: Ids, 
         shard.update(edge.UpdateOperation.delete_points(gone.tolist()))
         _add(edge, shard, vectors, ids)
         if (found := shard.count(edge.CountRequest())) != count:
-            raise InputError(f"{old} is damaged: it gives {found} vectors, not {count}; index again into a new folder")
+            raise InputError(f"{old} is damaged: it gives {found} vectors, not {count}; {_ANEW}")
         shard.flush()
         shard.close()
 
@@ -179,14 +180,19 @@ class HnswRetriever:
         with _saying(f"{folder} is damaged"):
             self._shard = self._edge.EdgeShard.load(str(folder))
         if (count := self._shard.count(self._edge.CountRequest())) != len(documents):
-            raise InputError(f"{folder} holds {count} vectors, not {len(documents)}; index again into a new folder")
+            raise InputError(f"{folder} holds {count} vectors, not {len(documents)}; {_ANEW}")
         self.documents, self.embedder = documents, embedder
         self.source = f"{self.name}:{embedder.name}"
         self._by_id = np.argsort(ids)
         self._ids = ids[self._by_id]
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
-        """About the k nearest documents per query, best first; ties by the documents' order."""
+        """About the k nearest documents per query, best first; ties by the documents' order.
+
+        Raises:
+            InputError: the graph is damaged.
+
+        """
         if not queries:
             return []
         edge, rankings = self._edge, []
@@ -211,7 +217,7 @@ class HnswRetriever:
         """Where the documents of these ids stand."""
         at = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
         if (self._ids[at] != ids).any():
-            raise InputError(f"{self._folder} is damaged: it is of other vectors; index again into a new folder")
+            raise InputError(f"{self._folder} is damaged: it is of other vectors; {_ANEW}")
         return self._by_id[at]
 
     def _candidate(self, i: int, rank: int, cosine: float) -> Candidate:
