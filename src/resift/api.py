@@ -183,6 +183,7 @@ class Index:
         Raises:
             InputError: see `resift.index.build.build`.
             ModelError: the model or embedder can't be used.
+            MissingExtra: a graph is asked for, and its engine is not installed.
 
         """
         from resift.index.build import build

@@ -56,6 +56,7 @@ def build(
     Raises:
         InputError: a named path can't be read, the settings are not those of the index, another process is writing,
             the disk is full, or the old index is damaged; what was there stays.
+        MissingExtra: a graph is asked for, now or when the index was made, and its engine is not installed.
 
     """
     began = time.monotonic()
