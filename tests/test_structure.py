@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ SOURCE = Path(resift.__file__).parent
 # A module may import from layers above its own; modules of one layer's braces never import each other's folder.
 LAYERS = [
     {"types", "errors"},
-    {"protocols", "memory"},
+    {"protocols", "memory", "machine"},
     {"text", "engine"},
     {"files", "retrieve", "score", "rerank"},
     {"index"},
@@ -56,27 +57,32 @@ def test_imports_flow_one_way(path: Path) -> None:
 
 
 def test_importing_resift_is_light() -> None:
+    """It takes about as long as a handful of the standard library's modules, measured in the same process."""
     code = (
-        "import sys, time; t = time.perf_counter(); import resift; s = time.perf_counter() - t;"
-        "print(s, sorted({'openvino', 'torch', 'numpy', 'tokenizers', 'typer'} & set(sys.modules)))"
+        "import sys, time; began = time.perf_counter()\n"
+        "import asyncio, concurrent.futures, email.message, http.client, sqlite3, unittest.mock, urllib.request\n"
+        "between = time.perf_counter(); import resift; ended = time.perf_counter()\n"
+        "print((ended - between) / (between - began))\n"
+        "print(sorted({'openvino', 'torch', 'numpy', 'tokenizers', 'typer'} & set(sys.modules)))"
     )
-    seconds, heavy = min(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split(" ", 1)
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
         for _ in range(3)
-    )
-    assert heavy.strip() == "[]"
-    assert float(seconds) < 0.2
+    ]
+    assert [heavy for _, heavy in runs] == ["[]"] * 3
+    assert min(float(ratio) for ratio, _ in runs) < 2  # 0.7 where this was written
 
 
 def test_help_is_quick() -> None:
-    import time
+    """It takes little more than the libraries that print it."""
 
-    def once() -> float:
+    def seconds(*arguments: str) -> float:
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "resift.cli.main", "--help"], capture_output=True, check=True)
+        subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
         return time.perf_counter() - began
 
-    assert min(once() for _ in range(3)) < 0.5
+    libraries, helped = ("-c", "import typer, rich.table"), ("-m", "resift.cli.main", "--help")
+    assert min(seconds(*helped) / seconds(*libraries) for _ in range(3)) < 4  # 2 where this was written
 
 
 def test_everything_public_is_exported() -> None:

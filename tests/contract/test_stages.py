@@ -327,10 +327,10 @@ def test_a_memory_limit_where_the_system_tells_nothing(mini: Reranker, monkeypat
 
 @LINUX
 def test_a_process_stays_below_its_memory_limit() -> None:
-    """Eight hundred documents in one call, with plenty of room and with little."""
+    """Two hundred documents in one call, with plenty of room and with little."""
     code = (
         "import resift, sys, threading, time; model = resift.load(); model.score([('a', 'b')])\n"
-        "documents = [f'{i} ' + 'the keeper lit the lamp ' * 60 for i in range(800)]\n"
+        "documents = [f'{i} ' + 'the keeper lit the lamp ' * 30 for i in range(200)]\n"
         "from resift.memory import held; before, most = held(), [0]\n"
         "def watch():\n"
         "    while True: most[0] = max(most[0], held()); time.sleep(.001)\n"
@@ -345,7 +345,7 @@ def test_a_process_stays_below_its_memory_limit() -> None:
         return int(grown) >> 20, int(scored)
 
     plenty, tight = growth(4000), growth(80)
-    assert plenty[1] == tight[1] == 800
+    assert plenty[1] == tight[1] == 200
     assert tight[0] <= 80 and tight[0] < plenty[0]
 
 

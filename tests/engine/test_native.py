@@ -25,10 +25,12 @@ from resift.engine.endings import _erf, steps
 from resift.engine.heads import POOLINGS
 from resift.engine.native_engine import Checkpoint, NativeEngine
 from resift.engine.onnx_weights import read_onnx_weights
-from resift.engine.openvino import OpenVINOEngine, has_amx
+from resift.engine.openvino import OpenVINOEngine
+from resift.machine import has_amx
 from resift.engine.products import shapes_of
 from resift.engine.weights import read_weights
 from resift.errors import BrokenModel, UnknownFamily
+from resift.machine import has_amx
 from resift.score.agreement import pair
 from resift.score.load import find_model, load_embedder
 from tests import vector_checkpoints

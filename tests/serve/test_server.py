@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -149,12 +150,14 @@ def test_64_clients_get_the_scores_of_the_offline_engine(mini: Reranker, plain: 
 
 
 def test_health_answers_under_full_load(plain: httpx.Client) -> None:
-    stop = threading.Event()
+    stop, loaded = threading.Event(), list[float]()
 
     def load() -> None:
-        with httpx.Client(base_url=plain.base_url, timeout=60, trust_env=False) as own:
+        with httpx.Client(base_url=plain.base_url, timeout=60, trust_env=False) as client:
             while not stop.is_set():
-                own.post("/api/rerank", json={"query": QUERY, "documents": TEXTS * 3, "may_shrink": True})
+                began = time.perf_counter()
+                client.post("/api/rerank", json={"query": QUERY, "documents": TEXTS * 3, "may_shrink": True})
+                loaded.append(time.perf_counter() - began)
 
     threads = [threading.Thread(target=load) for _ in range(8)]
     for thread in threads:
@@ -168,7 +171,7 @@ def test_health_answers_under_full_load(plain: httpx.Client) -> None:
     stop.set()
     for thread in threads:
         thread.join()
-    assert sorted(times)[20] < 0.05, sorted(times)  # the median: the machine may have other work
+    assert statistics.median(times) < statistics.median(loaded) / 4, (sorted(times), sorted(loaded))
 
 
 # 27: a burst
@@ -195,7 +198,8 @@ def test_a_burst_is_refused_at_once_and_told_when_to_come_again(mini: Reranker, 
     assert len(accepted) >= 3
     assert len(refused) + len(accepted) == 24
     assert all(int(wait) >= 1 for _, _, wait, _ in refused)
-    assert sorted(s for _, s, _, _ in refused)[len(refused) // 2] < 0.1
+    refusal, answer = (statistics.median(seconds for _, seconds, _, _ in group) for group in (refused, accepted))
+    assert refusal < answer / 4
     assert all(len(values(body)) == 40 for _, _, _, body in accepted)
 
 
@@ -288,14 +292,14 @@ def test_the_work_of_a_client_that_left_is_dropped(mini: Reranker, live: Live) -
 
 
 def test_a_deadline_gives_the_best_order_so_far(mini: Reranker, live: Live) -> None:
-    client = live(create_app([meddled(mini, lambda pairs: time.sleep(0.01 * len(pairs)))]), False)
+    client = live(create_app([meddled(mini, lambda pairs: time.sleep(0.01 * len(pairs)))]))
     texts = [f"{text} {'and so on ' * 40}" for text in TEXTS * 10]
     answer = ask(client, texts, deadline_ms=1500)
     scored = len(values(answer))
     assert 0 < scored < 400
     assert answer["reason"] == f"deadline: scored {scored}/400"
     assert answer["trace"][0]["scored"] == scored
-    assert answer["ms"] < 4000
+    assert answer["ms"] < 400 * 10  # of sleep alone, were all of them scored
     assert sorted(r["index"] for r in answer["results"]) == list(range(400))
     left = [r for r in answer["results"] if "score" not in r]
     assert answer["results"][scored:] == left

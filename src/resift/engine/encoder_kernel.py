@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from resift import machine
 from resift.engine.batching import FloatArray
 from resift.engine.encoders.bert import OFFSET_TYPES
 from resift.engine.encoders.names import Weights
@@ -66,7 +67,9 @@ class _Work(ctypes.Structure):
 def _library() -> ctypes.CDLL | None:
     """The compiled encoder; None where the installed wheel has none or the processor is another."""
     library = ctypes.CDLL(str(LIBRARY)) if LIBRARY.exists() else None
-    return library if library is not None and library.resift_encoder_level() else None
+    if library is None or not library.resift_encoder_level():
+        return None
+    return library if not machine.held_to() or "avx512_bf16" in machine.features() else None
 
 
 def available() -> bool:

@@ -9,6 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from resift import machine
+
 LIBRARY = Path(__file__).with_name("_maxsim.so")
 LEVELS = {1: "portable C", 2: "AVX2", 3: "AVX-512 VNNI"}
 HALVES = 3  # the level from which a kernel reads f16
@@ -30,7 +32,7 @@ class Kernel:
 
     def __init__(self, library: Path) -> None:
         self._library = ctypes.CDLL(str(library))
-        self.level = int(self._library.resift_maxsim_level())
+        self.level = min(int(self._library.resift_maxsim_level()), _highest())
 
     @property
     def name(self) -> str:
@@ -46,6 +48,13 @@ class Kernel:
         """
         if not self._library.resift_maxsim(ctypes.byref(work), threads):
             raise MemoryError("no memory for MaxSim's query")
+
+
+def _highest() -> int:
+    """The level that `RESIFT_CPU` holds the kernel to; the best where nothing is said."""
+    if not machine.held_to():
+        return max(LEVELS)
+    return 3 if machine.has_vnni() else 2
 
 
 @cache

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from resift import machine
 from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
 from resift.engine.native import cores
 from resift.engine.once import Once
@@ -41,6 +42,8 @@ def _openvino() -> Any:  # noqa: ANN401 - openvino ships no types
     left_out = [name for name in ("openvino_telemetry", "openvino.tools.ovc") if name not in sys.modules]
     for name in left_out:
         sys.modules[name] = None  # type: ignore[assignment]
+    if level := machine.held_to():
+        os.environ["ONEDNN_MAX_CPU_ISA"] = machine.LEVELS[level][1]  # read when the library is loaded
     try:
         found = importlib.import_module("openvino")
     finally:
@@ -83,24 +86,13 @@ def cache_folder() -> Path:
 
 
 @cache
-def _flags() -> set[str]:
-    """What the processor has, by Linux's names; empty elsewhere."""
-    info = Path("/proc/cpuinfo")
-    return set(info.read_text().split()) if info.exists() else set()
-
-
-def has_amx() -> bool:
-    """Whether there are tiles for products at bf16."""
-    return "amx_bf16" in _flags()
-
-
-@cache
 def fastest_float() -> str:
     """bf16 where the CPU multiplies it natively (AMX, AVX-512 BF16, Arm BF16), else f32."""
-    if "avx512_bf16" in _flags():
-        return "bf16"  # what OpenVINO would say, without loading it
-    with _LOADING:
-        return "bf16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+    known = machine.has_bf16()
+    if known is None:
+        with _LOADING:
+            known = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if known else "f32"
 
 
 def has_int8() -> bool:
@@ -108,7 +100,7 @@ def has_int8() -> bool:
 
     It does with AVX-512 VNNI. With AMX, bf16 is faster; without either, activations would not be rounded at all.
     """
-    return "avx512_vnni" in _flags() and not has_amx()
+    return machine.has_vnni() and not machine.has_amx()
 
 
 class OpenVINOEngine:

@@ -14,6 +14,7 @@ from resift.types import Candidate, Document, Query, Ranking, Score, Scores, Sig
 _READ = 1 << 20  # characters of a text that scorers read at most (score.pairs.READ)
 _BATCH = 6000  # characters of query and document: about what an engine takes as one batch
 _ACTIVATIONS, _BYTES = 64 << 20, 512  # memory while a block is scored: for a batch, and for each character beside
+_PASSING = 16 << 20  # what a batch needs besides activations that the engine keeps from one to the next
 
 Said = tuple[Scores, int]  # a scorer's answer, and which of its pairs
 
@@ -39,8 +40,9 @@ class Pointwise:
         waiting = sorted((i, j) for j, head in enumerate(heads) for i in range(len(head)))
         sizes = [_characters(rankings[j].query, heads[j][i].document) for i, j in waiting]
         tokens, at, done, short = 0, 0, 0, ""
+        held_before = held() if budget.memory is not None else 0
         while at < len(waiting):
-            room, short = _room(budget, clock() - began, done, sizes[at])
+            room, short = _room(budget, clock() - began, done, sizes[at], held_before)
             if short:
                 break
             end = _end(sizes, at, room)
@@ -94,11 +96,12 @@ def _end(sizes: Sequence[int], at: int, room: float) -> int:
     return end
 
 
-def _room(budget: Budget, seconds: float, done: int, first: int) -> tuple[float, str]:
+def _room(budget: Budget, seconds: float, done: int, first: int, held_before: int) -> tuple[float, str]:
     """How many characters the next block may have, after `done` in so many seconds; or what there is too little of.
 
     A batch, or more where half of the time that is left allows for more at the speed so far: few calls while there is
-    much time, and no large block just before the end. `first` is the size of the block's first pair.
+    much time, and no large block just before the end. `first` is the size of the block's first pair, `held_before`
+    what the process held before the first block.
     """
     room = math.inf
     if budget.deadline is not None:
@@ -107,24 +110,26 @@ def _room(budget: Budget, seconds: float, done: int, first: int) -> tuple[float,
             return 0, "deadline"
         room = max(_BATCH, done / max(seconds, 1e-9) * left / 2)
     if budget.memory is not None:
-        fits = _fitting(budget.memory, done, first)
+        fits = _fitting(budget.memory, done, first, held_before)
         if not fits:
             return 0, "memory"
         room = min(room, fits)
     return room, ""
 
 
-def _fitting(memory: int, done: int, first: int) -> float:
+def _fitting(memory: int, done: int, first: int, held_before: int) -> float:
     """How many characters can be scored at once while the process holds at most so many bytes; 0: not the first pair.
 
-    The first batch may be the one for which the weights are read, so it comes alone. For more than a batch an engine
-    may hold the weights a second time, so there must be room for all that is held now.
+    The first batch may be the one for which the weights are read, so it comes alone. Some engines keep the memory of
+    a batch's activations for the next one: by what the process has grown since `held_before`, the next one needs less.
+    For more than a batch an engine may hold the weights a second time, so there must be room for all that is held now.
     """
-    needed = _ACTIVATIONS + _BYTES * max(0, min(first, _READ) - _BATCH)
-    if memory - held() < needed:
+    beside = _BYTES * max(0, min(first, _READ) - _BATCH)
+    if memory - held() < _ACTIVATIONS + beside:
         trim()
     left = memory - held()
-    if left < needed:
+    activations = max(_PASSING, _ACTIVATIONS - max(0, held() - held_before)) if done else _ACTIVATIONS
+    if left < activations + beside:
         return 0
     return max(_BATCH, (left - held() - _ACTIVATIONS) // _BYTES) if done else _BATCH
 

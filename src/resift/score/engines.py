@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from resift.errors import BrokenModel, UnknownFamily
+from resift.machine import has_amx
 from resift.score.contract import Contract
 from resift.score.exported import onnx_file
 
@@ -34,7 +35,7 @@ def open_engine(
     if wanted not in get_args(EngineName):
         raise ValueError(f"engine is one of {', '.join(get_args(EngineName))}; not {wanted!r}")
     from resift.engine.native_engine import NativeEngine, obstacle
-    from resift.engine.openvino import PRECISIONS, OpenVINOEngine, has_amx
+    from resift.engine.openvino import PRECISIONS, OpenVINOEngine
     from resift.engine.torch import TorchEngine, has_gpu, reads
 
     if wanted == "torch" or (wanted == "auto" and contract.family == "encoder" and has_gpu()):

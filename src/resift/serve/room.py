@@ -29,7 +29,7 @@ from resift.types import Candidate, Document, Pair, Query, Ranking, Scores
 if TYPE_CHECKING:
     from resift.protocols import FloatArray
 
-_FIRST_GUESS = 10_000.0  # tokens a second, until the models are warm
+_FIRST_GUESS = 1_000.0  # tokens a second, until it is measured: low, so that a deadline cuts small slices
 _ANSWERING = 0.005  # seconds of a deadline kept back to put the answer together
 
 
