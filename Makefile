@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak bench-fuzz test-clients clean
+.PHONY: demo test test-cpus parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak bench-fuzz test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
@@ -12,6 +12,17 @@ test: .venv/installed  ## everything that CI runs
 	$(DEV) -m ruff check src tests bench runs
 	$(DEV) -m mypy
 	$(DEV) -m pytest
+
+SCORING := tests/engine tests/score tests/contract
+SANITIZE := gcc -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+KERNELS := maxsim or rounding_is_where or others or not_attended or does_not_fit or put_together  # without OpenVINO
+test-cpus: .venv/installed  ## scoring once per instruction set that this processor has, then the C code under sanitizers
+	set -e; for cpu in $$($(DEV) -c "from resift.machine import levels; print(*levels())"); do \
+	  echo "== RESIFT_CPU=$$cpu"; RESIFT_CPU=$$cpu $(DEV) -m pytest -q $(SCORING); done
+	mkdir -p build/sanitized
+	CC="$(SANITIZE)" $(DEV) -c "import hatch_build; hatch_build.compile_all('build/sanitized')"
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	  $(DEV) -m pytest -q --kernels build/sanitized tests/engine/test_maxsim.py tests/engine/test_native.py -k "$(KERNELS)"
 
 parity: .venv/installed .venv/benches .venv-flag/installed  ## our scores beside Transformers, sentence-transformers, FlagEmbedding
 	$(DEV) -W ignore bench/parity.py --flag-python .venv-flag/bin/python

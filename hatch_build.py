@@ -35,6 +35,13 @@ def compile_kernel(source: Path, library: Path) -> str:
     return ""
 
 
+def compile_all(folder: str) -> None:
+    """Compile every kernel into a folder; raises RuntimeError where one can't be."""
+    for source, library in KERNELS.values():
+        if reason := compile_kernel(FOLDER / source, Path(folder) / library):
+            raise RuntimeError(f"{source}: {reason}")
+
+
 class KernelHook(BuildHookInterface):
     """Compiles before the files of a wheel, or of an editable install, are collected."""
 

@@ -15,6 +15,18 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # read when Haystack is impo
 CORPUS = Path(__file__).parent / "data" / "corpus"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kernels", type=Path, help="a folder of compiled kernels to test, instead of the installed ones")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if folder := config.getoption("--kernels"):
+        from resift.engine import encoder_kernel, native
+
+        native.LIBRARY, encoder_kernel.LIBRARY = folder / native.LIBRARY.name, folder / encoder_kernel.LIBRARY.name
+        assert native.kernel() is not None and native.LIBRARY.exists()
+
+
 class SocketOpened(AssertionError):
     """Something tried to reach the network."""
 

@@ -26,7 +26,6 @@ from resift.engine.heads import POOLINGS
 from resift.engine.native_engine import Checkpoint, NativeEngine
 from resift.engine.onnx_weights import read_onnx_weights
 from resift.engine.openvino import OpenVINOEngine
-from resift.machine import has_amx
 from resift.engine.products import shapes_of
 from resift.engine.weights import read_weights
 from resift.errors import BrokenModel, UnknownFamily
