@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from resift.types import Pair, Query, Ranking, Scores
+from resift.types import ModelInfo, Pair, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # NumPy stays out of `import resift`
     import numpy as np
@@ -20,21 +20,23 @@ Role = Literal["query", "document"]  # some embedders treat the two differently
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a stage may spend; None is no limit.
+    """What a driver may spend on a stage; None is no limit.
 
-    depth: candidates per query that it looks at. deadline: the reading of `time.perf_counter()` after which it starts
-    no further batch, and returns the best order so far. memory: bytes that the process may hold; a stage takes smaller
-    blocks, and where not even a batch fits it returns the best order so far.
+    Attributes:
+        deadline: the reading of `time.perf_counter()` after which no further batch is begun; the best order so far
+            comes back.
+        memory: bytes that the process may hold; blocks become smaller, and where not even a batch fits the best order
+            so far comes back.
+
     """
 
-    depth: int | None = None
     deadline: float | None = None
     memory: int | None = None
 
     @classmethod
-    def within(cls, deadline_ms: float | None, depth: int | None = None, memory: int | None = None) -> Budget:
+    def within(cls, deadline_ms: float | None, memory: int | None = None) -> Budget:
         """A budget whose time runs from now."""
-        return cls(depth, None if deadline_ms is None else time.perf_counter() + deadline_ms / 1e3, memory)
+        return cls(None if deadline_ms is None else time.perf_counter() + deadline_ms / 1e3, memory)
 
 
 UNLIMITED = Budget()
@@ -65,14 +67,54 @@ class Embedder(Protocol):
 class Scorer(Protocol):
     """Scores pairs; a score depends on its pair alone, and pairs of many queries may share a call."""
 
-    name: str
+    @property
+    def info(self) -> ModelInfo:
+        """Name, kind of score and limits of the model."""
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
-        """Return one value per pair, in the order of the pairs."""
+        """Return one judgement per pair, in the order of the pairs."""
+
+
+@runtime_checkable
+class KnowsLanguages(Protocol):
+    """What a scorer has that can tell which texts it was not made for."""
+
+    def misfit(self, query: str, passages: Sequence[str]) -> str:
+        """Return why it should not judge these texts, in one sentence; empty when it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a stage wants to know: the judgement of some pairs of one ranking, the most promising first.
+
+    Attributes:
+        scorer: who is asked.
+        pairs: of the ranking's query and its candidates.
+        whole: the scorer must see all pairs in one call and no others, as a listwise judge does; otherwise a driver may
+            split them, and put them together with those of other rankings.
+
+    """
+
+    scorer: Scorer
+    pairs: tuple[Pair, ...]
+    whole: bool = False
+
+
+Flow = Generator[Ask, Scores, Ranking]
 
 
 class Stage(Protocol):
-    """Turns rankings into rankings: every candidate comes back exactly once, nothing given is altered."""
+    """Puts one ranking into another order.
 
-    def run(self, rankings: Sequence[Ranking], budget: Budget = UNLIMITED) -> list[Ranking]:
-        """Return one ranking per ranking, in order."""
+    A stage only decides; it never calls a scorer itself. It yields what it wants judged, and is sent one judgement per
+    pair; where time or room ran out, a judgement has no value and a flag of `UNREACHED`. It returns the ranking with
+    every candidate exactly once, and alters nothing. A driver (`rerank.drive`, or the server's) watches clock, memory
+    and queue, and may run many flows side by side.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the trace calls the stage."""
+
+    def order(self, ranking: Ranking) -> Flow:
+        """Yield asks, take scores, return the ranking."""

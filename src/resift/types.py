@@ -24,6 +24,78 @@ class ScoreKind(StrEnum):
     FUSED = "fused"  # a combination of ranks and standardised scores of one query
 
 
+class Flag(StrEnum):
+    """What there is to say about one candidate's judgement; a value of None always has a flag that explains it."""
+
+    TRUNCATED = "truncated"  # the end of the document was not read
+    WINDOWED = "windowed"  # the document was read in windows, and the best one counts
+    QUERY_TRUNCATED = "query_truncated"  # the end of the query was not read
+    REPLACED_CHARACTERS = "replaced_characters"  # what is no text (surrogates, control characters) was replaced
+    RESCORED = "rescored"  # the fast precision gave no number, f32 did
+    EMPTY = "empty"  # there is no text to score
+    NON_FINITE = "non_finite"  # the model gave NaN or infinity
+    FAILED = "failed"  # the model raised an error
+    DEADLINE = "deadline"  # the time was up before the candidate's turn
+    MEMORY = "memory"  # there was no room for it
+    OVERLOAD = "overload"  # the server had no room for it in its queue
+
+
+UNREACHED = frozenset({Flag.DEADLINE, Flag.MEMORY, Flag.OVERLOAD})  # nobody tried to judge such a candidate
+
+
+class NoteCode(StrEnum):
+    """Why a ranking was not reranked, or only partly: what programs read of a Note."""
+
+    DEADLINE = "deadline"
+    MEMORY = "memory"
+    OVERLOAD = "overload"
+    FAILED = "failed"  # a model failed on some candidates, or altogether
+    CONSTANT = "constant"  # every score was the same
+    NOTHING = "nothing"  # no candidate could be scored
+    LANGUAGE = "language"  # the model was not made for these texts
+    REMOTE = "remote"  # what another server gave as its reason
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that happened to a ranking: a code for programs, a sentence for people."""
+
+    code: NoteCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the rest of Resift needs to know of a scorer.
+
+    Attributes:
+        name: of the model; the source of its scores.
+        kind: what its scores are.
+        family: as its contract names it; empty for a scorer without a model folder.
+        fingerprint: a hash of the model's files; empty without files.
+        runs_on: engine and precision, such as "native bf16".
+        max_tokens: the longest input; 0 where nothing is known.
+        long_documents: how documents over the window are read: "windows", "strides" or "truncate".
+        languages: codes of the languages that it was made for; empty where nothing is known.
+        blend_weight: weight of its standardised score beside the first stage's (see `rerank.blend`).
+        licence: of the weights.
+        settings: whatever else a score depends on, as text. Two scorers whose infos are equal give equal scores.
+
+    """
+
+    name: str
+    kind: ScoreKind
+    family: str = ""
+    fingerprint: str = ""
+    runs_on: str = ""
+    max_tokens: int = 0
+    long_documents: str = "windows"
+    languages: tuple[str, ...] = ()
+    blend_weight: float = 1.0
+    licence: str = ""
+    settings: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is looked for."""
@@ -129,7 +201,7 @@ class Candidate:
     score: Score | None = None
     signals: tuple[Signal, ...] = ()
     span: Span | None = None
-    flags: frozenset[str] = frozenset()
+    flags: frozenset[Flag] = frozenset()
     rank: int = 0
 
     @property
@@ -169,49 +241,91 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The history of a ranking. `reason` says why `reranked` is False, or why it is only partly so."""
+    """The history of a ranking; the notes say why `reranked` is False, or why it is only partly so."""
 
     steps: tuple[Step, ...] = ()
     reranked: bool = False
-    reason: str = ""
+    notes: tuple[Note, ...] = ()
 
-    def then(self, step: Step, *, reranked: bool | None = None, reason: str | None = None) -> Trace:
-        """A copy with one more step."""
-        return Trace(
-            (*self.steps, step),
-            self.reranked if reranked is None else reranked,
-            self.reason if reason is None else reason,
-        )
+    @property
+    def reason(self) -> str:
+        """The notes' messages, for people; empty when there is nothing to say."""
+        return "; ".join(note.message for note in self.notes)
+
+    def then(self, step: Step, *notes: Note, reranked: bool | None = None) -> Trace:
+        """A copy with one more step, and notes behind those that are there."""
+        return Trace((*self.steps, step), self.reranked if reranked is None else reranked, (*self.notes, *notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a scorer says of one pair.
+
+    Attributes:
+        value: the score; None when there is none, and the flags then say why.
+        span: the characters of `Document.text` that won.
+        flags: see `Flag`.
+        tokens: how many of query and document were read for it, whatever was shared with other pairs.
+
+    """
+
+    value: float | None
+    span: Span | None = None
+    flags: frozenset[Flag] = frozenset()
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a Scorer says of n pairs, each field of length n; a value of None means not scored (see the flags).
+    """What a Scorer says of n pairs: one judgement each, all of one kind.
 
-    `tokens` is what the model read in all; `lengths`, where the scorer tells, is each pair's own: query and document,
-    whatever was shared with other pairs.
+    Attributes:
+        judgements: in the order of the pairs.
+        kind: what the values are.
+        source: the model's name.
+        tokens: what the model read in all.
+        ms: wall-clock milliseconds that the pairs took; a driver fills it in.
+
+    Raises:
+        NonFiniteScore: a value is NaN or infinite.
+
     """
 
-    values: tuple[float | None, ...]
+    judgements: tuple[Judgement, ...]
     kind: ScoreKind
     source: str
-    flags: tuple[frozenset[str], ...]
-    spans: tuple[Span | None, ...]
     tokens: int = 0
-    lengths: tuple[int, ...] = ()
+    ms: float = 0.0
 
     def __post_init__(self) -> None:
-        if any(v is not None and not math.isfinite(v) for v in self.values):
+        if any(j.value is not None and not math.isfinite(j.value) for j in self.judgements):
             raise NonFiniteScore(
                 f"{self.source} gave a score that is not finite: its weights are damaged, or precision='f32' is needed"
             )
-        if not len(self.values) == len(self.flags) == len(self.spans):
-            raise ValueError("values, flags and spans of Scores must have one length")
-        if self.lengths and len(self.lengths) != len(self.values):
-            raise ValueError("lengths of Scores must be given for all pairs or none")
+
+    @classmethod
+    def of(cls, values: Iterable[float | None], info: ModelInfo) -> Scores:
+        """Bare values, in the order of the pairs, as a simple scorer has them; None means empty."""
+        empty = Judgement(None, flags=frozenset({Flag.EMPTY}))
+        return cls(tuple(empty if v is None else Judgement(float(v)) for v in values), info.kind, info.name)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.judgements)
+
+    @property
+    def values(self) -> tuple[float | None, ...]:
+        """Each pair's score, None where there is none."""
+        return tuple(j.value for j in self.judgements)
+
+    @property
+    def flags(self) -> tuple[frozenset[Flag], ...]:
+        """Each pair's flags."""
+        return tuple(j.flags for j in self.judgements)
+
+    @property
+    def spans(self) -> tuple[Span | None, ...]:
+        """Each pair's span."""
+        return tuple(j.span for j in self.judgements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,10 +384,9 @@ class Ranking:
             raise ValueError("an order is a permutation of all positions")
         return replace(self, candidates=tuple(self.candidates[i] for i in order))
 
-    def noting(self, said: str) -> Ranking:
-        """The same with `said`, where it says something, before the trace's reason."""
-        reason = "; ".join(r for r in (said, self.trace.reason) if r)
-        return replace(self, trace=replace(self.trace, reason=reason))
+    def noting(self, *notes: Note) -> Ranking:
+        """The same with notes before those of the trace."""
+        return replace(self, trace=replace(self.trace, notes=(*notes, *self.trace.notes))) if notes else self
 
     def top(self, k: int | None) -> Ranking:
         """The first k candidates; all of them when k is None."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from resift.protocols import UNLIMITED, Budget
+from resift.protocols import Flow
 from resift.types import RECIPROCAL_RANKS, Candidate, Ranking, Score, ScoreKind, Signal, Step
 
 
@@ -28,9 +28,10 @@ class Blend:
             raise ValueError(f"a blend weight is 0 or more and finite; not {weight}")
         self.source, self.weight = source, weight
 
-    def run(self, rankings: Sequence[Ranking], budget: Budget = UNLIMITED) -> list[Ranking]:
-        """Blend each ranking that was reranked; the others come back as they are."""
-        return [self._blended(r) if r.trace.reranked else r for r in rankings]
+    def order(self, ranking: Ranking) -> Flow:
+        """Blend a ranking that was reranked; another comes back as it is."""
+        yield from ()  # nothing is asked
+        return self._blended(ranking) if ranking.trace.reranked else ranking
 
     def _blended(self, ranking: Ranking) -> Ranking:
         began = time.perf_counter()

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from resift.protocols import UNLIMITED, Budget, Stage
+from resift.protocols import Flow, Stage
 from resift.types import Ranking
 
 
 class Cascade:
-    """Runs stages in order; a stage's depth is its own, never more than the budget's."""
+    """Hands a ranking from stage to stage."""
 
-    def __init__(self, stages: Sequence[tuple[Stage, int | None]]) -> None:
+    def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = tuple(stages)
 
-    def run(self, rankings: Sequence[Ranking], budget: Budget = UNLIMITED) -> list[Ranking]:
-        """Hand the rankings from stage to stage."""
-        current = list(rankings)
-        for stage, depth in self.stages:
-            depths = [d for d in (depth, budget.depth) if d is not None]
-            current = stage.run(current, replace(budget, depth=min(depths, default=None)))
-        return current
+    @property
+    def name(self) -> str:
+        """The stages' names, joined by ">>"."""
+        return " >> ".join(stage.name for stage in self.stages)
+
+    def order(self, ranking: Ranking) -> Flow:
+        """Run the stages in order."""
+        for stage in self.stages:
+            ranking = yield from stage.order(ranking)
+        return ranking

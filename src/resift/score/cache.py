@@ -6,33 +6,23 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from resift.errors import InputError
-from resift.types import Pair, Scores, Span
+from resift.protocols import KnowsLanguages, Scorer
+from resift.types import Flag, Judgement, Pair, Scores, Span
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from resift.score.encoder import CrossEncoder
-    from resift.score.late import LateInteraction
 
 Key = bytes
 _TABLE = """CREATE TABLE IF NOT EXISTS pairs
     (key BLOB PRIMARY KEY, value REAL, first INTEGER, last INTEGER, flags TEXT NOT NULL) WITHOUT ROWID"""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a scorer said of one pair; a value of None means that it was not scored, see the flags."""
-
-    value: float | None
-    span: Span | None
-    flags: frozenset[str]
 
 
 class PairCache:
@@ -51,7 +41,7 @@ class PairCache:
         if entries < 1:
             raise InputError(f"a cache holds 1 entry or more; not {entries}")
         self.entries, self.hits, self.lookups = entries, 0, 0
-        self._memory: OrderedDict[Key, Kept] = OrderedDict()
+        self._memory: OrderedDict[Key, Judgement] = OrderedDict()
         self._lock = Lock()
         self._path = Path(path) if path is not None else None
         self._file = _opened(self._path) if self._path else None
@@ -64,7 +54,7 @@ class PairCache:
     def __len__(self) -> int:
         return len(self._memory)
 
-    def get(self, keys: Sequence[Key]) -> list[Kept | None]:
+    def get(self, keys: Sequence[Key]) -> list[Judgement | None]:
         """What is kept under each key, else None."""
         with self._lock:
             found = [self._look_up(key) for key in keys]
@@ -72,7 +62,7 @@ class PairCache:
             self.hits += sum(kept is not None for kept in found)
         return found
 
-    def put(self, items: Iterable[tuple[Key, Kept]]) -> None:
+    def put(self, items: Iterable[tuple[Key, Judgement]]) -> None:
         """Keep what a scorer said."""
         given = list(items)
         with self._lock:
@@ -95,7 +85,7 @@ class PairCache:
                 self._file.close()
                 self._file = None
 
-    def _look_up(self, key: Key) -> Kept | None:
+    def _look_up(self, key: Key) -> Judgement | None:
         kept = self._memory.get(key)
         if kept is not None:
             self._memory.move_to_end(key)
@@ -106,11 +96,11 @@ class PairCache:
         if row is None:
             return None
         value, first, last, flags = row
-        kept = Kept(value, None if first is None else Span(first, last), frozenset(json.loads(flags)))
+        kept = Judgement(value, None if first is None else Span(first, last), frozenset(map(Flag, json.loads(flags))))
         self._remember(key, kept)
         return kept
 
-    def _remember(self, key: Key, kept: Kept) -> None:
+    def _remember(self, key: Key, kept: Judgement) -> None:
         self._memory[key] = kept
         self._memory.move_to_end(key)
         while len(self._memory) > self.entries:
@@ -120,39 +110,32 @@ class PairCache:
 class Cached:
     """A scorer that asks its cache first, and the model only about the rest."""
 
-    def __init__(self, scorer: CrossEncoder | LateInteraction, cache: PairCache) -> None:
-        self.name, self.scorer, self.cache = scorer.name, scorer, cache
-        contract = json.dumps(asdict(scorer.contract), sort_keys=True)
-        self._model = digest(
-            scorer.fingerprint, contract, scorer.runs_on, scorer.long_documents, str(scorer.contract.max_tokens)
-        )
+    def __init__(self, scorer: Scorer, cache: PairCache) -> None:
+        self.info, self.scorer, self.cache = scorer.info, scorer, cache
+        self._model = digest(json.dumps(asdict(scorer.info), sort_keys=True)).hex()
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         """What the scorer says of the pairs; `tokens` counts those that were read now."""
         keys = [self.key(pair) for pair in pairs]
-        kept = self.cache.get(keys)
-        missing = [i for i, found in enumerate(kept) if found is None]
+        judgements = self.cache.get(keys)
+        missing = [i for i, judgement in enumerate(judgements) if judgement is None]
         tokens = 0
         if missing:
             fresh = self.scorer.score([pairs[i] for i in missing])
             tokens = fresh.tokens
-            for j, i in enumerate(missing):
-                kept[i] = Kept(fresh.values[j], fresh.spans[j], fresh.flags[j])
-            self.cache.put((keys[i], k) for i in missing if (k := kept[i]) is not None)
-        found = [k for k in kept if k is not None]
-        return Scores(
-            tuple(k.value for k in found),
-            self.scorer.contract.kind,
-            self.name,
-            tuple(k.flags for k in found),
-            tuple(k.span for k in found),
-            tokens,
-        )
+            for i, judgement in zip(missing, fresh.judgements, strict=True):
+                judgements[i] = judgement
+            self.cache.put((keys[i], judgement) for i, judgement in zip(missing, fresh.judgements, strict=True))
+        return Scores(tuple(j for j in judgements if j is not None), self.info.kind, self.info.name, tokens)
+
+    def misfit(self, query: str, passages: Sequence[str]) -> str:
+        """What the scorer says of the texts' language."""
+        return self.scorer.misfit(query, passages) if isinstance(self.scorer, KnowsLanguages) else ""
 
     def key(self, pair: Pair) -> Key:
         """A hash of everything that a score depends on."""
         query, document = pair[0], pair[1].document
-        return digest(self._model.hex(), query.instruction, query.text, document.title, document.text)
+        return digest(self._model, query.instruction, query.text, document.title, document.text)
 
 
 def digest(*parts: str) -> bytes:

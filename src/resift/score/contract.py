@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from resift.engine.encoders.bert import OFFSET_TYPES
 from resift.engine.encoders.graph import ARCHITECTURES, architecture, unsupported
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
 from resift.score.rules import TokenRules, VectorRules
-from resift.types import ScoreKind
+from resift.types import ModelInfo, ScoreKind
 
 Truncation = Literal["only_second", "longest_first"]
 
@@ -72,6 +73,13 @@ class Contract:
     golden: tuple[Golden, ...] = ()
     tokens: TokenRules = TokenRules()
     vectors: VectorRules = VectorRules()
+
+    def info(self, fingerprint: str, runs_on: str, long_documents: str) -> ModelInfo:
+        """What the rest of Resift needs to know of a model that is fed and read so."""
+        return ModelInfo(
+            self.name, self.kind, self.family, fingerprint, runs_on, self.max_tokens, long_documents, self.languages,
+            self.blend_weight, self.license, sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest(),
+        )  # fmt: skip
 
     def write(self, folder: Path) -> None:
         """Write `contract.json`."""

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from resift.engine.batching import Engine, Sequences, pack
 from resift.errors import BrokenModel, InputError
 from resift.score.contract import Contract
-from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, Verdict, distinct, overlapping, slices, spread
+from resift.score.fitness import misfit
+from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinct, overlapping, slices, spread
 from resift.score.tokens import Encoded, Tokens
 from resift.text.segment import joined_places
 from resift.text.windows import strides, windows
-from resift.types import Pair, Scores
+from resift.types import Flag, Judgement, ModelInfo, Pair, Scores, Span
 
 LongDocuments = Literal["windows", "strides", "truncate"]
 
@@ -30,7 +31,7 @@ class _Inputs:
     segments: list[list[int]] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)
     parts_of: list[range] = field(default_factory=list)
-    flags: list[frozenset[str]] = field(default_factory=list)
+    flags: list[frozenset[Flag]] = field(default_factory=list)
 
 
 class CrossEncoder:
@@ -54,10 +55,11 @@ class CrossEncoder:
         pad: int,
         long_documents: LongDocuments = "windows",
         exact: Engine | None = None,
+        fingerprint: str = "",
     ) -> None:
-        self.name, self.contract = contract.name, contract
+        self.contract, self.long_documents = contract, long_documents
+        self.info = contract.info(fingerprint, f"{engine.name} {engine.precision}", long_documents)
         self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
-        self.long_documents, self.fingerprint, self.runs_on = long_documents, "", ""
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         """Logits of the pairs; a pair with an empty document has none.
@@ -71,9 +73,9 @@ class CrossEncoder:
         queries = self._tokenised(work.queries, self.tokens.encode)
         sizes = [len(work.documents[d]) for _, d in work.rows]
         parts = [work.rows[part.start : part.stop] for part in slices(sizes, self._engine.characters)]
-        judged = overlapping(parts, lambda rows: self._inputs(work, queries, rows), self._logits, _verdicts)
-        verdicts = [verdict for own in judged for verdict in own]
-        return spread(pairs, work, verdicts, self.contract.kind, self.name, sum(v.tokens for v in verdicts))
+        slices_ = overlapping(parts, lambda rows: self._inputs(work, queries, rows), self._logits, _judgements)
+        judgements = [judgement for part in slices_ for judgement in part]
+        return spread(pairs, work, judgements, self.info, sum(j.tokens for j in judgements))
 
     def _inputs(self, work: Distinct, queries: Sequence[Encoded], rows: Sequence[tuple[int, int]]) -> _Inputs:
         """What the model is given for some rows."""
@@ -122,7 +124,7 @@ class CrossEncoder:
         for batch, (output,) in engine.run(pack(Sequences(ids, segments), self._pad)):
             if output.shape[1] != self.contract.labels:
                 raise BrokenModel(
-                    f"{self.name} gives {output.shape[1]} outputs, and its config speaks of {self.contract.labels}; "
+                    f"{self.info.name} gives {output.shape[1]} outputs, and its config speaks of {self.contract.labels}; "
                     "correct id2label"
                 )
             wide = output.astype(np.float64)
@@ -130,29 +132,33 @@ class CrossEncoder:
                 logits[batch.rows] = wide[:, 0] if self.contract.labels == 1 else wide[:, 1] - wide[:, 0]
         return logits
 
+    def misfit(self, query: str, passages: Sequence[str]) -> str:
+        """Why the model should not judge these texts, see `fitness.misfit`; empty when it should."""
+        return misfit(self.contract, self.tokens, query, passages)
+
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoder:
         """The same model over the engine that `wrap` gives for the present one."""
         other = copy(self)
         other._engine = wrap(self._engine)
         return other
 
-    def _parts(self, query: Encoded, document: Encoded) -> tuple[list[tuple[list[int], int, int]], frozenset[str]]:
+    def _parts(self, query: Encoded, document: Encoded) -> tuple[list[tuple[list[int], int, int]], frozenset[Flag]]:
         """(query ids, start, end) of each input that the pair needs, and what to say about it."""
         if not query.ids:
             raise InputError("the query has no token that the model can read; ask with at least one word")
         if self.long_documents == "truncate":
             first, second = self._lengths(len(query.ids), len(document.ids))
-            cut = {"query_truncated": first < len(query.ids), "truncated": second < len(document.ids)}
+            cut = {Flag.QUERY_TRUNCATED: first < len(query.ids), Flag.TRUNCATED: second < len(document.ids)}
             return [(query.ids[:first], 0, second)], frozenset(f for f, true in cut.items() if true) or NO_FLAGS
         room = self.contract.max_tokens - self.tokens.template.size
         if len(query.ids) + len(document.ids) <= room:
             return [(query.ids, 0, len(document.ids))], NO_FLAGS
         query_ids = query.ids[: self.contract.max_tokens * 3 // 4]
-        flags = {"query_truncated"} if len(query_ids) < len(query.ids) else set()
+        flags = {Flag.QUERY_TRUNCATED} if len(query_ids) < len(query.ids) else set()
         size = min(room - len(query_ids), self.contract.window_tokens)
         layout = strides if self.long_documents == "strides" else windows
         ranges = layout(len(document.ids), size, min(80, size // 4))
-        flags |= {"windowed"} if len(ranges) > 1 else set()
+        flags |= {Flag.WINDOWED} if len(ranges) > 1 else set()
         return [(query_ids, start, end) for start, end in ranges], frozenset(flags)
 
     def _lengths(self, first: int, second: int) -> tuple[int, int]:
@@ -165,25 +171,25 @@ class CrossEncoder:
         return first, min(second, room - first)
 
 
-def _verdicts(inputs: _Inputs, computed: tuple[npt.NDArray[np.float64], set[int]]) -> list[Verdict]:
-    """What was found for each row."""
+def _judgements(inputs: _Inputs, computed: tuple[npt.NDArray[np.float64], set[int]]) -> list[Judgement]:
+    """The judgement of each row."""
     logits, again = computed
-    found = []
-    for own, flags in zip(inputs.parts_of, inputs.flags, strict=True):
-        said = flags | RESCORED if again & set(own) else flags
-        read = sum(len(inputs.ids[part]) for part in own)
-        found.append(replace(_verdict(logits, inputs.spans, own, said), tokens=read))
-    return found
+    judgements = []
+    for parts, flags in zip(inputs.parts_of, inputs.flags, strict=True):
+        tokens = sum(len(inputs.ids[part]) for part in parts)
+        rescored = flags | RESCORED if again & set(parts) else flags
+        judgements.append(replace(_best(logits, inputs.spans, parts, rescored), tokens=tokens))
+    return judgements
 
 
-def _verdict(
-    logits: npt.NDArray[np.float64], spans: Sequence[tuple[int, int]], parts: range, flags: frozenset[str]
-) -> Verdict:
+def _best(
+    logits: npt.NDArray[np.float64], spans: Sequence[tuple[int, int]], parts: range, flags: frozenset[Flag]
+) -> Judgement:
     """The best of a pair's inputs; ties go to the first, and none counts when one of them has no number."""
     if not np.isfinite(logits[parts.start : parts.stop]).all():
-        return Verdict(None, flags=flags | NON_FINITE)
+        return Judgement(None, flags=flags | NON_FINITE)
     best = max(parts, key=lambda part: logits[part])
-    return Verdict(float(logits[best]), spans[best] if "windowed" in flags else None, flags)
+    return Judgement(float(logits[best]), Span(*spans[best]) if Flag.WINDOWED in flags else None, flags)
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:

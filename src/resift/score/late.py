@@ -18,12 +18,13 @@ from resift.errors import NonFiniteScore
 from resift.protocols import Role
 from resift.score.contract import Contract
 from resift.score.encoder import LongDocuments
-from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, Verdict, distinct, overlapping, slices, spread
+from resift.score.fitness import misfit
+from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinct, overlapping, slices, spread
 from resift.score.token_inputs import Input, Inputs, TokenInputs
 from resift.score.tokens import Tokens
 from resift.text.clean import clean
 from resift.text.sentences import widen
-from resift.types import Document, Pair, Scores
+from resift.types import Document, Flag, Judgement, ModelInfo, Pair, Scores, Span
 
 Places = npt.NDArray[np.int32]
 Outputs = tuple[FloatArray, FloatArray, FloatArray]  # of one window: vectors and weights around the pooled vector
@@ -44,7 +45,7 @@ class QueryVectors:
     shares: FloatArray
     pooled: FloatArray
     cut: bool
-    flags: frozenset[str] = NO_FLAGS
+    flags: frozenset[Flag] = NO_FLAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class DocumentVectors:
     pooled: FloatArray
     tokens: int
     cut: bool
-    flags: frozenset[str] = NO_FLAGS
+    flags: frozenset[Flag] = NO_FLAGS
 
 
 Vectors = TypeVar("Vectors", QueryVectors, DocumentVectors)
@@ -92,10 +93,11 @@ class LateInteraction:
         pad: int,
         long_documents: LongDocuments = "windows",
         exact: Engine | None = None,
+        fingerprint: str = "",
     ) -> None:
-        self.name, self.contract = contract.name, contract
+        self.contract, self.long_documents = contract, long_documents
+        self.info = contract.info(fingerprint, f"{engine.name} {engine.precision}", long_documents)
         self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
-        self.long_documents, self.fingerprint, self.runs_on = long_documents, "", ""
         self._store: TokenStore | None = None
         self._inputs = TokenInputs(contract, tokens)
 
@@ -109,15 +111,15 @@ class LateInteraction:
         work = distinct(pairs)
         queries = self.encode_queries(work.queries)
         tokens = sum(len(q.values) for q in queries)
-        verdicts: dict[int, Verdict] = {}
+        judgements: dict[int, Judgement] = {}
         for rows, part in _parts(work):
             documents = self._vectors_of(part)
             tokens += sum(d.tokens for d in documents)
-            for row, verdict, (_, d) in zip(rows, compare(queries, documents, part), part.rows, strict=True):
-                span = widen(part.documents[d], *verdict.span) if verdict.span else None
-                verdicts[row] = replace(verdict, span=span)
-        found = [verdicts[row] for row in range(len(work.rows))]
-        return spread(pairs, work, found, self.contract.kind, self.name, tokens)
+            for row, judgement, (_, d) in zip(rows, compare(queries, documents, part), part.rows, strict=True):
+                narrow = judgement.span
+                span = Span(*widen(part.documents[d], narrow.start, narrow.end)) if narrow else None
+                judgements[row] = replace(judgement, span=span)
+        return spread(pairs, work, [judgements[row] for row in range(len(work.rows))], self.info, tokens)
 
     def encode_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
         """Encode queries; one over the model's window is cut."""
@@ -129,7 +131,7 @@ class LateInteraction:
                 found.append(QueryVectors(values, weights / total, pooled, own.cut, flags))
         return found
 
-    def _run(self, inputs: Sequence[Inputs]) -> list[tuple[Outputs, frozenset[str]]]:
+    def _run(self, inputs: Sequence[Inputs]) -> list[tuple[Outputs, frozenset[Flag]]]:
         """What every window gave, in order; what was not finite is computed again at f32, and flagged."""
         every = [w for own in inputs for w in own.windows]
         found = self._outputs(self._engine, every)
@@ -155,12 +157,12 @@ class LateInteraction:
         """The same model, which takes the token vectors of stored documents from `store` instead of encoding them."""
         stored = copy(self)
         stored._store = store
+        stored.info = replace(self.info, settings=f"{self.info.settings} stored")  # rounded or merged: other scores
         return stored
 
-    @property
-    def has_store(self) -> bool:
-        """Whether stored token vectors are compared."""
-        return self._store is not None
+    def misfit(self, query: str, passages: Sequence[str]) -> str:
+        """Why the model should not judge these texts, see `fitness.misfit`; empty when it should."""
+        return misfit(self.contract, self.tokens, query, passages)
 
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> LateInteraction:
         """The same model over the engine that `wrap` gives for the present one."""
@@ -229,13 +231,13 @@ class LateInteraction:
         """
         if any(e.flags >= NON_FINITE for e in encoded):
             raise NonFiniteScore(
-                f"{self.name} gave a vector that is not finite: its weights are damaged, or f32 is needed"
+                f"{self.info.name} gave a vector that is not finite: its weights are damaged, or f32 is needed"
             )
         return encoded
 
 
 def _documents(
-    inputs: Sequence[Inputs], outputs: Sequence[tuple[Outputs, frozenset[str]]], rounded: bool
+    inputs: Sequence[Inputs], outputs: Sequence[tuple[Outputs, frozenset[Flag]]], rounded: bool
 ) -> Iterator[DocumentVectors]:
     """Each document's vectors, from what its windows gave."""
     results = iter(outputs)
@@ -271,35 +273,39 @@ def _parts(work: Distinct) -> Iterator[tuple[list[int], Distinct]]:
         yield rows, Distinct(work.queries, work.documents[first : part.stop], work.sources[first : part.stop], own, [])
 
 
-def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors], work: Distinct) -> list[Verdict]:
+def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors], work: Distinct) -> list[Judgement]:
     """MaxSim of each row of `work`; the span is where the best window's best-matching tokens lie."""
     by_query: dict[int, list[int]] = {}
     for row, (q, _) in enumerate(work.rows):
         by_query.setdefault(q, []).append(row)
-    verdicts: dict[int, Verdict] = {}
+    judgements: dict[int, Judgement] = {}
     for q, rows in by_query.items():
-        query = queries[q]
-        if query.flags >= NON_FINITE:
-            verdicts |= dict.fromkeys(rows, Verdict(None, flags=query.flags))
-            continue
-        parts = [(row, w) for row in rows for w in documents[work.rows[row][1]].windows]
-        scores, places, cosines = _matches(query, [w for _, w in parts])
-        best: dict[int, int] = {}
-        for p, (row, _) in enumerate(parts):
-            if row not in best or scores[p] > scores[best[row]]:
-                best[row] = p
-        won = list(best.values())
-        spans = _spans([parts[p][1].spans for p in won], places[won], cosines[won] * query.shares)
-        span_of = dict(zip(won, spans, strict=True))
-        for row in rows:
-            document = documents[work.rows[row][1]]
-            if row not in best:
-                verdicts[row] = Verdict(None, flags=document.flags or frozenset({"empty"}))
-                continue
-            p = best[row]
-            read = len(query.values) + document.tokens
-            verdicts[row] = Verdict(float(scores[p]), span_of[p], _flags(query, document), read)
-    return [verdicts[row] for row in range(len(work.rows))]
+        if queries[q].flags >= NON_FINITE:
+            judgements |= dict.fromkeys(rows, Judgement(None, flags=queries[q].flags))
+        else:
+            judgements |= _compared(queries[q], [documents[work.rows[row][1]] for row in rows], rows)
+    return [judgements[row] for row in range(len(work.rows))]
+
+
+def _compared(query: QueryVectors, documents: Sequence[DocumentVectors], rows: Sequence[int]) -> dict[int, Judgement]:
+    """One query against the documents of its rows."""
+    parts = [(row, w) for row, document in zip(rows, documents, strict=True) for w in document.windows]
+    scores, places, cosines = _matches(query, [w for _, w in parts])
+    best: dict[int, int] = {}
+    for p, (row, _) in enumerate(parts):
+        if row not in best or scores[p] > scores[best[row]]:
+            best[row] = p
+    won = list(best.values())
+    spans = _spans([parts[p][1].spans for p in won], places[won], cosines[won] * query.shares)
+    span_of = dict(zip(won, spans, strict=True))
+    judgements = {}
+    for row, document in zip(rows, documents, strict=True):
+        if row in best:
+            p, tokens = best[row], len(query.values) + document.tokens
+            judgements[row] = Judgement(float(scores[p]), span_of[p], _flags(query, document), tokens)
+        else:
+            judgements[row] = Judgement(None, flags=document.flags or frozenset({Flag.EMPTY}))
+    return judgements
 
 
 def _matches(
@@ -311,18 +317,22 @@ def _matches(
     return maxsim(query.values, query.shares, [w for w in windows if isinstance(w, TokenVectors)])
 
 
-def _spans(spans: Sequence[npt.NDArray[np.int32]], places: Places, gains: FloatArray) -> list[tuple[int, int] | None]:
+def _spans(spans: Sequence[npt.NDArray[np.int32]], places: Places, gains: FloatArray) -> list[Span | None]:
     """The characters where most was gained; None when all was at tokens that cover none, such as [CLS]."""
     places = places.copy()
     for own, row in zip(spans, places, strict=True):
         row[own[row, 1] <= own[row, 0]] = _NOWHERE
     gains = np.where(places == _NOWHERE, np.float32(0), gains)
     return [
-        None if first == _NOWHERE else (int(own[first, 0]), int(own[last, 1]))
+        None if first == _NOWHERE else Span(int(own[first, 0]), int(own[last, 1]))
         for own, (first, last) in zip(spans, densest(places, gains, _SPAN_TOKENS).tolist(), strict=True)
     ]
 
 
-def _flags(query: QueryVectors, document: DocumentVectors) -> frozenset[str]:
-    named = {"query_truncated": query.cut, "truncated": document.cut, "windowed": len(document.windows) > 1}
-    return frozenset(name for name, true in named.items() if true) | query.flags | document.flags
+def _flags(query: QueryVectors, document: DocumentVectors) -> frozenset[Flag]:
+    flags = {
+        Flag.QUERY_TRUNCATED: query.cut,
+        Flag.TRUNCATED: document.cut,
+        Flag.WINDOWED: len(document.windows) > 1,
+    }
+    return frozenset(flag for flag, true in flags.items() if true) | query.flags | document.flags

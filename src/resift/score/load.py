@@ -151,9 +151,7 @@ def load_scorer(
     at_f32: EngineName = "openvino" if runner.name == "native" else runner.name
     exact = None if runner.precision == "f32" else _parts(folder, contract, "f32", at_f32, made_by)[1]
     made = CrossEncoder if contract.family == "encoder" else LateInteraction
-    scorer: CrossEncoder | LateInteraction = made(contract, tokens, runner, pad, long_documents, exact)
-    scorer.fingerprint, scorer.runs_on = made_by, f"{runner.name} {runner.precision}"
-    return scorer
+    return made(contract, tokens, runner, pad, long_documents, exact, made_by)
 
 
 def _recognised(name: str) -> tuple[Path, Contract]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from resift.engine.ahead import begun
 from resift.text.clean import clean
-from resift.types import Document, Pair, ScoreKind, Scores, Span
+from resift.types import Document, Flag, Judgement, ModelInfo, Pair, Scores, Span
 
-NO_FLAGS: frozenset[str] = frozenset()
-NON_FINITE = frozenset({"non_finite"})
-RESCORED = frozenset({"rescored"})  # the fast precision gave no number, f32 did
+NO_FLAGS: frozenset[Flag] = frozenset()
+NON_FINITE = frozenset({Flag.NON_FINITE})
+RESCORED = frozenset({Flag.RESCORED})
 
 READ = 1 << 20  # characters of a text that are read at most: a quarter of a million tokens in alphabets
 _SLICE = 4096  # texts that are encoded and held at once
@@ -21,19 +21,6 @@ Part = TypeVar("Part")
 Ready = TypeVar("Ready")
 Raw = TypeVar("Raw")
 Done = TypeVar("Done")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a scorer found for one distinct pair; `span` in characters of title and text together.
-
-    `tokens` is how many of query and document it read.
-    """
-
-    value: float | None
-    span: tuple[int, int] | None = None
-    flags: frozenset[str] = NO_FLAGS
-    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,27 +105,32 @@ def distinct(pairs: Sequence[Pair]) -> Distinct:
 
 
 def spread(
-    pairs: Sequence[Pair], work: Distinct, verdicts: Sequence[Verdict], kind: ScoreKind, source: str, tokens: int
+    pairs: Sequence[Pair], work: Distinct, judgements: Sequence[Judgement], info: ModelInfo, tokens: int
 ) -> Scores:
-    """Give each pair the verdict of its row; spans are moved to characters of `Document.text`."""
-    empty = Verdict(None, flags=frozenset({"empty"}))
-    values, spans, flags, lengths = [], [], [], []
-    for (_, candidate), row in zip(pairs, work.place, strict=True):
-        verdict, document = empty if row is None else verdicts[row], candidate.document
-        values.append(verdict.value)
-        lengths.append(verdict.tokens)
-        spans.append(_within_text(verdict.span, document))
-        replaced = clean(document.text) != document.text or clean(document.title) != document.title
-        cut = len(document.text) + len(document.title) + bool(document.title) > READ
-        named = {"replaced_characters": replaced, "truncated": cut}
-        flags.append(verdict.flags | {name for name, true in named.items() if true} or NO_FLAGS)
-    return Scores(tuple(values), kind, source, tuple(flags), tuple(spans), tokens, tuple(lengths))
+    """Give each pair the judgement of its row; spans, of title and text together, become those of `Document.text`."""
+    empty = Judgement(None, flags=frozenset({Flag.EMPTY}))
+    spread_out = (
+        _of_document(empty if row is None else judgements[row], candidate.document)
+        for (_, candidate), row in zip(pairs, work.place, strict=True)
+    )
+    return Scores(tuple(spread_out), info.kind, info.name, tokens)
 
 
-def _within_text(span: tuple[int, int] | None, document: Document) -> Span | None:
+def _of_document(judgement: Judgement, document: Document) -> Judgement:
+    """The judgement of a text as that of a document with this text."""
+    cut = len(document.text) + len(document.title) + bool(document.title) > READ
+    flags = {
+        Flag.REPLACED_CHARACTERS: clean(document.text) != document.text or clean(document.title) != document.title,
+        Flag.TRUNCATED: cut,
+    }
+    flagged = judgement.flags | {flag for flag, true in flags.items() if true} or NO_FLAGS
+    return replace(judgement, span=_within_text(judgement.span, document), flags=flagged)
+
+
+def _within_text(span: Span | None, document: Document) -> Span | None:
     """The part of a span that lies in the text; None when all of it lies in the title."""
     if span is None:
         return None
     shift = len(document.title) + 1 if document.title else 0
-    start, end = max(0, span[0] - shift), span[1] - shift
+    start, end = max(0, span.start - shift), span.end - shift
     return Span(start, end) if end > start else None
