@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from resift.types import ModelInfo, Pair, Query, Ranking, Scores
+from resift.types import Document, ModelInfo, Pair, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # NumPy stays out of `import resift`
     import numpy as np
     import numpy.typing as npt
+
+    from resift.engine.batching import Engine
+    from resift.engine.maxsim import TokenVectors
 
     FloatArray = npt.NDArray[np.float32]
 
@@ -81,6 +84,37 @@ class KnowsLanguages(Protocol):
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Return why it should not judge these texts, in one sentence; empty when it should."""
+
+
+@runtime_checkable
+class CutsTexts(Protocol):
+    """What a scorer has that can cut a text at a number of its tokens."""
+
+    def start_of(self, text: str, tokens: int) -> str:
+        """Return the beginning of a text that has at most so many tokens."""
+
+
+@runtime_checkable
+class RunsOn(Protocol):
+    """What a scorer has that runs on an engine which can be wrapped, to count or to share its batches."""
+
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> Scorer:
+        """Return the same scorer over the engine that `wrap` gives for the present one."""
+
+
+class TokenStore(Protocol):
+    """Token vectors that were computed before."""
+
+    def windows_of(self, document: Document) -> tuple[TokenVectors, ...] | None:
+        """Return the document's windows; None when it is not stored."""
+
+
+@runtime_checkable
+class StoresTokens(Protocol):
+    """What a scorer has that compares token vectors, and can take stored ones."""
+
+    def with_store(self, store: TokenStore) -> Scorer:
+        """Return the same scorer, which takes the vectors of stored documents from `store`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,29 +16,32 @@ from resift.errors import InputError
 from resift.protocols import UNLIMITED, Budget, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
+from resift.rerank.drive import drive
 from resift.rerank.pointwise import Pointwise
-from resift.types import Candidate, Document, Pair, Query, Ranking, Score, ScoreKind, Scores, Signal
+from resift.types import Candidate, Document, ModelInfo, Pair, Query, Ranking, Score, ScoreKind, Scores, Signal
 
 
 class Lengths:
     """A fake scorer: the score is the length of the text."""
 
-    name = "lengths"
+    info = ModelInfo("lengths", ScoreKind.LOGIT)
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
-        values = tuple(float(len(c.document.text)) if c.document.text.strip() else None for _, c in pairs)
-        flags = tuple(frozenset[str]() if v is not None else frozenset({"empty"}) for v in values)
-        return Scores(values, ScoreKind.LOGIT, self.name, flags, (None,) * len(values))
+        texts = [c.document.text for _, c in pairs]
+        return Scores.of([len(text) if text.strip() else None for text in texts], self.info)
 
 
-def stages(mini: Reranker) -> dict[str, Stage]:
-    pointwise = Pointwise(Lengths())
+def blended(scorer: Lengths, weight: float) -> Stage:
+    return Cascade([Pointwise(scorer), Blend("lengths", weight)])
+
+
+def stages(mini: Reranker, depth: int | None = None) -> dict[str, Stage]:
     return {
-        "pointwise": pointwise,
-        "blend": Cascade([(pointwise, None), (Blend("lengths", 1.0), None)]),
-        "cascade": Cascade([(pointwise, 3), (pointwise, 2)]),
-        "resift-mini-en": mini.stage(blend=False),
-        "resift-mini-en blended": mini.stage(),
+        "pointwise": Pointwise(Lengths(), depth),
+        "blend": Cascade([Pointwise(Lengths(), depth), Blend("lengths", 1.0)]),
+        "cascade": Cascade([Pointwise(Lengths(), 3), Pointwise(Lengths(), min(2, depth or 2))]),
+        "resift-mini-en": mini.stage(blend=False, depth=depth),
+        "resift-mini-en blended": mini.stage(depth=depth),
     }
 
 
@@ -63,12 +66,15 @@ def rankings(*texts: list[str]) -> list[Ranking]:
     ]
 
 
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=25, deadline=None)
-@given(TEXTS, TEXTS, st.one_of(st.none(), st.integers(1, 10)))
-def test_a_permutation_of_every_ranking(stage: Stage, a: list[str], b: list[str], depth: int | None) -> None:
+@given(a=TEXTS, b=TEXTS, depth=st.one_of(st.none(), st.integers(1, 10)))
+def test_a_permutation_of_every_ranking(
+    name: str, mini: Reranker, a: list[str], b: list[str], depth: int | None
+) -> None:
     given_ = rankings(a, b)
     before = copy.deepcopy(given_)
-    result = stage.run(given_, Budget(depth=depth))
+    result = drive(stages(mini, depth)[name], given_)
     assert given_ == before
     assert [r.query for r in result] == [r.query for r in given_]
     for old, new in zip(given_, result, strict=True):
@@ -80,7 +86,7 @@ def test_a_permutation_of_every_ranking(stage: Stage, a: list[str], b: list[str]
 
 
 def test_unscored_candidates_come_last(stage: Stage) -> None:
-    (result,) = stage.run(rankings(["", "a lamp", " ", "bread"]))
+    (result,) = drive(stage, rankings(["", "a lamp", " ", "bread"]))
     assert [c.score is None for c in result] == [False, False, True, True]
     assert [c.document.id for c in result][2:] == ["d0", "d2"]
     assert all("empty" in c.flags for c in result.candidates[2:])
@@ -88,43 +94,42 @@ def test_unscored_candidates_come_last(stage: Stage) -> None:
 
 @pytest.mark.parametrize(("texts", "reason"), [(["", "ab", "cd"], "constant scores"), (["", " "], "nothing to score")])
 def test_flags_outlive_an_order_that_is_kept(texts: list[str], reason: str) -> None:
-    (result,) = Pointwise(Lengths()).run(rankings(texts))
+    (result,) = drive(Pointwise(Lengths()), rankings(texts))
     assert not result.trace.reranked and result.trace.reason == reason
     assert [c.document.text for c in result] == texts and all(c.score is None for c in result)
     assert [c.flags for c in result] == [frozenset() if t.strip() else {"empty"} for t in texts]
 
 
 def test_the_trace_says_what_happened(stage: Stage) -> None:
-    (result,) = stage.run(rankings(["a lamp", "the tower on the island", "bread", "water"]))
+    (result,) = drive(stage, rankings(["a lamp", "the tower on the island", "bread", "water"]))
     assert result.trace.reranked and not result.trace.reason
     assert result.trace.steps and all(s.ms >= 0 for s in result.trace.steps)
     kinds = {c.score.kind for c in result if c.score}
     assert len(kinds) == 1
 
 
-def test_below_the_depth_the_order_stays(stage: Stage) -> None:
-    (result,) = stage.run(rankings(["bread", "a lamp", "a lamp b", "a lamp c"]), Budget(depth=2))
+@pytest.mark.parametrize("name", NAMES)
+def test_below_the_depth_the_order_stays(name: str, mini: Reranker) -> None:
+    (result,) = drive(stages(mini, 2)[name], rankings(["bread", "a lamp", "a lamp b", "a lamp c"]))
     assert [c.document.id for c in result][2:] == ["d2", "d3"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_in_nothing_out(name: str, mini: Reranker) -> None:
     stage = stages(mini)[name]
-    assert stage.run([]) == []
-    assert stage.run([Ranking(Query("lamp"))], UNLIMITED)[0].candidates == ()
+    assert drive(stage, []) == []
+    assert drive(stage, [Ranking(Query("lamp"))], UNLIMITED)[0].candidates == ()
 
 
 def test_duplicates_tie_in_their_first_order() -> None:
-    (result,) = Pointwise(Lengths()).run(rankings(["same", "longer text", "same", "same"]))
+    (result,) = drive(Pointwise(Lengths()), rankings(["same", "longer text", "same", "same"]))
     assert [c.document.id for c in result] == ["d1", "d0", "d2", "d3"]
 
 
 def test_blend_is_the_formula() -> None:
     import math
 
-    (result,) = Cascade([(Pointwise(Lengths()), None), (Blend("lengths", 2.0), None)]).run(
-        rankings(["aaaa", "a", "aaa"])
-    )
+    (result,) = drive(blended(Lengths(), 2.0), rankings(["aaaa", "a", "aaa"]))
 
     def z(values: list[float]) -> list[float]:
         mean = sum(values) / len(values)
@@ -157,7 +162,7 @@ def z(values: Sequence[float]) -> Any:
 
 def test_scores_that_reciprocal_ranks_threw_away_are_blended() -> None:
     ranking = fused("rrf", bm25={"a": 9.0, "bb": 3.0, "cccc": 5.0}, dense={"bb": 0.5, "dd": 0.7})
-    (result,) = Cascade([(Pointwise(Lengths()), None), (Blend("lengths", 2.0), None)]).run([ranking])
+    (result,) = drive(blended(Lengths(), 2.0), [ranking])
     first = (z([9, 3, 5, 3]) + z([0.5, 0.5, 0.5, 0.7])) / 2
     expected = dict(zip(["a", "bb", "cccc", "dd"], first + 2 * z([1, 2, 4, 2]), strict=True))
     assert {c.document.id: float(c.score) for c in result if c.score} == pytest.approx(expected)
@@ -166,8 +171,8 @@ def test_scores_that_reciprocal_ranks_threw_away_are_blended() -> None:
 @pytest.mark.parametrize("fusion", ["weighted", "weighted_rrf"])
 def test_of_other_fusions_the_rank_is_blended(fusion: str) -> None:
     scores = {"a": 9.0, "bb": 3.0, "cccc": 5.0}
-    blend = Cascade([(Pointwise(Lengths()), None), (Blend("lengths", 2.0), None)])
-    (weighted,), (plain,) = blend.run([fused(fusion, bm25=scores)]), blend.run(rankings(["a", "bb", "cccc"]))
+    blend = blended(Lengths(), 2.0)
+    (weighted,), (plain,) = drive(blend, [fused(fusion, bm25=scores)]), drive(blend, rankings(["a", "bb", "cccc"]))
     assert [float(c.score) for c in weighted if c.score] == [float(c.score) for c in plain if c.score]
 
 
@@ -195,19 +200,19 @@ class Slow(Lengths):
 SIZES = st.lists(st.integers(0, 3000), min_size=1, max_size=40)
 
 
-@pytest.mark.parametrize("blended", [False, True])
+@pytest.mark.parametrize("blend", [False, True])
 @settings(max_examples=60, deadline=None)
 @given(SIZES, SIZES, st.one_of(st.none(), st.integers(1, 40)), st.floats(-1, 90_000), st.integers(0, 5))
 def test_a_deadline_cuts_scoring_short_and_nothing_else(
-    blended: bool, a: list[int], b: list[int], depth: int | None, deadline: float, spread: int
+    blend: bool, a: list[int], b: list[int], depth: int | None, deadline: float, spread: int
 ) -> None:
     scorer = Slow()
-    stage: Stage = Pointwise(scorer)
-    stage = Cascade([(stage, None), (Blend("lengths", 1.0), None)]) if blended else stage
+    stage: Stage = Pointwise(scorer, depth)
+    stage = Cascade([stage, Blend("lengths", 1.0)]) if blend else stage
     given_ = rankings(*(["x" * (n + i % (spread + 1)) for i, n in enumerate(sizes)] for sizes in (a, b)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("resift.rerank.pointwise.clock", scorer.clock)
-        result = stage.run(given_, Budget(depth, deadline))
+        patch.setattr("resift.rerank.drive.clock", scorer.clock)
+        result = drive(stage, given_, Budget(deadline))
     longest = max(len(c.document.text) for r in given_ for c in r) + len("lamp 0")
     assert scorer.now <= max(deadline, 0) + max(6000, longest)
     for old, new in zip(given_, result, strict=True):
@@ -227,7 +232,7 @@ def test_a_deadline_cuts_scoring_short_and_nothing_else(
 
 
 def test_a_deadline_that_has_passed_scores_nothing(stage: Stage) -> None:
-    (result,) = stage.run(rankings(["bread", "a lamp", "water"]), Budget(deadline=0.0))
+    (result,) = drive(stage, rankings(["bread", "a lamp", "water"]), Budget(deadline=0.0))
     assert [c.document.id for c in result] == ["d0", "d1", "d2"]
     assert not result.trace.reranked and "scored 0/" in result.trace.reason
     assert not any(c.score for c in result)
@@ -235,7 +240,7 @@ def test_a_deadline_that_has_passed_scores_nothing(stage: Stage) -> None:
 
 def test_a_far_deadline_changes_nothing(stage: Stage) -> None:
     texts = ["bread", "a lamp", "", "the tower on the island"] * 5
-    (free,), (limited,) = stage.run(rankings(texts)), stage.run(rankings(texts), Budget.within(60_000))
+    (free,), (limited,) = drive(stage, rankings(texts)), drive(stage, rankings(texts), Budget.within(60_000))
     assert [c.document.id for c in free] == [c.document.id for c in limited]
     assert [float(c.score) for c in limited if c.score] == pytest.approx([float(c.score) for c in free if c.score])
     assert limited.trace.reranked and not limited.trace.reason
@@ -243,17 +248,17 @@ def test_a_far_deadline_changes_nothing(stage: Stage) -> None:
 
 def test_a_far_deadline_takes_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = Slow()
-    monkeypatch.setattr("resift.rerank.pointwise.clock", scorer.clock)
-    Pointwise(scorer).run(rankings(["x" * 1000] * 500), Budget(deadline=10_000_000.0))
+    monkeypatch.setattr("resift.rerank.drive.clock", scorer.clock)
+    drive(Pointwise(scorer), rankings(["x" * 1000] * 500), Budget(deadline=10_000_000.0))
     assert len(scorer.batches) == 2
 
 
 def test_a_later_stage_keeps_what_the_deadline_left() -> None:
     scorer = Slow()
-    first = Pointwise(Lengths()).run(rankings(["aa", "a", "aaaa", "aaa"]))
+    first = drive(Pointwise(Lengths()), rankings(["aa", "a", "aaaa", "aaa"]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("resift.rerank.pointwise.clock", scorer.clock)
-        (result,) = Pointwise(scorer).run(first, Budget(deadline=0.0))
+        patch.setattr("resift.rerank.drive.clock", scorer.clock)
+        (result,) = drive(Pointwise(scorer), first, Budget(deadline=0.0))
     assert [c.document.id for c in result] == ["d2", "d3", "d0", "d1"]
     assert all(c.score and c.score.stage == 1 for c in result) and result.trace.reranked
     assert result.trace.reason == "deadline: lengths scored 0/4"
@@ -262,7 +267,7 @@ def test_a_later_stage_keeps_what_the_deadline_left() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=12), st.integers(0, 400), st.integers(0, 200), st.booleans())
 def test_a_memory_limit_cuts_scoring_short_and_nothing_else(
-    lengths: list[int], free: int, grown: int, blended: bool
+    lengths: list[int], free: int, grown: int, blend: bool
 ) -> None:
     """With `free` MiB left at first, and `grown` of them gone for good after the first block."""
     held = [1 << 30]
@@ -277,12 +282,12 @@ def test_a_memory_limit_cuts_scoring_short_and_nothing_else(
 
     Growing.calls = []
     pointwise = Pointwise(Growing())
-    stage: Stage = Cascade([(pointwise, None), (Blend("lengths", 1.0), None)]) if blended else pointwise
+    stage: Stage = Cascade([pointwise, Blend("lengths", 1.0)]) if blend else pointwise
     given_ = rankings(["x" * n for n in lengths])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("resift.rerank.pointwise.held", lambda: held[0])
-        patch.setattr("resift.rerank.pointwise.trim", lambda: None)
-        (result,) = stage.run(given_, Budget(memory=(1 << 30) + (free << 20)))
+        patch.setattr("resift.rerank.drive.held", lambda: held[0])
+        patch.setattr("resift.rerank.drive.trim", lambda: None)
+        (result,) = drive(stage, given_, Budget(memory=(1 << 30) + (free << 20)))
     scored = sum(Growing.calls)
     # A batch takes 64 MiB, a document of 9,000 characters 1.5 more.
     expected = 0 if free < 64 else len(lengths) if free >= 66 and free - grown >= 66 else None
@@ -295,11 +300,11 @@ def test_a_memory_limit_cuts_scoring_short_and_nothing_else(
 
 
 def test_a_long_document_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resift.rerank.pointwise.held", lambda: 1 << 30)
+    monkeypatch.setattr("resift.rerank.drive.held", lambda: 1 << 30)
     documents = ["bread", "x" * 500_000, "water"]
-    (tight,) = Pointwise(Lengths()).run(rankings(documents), Budget(memory=(1 << 30) + (80 << 20)))
+    (tight,) = drive(Pointwise(Lengths()), rankings(documents), Budget(memory=(1 << 30) + (80 << 20)))
     assert tight.trace.reason == "memory: lengths scored 1/3"
-    (plenty,) = Pointwise(Lengths()).run(rankings(documents), Budget(memory=(1 << 30) + (400 << 20)))
+    (plenty,) = drive(Pointwise(Lengths()), rankings(documents), Budget(memory=(1 << 30) + (400 << 20)))
     assert plenty.trace.reranked and not plenty.trace.reason
 
 

@@ -26,7 +26,7 @@ def drive(stage: Stage, rankings: Sequence[Ranking], budget: Budget = UNLIMITED)
     scoring ends when there is no room for the next. A whole list is one block. What was not reached is sent to the
     stage as judgements without a value.
     """
-    flows = [_Flow(stage.order(ranking)) for ranking in rankings]
+    flows = [RunningStage(stage.order(ranking)) for ranking in rankings]
     while waiting := [flow for flow in flows if flow.ask is not None]:
         for group in _groups(waiting):
             _answer(group, budget)
@@ -34,7 +34,7 @@ def drive(stage: Stage, rankings: Sequence[Ranking], budget: Budget = UNLIMITED)
 
 
 @dataclass(slots=True)
-class _Flow:
+class RunningStage:
     """One ranking on its way through a stage: what it asks now, or what came out."""
 
     generator: Flow
@@ -52,9 +52,9 @@ class _Flow:
             self.ask, self.ranking = None, end.value
 
 
-def _groups(flows: Sequence[_Flow]) -> Iterator[list[_Flow]]:
+def _groups(flows: Sequence[RunningStage]) -> Iterator[list[RunningStage]]:
     """Flows whose asks share calls: those of one scorer, and each whole list alone."""
-    together: dict[int, list[_Flow]] = {}
+    together: dict[int, list[RunningStage]] = {}
     for flow in flows:
         if flow.ask is None or flow.ask.whole:
             yield [flow]
@@ -63,7 +63,7 @@ def _groups(flows: Sequence[_Flow]) -> Iterator[list[_Flow]]:
     yield from together.values()
 
 
-def _answer(flows: Sequence[_Flow], budget: Budget) -> None:
+def _answer(flows: Sequence[RunningStage], budget: Budget) -> None:
     """Score what flows ask of one scorer, as far as the budget allows, and send each its share."""
     asks = [flow.ask for flow in flows if flow.ask is not None]
     scorer, whole = asks[0].scorer, asks[0].whole

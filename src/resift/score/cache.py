@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -13,11 +13,13 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from resift.errors import InputError
-from resift.protocols import KnowsLanguages, Scorer
+from resift.protocols import CutsTexts, KnowsLanguages, RunsOn, Scorer
 from resift.types import Flag, Judgement, Pair, Scores, Span
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from resift.engine.batching import Engine
 
 
 Key = bytes
@@ -131,6 +133,14 @@ class Cached:
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """What the scorer says of the texts' language."""
         return self.scorer.misfit(query, passages) if isinstance(self.scorer, KnowsLanguages) else ""
+
+    def start_of(self, text: str, tokens: int) -> str:
+        """The beginning of a text, as the scorer cuts it; all of it where the scorer can't."""
+        return self.scorer.start_of(text, tokens) if isinstance(self.scorer, CutsTexts) else text
+
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> Scorer:
+        """The same cache before the scorer over another engine."""
+        return Cached(self.scorer.with_engine(wrap), self.cache) if isinstance(self.scorer, RunsOn) else self
 
     def key(self, pair: Pair) -> Key:
         """A hash of everything that a score depends on."""

@@ -136,6 +136,10 @@ class CrossEncoder:
         """Why the model should not judge these texts, see `fitness.misfit`; empty when it should."""
         return misfit(self.contract, self.tokens, query, passages)
 
+    def start_of(self, text: str, tokens: int) -> str:
+        """The beginning of a text that has at most so many tokens."""
+        return self.tokens.start_of(text, tokens)
+
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoder:
         """The same model over the engine that `wrap` gives for the present one."""
         other = copy(self)

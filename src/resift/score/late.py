@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from resift.engine.batching import MANY_CHARACTERS, Engine, FloatArray, Sequence
 from resift.engine.exact import ExactVectors, exact_maxsim
 from resift.engine.maxsim import TokenVectors, densest, maxsim
 from resift.errors import NonFiniteScore
-from resift.protocols import Role
+from resift.protocols import Role, TokenStore
 from resift.score.contract import Contract
 from resift.score.encoder import LongDocuments
 from resift.score.fitness import misfit
@@ -63,13 +63,6 @@ class DocumentVectors:
 
 
 Vectors = TypeVar("Vectors", QueryVectors, DocumentVectors)
-
-
-class TokenStore(Protocol):
-    """Token vectors that were computed before."""
-
-    def windows_of(self, document: Document) -> tuple[TokenVectors, ...] | None:
-        """The document's windows; None when it is not stored."""
 
 
 class LateInteraction:
@@ -163,6 +156,10 @@ class LateInteraction:
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Why the model should not judge these texts, see `fitness.misfit`; empty when it should."""
         return misfit(self.contract, self.tokens, query, passages)
+
+    def start_of(self, text: str, tokens: int) -> str:
+        """The beginning of a text that has at most so many tokens."""
+        return self.tokens.start_of(text, tokens)
 
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> LateInteraction:
         """The same model over the engine that `wrap` gives for the present one."""

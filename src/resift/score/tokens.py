@@ -162,6 +162,16 @@ class Tokens:
         """Tokenise without special tokens."""
         return [Encoded(e.ids, e.offsets) for e in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
+    def start_of(self, text: str, tokens: int) -> str:
+        """The beginning of a text that has at most so many tokens."""
+        if len(text.encode("utf-8", "replace")) <= tokens:  # a token has a byte or more
+            return text
+        reach = tokens * _CHARACTERS
+        offsets = self.encode([text[:reach]])[0].offsets
+        if len(offsets) <= tokens and len(text) <= reach:
+            return text
+        return text[: offsets[min(tokens, len(offsets)) - 1][1] if offsets else 0]
+
     def encode_start(self, texts: Sequence[str], count: int) -> list[Encoded]:
         """Tokenise enough of each text for its first `count` tokens to be those of the whole; not all of a megabyte.
 

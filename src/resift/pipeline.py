@@ -1,0 +1,224 @@
+"""A pipeline as a value: which retrievers, which stages, how deep; as text, as TOML, and as a Stage that runs.
+
+    bm25 + dense >> resift-mini-en@100 >> blend(weight=1.25) >> top 10
+
+In front stand the retrievers, joined by "+"; without them the caller brings the candidates. Then come the stages: a
+model's name with its depth, or one of `STAGES`. A name with other characters than letters, digits and "/._:-" stands in
+double quotes. "no guard" lets a model judge texts of a language that it does not read. "top K" says how many come back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from resift.errors import InputError
+from resift.protocols import Scorer, Stage
+from resift.rerank.blend import Blend
+from resift.rerank.cascade import Cascade
+from resift.rerank.guard import LanguageGuard
+from resift.rerank.pointwise import Pointwise
+
+RETRIEVERS = ("bm25", "dense")
+STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",)}  # stages without a model, and their parameters
+DEFAULT_DEPTH = 100
+
+Value = float | str | bool
+_PLAIN = re.compile(r"[\w/.:-]+")
+_PART = re.compile(r'(?P<name>"(?:[^"\\]|\\.)*"|[\w/.:-]+)(?:@(?P<depth>\d+))?(?:\((?P<parameters>.*)\))?')
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One step of a pipeline.
+
+    Attributes:
+        name: of a retriever, a model (bundled name, folder or hub id), or one of `STAGES`.
+        depth: how many candidates a model looks at; None: all that there are.
+        parameters: names and values, in order.
+
+    """
+
+    name: str
+    depth: int | None = None
+    parameters: tuple[tuple[str, Value], ...] = ()
+
+    def __str__(self) -> str:
+        name = self.name if _PLAIN.fullmatch(self.name) else json.dumps(self.name, ensure_ascii=False)
+        depth = "" if self.depth is None else f"@{self.depth}"
+        values = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.parameters)
+        return f"{name}{depth}({values})" if values else f"{name}{depth}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Which retrievers and stages a search has; `parse(str(pipeline)) == pipeline`.
+
+    Attributes:
+        retrievers: whose lists are fused; none where the caller brings the candidates.
+        stages: in the order in which they run.
+        top_k: how many candidates come back; None: all.
+        guard: whether a model is left out where it does not read the language at hand.
+
+    Raises:
+        InputError: an unknown retriever or parameter, a depth or top_k below 1, or a blend in front of every model.
+
+    """
+
+    retrievers: tuple[Part, ...] = ()
+    stages: tuple[Part, ...] = ()
+    top_k: int | None = None
+    guard: bool = True
+
+    def __post_init__(self) -> None:
+        for part in self.retrievers:
+            _check(part.name in RETRIEVERS, f"a retriever is {' or '.join(RETRIEVERS)}; not {part.name!r}")
+            _check(part.depth is None and not part.parameters, f"{part.name} takes no depth and no parameters")
+        for part in self.stages:
+            _check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")
+            _check(part.name not in STAGES or part.depth is None, f"{part.name} takes no depth")
+            allowed = STAGES.get(part.name, ())
+            for key, _ in part.parameters:
+                _check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
+            _check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
+        _check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
+        _check(not self.stages or self.stages[0].name not in STAGES, "a blend needs a model in front of it")
+
+    @property
+    def depth(self) -> int:
+        """How many candidates are to be retrieved."""
+        depths = [part.depth for part in self.stages if part.depth is not None]
+        return max([*(depths or [DEFAULT_DEPTH]), self.top_k or 0])
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models' names, each once, in order."""
+        return tuple(dict.fromkeys(part.name for part in self.stages if part.name not in STAGES))
+
+    def __str__(self) -> str:
+        parts = [" + ".join(map(str, self.retrievers))] if self.retrievers else []
+        parts += [] if self.guard else ["no guard"]
+        parts += map(str, self.stages)
+        parts += [] if self.top_k is None else [f"top {self.top_k}"]
+        return " >> ".join(parts)
+
+    @classmethod
+    def parse(cls, text: str) -> Pipeline:
+        """Read what `str` writes.
+
+        Raises:
+            InputError: text that is no pipeline; the message names the part.
+
+        """
+        retrievers: tuple[Part, ...] = ()
+        stages: list[Part] = []
+        top_k, guard = None, True
+        for i, piece in enumerate(_split(text, ">>")):
+            if re.fullmatch(r"top\s+\d+", piece):
+                top_k = int(piece.split()[1])
+            elif re.fullmatch(r"no\s+guard", piece):
+                guard = False
+            elif i == 0 and _split(piece, "+")[0].split("@")[0] in RETRIEVERS:
+                retrievers = tuple(map(_part, _split(piece, "+")))
+            else:
+                stages.append(_part(piece))
+        return cls(retrievers, tuple(stages), top_k, guard)
+
+    @classmethod
+    def from_toml(cls, text: str) -> Pipeline:
+        """Read what `to_toml` writes.
+
+        Raises:
+            InputError: no TOML, or entries that a pipeline does not have.
+
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"the pipeline is not TOML: {error}") from error
+        retrievers, stages = (tuple(map(_part_of, table.pop(key, []))) for key in ("retrievers", "stages"))
+        top_k, guard = table.pop("top_k", None), table.pop("guard", True)
+        _check(not table, f"a pipeline has no entry {next(iter(table), '')!r}")
+        return cls(retrievers, stages, top_k, guard)
+
+    def to_toml(self) -> str:
+        """The pipeline as a TOML file, one table for each retriever and stage."""
+        lines = [] if self.top_k is None else [f"top_k = {self.top_k}"]
+        lines += [] if self.guard else ["guard = false"]
+        for kind, parts in (("retrievers", self.retrievers), ("stages", self.stages)):
+            for part in parts:
+                depth = [] if part.depth is None else [("depth", part.depth)]
+                lines += ["", f"[[{kind}]]"]
+                lines += [
+                    f"{key} = {json.dumps(value)}" for key, value in (("name", part.name), *depth, *part.parameters)
+                ]
+        return "\n".join(lines).lstrip("\n") + "\n"
+
+    def stage(self, scorer_of: Callable[[str], Scorer]) -> Stage:
+        """The stages as one Stage; `scorer_of` gives the scorer of a model's name."""
+        stages: list[Stage] = []
+        scorers: list[Scorer] = []
+        for part in self.stages:
+            if part.name == "blend":
+                info = scorers[-1].info
+                stages.append(Blend(info.name, float(dict(part.parameters).get("weight", info.blend_weight))))
+            else:
+                scorers.append(scorer_of(part.name))
+                stages.append(Pointwise(scorers[-1], part.depth))
+        cascade = Cascade(stages)
+        return LanguageGuard(scorers[0], cascade) if self.guard and scorers else cascade
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """The pieces of a text between separators that stand outside of quotes, without spaces around them."""
+    pieces, at = [], 0
+    for match in re.finditer(f"{_QUOTED}|{re.escape(separator)}", text):
+        if match.group() == separator:
+            pieces.append(text[at : match.start()].strip())
+            at = match.end()
+    return [*pieces, text[at:].strip()]
+
+
+def _part(text: str) -> Part:
+    match = _PART.fullmatch(text.strip())
+    if match is None:
+        raise InputError(
+            f"{text!r} is no part of a pipeline; write bm25 + dense >> MODEL@DEPTH >> blend >> top 10, "
+            "and names with other characters in double quotes"
+        )
+    depth = None if match["depth"] is None else int(match["depth"])
+    return Part(_unquoted(match["name"]), depth, tuple(_parameters(match["parameters"] or "", text)))
+
+
+def _unquoted(name: str) -> str:
+    return str(json.loads(name)) if name.startswith('"') else name
+
+
+def _parameters(text: str, part: str) -> Iterator[tuple[str, Value]]:
+    for piece in _split(text, ",") if text.strip() else []:
+        key, _, value = piece.partition("=")
+        try:
+            yield key.strip(), json.loads(value)
+        except ValueError as error:
+            raise InputError(f'{piece!r} in {part!r} is no parameter; write name=1.5 or name="text"') from error
+
+
+def _part_of(table: Any) -> Part:  # noqa: ANN401 - whatever a TOML file holds
+    if not isinstance(table, dict) or not isinstance(table.get("name"), str):
+        raise InputError("each retriever and stage of a pipeline is a table with a name")
+    parameters = {key: value for key, value in table.items() if key not in ("name", "depth")}
+    depth = table.get("depth")
+    _check(
+        depth is None or (isinstance(depth, int) and not isinstance(depth, bool)), f"a depth is a number; not {depth!r}"
+    )
+    return Part(table["name"], depth, tuple(parameters.items()))
