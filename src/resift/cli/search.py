@@ -62,7 +62,7 @@ def search(
     found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER)
     if reranker and deadline_ms is not None:
         reranker.score([(query, query)])  # reads the weights before the time runs
-    ranking = found.search(query, top, depth, reranker, blend, deadline_ms, max_memory)
+    ranking = found.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
     if as_json:
         show.print_json(show.as_json(ranking))
         return
