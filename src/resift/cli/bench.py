@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resift.atomic import blaming, in_place, replacing, write_all
 from resift.cli import options
 
 if TYPE_CHECKING:
@@ -52,10 +53,9 @@ def bench(
     found = measure(reranker, workload, budget_ms, sorted(set(_numbers(depths, "--depths"))), seconds)
     if plot:
         series = {f"p{p}": [(d.depth, getattr(d, f"p{p}_ms")) for d in found.depths] for p in (50, 95, 99)}
-        try:
-            plot.write_text(lines(series, "documents", "ms", f"{found.model}, {found.machine['cpu']}", budget_ms))
-        except OSError as error:
-            raise InputError(f"can't write {plot}: {error.strerror or error}") from error
+        drawn = lines(series, "documents", "ms", f"{found.model}, {found.machine['cpu']}", budget_ms).encode()
+        with blaming(plot), plot.open("wb", buffering=0) if in_place(plot) else replacing(plot) as file:
+            write_all(file, drawn)
     if as_json:
         show.print_json({"schema": show.SCHEMA} | asdict(found))
     else:

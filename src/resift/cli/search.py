@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resift.cli import options
+from resift.cli import options, streams
 
 if TYPE_CHECKING:
     from resift.api import Index
@@ -49,6 +49,7 @@ def search(
     from resift.cli import show
     from resift.errors import InputError
 
+    query = streams.decoded(query)
     budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
     if not query.strip():
         raise InputError("the query is empty; ask with at least one word")

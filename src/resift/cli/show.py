@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from resift.cli import streams
 from resift.files.answers import SCHEMA, as_json
 from resift.text.analysis import Analyzer
 from resift.text.clean import clean
@@ -20,10 +21,8 @@ __all__ = ["SCHEMA", "as_json", "place", "print_explanation", "print_json", "pri
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401
-    """One JSON value on one line of stdout."""
-    import typer
-
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
+    """One JSON value on one line of stdout, in UTF-8."""
+    streams.put(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
 def print_table(ranking: Ranking, console: Console) -> None:
