@@ -123,7 +123,7 @@ class Reranker:
         if blend is False:
             return pointwise
         weight = self.contract.blend_weight if blend is True else arguments.number(blend, "blend")
-        if weight < 0:
+        if not 0 <= weight < float("inf"):
             raise InputError(f"blend is a weight of 0 or more; not {blend}")
         return Cascade([(pointwise, None), (Blend(self.scorer.name, weight), None)])
 
@@ -220,6 +220,8 @@ class Index:
             found = find_model(model)
             pooled = tensors and to_rerank(found, read_contract(found)).tokens.pooled
             embedder = "" if pooled else DEFAULT_EMBEDDER
+        else:
+            arguments.path(embedder, "embedder")
         encoder = encoder_for(model, embedder, tensors, pool, hnsw)
         return build(Path(arguments.path(folder, "folder")), sources, encoder, on_skip, on_progress)
 
@@ -362,7 +364,7 @@ def budget(depth: int | None, deadline_ms: float | None, max_memory: int | str |
             tell how much a process holds.
 
     """
-    if deadline_ms is not None and arguments.number(deadline_ms, "deadline_ms") <= 0:
+    if deadline_ms is not None and not 0 < arguments.number(deadline_ms, "deadline_ms (more than 0)") < float("inf"):
         raise InputError(f"a deadline is a time of more than 0 milliseconds; not {deadline_ms}")
     size = parse_size(max_memory) if isinstance(max_memory, str) else max_memory
     if (bytes_ := arguments.whole(size, "max_memory")) is not None and not held():

@@ -53,14 +53,14 @@ def whole(value: Any, name: str) -> int | None:  # noqa: ANN401 - whatever a cal
 
 
 def number(value: Any, name: str) -> float:  # noqa: ANN401
-    """A finite number.
+    """A number.
 
     Raises:
-        InputError: anything else.
+        InputError: anything else, NaN among it.
 
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise InputError(f"{name} is a finite number; not {_shown(value)}")
+    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
+        raise InputError(f"{name} is a number; not {_shown(value)}")
     return float(value)
 
 

@@ -55,12 +55,16 @@ def search(
         raise InputError("the query is empty; ask with at least one word")
     if bool(paths) == bool(index):
         raise InputError("name either paths to search or an index (--index DIR)")
-    if index and embedder:
+    if index and embedder is not None:
         raise InputError("an index has the embedder that it was made with; leave --embedder out")
     reranker = (
         load(model, long_documents="truncate" if truncate else "windows", engine=engine.value) if rerank else None
     )
-    found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER)
+    found = (
+        _opened(index, tensors)
+        if index
+        else _read(paths or [], options.DEFAULT_EMBEDDER if embedder is None else embedder)
+    )
     if reranker and deadline_ms is not None:
         reranker.score([(query, query)])  # reads the weights before the time runs
     ranking = found.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
