@@ -45,14 +45,13 @@ def search(
     """
     from rich.console import Console
 
+    from resift import arguments
     from resift.api import budget, load
     from resift.cli import show
     from resift.errors import InputError
 
-    query = streams.decoded(query)
+    query = arguments.query(streams.decoded(query)).text
     budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
-    if not query.strip():
-        raise InputError("the query is empty; ask with at least one word")
     if bool(paths) == bool(index):
         raise InputError("name either paths to search or an index (--index DIR)")
     if index and embedder is not None:
