@@ -96,11 +96,11 @@ def static(root: Path, queries: list[str], passages: int) -> dict:
     write_files(root / "all", passages)
     result = {"static": child(BUILD, str(root / "static.index"), str(root / "all"), "", "1")}
     result["static_open"] = child(OPEN, str(root / "static.index"))
-    result["static_query"] = timed(Index.open(root / "static.index"), queries, None)
+    result["static_query"] = timed(Index.open(root / "static.index"), queries, False)
     for name in ("exact", "second"):
         result[name] = child(BUILD, str(root / f"{name}.index"), str(root / "all"), name, "1")
     graph, exact, second = (Index.open(root / f"{name}.index") for name in ("static", "exact", "second"))
-    result["exact_query"] = timed(exact, queries, None)
+    result["exact_query"] = timed(exact, queries, False)
     result["graph_and_exact"] = agreement(graph, exact, queries)
     result["two_graphs"] = agreement(graph, second, queries)
     result["static_again"] = []

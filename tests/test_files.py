@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resift import InputError, files
+from resift import InputError, Reranker, files
+from resift.files.answers import as_json
 from resift.types import Candidate, Document, Query, Ranking
 
 
@@ -198,9 +199,65 @@ def test_qrels_of_both_dialects(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["[]", '{"query": "q"}', '{"query": 3, "documents": []}', '{"query": "q", "documents": [3]}']
+    "line",
+    [
+        "[]",
+        '{"query": "q"}',
+        '{"query": 3, "documents": []}',
+        '{"query": "q", "documents": [3]}',
+        '{"query": "q", "documents": "d"}',
+        '{"query": "q", "documents": {"id": "a", "text": "d"}}',
+        '{"query": {"txet": "q"}, "documents": ["d"]}',
+        '{"query": "q", "id": 1.5, "documents": ["d"]}',
+    ],
 )
 def test_bad_requests_name_their_line(line: str) -> None:
     good = json.dumps({"query": "q", "documents": ["d"]})
-    with pytest.raises(InputError, match=r"f:2|document 0"):
+    with pytest.raises(InputError, match="f:2: "):
         list(files.read_requests([good, line], "f"))
+
+
+@pytest.mark.parametrize(
+    ("field", "meant"), [("topk", ""), ("document", "documents"), ("Query", "query"), ("_id", "id")]
+)
+def test_an_unknown_field_of_a_request_is_refused(field: str, meant: str) -> None:
+    line = json.dumps({"query": "q", "documents": ["d"], field: 1})
+    suggestion = f"; did you mean '{meant}'\\?" if meant else ""
+    with pytest.raises(
+        InputError, match=f"f:1: there is no field '{field}'{suggestion}; there are id, query, documents"
+    ):
+        list(files.read_requests([line], "f"))
+
+
+def test_metadata_has_one_layer() -> None:
+    nested = files.document({"id": "a", "text": "x", "metadata": {"year": 2021}}, "0")
+    beside = files.document({"id": "a", "text": "x", "year": 2021}, "0")
+    assert nested == beside == Document("a", "x", metadata={"year": 2021})
+    assert files.document({"text": "x", "metadata": None}, "0").metadata == {}
+    assert files.document({"text": "x", "metadata": ["a"]}, "0").metadata == {"metadata": ["a"]}
+    both = files.document({"text": "x", "year": 1, "metadata": {"year": 2, "page": 3}}, "0").metadata
+    assert both == {"year": 1, "page": 3, "metadata": {"year": 2}}
+
+
+def test_what_is_no_text_stays_metadata_where_all_strings_are_the_text() -> None:
+    found = files.document({"note": "x", "price": 5, "metadata": {"year": 2021}}, "0")
+    assert (found.text, dict(found.metadata)) == ("x", {"price": 5, "year": 2021})
+
+
+def test_an_answer_is_a_request_again(mini: Reranker) -> None:
+    request = {
+        "id": "q1",
+        "query": "capital of Norway",
+        "documents": [
+            "Bread is baked.",
+            {"id": "b", "title": "Norway", "text": "Oslo is its capital.", "metadata": {"year": 2021, "rank": 7}},
+            {"id": "c", "text": "", "score": 3},
+        ],
+    }
+    ((query, documents),) = files.read_requests([json.dumps(request)], "f")
+    once = mini.rerank(query, documents)
+    ((again, results),) = files.read_requests([json.dumps(as_json(once))], "f")
+    assert again == query and results == [c.document for c in once]
+    assert dict(results[0].metadata) == {"year": 2021, "rank": 7} and documents[2].metadata["score"] == 3
+    direct = mini.rerank(query, as_json(once)["results"])
+    assert [c.document for c in direct] == results

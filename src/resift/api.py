@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
-from resift import files
+from resift import arguments, files
 from resift.errors import InputError
 from resift.memory import held, parse_size
 from resift.protocols import Budget, Retriever, Scorer, Stage
@@ -31,6 +33,9 @@ DEFAULT_EMBEDDER = "resift-static-en"
 DEFAULT_DEPTH = 100
 
 DocumentLike = str | Mapping[str, Any] | Document
+
+_KEPT = 4  # models that were named instead of loaded, and stay loaded
+_loading = Lock()
 
 
 class Reranker:
@@ -70,19 +75,25 @@ class Reranker:
         A model that was not made for the language at hand reranks all the same, and the trace's reason says so.
 
         Raises:
-            InputError: an empty query, a document that is none of the three, or a limit as `budget` refuses it.
+            InputError: an empty query, one document instead of a list, a document that is none of the three, or a top_k
+                or limit as `budget` refuses it.
 
         """
-        limits = budget(depth, deadline_ms, max_memory)
-        given = [files.document(d, str(i)) for i, d in enumerate(documents)]
-        ranking = Ranking.unscored(_query(query), given)
+        limits, most = budget(depth, deadline_ms, max_memory), arguments.whole(top_k, "top_k")
+        ranking = Ranking.unscored(arguments.query(query), files.documents(documents))
         foreign = self.misfit(ranking)
         ranked = Pointwise(self._cached(self.scorer)).run([ranking], limits)[0]
-        return ranked.noting(foreign).top(_positive(top_k, "top_k"))
+        return ranked.noting(foreign).top(most)
 
     def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
-        """Score (query, document) pairs of any number of queries in one call; see `Scores`."""
-        asked = [(_query(q), Candidate(files.document(d, str(i)))) for i, (q, d) in enumerate(pairs)]
+        """Score (query, document) pairs of any number of queries in one call; see `Scores`.
+
+        Raises:
+            InputError: one pair instead of a list, something that is no pair, or a query or document as in `rerank`.
+
+        """
+        listed = enumerate(arguments.items(pairs, "pairs", "(query, document)"))
+        asked = [_pair(pair, i) for i, pair in listed]
         return self._cached(self.scorer).score(asked)
 
     def misfit(self, ranking: Ranking) -> str:
@@ -99,6 +110,9 @@ class Reranker:
             blend: True for the weight that was tuned with the model, a number for another, False for the score alone.
             store: token vectors computed before; used by late-interaction models.
 
+        Raises:
+            InputError: a blend that is neither true, false nor a number of 0 or more.
+
         """
         from resift.score.late import LateInteraction
 
@@ -108,7 +122,9 @@ class Reranker:
         pointwise = Pointwise(self._cached(scorer))
         if blend is False:
             return pointwise
-        weight = self.contract.blend_weight if blend is True else blend
+        weight = self.contract.blend_weight if blend is True else arguments.number(blend, "blend")
+        if not 0 <= weight < float("inf"):
+            raise InputError(f"blend is a weight of 0 or more; not {blend}")
         return Cascade([(pointwise, None), (Blend(self.scorer.name, weight), None)])
 
     def _cached(self, scorer: CrossEncoder | LateInteraction) -> Scorer:
@@ -130,14 +146,21 @@ class Index:
 
     @classmethod
     def of(cls, documents: Iterable[DocumentLike], embedder: str | Literal[False] = DEFAULT_EMBEDDER) -> Index:
-        """Index documents in memory; `embedder=False` leaves vectors out."""
+        """Index documents in memory; `embedder=False` leaves vectors out.
+
+        Raises:
+            InputError: one document instead of a list of them, or one as `Reranker.rerank` refuses it.
+            ModelError: the embedder can't be used.
+
+        """
         from resift.index.first_stage import first_stage
         from resift.index.passages import unique_ids
         from resift.retrieve.bm25 import BM25Retriever
 
-        given = list(unique_ids((files.document(d, str(i)) for i, d in enumerate(documents)), set()))
-        lexical = BM25Retriever(given)
-        return cls(given, first_stage(lexical, embedder) if embedder else lexical)
+        model = embedder if embedder is False else arguments.path(embedder, "embedder")
+        listed = list(unique_ids(files.documents(documents), set()))
+        lexical = BM25Retriever(listed)
+        return cls(listed, lexical if model is False else first_stage(lexical, model))
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Index:
@@ -149,7 +172,7 @@ class Index:
         """
         from resift.index.open import open_index
 
-        documents, retriever, tensors = open_index(Path(folder))
+        documents, retriever, tensors = open_index(Path(arguments.path(folder, "folder")))
         return cls(documents, retriever, tensors)
 
     @staticmethod
@@ -192,42 +215,57 @@ class Index:
         from resift.score.contract import read_contract
         from resift.score.load import find_model
 
-        sources = [os.fspath(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+        sources = arguments.paths(paths, "paths")
         if embedder is None:
             found = find_model(model)
             pooled = tensors and to_rerank(found, read_contract(found)).tokens.pooled
             embedder = "" if pooled else DEFAULT_EMBEDDER
+        else:
+            arguments.path(embedder, "embedder")
         encoder = encoder_for(model, embedder, tensors, pool, hnsw)
-        return build(Path(folder), sources, encoder, on_skip, on_progress)
+        return build(Path(arguments.path(folder, "folder")), sources, encoder, on_skip, on_progress)
 
     def search(
         self,
         query: str | Query,
         top_k: int | None = 10,
         depth: int = DEFAULT_DEPTH,
-        reranker: Reranker | None = None,
+        reranker: Reranker | str | os.PathLike[str] | Literal[False] = DEFAULT_MODEL,
         blend: bool | float = True,
         deadline_ms: float | None = None,
         max_memory: int | str | None = None,
     ) -> Ranking:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
+        Args:
+            query: what is looked for; not empty.
+            top_k: how many to return; all that were retrieved when None.
+            depth: how many to rerank.
+            reranker: a loaded model, or the name of one, which is then loaded once and kept by the process; False
+                leaves reranking out.
+            blend: see `Reranker.stage`.
+            deadline_ms: counts from the call, loading aside: retrieval is always done, and the reranker has what is
+                left; else as in `Reranker.rerank`.
+            max_memory: as in `Reranker.rerank`.
+
         Stored token vectors are used when `reranker` is the model that made them. A model that was not made for the
-        language at hand is left out, and the trace says so. `deadline_ms` counts from the call: retrieval is always
-        done, and the reranker has what is left. That and `max_memory` are as in `Reranker.rerank`.
+        language at hand is left out, and the trace says so.
 
         Raises:
-            InputError: an empty query, a top_k that is not positive, or a limit as `budget` refuses it.
+            InputError: an empty query, a reranker that is none, or a top_k or limit as `budget` refuses it.
+            ModelError: the reranker that was named can't be used.
 
         """
+        asked, most = arguments.query(query), arguments.whole(top_k, "top_k")
+        judge = _reranker(reranker)
         limits = budget(depth, deadline_ms, max_memory)
-        pool = max(depth, _positive(top_k, "top_k") or 0)
-        ranking = self.retriever.retrieve([_query(query)], pool)[0]
-        if reranker is not None and (reason := reranker.misfit(ranking)):
+        stage = judge.stage(blend, self.store_for(judge)) if judge else None
+        ranking = self.retriever.retrieve([asked], max(limits.depth or DEFAULT_DEPTH, most or 0))[0]
+        if judge is not None and (reason := judge.misfit(ranking)):
             ranking = replace(ranking, trace=replace(ranking.trace, reason=reason))
-        elif reranker is not None:
-            ranking = reranker.stage(blend, self.store_for(reranker)).run([ranking], limits)[0]
-        return ranking.top(top_k)
+        elif stage is not None:
+            ranking = stage.run([ranking], limits)[0]
+        return ranking.top(most)
 
     def store_for(self, reranker: Reranker) -> Tensors | None:
         """The stored token vectors, where they are what the model would give; truncation is not stored."""
@@ -257,13 +295,18 @@ def load(
         cache: keeps scores, so that equal pairs are scored once; may be shared between models.
 
     Raises:
+        InputError: an argument that is none of those, or an empty name.
         ModelError: not a model, not a reranker, or damaged; the message says which and what to do.
         MissingExtra: the engine is not installed.
 
     """
+    from resift.score.cache import PairCache
     from resift.score.load import load_scorer
 
-    name = os.fspath(name_or_path)
+    name = arguments.path(name_or_path, "the model's name")
+    arguments.whole(max_tokens, "max_tokens")
+    if cache is not None and not isinstance(cache, PairCache):
+        raise InputError(f"cache is a PairCache; not of type {type(cache).__name__}")
     return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache)
 
 
@@ -273,7 +316,7 @@ def search(
     *,
     top_k: int | None = 10,
     depth: int = DEFAULT_DEPTH,
-    model: str | Literal[False] = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | Literal[False] = DEFAULT_MODEL,
 ) -> Ranking:
     """Search files and folders: passages, BM25 and vectors, reranking, blend; `model=False` leaves the last two out.
 
@@ -282,37 +325,48 @@ def search(
         ModelError: the model can't be used.
 
     """
-    where = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    reranker = load(model) if model else None
-    return Index.of(files.read_paths(where)).search(query, top_k, depth, reranker)
+    asked, where = arguments.query(query), arguments.paths(paths, "paths")
+    judge = _reranker(model)
+    return Index.of(files.read_paths(where)).search(asked, top_k, depth, judge or False)
 
 
-def _query(query: str | Query) -> Query:
-    asked = Query(query) if isinstance(query, str) else query
-    if not isinstance(asked, Query):
-        raise InputError(f"a query is a text; not {type(query).__name__}")
-    if not asked.text.strip():
-        raise InputError("the query is empty; ask with at least one word")
-    return asked
+def _reranker(which: Any) -> Reranker | None:  # noqa: ANN401 - whatever a caller passes
+    """A loaded model as it is, the model of a name, None for False."""
+    if which is False:
+        return None
+    if isinstance(which, Reranker):
+        return which
+    if not isinstance(which, (str, os.PathLike)):
+        kind = which if which is None or which is True else f"of type {type(which).__name__}"
+        raise InputError(f"a reranker is a loaded model, the name of one, or False for none; not {kind}")
+    with _loading:
+        return _named(arguments.path(which, "reranker"))
 
 
-def _positive(value: int | None, name: str) -> int | None:
-    if value is not None and value < 1:
-        raise InputError(f"{name} must be 1 or more; not {value}")
-    return value
+@lru_cache(maxsize=_KEPT)
+def _named(name: str) -> Reranker:
+    return load(name)
+
+
+def _pair(pair: Any, i: int) -> tuple[Query, Candidate]:  # noqa: ANN401 - whatever a caller passes
+    try:
+        query, document = [] if isinstance(pair, (str, bytes, Mapping)) else pair
+    except (TypeError, ValueError) as error:
+        raise InputError(f"pair {i} is no pair; give a list of (query, document)") from error
+    return arguments.query(query), Candidate(files.document(document, str(i)))
 
 
 def budget(depth: int | None, deadline_ms: float | None, max_memory: int | str | None = None) -> Budget:
     """The limits of one call, whose time runs from now.
 
     Raises:
-        InputError: a limit that is not positive or not a size, or one for memory where the system doesn't tell how much
-            a process holds.
+        InputError: a limit that is no number, not positive or not a size, or one for memory where the system doesn't
+            tell how much a process holds.
 
     """
-    if deadline_ms is not None and not 0 < deadline_ms < float("inf"):
+    if deadline_ms is not None and not 0 < arguments.number(deadline_ms, "deadline_ms (more than 0)") < float("inf"):
         raise InputError(f"a deadline is a time of more than 0 milliseconds; not {deadline_ms}")
     size = parse_size(max_memory) if isinstance(max_memory, str) else max_memory
-    if _positive(size, "max_memory") is not None and not held():
+    if (bytes_ := arguments.whole(size, "max_memory")) is not None and not held():
         raise InputError("this system doesn't tell how much memory a process holds; leave max_memory out")
-    return Budget.within(deadline_ms, _positive(depth, "depth"), size)
+    return Budget.within(deadline_ms, arguments.whole(depth, "depth"), bytes_)

@@ -40,7 +40,7 @@ def folder(corpus: Path, tmp_path: Path) -> Path:
 def order(index: Index, query: str, reranker: Reranker | None = None) -> list[tuple[str, float]]:
     return [
         (c.document.id, round(float(c.score), 4) if c.score else 0.0)
-        for c in index.search(query, 20, reranker=reranker)
+        for c in index.search(query, 20, reranker=reranker or False)
     ]
 
 
@@ -423,7 +423,10 @@ def lines(tmp_path: Path) -> Path:
 
 def sources(index: Index) -> set[str]:
     return {
-        s.source for c in index.search("lamp", 3) for s in c.signals if s.source.partition(":")[0] in ("hnsw", "dense")
+        s.source
+        for c in index.search("lamp", 3, reranker=False)
+        for s in c.signals
+        if s.source.partition(":")[0] in ("hnsw", "dense")
     }
 
 

@@ -51,6 +51,11 @@ def process(
         started.wait()
 
 
+def test_a_port_of_kubernetes_is_named_in_the_log() -> None:
+    with process("--port", "0", RESIFT_PORT="tcp://10.43.1.39:8080", RESIFT_DEADLINE_MS="") as (_, _, lines):
+        assert (lines[0]["event"], lines[0]["variable"]) == ("variable left aside", "RESIFT_PORT")
+
+
 def test_sigterm_lets_accepted_requests_finish() -> None:
     with process("--port", "0", RESIFT_QUEUE_SECONDS="60") as (server, client, lines):
         with ThreadPoolExecutor(8) as threads:

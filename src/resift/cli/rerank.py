@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resift.cli import options
+from resift.atomic import blaming, in_place, replacing, write_all
+from resift.cli import options, streams
 
 if TYPE_CHECKING:
     from resift.api import Reranker
@@ -179,20 +180,19 @@ def _lines(lines: Iterable[str], where: str) -> Iterator[str]:
 
 
 def _write(results: Iterable[str], output: str) -> None:
-    """Write to stdout as results come; to a file once all went well: what stood there is replaced whole, or stays."""
-    from resift.errors import InputError
-
-    if output == "-":
+    """Write to stdout, a pipe or a device as results come; a file is replaced whole once all went well, or stays."""
+    target = Path(output)
+    if streams.is_stdout(output):
         for text in results:
-            sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    written = "".join(results)
-    part = Path(output + ".part")
-    try:
-        part.write_text(written, "utf-8")
-        part.replace(output)
-    except OSError as error:
-        raise InputError(f"can't write {output}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+            streams.put(text)
+    elif in_place(target):
+        with blaming(output):
+            file = target.open("wb", buffering=0)
+        with file:
+            for text in results:
+                with blaming(output):
+                    write_all(file, text.encode())
+    else:
+        written = "".join(results).encode()
+        with blaming(output), replacing(target) as whole:
+            whole.write(written)

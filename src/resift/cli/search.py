@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resift.cli import options
+from resift.cli import options, streams
 
 if TYPE_CHECKING:
     from resift.api import Index
@@ -45,24 +45,28 @@ def search(
     """
     from rich.console import Console
 
+    from resift import arguments
     from resift.api import budget, load
     from resift.cli import show
     from resift.errors import InputError
 
+    query = arguments.query(streams.decoded(query)).text
     budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
-    if not query.strip():
-        raise InputError("the query is empty; ask with at least one word")
     if bool(paths) == bool(index):
         raise InputError("name either paths to search or an index (--index DIR)")
-    if index and embedder:
+    if index and embedder is not None:
         raise InputError("an index has the embedder that it was made with; leave --embedder out")
     reranker = (
         load(model, long_documents="truncate" if truncate else "windows", engine=engine.value) if rerank else None
     )
-    found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER)
+    found = (
+        _opened(index, tensors)
+        if index
+        else _read(paths or [], options.DEFAULT_EMBEDDER if embedder is None else embedder)
+    )
     if reranker and deadline_ms is not None:
         reranker.score([(query, query)])  # reads the weights before the time runs
-    ranking = found.search(query, top, depth, reranker, blend, deadline_ms, max_memory)
+    ranking = found.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
     if as_json:
         show.print_json(show.as_json(ranking))
         return

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from resift import arguments
 from resift.engine.encoder_kernel import unsupported
 from resift.engine.endings import classifier, token_vectors
 from resift.engine.native_engine import Checkpoint, obstacle
@@ -74,8 +75,10 @@ def find_model(name: str) -> Path:
 
     Raises:
         NotAModel: none of these.
+        InputError: an empty name, which would be the working folder.
 
     """
+    arguments.path(name, "the model's name")
     if (BUNDLED / name / "contract.json").exists():
         return BUNDLED / name
     if Path(name).is_dir():

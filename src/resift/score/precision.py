@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from resift.atomic import replacing
 from resift.engine.native import processor
 from resift.errors import InputError
 from resift.score.contract import Contract
@@ -35,9 +35,9 @@ def remember(made_by: str, precision: str) -> Path:
     """Keep a precision for a model, by the fingerprint of its files, and this CPU; gives the file."""
     path = _path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_text(json.dumps({**_read(), _key(made_by): precision}, indent=1) + "\n", "utf-8")
-    beside.replace(path)
+    known = json.dumps({**_read(), _key(made_by): precision}, indent=1) + "\n"
+    with replacing(path) as file:
+        file.write(known.encode())
     return path
 
 
