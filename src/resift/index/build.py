@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
+from stat import S_ISREG
 
 from resift import files
 from resift.errors import InputError
@@ -137,6 +137,8 @@ def _states(
         known = before.get(str(path))
         try:
             status = path.stat()
+            if not S_ISREG(status.st_mode):  # could be read once only, and never be compared
+                raise InputError(f"{path} is a device or pipe; an index reads files again: save it as a file")
             if known and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
                 yield known
             else:
@@ -189,5 +191,17 @@ def _read(
 
 
 def _slices(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    while part := list(islice(documents, _SLICE)):
+    """Documents, so many at once; those that come before an error are given first."""
+    part: list[Document] = []
+    try:
+        for document in documents:
+            part.append(document)
+            if len(part) == _SLICE:
+                yield part
+                part = []
+    except InputError:
+        if part:
+            yield part
+        raise
+    if part:
         yield part
