@@ -62,6 +62,8 @@ def build(
     began = time.monotonic()
     named = {Path(s) for s in sources}
     settings = encoder.settings
+    first = _FirstSkipped(on_skip)
+    on_skip = first.add
     with writing(folder) as generation, ExitStack() as opened:
         old = Old(current(folder), settings) if (folder / "CURRENT").exists() else None
         before = old.files if old else {}
@@ -83,15 +85,15 @@ def build(
         taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
         listed, progress = [], _Progress(on_progress, sum(s.size for s in states if s.path not in kept))
         for now in states:
-            first, same = writer.count, kept.get(now.path)
+            begin, same = writer.count, kept.get(now.path)
             if same:
                 writer.take_over(same.first, same.count)
             else:
                 now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
-            listed.append(replace(now, first=first, count=writer.count - first))
+            listed.append(replace(now, first=begin, count=writer.count - begin))
             progress.file_done(writer.count, 0 if same else now.size)
         if not writer.count:
-            raise InputError(f"nothing to index in {', '.join(sources)}; the index was not written")
+            raise InputError(f"nothing to index in {', '.join(sources)}{first.reason}; the index was not written")
         settings = replace(settings, analyzer=writer.close())
         unbuilt = write_graph(generation, settings, old, writer.runs, on_progress)
         with (generation / "files.jsonl").open("w", encoding="utf-8") as lines:
@@ -100,6 +102,19 @@ def build(
     shutil.rmtree(folder / "partial", ignore_errors=True)
     seconds, size = time.monotonic() - began, _size(generation)
     return Built(len(states) - len(kept), len(kept), removed, writer.count, seconds, size)
+
+
+class _FirstSkipped:
+    """Passes on what was left out, and keeps the first reason that is not a file's type."""
+
+    def __init__(self, tell: OnSkip) -> None:
+        self._tell, self.reason = tell, ""
+
+    def add(self, skipped: files.Skipped) -> None:
+        """Take note of one file."""
+        if not self.reason and "is not read" not in skipped.reason:
+            self.reason = f" ({skipped.reason})"
+        self._tell(skipped)
 
 
 class _Progress:
