@@ -138,12 +138,12 @@ def test_pictures_in_notebooks_and_code_are_left_out(read: Read) -> None:
     "piece",
     [
         "<!--", "<!--\n", "<a ", "<a\n", "<a href='", "<a b='\n", "<a b=c ", "<a b='c' d", "</a ", "<![CDATA[", "<?",
-        "<!", "<script>a<b\n", "<title>a\n", "<b>\n", "<p hidden>\n", "</x><b>",
+        "<!", "<script>a<b\n", "<title>a\n", "<b>\n", "<p hidden>\n", "</x><b>", "a",
     ],
 )  # fmt: skip
 def test_pages_take_time_by_their_length(read: Read, piece: str) -> None:
     begun = time.perf_counter()
-    read("a.html", "<p>The pump failed.</p>" + piece * 30_000)
+    read("a.html", "<p>The pump failed.</p><a" + piece * 30_000)
     assert time.perf_counter() - begun < 4  # some took minutes
 
 

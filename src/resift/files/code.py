@@ -61,7 +61,7 @@ _FUNCTIONS = [
 _CALLABLE = re.compile(
     r"(?:@[\w.]+\s+)*(?!(?:if|for|while|switch|catch|else|return|do|try|new|throw|await|with|using|lock|foreach|elif|"
     r"case|delete|typeof|yield|print|echo|assert|super|this|describe|it|test)\b)"
-    r"(?P<type>(?:[\w$<>\[\],.*&:?]++\s+[*&]*)*?)(?P<name>[\w$:~#]+)\s*\((?!.*=>)[^\"'`;]*$"
+    r"(?P<type>(?:[\w$<>\[\],.*&:?]++\s+[*&]*+)*?)(?P<name>[\w$:~#]+)\s*\((?!.*=>)[^\"'`;]*$"
 )
 _ATTACHED = re.compile(r"//|#|/\*|\*|--|@|\[\w.*\]$|template\b")  # comments, annotations, decorators
 _ONLY_CLOSES = re.compile(r"[\])};,]*(?:end)?[\])};,]*")

@@ -145,11 +145,11 @@ def _text(file: BinaryIO, path: Path) -> OpenText:
     try:
         stream, head = file, file.read(_HEAD)
         if head.startswith(_GZIP):
-            stream = cast(BinaryIO, gzip.GzipFile(fileobj=io.BufferedReader(_Whole(head, file, file), _HEAD)))
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=io.BufferedReader(_Whole(head, file, file))))
             head = stream.read(_HEAD)
         encoding = _encoding(head, path)
-        opened = OpenText(io.BufferedReader(_Whole(head, stream, file), _HEAD), encoding=encoding, newline="")
-        opened.head = codecs.getincrementaldecoder(encoding)("replace").decode(head)
+        opened = OpenText(io.BufferedReader(_Whole(head, stream, file)), encoding=encoding, newline="")
+        opened.head = codecs.getincrementaldecoder(encoding)("replace").decode(head[:_PROBED])
     except BaseException:
         file.close()
         raise

@@ -62,8 +62,7 @@ def build(
     began = time.monotonic()
     named = {Path(s) for s in sources}
     settings = encoder.settings
-    first = _FirstSkipped(on_skip)
-    on_skip = first.add
+    skips = _FirstSkipped(on_skip)
     with writing(folder) as generation, ExitStack() as opened:
         old = Old(current(folder), settings) if (folder / "CURRENT").exists() else None
         before = old.files if old else {}
@@ -72,7 +71,7 @@ def build(
         if settings.hnsw:
             require_hnsw()
         states = []
-        for state in _states(sources, named, before, on_skip):
+        for state in _states(sources, named, before, skips.add):
             states.append(state)
             on_progress("files looked at", len(states), 0.0)
         kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
@@ -89,11 +88,11 @@ def build(
             if same:
                 writer.take_over(same.first, same.count)
             else:
-                now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
+                now = _read(now, writer, taken, Path(now.path) in named, skips.add, progress)
             listed.append(replace(now, first=begin, count=writer.count - begin))
             progress.file_done(writer.count, 0 if same else now.size)
         if not writer.count:
-            raise InputError(f"nothing to index in {', '.join(sources)}{first.reason}; the index was not written")
+            raise InputError(f"nothing to index in {', '.join(sources)}{skips.reason}; the index was not written")
         settings = replace(settings, analyzer=writer.close())
         unbuilt = write_graph(generation, settings, old, writer.runs, on_progress)
         with (generation / "files.jsonl").open("w", encoding="utf-8") as lines:

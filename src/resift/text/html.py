@@ -31,7 +31,7 @@ _ENDED_BY = {
     "option": frozenset({"option"}),
 }
 _UNSEEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
-_TAG_OR_TEXT = re.compile(r"<(?P<end>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9]*)[^<>]*>|<|[^<]+")
+_TAG_OR_TEXT = re.compile(r"<(?P<end>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9]*+)[^<>]*+>|<|[^<]+")
 
 
 class _Html(HTMLParser):
