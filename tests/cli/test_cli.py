@@ -231,6 +231,16 @@ def test_stdin_is_read_as_files_are() -> None:
         assert json.loads(done.stdout.decode("latin-1"))["query"]["text"] == "Zürich"
 
 
+def test_the_end_of_what_is_typed_is_said_once() -> None:
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, REQUEST.encode() + b"\n\x04")
+    command = [sys.executable, "-m", "resift.cli.main", "rerank"]
+    done = subprocess.run(command, stdin=terminal, capture_output=True, text=True, timeout=60)
+    os.close(terminal)
+    os.close(keyboard)
+    assert json.loads(done.stdout)["results"][0]["id"] == "x", done.stderr
+
+
 def test_files_out_of_a_shell_are_read_once(tmp_path: Path) -> None:
     requests = "".join(json.dumps({"query": "lamp", "documents": ["a lamp", "x" * 900]}) + "\n" for _ in range(120))
     (tmp_path / "r.jsonl").write_text(requests)

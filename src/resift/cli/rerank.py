@@ -35,8 +35,8 @@ class Limits:
 
 def rerank(
     file: Annotated[str, typer.Argument(help="JSONL requests or a TREC run; - is stdin.", metavar="[FILE]")] = "-",
-    queries: Annotated[Path | None, typer.Option(help="Queries of a TREC run: JSONL with id and text.")] = None,
-    documents: Annotated[Path | None, typer.Option(help="Documents of a TREC run: JSONL with id, text, title.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="Queries of a TREC run: JSONL or TSV, id and text.")] = None,
+    documents: Annotated[Path | None, typer.Option(help="Documents of a TREC run: id, text, title.")] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Where to write; - is stdout.")] = "-",
     top: Annotated[int | None, typer.Option("--top", "-k", min=1, help="How many to keep; all by default.")] = None,
     depth: options.Depth = options.DEFAULT_DEPTH,

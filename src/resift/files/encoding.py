@@ -148,7 +148,10 @@ def _text(file: BinaryIO, path: Path) -> OpenText:
             stream = cast(BinaryIO, gzip.GzipFile(fileobj=io.BufferedReader(_Whole(head, file, file))))
             head = stream.read(_HEAD)
         encoding = _encoding(head, path)
-        opened = OpenText(io.BufferedReader(_Whole(head, stream, file)), encoding=encoding, newline="")
+        rest = (
+            stream if len(head) == _HEAD else io.BytesIO()
+        )  # a terminal would have to say twice that it is at its end
+        opened = OpenText(io.BufferedReader(_Whole(head, rest, file)), encoding=encoding, newline="")
         opened.head = codecs.getincrementaldecoder(encoding)("replace").decode(head[:_PROBED])
     except BaseException:
         file.close()
