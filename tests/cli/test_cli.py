@@ -218,6 +218,9 @@ def test_a_run_with_tables_as_windows_writes_them(tmp_path: Path, end: str) -> N
     (tmp_path / "q.tsv").write_text("9\tcapital of Norway\n")
     refused = cli("rerank", *tables, stdin=run)
     assert refused.returncode == 3 and "whose first id is '9', such as query '1'" in refused.stderr
+    (tmp_path / "q.tsv").write_text("1\tcapital of Norway\n1\tcapital of Chad\n")
+    refused = cli("rerank", *tables, stdin=run)
+    assert refused.returncode == 3 and "q.tsv has two texts under the id '1'" in refused.stderr
 
 
 def test_stdin_is_read_as_files_are() -> None:

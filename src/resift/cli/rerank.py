@@ -130,8 +130,8 @@ def _by_id(path: Path, wanted: AbstractSet[str], what: str) -> dict[str, Documen
     first = ""
     for document in files.read_file(path):
         first = first or document.id
-        if document.id in wanted:
-            texts[document.id] = document
+        if document.id in wanted and texts.setdefault(document.id, document).text != document.text:
+            raise InputError(f"{path} has two texts under the id {document.id!r}; a run can mean only one of them")
     missing = wanted - texts.keys()
     if missing:
         whose = f"whose first id is {first!r}" if first else "which holds no text"
