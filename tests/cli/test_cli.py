@@ -207,6 +207,66 @@ def test_rerank_a_trec_run(tmp_path: Path) -> None:
     assert missing.returncode == 3 and "'z'" in missing.stderr
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_run_with_tables_as_windows_writes_them(tmp_path: Path, end: str) -> None:
+    (tmp_path / "q.tsv").write_text(f"1\tcapital of Norway{end}", newline="")
+    (tmp_path / "d.tsv").write_text(f"10\tBread is baked{end}20\tOslo is the capital of Norway{end}", newline="")
+    run = "\ufeff" + f"1 Q0 10 1 2.0 t{end}1 Q0 20 2 1.0 t{end}"
+    tables = ["--queries", str(tmp_path / "q.tsv"), "--documents", str(tmp_path / "d.tsv"), "--no-blend"]
+    done = cli("rerank", *tables, stdin=run)
+    assert done.stdout == "1 Q0 20 1 1 resift\n1 Q0 10 2 0 resift\n", done.stderr
+    (tmp_path / "q.tsv").write_text("9\tcapital of Norway\n")
+    refused = cli("rerank", *tables, stdin=run)
+    assert refused.returncode == 3 and "whose first id is '9', such as query '1'" in refused.stderr
+    (tmp_path / "q.tsv").write_text("1\tcapital of Norway\n1\tcapital of Chad\n")
+    refused = cli("rerank", *tables, stdin=run)
+    assert refused.returncode == 3 and "q.tsv has two texts under the id '1'" in refused.stderr
+
+
+def test_stdin_is_read_as_files_are() -> None:
+    request = json.dumps({"query": "Zürich", "documents": ["Zürich is a city"]}, ensure_ascii=False)
+    for content in (request.encode("utf-8-sig"), request.encode("utf-16"), gzip.compress(request.encode())):
+        done = subprocess.run(
+            [sys.executable, "-m", "resift.cli.main", "rerank"], input=content, capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "latin-1:replace", "PYTHONUTF8": "0"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["query"]["text"] == "Zürich"
+
+
+def test_the_end_of_what_is_typed_is_said_once() -> None:
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, REQUEST.encode() + b"\n\x04")
+    command = [sys.executable, "-m", "resift.cli.main", "rerank"]
+    done = subprocess.run(command, stdin=terminal, capture_output=True, text=True, timeout=60)
+    os.close(terminal)
+    os.close(keyboard)
+    assert json.loads(done.stdout)["results"][0]["id"] == "x", done.stderr
+
+
+def test_files_out_of_a_shell_are_read_once(tmp_path: Path) -> None:
+    requests = "".join(json.dumps({"query": "lamp", "documents": ["a lamp", "x" * 900]}) + "\n" for _ in range(120))
+    (tmp_path / "r.jsonl").write_text(requests)
+    (tmp_path / "q.jsonl").write_text('{"id": "1", "text": "lamp"}\n')
+    (tmp_path / "d.jsonl").write_text('{"id": "a", "text": "a lamp"}\n')
+    resift_ = f"{sys.executable} -m resift.cli.main"
+
+    def shell(command: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", command.replace("resift ", f"{resift_} ", 1)], capture_output=True, text=True, cwd=tmp_path,
+            input=requests, timeout=100,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert shell("resift rerank <(cat r.jsonl)").count("\n") == 120
+    assert shell("resift rerank /dev/stdin").count("\n") == 120
+    run = "echo 1 Q0 a 1 1 t"
+    assert shell(f"resift rerank <({run}) --queries <(cat q.jsonl) --documents <(cat d.jsonl)") == "1 Q0 a 1 0 resift\n"
+    assert "a lamp" in shell("resift search lamp <(cat d.jsonl) --no-rerank --json")
+    assert '"depths"' in shell("resift bench --data <(cat r.jsonl) --depths 1 --seconds 0 --json")
+
+
 def test_models_lists_the_bundled_ones_first() -> None:
     assert "resift-mini-en" in cli("models").stdout
     listed = found("models", "--json")["models"]

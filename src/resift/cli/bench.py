@@ -65,14 +65,8 @@ def bench(
 def _requests(data: Path) -> Requests:
     from resift import files
     from resift.errors import InputError
-    from resift.files.encoding import open_text
-    from resift.files.formats import unreadable
 
-    try:
-        with open_text(data) as opened:
-            read = list(files.read_requests(opened, str(data)))
-    except OSError as error:
-        raise unreadable(data, error) from error
+    read = files.read_requests(files.read_lines(str(data)), str(data))
     requests = [(query, own) for query, own in read if query.text.strip() and own]
     if not requests:
         raise InputError(f"{data} holds no request with a query and documents")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resift.cli import options
+from resift.cli.left_out import LeftOut
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from resift.files import Skipped
     from resift.index.build import Built
 
-_NAMED = 20  # files left out that are named one by one
 _REST = 9  # times as long as it took rests --watch between two looks: a tree of a million files is not walked all day
 
 
@@ -41,6 +39,7 @@ def index(
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and index again when files change.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Least seconds between looks, with --watch.")] = 2.0,
+    list_skipped: options.EverySkipped = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Index files for `resift search --index`. Run it again to take up changes: unchanged files are not read again.
@@ -59,7 +58,8 @@ def index(
     while True:
         began = time.monotonic()
         try:
-            built = _build(paths, output, Models(tensors, pool, model, embedder, hnsw), _once(said, warnings))
+            models = Models(tensors, pool, model, embedder, hnsw)
+            built = _build(paths, output, models, LeftOut(list_skipped), _once(said, warnings))
         except InputError as error:
             if not watch:
                 raise
@@ -97,42 +97,19 @@ class Models:
     hnsw: bool | None
 
 
-def _build(paths: list[Path], output: Path, models: Models, say: Callable[[str], None]) -> Built:
+def _build(paths: list[Path], output: Path, models: Models, left_out: LeftOut, say: Callable[[str], None]) -> Built:
+    """Build the index; what was left out is said also when nothing remains."""
     from resift.api import Index
     from resift.cli.progress import counter
 
-    left_out = _LeftOut()
-    with counter() as count:
-        built = Index.build(output, paths, 
-            tensors=models.tensors, model=models.model, embedder=models.embedder, pool=models.pool,
-            hnsw=models.hnsw, on_skip=left_out.add, on_progress=count,
-        )  # fmt: skip
-    left_out.tell(say)
-    return built
-
-
-class _LeftOut:
-    """Counts what was left out, and keeps the first few reasons: there may be a million."""
-
-    def __init__(self) -> None:
-        self._types, self._failed, self._more = Counter[str](), list[str](), 0
-
-    def add(self, skipped: Skipped) -> None:
-        if skipped.reason.startswith("type ") and skipped.reason.endswith("is not read"):
-            self._types[Path(skipped.path).suffix or "no suffix"] += 1
-        elif len(self._failed) < _NAMED:
-            self._failed.append(f"skipped {skipped.path}: {skipped.reason}")
-        else:
-            self._more += 1
-
-    def tell(self, say: Callable[[str], None]) -> None:
-        if self._types:
-            most = ", ".join(t for t, _ in self._types.most_common(8))
-            say(f"left out {self._types.total()} files of types that are not read, most of them {most}")
-        for line in self._failed:
-            say(line)
-        if self._more:
-            say(f"skipped {self._more} more files")
+    try:
+        with counter() as count:
+            return Index.build(output, paths, 
+                tensors=models.tensors, model=models.model, embedder=models.embedder, pool=models.pool,
+                hnsw=models.hnsw, on_skip=left_out.add, on_progress=count,
+            )  # fmt: skip
+    finally:
+        left_out.tell(say)
 
 
 def _summary(built: Built, output: Path) -> str:

@@ -34,6 +34,9 @@ MaxMemory = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/json.md).")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage said and how long it took.")]
+EverySkipped = Annotated[
+    bool, typer.Option("--list-skipped", help="Name every file of a folder that was left out, and say why.")
+]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Read only the start of long documents (else: windows).")]
 
 __all__ = [
@@ -46,6 +49,7 @@ __all__ = [
     "Embedder",
     "Engine",
     "EngineChoice",
+    "EverySkipped",
     "Explain",
     "MaxMemory",
     "Model",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +18,7 @@ from resift.cli import options, streams
 if TYPE_CHECKING:
     from resift.api import Reranker
     from resift.protocols import Stage
-    from resift.types import Ranking
+    from resift.types import Document, Ranking
 
 _TOGETHER = 64  # requests scored in one call
 
@@ -36,8 +35,8 @@ class Limits:
 
 def rerank(
     file: Annotated[str, typer.Argument(help="JSONL requests or a TREC run; - is stdin.", metavar="[FILE]")] = "-",
-    queries: Annotated[Path | None, typer.Option(help="Queries of a TREC run: JSONL with id and text.")] = None,
-    documents: Annotated[Path | None, typer.Option(help="Documents of a TREC run: JSONL with id, text, title.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="Queries of a TREC run: JSONL or TSV, id and text.")] = None,
+    documents: Annotated[Path | None, typer.Option(help="Documents of a TREC run: id, text, title.")] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Where to write; - is stdout.")] = "-",
     top: Annotated[int | None, typer.Option("--top", "-k", min=1, help="How many to keep; all by default.")] = None,
     depth: options.Depth = options.DEFAULT_DEPTH,
@@ -56,6 +55,7 @@ def rerank(
     JSONL: {"query": "…", "documents": ["…", {"id": "d2", "text": "…"}]} on each line; out comes one line per request
     (schema: docs/json.md). A TREC run needs --queries and --documents; out comes a TREC run.
     """
+    from resift import files
     from resift.api import budget, load
 
     budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
@@ -63,12 +63,12 @@ def rerank(
     if deadline_ms is not None:
         reranker.score([("a", "a")])  # reads the weights before the time of the first request runs
     limits = Limits(depth, deadline_ms, max_memory, top)
-    with _reading(file) as lines:
-        if queries or documents:
-            results = _run(lines, file, queries, documents, _Judge.of(reranker, blend is not False), limits)
-        else:
-            results = _requests(lines, file, _Judge.of(reranker, bool(blend)), limits)
-        _write(results, output)
+    lines = files.read_lines(file)
+    if queries or documents:
+        results = _run(lines, file, queries, documents, _Judge.of(reranker, blend is not False), limits)
+    else:
+        results = _requests(lines, file, _Judge.of(reranker, bool(blend)), limits)
+    _write(results, output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +109,8 @@ def _run(
         raise InputError("a TREC run holds ids only: give both --queries and --documents")
     run = files.read_run(lines, where)
     wanted = {line.document for found in run.values() for line in found}
-    texts = {d.id: d for d in files.read_file(documents) if d.id in wanted}
-    asked = {q.id: q.text for q in files.read_file(queries) if q.id in run}
-    for kind, path, missing in (
-        ("document", documents, wanted - texts.keys()),
-        ("query", queries, run.keys() - asked.keys()),
-    ):
-        if missing:
-            raise InputError(f"{len(missing)} ids of the run are not in {path}, such as {kind} {min(missing)!r}")
+    texts = _by_id(documents, wanted, "document")
+    asked = {id_: q.text for id_, q in _by_id(queries, run.keys(), "query").items()}
     rankings = (
         Ranking(Query(asked[q], q), tuple(Candidate(texts[r.document], None, (Signal("run", r.rank),)) for r in found))
         for q, found in run.items()
@@ -125,6 +119,27 @@ def _run(
         out = io.StringIO()
         files.write_run([ranking.top(limits.top)], "resift", out)
         yield out.getvalue()
+
+
+def _by_id(path: Path, wanted: AbstractSet[str], what: str) -> dict[str, Document]:
+    """Those of a file's documents whose ids a run names; all of them have to be there."""
+    from resift import files
+    from resift.errors import InputError
+
+    texts: dict[str, Document] = {}
+    first = ""
+    for document in files.read_file(path):
+        first = first or document.id
+        if document.id in wanted and texts.setdefault(document.id, document).text != document.text:
+            raise InputError(f"{path} has two texts under the id {document.id!r}; a run can mean only one of them")
+    missing = wanted - texts.keys()
+    if missing:
+        whose = f"whose first id is {first!r}" if first else "which holds no text"
+        raise InputError(
+            f"{len(missing)} ids of the run are not in {path}, {whose}, such as {what} {min(missing)!r}; "
+            "give JSONL, CSV or TSV with an id and a text"
+        )
+    return texts
 
 
 def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Iterator[Ranking]:
@@ -151,32 +166,6 @@ def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Ite
             told = True
             typer.secho(f"warning: {next(filter(None, foreign))}", fg="yellow", err=True)
         yield from (r.noting(said) for r, said in zip(ranked, foreign, strict=True))
-
-
-@contextmanager
-def _reading(file: str) -> Iterator[Iterable[str]]:
-    """The lines of a file or of stdin; what goes wrong while reading them is said of that file."""
-    from resift.files.encoding import open_text
-    from resift.files.formats import unreadable
-
-    if file == "-":
-        yield _lines(sys.stdin, "stdin")
-        return
-    try:
-        opened = open_text(Path(file))
-    except OSError as error:
-        raise unreadable(Path(file), error) from error
-    with opened:
-        yield _lines(opened, file)
-
-
-def _lines(lines: Iterable[str], where: str) -> Iterator[str]:
-    from resift.errors import InputError
-
-    try:
-        yield from lines
-    except UnicodeDecodeError as error:
-        raise InputError(f"{where} is not {error.encoding.upper()} text; convert it: iconv -t utf-8") from error
 
 
 def _write(results: Iterable[str], output: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resift.cli import options, streams
+from resift.cli.left_out import LeftOut
 
 if TYPE_CHECKING:
     from resift.api import Index
@@ -36,6 +37,7 @@ def search(
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
     engine: options.Engine = options.EngineChoice.AUTO,
+    list_skipped: options.EverySkipped = False,
     as_json: options.AsJson = False,
     explain: options.Explain = False,
 ) -> None:
@@ -59,11 +61,9 @@ def search(
     reranker = (
         load(model, long_documents="truncate" if truncate else "windows", engine=engine.value) if rerank else None
     )
-    found = (
-        _opened(index, tensors)
-        if index
-        else _read(paths or [], options.DEFAULT_EMBEDDER if embedder is None else embedder)
-    )
+    left_out = LeftOut(list_skipped)
+    chosen = options.DEFAULT_EMBEDDER if embedder is None else embedder
+    found = _opened(index, tensors) if index else _read(paths or [], chosen, left_out)
     if reranker and deadline_ms is not None:
         reranker.score([(query, query)])  # reads the weights before the time runs
     ranking = found.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
@@ -83,8 +83,8 @@ def _opened(folder: Path, tensors: bool) -> Index:
     return opened if tensors else Index(opened.documents, opened.retriever)
 
 
-def _read(paths: list[Path], embedder: str) -> Index:
-    """Read and index paths in memory; what could not be read is said once."""
+def _read(paths: list[Path], embedder: str, left_out: LeftOut) -> Index:
+    """Read and index paths in memory; what was left out is said."""
     from rich.console import Console
 
     from resift import files
@@ -92,14 +92,10 @@ def _read(paths: list[Path], embedder: str) -> Index:
     from resift.cli.progress import counted
     from resift.errors import InputError
 
-    skipped: list[files.Skipped] = []
-    made = Index.of(counted(files.read_paths(paths, skipped.append), "passages read"), embedder)
+    made = Index.of(counted(files.read_paths(paths, left_out.add), "passages read"), embedder)
+    warnings = Console(stderr=True, soft_wrap=True)
+    left_out.tell(lambda line: warnings.print(line, style="yellow", markup=False, highlight=False))
     if not made.documents:
         known = " ".join(sorted(files.SUFFIXES))
         raise InputError(f"nothing to search in {', '.join(map(str, paths))}: no passage in files of {known}")
-    unreadable = [s for s in skipped if "is not read" not in s.reason]
-    if unreadable:
-        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        warnings = Console(stderr=True, soft_wrap=True)
-        warnings.print(f"skipped: {unreadable[0].reason}{more}", style="yellow", markup=False)
     return made

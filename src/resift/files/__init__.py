@@ -1,7 +1,7 @@
 """Every file format that Resift reads or writes, and nothing else: files and folders <-> types."""
 
 from resift.files.encoding import open_text
-from resift.files.formats import SUFFIXES, read_file
+from resift.files.formats import SUFFIXES, read_file, read_lines
 from resift.files.paths import Skipped, list_paths, read_paths
 from resift.files.records import ID_FIELDS
 from resift.files.tables import (
@@ -28,6 +28,7 @@ __all__ = [
     "open_text",
     "read_file",
     "read_jsonl",
+    "read_lines",
     "read_paths",
     "read_qrels",
     "read_requests",

@@ -10,7 +10,7 @@ from resift.arguments import identity
 from resift.errors import InputError
 from resift.types import Document
 
-ID_FIELDS = ("id", "_id", "docid", "doc_id")
+ID_FIELDS = ("id", "_id", "pid", "qid", "docid", "doc_id", "sku")
 # What an answer of Resift says of a document beside the document itself: told of an earlier query, so no metadata.
 _ALWAYS = frozenset(("rank", "first_rank", "flags", "signals"))
 _VERDICT = _ALWAYS | {"score", "span", "index", "probability"}

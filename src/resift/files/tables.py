@@ -1,8 +1,7 @@
-"""JSONL and CSV: documents and rerank requests."""
+"""Records as documents, JSONL, and rerank requests."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,24 +13,26 @@ from resift.files.encoding import open_text
 from resift.files.records import ID_FIELDS, checked, flat, id_of, identified, own_part
 from resift.types import Document, Query
 
-TITLE_FIELDS = ("title", "heading", "question", "name")
-TEXT_FIELDS = ("text", "contents", "content", "body", "passage", "answer", "description")
+TITLE_FIELDS = ("title", "heading", "question", "name", "subject")
+TEXT_FIELDS = ("text", "contents", "content", "body", "passage", "answer", "description", "abstract")
 REQUEST = ("id", "query", "documents")  # the fields of a rerank request
 # Those of an answer, which is a request again: its results, in their order, for the same query.
 _ANSWER = ("schema", "query", "reranked", "reason", "results", "trace", "model", "stage", "tokens", "ms", "threshold")
-_LONGEST_LINE = 64 << 20  # characters: a line has to fit into memory several times over
+LONGEST_LINE = 64 << 20  # characters: a line has to fit into memory several times over
 
 
 def document(value: object, default_id: str, metadata: Mapping[str, Any] | None = None) -> Document:
     """A string or a mapping as a Document.
 
-    A mapping's id, title and text are looked for under ID_FIELDS, TITLE_FIELDS and TEXT_FIELDS; without a text field,
-    all its strings together are the text, but not beside a "text" of null. The other entries become metadata, and so
-    do those of an object "metadata"; of a result that Resift gave, the document alone is taken.
+    A mapping's id, title and text are looked for under ID_FIELDS, TITLE_FIELDS and TEXT_FIELDS, in capitals or not;
+    without a text field, all its strings together are the text, with their names where there are several, but not
+    beside a "text" of null. The other entries become metadata, and so do those of an object "metadata"; of a result
+    that Resift gave, the document alone is taken. A list of strings, or of parts with a text each, is text too, one to
+    a line, but for the field "text" itself.
 
     Raises:
-        InputError: neither a string nor a mapping, a mapping without any string, one whose "text" is none, or an id
-            that is neither a text, a whole number nor a UUID.
+        InputError: neither a string nor a mapping, a mapping without any string, one whose text is none, or an id that
+            is neither a text, a whole number nor a UUID.
 
     """
     if isinstance(value, Document):
@@ -45,22 +46,25 @@ def document(value: object, default_id: str, metadata: Mapping[str, Any] | None 
     if isinstance(value.get("text"), (bool, float, list, Mapping)):  # the other strings would be judged in its place
         raise InputError(f"document {default_id} has a text of type {type(value['text']).__name__}; give a string")
     value = own_part(value)
-    id_field, id_ = identified(value, f"document {default_id}")
-    found = {
-        role: next((f for f in fields if isinstance(value.get(f), (str, int)) and not isinstance(value[f], bool)), None)
-        for role, fields in (("title", TITLE_FIELDS), ("text", TEXT_FIELDS))
-    }
-    rest = {k: v for k, v in value.items() if k not in (*found.values(), id_field)}
-    title = str(value[found["title"]]) if found["title"] else ""
-    if found["text"]:
-        text = str(value[found["text"]])
+    names = _roles(value)
+    rest = {k: v for k, v in value.items() if k not in names.values()}
+    id_ = id_of(value[names["id"]], f"document {default_id}") if "id" in names else default_id
+    title = str(value[names["title"]]) if "title" in names else ""
+    if "text" in names:
+        text = _text_of(value[names["text"]])
+        if text is None:
+            raise InputError(
+                f"document {default_id} has a {names['text']!r} that is a list of something else than strings; "
+                "give a string, or a list of strings"
+            )
     else:
         absent = "text" in value  # null: no other string stands in its place
-        strings = [] if absent else [str(v) for v in rest.values() if isinstance(v, str)]
-        if not strings and not title:
+        texts = {} if absent else {k: t for k, v in rest.items() if (t := _text_of(v)) is not None and _is_prose(v)}
+        if not texts and not title:
             raise InputError(f"document {default_id} has no text; expected one of the fields {', '.join(TEXT_FIELDS)}")
-        text, rest = "\n".join(strings), {k: v for k, v in rest.items() if not isinstance(v, str)}
-    return Document(default_id if id_ is None else id_, text, title, {**flat(rest), **(metadata or {})})
+        text = "\n".join(texts.values() if len(texts) == 1 else (f"{k}: {t}" for k, t in texts.items() if t.strip()))
+        rest = {k: v for k, v in rest.items() if k not in texts}
+    return Document(id_, text, title, {**flat(rest), **(metadata or {})})
 
 
 def documents(values: Iterable[object], metadata: Mapping[str, Any] | None = None) -> Iterator[Document]:
@@ -76,24 +80,77 @@ def documents(values: Iterable[object], metadata: Mapping[str, Any] | None = Non
         yield document(value, str(i), metadata)
 
 
+def _roles(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """The keys under which a mapping has its id, title and text, as far as it has them."""
+    spelling: dict[str, Any] = {}
+    for key in value:
+        if isinstance(key, str):
+            spelling.setdefault(key.strip().lower(), key)
+            if key == key.lower():  # before one in capitals
+                spelling[key] = key
+    names: dict[str, Any] = {}
+    for role, fields in (("id", ID_FIELDS), ("title", TITLE_FIELDS), ("text", TEXT_FIELDS)):
+        keys = [spelling[f] for f in fields if f in spelling]
+        name = next((key for key in keys if _fits(role, value[key])), None)
+        if name is not None:
+            names[role] = name
+    return names
+
+
+def _fits(role: str, value: object) -> bool:
+    """Whether a value may be what its field is called: any id is taken, to be refused if it is none."""
+    if role == "id":
+        return value is not None
+    return isinstance(value, (str, int, list) if role == "text" else (str, int)) and not isinstance(value, bool)
+
+
+def _is_prose(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and bool(value))
+
+
+def _text_of(value: object) -> str | None:
+    """A string, a number, or a list of strings or of {"text": …}, as one text; None for anything else."""
+    if isinstance(value, (str, int)):
+        return str(value)
+    if not isinstance(value, list):
+        return None
+    parts = [part.get("text") if isinstance(part, Mapping) else part for part in value]
+    texts = [part for part in parts if isinstance(part, str)]
+    return "\n".join(texts) if len(texts) == len(parts) else None
+
+
 def read_jsonl(path: Path) -> Iterator[Document]:
-    """Stream a JSONL file (.gz too) as documents under their own ids."""
-    at = 0
+    """Stream a JSONL file (in gzip too) as documents under their own ids."""
     with open_text(path) as file:
-        for number, line in enumerate(_lines(file, path), 1):
-            if line.strip():
-                value = _json(line, f"{path}:{number}")
-                place = {"path": str(path), "line": number, "start": at, "end": at + len(line.rstrip("\r\n"))}
-                yield document(value, f"{path}:{number}", place)
-            at += len(line)
+        yield from jsonl_documents(file, path)
 
 
-def _lines(file: TextIO, path: Path) -> Iterator[str]:
+def jsonl_documents(file: TextIO, path: Path) -> Iterator[Document]:
+    """Stream the documents of a JSONL file that is open."""
+    at = 0
+    for number, line in enumerate(record_lines(file, path), 1):
+        if line.strip():
+            value = _json(line, f"{path}:{number}")
+            place = {"path": str(path), "line": number, "start": at, "end": at + len(line.rstrip("\r\n"))}
+            yield document(value, f"{path}:{number}", place)
+        at += len(line)
+
+
+def looks_like_jsonl(head: str) -> bool:
+    """Whether a file that begins so has an object on its first line, as far as the beginning goes."""
+    head = head.lstrip()
+    try:
+        return isinstance(json.JSONDecoder().raw_decode(head)[0], dict) if head.startswith("{") else False
+    except (ValueError, RecursionError):
+        return head.startswith('{"') and "\n" not in head  # an object that is longer than the beginning
+
+
+def record_lines(file: TextIO, path: Path) -> Iterator[str]:
     """Stream a file's lines, refusing one that is as long as a whole file would be."""
     number = 1
-    while line := file.readline(_LONGEST_LINE + 1):
-        if len(line) > _LONGEST_LINE:
-            raise InputError(f"{path}:{number}: a line of over {_LONGEST_LINE >> 20} MB; put one record on each line")
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{path}:{number}: a line of over {LONGEST_LINE >> 20} MB; put one record on each line")
         yield line
         number += 1
 
@@ -104,40 +161,6 @@ def _json(line: str, where: str) -> Any:  # noqa: ANN401 - whatever the line hol
     except (ValueError, RecursionError) as error:  # beside bad syntax: a number too long, lists nested too deep
         message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         raise InputError(f"{where}: not a JSON value ({message}); JSONL has one object per line") from error
-
-
-def read_csv(path: Path) -> Iterator[Document]:
-    """Stream a CSV file's rows as documents; its first row names the fields.
-
-    Raises the limit that the module csv sets for a cell, of 131,072 characters, for the whole process.
-    """
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))
-    with open_text(path) as file:
-        lines = _Watched(_lines(file, path))
-        reader, names, begins = csv.reader(lines), list[str](), 1
-        try:
-            for row in reader:
-                if lines.ended:  # csv takes all that follows an unclosed quote for one cell
-                    raise csv.Error(f"a quote that is opened in line {begins} or behind it is never closed")
-                begins = reader.line_num + 1
-                cells = dict(zip(names, row, strict=False))
-                if any(v.strip() for v in cells.values()):
-                    place = {"path": str(path), "line": reader.line_num}
-                    yield document(cells, f"{path}:{reader.line_num}", place)
-                names = names or row
-        except csv.Error as error:
-            raise InputError(f"{path}:{reader.line_num}: {error}; mend the quotes around there") from error
-
-
-class _Watched:
-    """Lines, and whether all of them were read: a row that is complete is given before the next line is asked for."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines, self.ended = lines, False
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self._lines
-        self.ended = True
 
 
 def read_requests(file: Iterable[str], where: str) -> Iterator[tuple[Query, list[Document]]]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
+from stat import S_ISREG
 
 from resift import files
 from resift.errors import InputError
@@ -62,6 +62,7 @@ def build(
     began = time.monotonic()
     named = {Path(s) for s in sources}
     settings = encoder.settings
+    skips = _FirstSkipped(on_skip)
     with writing(folder) as generation, ExitStack() as opened:
         old = Old(current(folder), settings) if (folder / "CURRENT").exists() else None
         before = old.files if old else {}
@@ -70,7 +71,7 @@ def build(
         if settings.hnsw:
             require_hnsw()
         states = []
-        for state in _states(sources, named, before, on_skip):
+        for state in _states(sources, named, before, skips.add):
             states.append(state)
             on_progress("files looked at", len(states), 0.0)
         kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
@@ -83,15 +84,15 @@ def build(
         taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
         listed, progress = [], _Progress(on_progress, sum(s.size for s in states if s.path not in kept))
         for now in states:
-            first, same = writer.count, kept.get(now.path)
+            begin, same = writer.count, kept.get(now.path)
             if same:
                 writer.take_over(same.first, same.count)
             else:
-                now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
-            listed.append(replace(now, first=first, count=writer.count - first))
+                now = _read(now, writer, taken, Path(now.path) in named, skips.add, progress)
+            listed.append(replace(now, first=begin, count=writer.count - begin))
             progress.file_done(writer.count, 0 if same else now.size)
         if not writer.count:
-            raise InputError(f"nothing to index in {', '.join(sources)}; the index was not written")
+            raise InputError(f"nothing to index in {', '.join(sources)}{skips.reason}; the index was not written")
         settings = replace(settings, analyzer=writer.close())
         unbuilt = write_graph(generation, settings, old, writer.runs, on_progress)
         with (generation / "files.jsonl").open("w", encoding="utf-8") as lines:
@@ -100,6 +101,19 @@ def build(
     shutil.rmtree(folder / "partial", ignore_errors=True)
     seconds, size = time.monotonic() - began, _size(generation)
     return Built(len(states) - len(kept), len(kept), removed, writer.count, seconds, size)
+
+
+class _FirstSkipped:
+    """Passes on what was left out, and keeps the first reason that is not a file's type."""
+
+    def __init__(self, tell: OnSkip) -> None:
+        self._tell, self.reason = tell, ""
+
+    def add(self, skipped: files.Skipped) -> None:
+        """Take note of one file."""
+        if not self.reason and "is not read" not in skipped.reason:
+            self.reason = f" ({skipped.reason})"
+        self._tell(skipped)
 
 
 class _Progress:
@@ -137,6 +151,8 @@ def _states(
         known = before.get(str(path))
         try:
             status = path.stat()
+            if not S_ISREG(status.st_mode):  # could be read once only, and never be compared
+                raise InputError(f"{path} is a device or pipe; an index reads files again: save it as a file")
             if known and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
                 yield known
             else:
@@ -189,5 +205,17 @@ def _read(
 
 
 def _slices(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    while part := list(islice(documents, _SLICE)):
+    """Documents, so many at once; those that come before an error are given first."""
+    part: list[Document] = []
+    try:
+        for document in documents:
+            part.append(document)
+            if len(part) == _SLICE:
+                yield part
+                part = []
+    except InputError:
+        if part:
+            yield part
+        raise
+    if part:
         yield part
