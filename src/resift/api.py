@@ -249,7 +249,8 @@ def load(
 
     Args:
         name_or_path: which model.
-        precision: "f32", "bf16", "fp16", or "auto" for the fastest that is safe.
+        precision: "f32"; "bf16" and "int8" where the CPU has them; "fp16" with torch; "auto" for the fastest that is
+            known to keep the order, int8 among them.
         long_documents: read them in "windows" or "strides", or "truncate" them.
         truncation: another rule than the contract's, with long_documents="truncate".
         max_tokens: a shorter window than the contract's.
@@ -257,6 +258,7 @@ def load(
         cache: keeps scores, so that equal pairs are scored once; may be shared between models.
 
     Raises:
+        InputError: a precision, engine or rule that there is not, or that this model, engine or CPU does not have.
         ModelError: not a model, not a reranker, or damaged; the message says which and what to do.
         MissingExtra: the engine is not installed.
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import resift
+from resift.errors import InputError
 from resift import Reranker
 from resift.types import Candidate, Document, Pair, Query
 from tests.checkpoints import cross_encoder
@@ -123,7 +124,7 @@ def test_threads_share_a_model(make: Callable[..., Reranker]) -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ValueError, match="precision"):
+    with pytest.raises(InputError, match="precision"):
         resift.load(precision="int4")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="long_documents"):
+    with pytest.raises(InputError, match="long_documents"):
         resift.load(long_documents="drop")  # type: ignore[arg-type]

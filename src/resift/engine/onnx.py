@@ -54,13 +54,15 @@ class OnnxEngine:
         options.log_severity_level = 3  # errors alone; the rest is of no use to a caller
         try:
             return self._runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except self._runtime.capi.onnxruntime_pybind11_state.NotImplemented as error:
+            raise BrokenModel(f"{path} has operations that ONNX Runtime lacks ({error}); use engine='openvino'") from error
         except self._errors() as error:
             raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
 
     def _errors(self) -> tuple[type[Exception], ...]:
         """What ONNX Runtime raises for a file that it can't read; they share no base of their own."""
         state = self._runtime.capi.onnxruntime_pybind11_state
-        return state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.NotImplemented
+        return state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument
 
 
 def round_weights(source: Path, target: Path, weights: str) -> None:

@@ -6,6 +6,7 @@ A model is recognised by its own contract.json, else by its row in the registry,
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from resift.engine.endings import classifier, token_vectors
 from resift.engine.native_engine import Checkpoint, obstacle
 from resift.engine.onnx_weights import names_matrices, read_onnx_weights
 from resift.engine.weights import header, read_weights
-from resift.errors import BrokenModel, NotAModel, UnknownFamily
+from resift.errors import BrokenModel, InputError, NotAModel, UnknownFamily
 from resift.protocols import Embedder
 from resift.score.checkpoints import lowered, to_rerank
 from resift.score.checks import check_export, check_files, check_tokens
@@ -76,15 +77,18 @@ def find_model(name: str) -> Path:
         NotAModel: none of these.
 
     """
+    bundled = ", ".join(c.name for c in bundled_models())
+    if not name.strip():
+        raise NotAModel(f"the model's name is empty; give a bundled one ({bundled}), a folder, or a hub id (owner/name)")
     if (BUNDLED / name / "contract.json").exists():
         return BUNDLED / name
-    if Path(name).is_dir():
-        return Path(name)
-    if Path(name).exists():
+    path = Path(os.path.expanduser(name))  # a unit or env file does not expand "~"
+    if path.is_dir():
+        return path
+    if path.exists():
         raise NotAModel(f"{name} is a file; give the folder that holds the model")
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return _fetch(name)
-    bundled = ", ".join(c.name for c in bundled_models())
+        return fetch(name)
     raise NotAModel(
         f"no model {name!r}: not bundled ({bundled}), no folder of that name, and not a hub id (owner/name)"
     )
@@ -130,12 +134,13 @@ def load_scorer(
             there, else native where the processor and the model are made for it, else openvino.
 
     Raises:
+        InputError: a precision, engine or rule that there is not, or that this model, engine or CPU does not have.
         ModelError: not a model, not a reranker, or damaged.
         MissingExtra: the engine is not installed.
 
     """
     if long_documents not in ("windows", "strides", "truncate"):
-        raise ValueError(f"long_documents is windows, strides or truncate; not {long_documents!r}")
+        raise InputError(f"long_documents is windows, strides or truncate; not {long_documents!r}")
     folder, contract = _recognised(name)
     contract = to_rerank(folder, contract)
     if contract.family not in ("encoder", "late"):
@@ -143,7 +148,7 @@ def load_scorer(
             f"{name} is an embedding model and not a reranker: it makes vectors to find with, and scores no pairs"
         )
     if contract.family == "late" and (truncation or long_documents == "strides"):
-        raise ValueError(f"{name} reads query and document apart: truncation and strides are of cross-encoders")
+        raise InputError(f"{name} reads query and document apart: truncation and strides are of cross-encoders")
     check_export(folder)
     contract = _narrowed(contract, truncation, max_tokens)
     made_by = fingerprint(folder)
@@ -197,13 +202,13 @@ def shared(key: tuple[str, ...], make: Callable[[], T]) -> T:
 def _narrowed(contract: Contract, truncation: Truncation | None, max_tokens: int | None) -> Contract:
     """The contract with what the caller asked for."""
     if truncation not in (None, "only_second", "longest_first"):
-        raise ValueError(f"truncation is only_second or longest_first; not {truncation!r}")
+        raise InputError(f"truncation is only_second or longest_first; not {truncation!r}")
     if truncation is not None:
         contract = replace(contract, truncation=truncation)
     if max_tokens is None:
         return contract
     if not _SHORTEST <= max_tokens <= contract.max_tokens:
-        raise ValueError(f"max_tokens of {contract.name} is {_SHORTEST} to {contract.max_tokens}; not {max_tokens}")
+        raise InputError(f"max_tokens of {contract.name} is {_SHORTEST} to {contract.max_tokens}; not {max_tokens}")
     return replace(contract, max_tokens=max_tokens, window_tokens=min(max_tokens, contract.window_tokens))
 
 
