@@ -11,11 +11,13 @@ from typing import Any, Literal
 from resift.engine.encoders.bert import OFFSET_TYPES
 from resift.engine.encoders.graph import ARCHITECTURES, architecture, unsupported
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
+from resift.score.adapter import refuse_adapter
 from resift.score.rules import TokenRules, VectorRules
 from resift.types import ScoreKind
 
 Truncation = Literal["only_second", "longest_first"]
 
+_NAMED = 10  # subfolders, the last ones
 _LONGEST = 8192  # a config may name more positions than any encoder was trained on
 
 
@@ -83,19 +85,31 @@ def read_contract(folder: Path) -> Contract:
 
     Raises:
         NotAModel: no contract and no config.
-        UnknownFamily: a model, but none that Resift scores with.
+        UnknownFamily: a model, but none that Resift scores with, or an adapter beside one.
         BrokenModel: the contract or the config can't be read.
 
     """
+    from resift.score.checkpoints import derive  # it makes contracts, so it imports this module
+
+    refuse_adapter(folder)
     if (folder / "contract.json").exists():
         return _parse(_json(folder / "contract.json"), folder)
-    from resift.score.checkpoints import derive  # it makes contracts, so it imports this module
 
     if found := derive(folder):
         return found
     if (folder / "config.json").exists():
         return _derive(_json(folder / "config.json"), folder)
-    raise NotAModel(f"{folder} is not a model folder: it has neither contract.json nor config.json")
+    raise NotAModel(f"{folder} is not a model folder: it has neither contract.json nor config.json{_below(folder)}")
+
+
+def _below(folder: Path) -> str:
+    """Models in subfolders, such as a Trainer's checkpoints or the snapshots of the hub's cache, to be named instead."""
+    within = [p.parent for depth in ("*", "*/*") for p in folder.glob(f"{depth}/config.json")]
+    if not within:
+        return ""
+    names = sorted((p.relative_to(folder).as_posix() for p in within), key=lambda n: (len(n), n))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; name one of its subfolders, which have one: {', '.join(names[-_NAMED:])}{more}"
 
 
 def _json(path: Path) -> dict[str, Any]:

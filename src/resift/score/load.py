@@ -29,7 +29,8 @@ from resift.score.contract import Contract, Truncation, read_contract
 from resift.score.embedder import TextEmbedder
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.engines import EngineName, Precision, open_engine
-from resift.score.exported import BELOW, OWN, exported, weights_or_graph
+from resift.score.exported import OWN, exported, weights_or_graph
+from resift.score.hub import fetch
 from resift.score.late import LateInteraction
 from resift.score.precision import default_precision
 from resift.score.registry import refuse_unsupported, row_of, with_row
@@ -42,23 +43,6 @@ if TYPE_CHECKING:
 BUNDLED = Path(__file__).parent.parent / "bundled"
 
 _SHORTEST = 32  # tokens of the shortest window that leaves room for a query and a document
-
-# What a hub repository is asked for; weights in other formats stay where they are.
-_HUB_FILES = [
-    "*.json",
-    "model.safetensors",
-    "model-*.safetensors",
-    "*Dense/model.safetensors",
-    "model.onnx",
-    "openvino_model.*",
-    "colbert_linear.pt",
-    "SHA256SUMS",
-    "*.metadata",
-]
-_WEIGHTS = (".safetensors", ".onnx", ".xml", ".bin")
-# Where there is nothing of that.
-_HUB_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin"]
-_HUB_GRAPHS = [*BELOW, "openvino/openvino_model.bin", "onnx/model.onnx_data"]
 
 T = TypeVar("T")
 _shared: WeakValueDictionary[tuple[str, ...], Any] = WeakValueDictionary()
@@ -77,9 +61,8 @@ def find_model(name: str) -> Path:
         NotAModel: none of these.
 
     """
-    bundled = ", ".join(c.name for c in bundled_models())
     if not name.strip():
-        raise NotAModel(f"the model's name is empty; give a bundled one ({bundled}), a folder, or a hub id (owner/name)")
+        raise NotAModel(f"the model's name is empty; give a bundled one ({_bundled()}), a folder or a hub id (owner/name)")
     if (BUNDLED / name / "contract.json").exists():
         return BUNDLED / name
     path = Path(os.path.expanduser(name))  # a unit or env file does not expand "~"
@@ -90,27 +73,12 @@ def find_model(name: str) -> Path:
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return fetch(name)
     raise NotAModel(
-        f"no model {name!r}: not bundled ({bundled}), no folder of that name, and not a hub id (owner/name)"
+        f"no model {name!r}: not bundled ({_bundled()}), no folder of that name, and not a hub id (owner/name)"
     )
 
 
-def _fetch(name: str) -> Path:
-    from huggingface_hub import list_repo_files, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        for patterns in (_HUB_FILES, _HUB_OLDER, _HUB_GRAPHS):
-            folder = Path(snapshot_download(name, allow_patterns=patterns))
-            if any(p.suffix in _WEIGHTS and not p.parent.name.endswith("Dense") for p in folder.rglob("*")):
-                return folder
-        there = [f for f in list_repo_files(name) if Path(f).suffix in (*_WEIGHTS, ".gguf")]
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise NotAModel(f"there is no folder {name!r}, and the model hub gave none ({reason})") from error
-    raise BrokenModel(
-        f"{name} has no weights that Resift knows by name, but {', '.join(sorted(there)[:20]) or 'none at all'}; fetch "
-        "the one you want into a folder beside its config.json and tokenizer.json, as model.onnx or model.safetensors"
-    )
+def _bundled() -> str:
+    return ", ".join(c.name for c in bundled_models())
 
 
 def load_scorer(
