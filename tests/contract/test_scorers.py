@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import resift
-from resift.errors import InputError
 from resift import Reranker
+from resift.errors import InputError
 from resift.types import Candidate, Document, Pair, Query
 from tests.checkpoints import cross_encoder
 

@@ -55,7 +55,9 @@ def _one_line(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
     """What Resift warns of as a sentence; places in source code are for warnings of other kinds, such as of age."""
-    return f"resift: {message}\n" if category is UserWarning else f"{filename}:{lineno}: {category.__name__}: {message}\n"
+    return (
+        f"resift: {message}\n" if category is UserWarning else f"{filename}:{lineno}: {category.__name__}: {message}\n"
+    )
 
 
 def run() -> None:

@@ -55,7 +55,9 @@ class OnnxEngine:
         try:
             return self._runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except self._runtime.capi.onnxruntime_pybind11_state.NotImplemented as error:
-            raise BrokenModel(f"{path} has operations that ONNX Runtime lacks ({error}); use engine='openvino'") from error
+            raise BrokenModel(
+                f"{path} has operations that ONNX Runtime lacks ({error}); use engine='openvino'"
+            ) from error
         except self._errors() as error:
             raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
 

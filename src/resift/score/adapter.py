@@ -46,4 +46,6 @@ def _settings(path: Path) -> tuple[str, str]:
         raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
     settings = value if isinstance(value, dict) else {}
     kind = str(settings.get("peft_type") or "")
-    return f"a {'LoRA' if kind == 'LORA' else kind}" if kind else "an", str(settings.get("base_model_name_or_path") or "")
+    return f"a {'LoRA' if kind == 'LORA' else kind}" if kind else "an", str(
+        settings.get("base_model_name_or_path") or ""
+    )

@@ -77,7 +77,7 @@ def _refusal(name: str, error: Exception, cache: str) -> ModelError:
         return ModelError(
             f"{name} can't be kept in {cache} ({error.strerror or error}); set HF_HOME to a folder that can be written"
         )
-    lines = str(error).strip().splitlines()
+    lines = str(error).strip().removeprefix("Got: ").splitlines()
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     reason = "HF_HUB_OFFLINE is set" if offline else lines[0] if lines else repr(error)
     own = name.rpartition("/")[2]

@@ -5,7 +5,6 @@ A model is recognised by its own contract.json, else by its row in the registry,
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,6 +24,7 @@ from resift.errors import BrokenModel, InputError, NotAModel, UnknownFamily
 from resift.protocols import Embedder
 from resift.score.checkpoints import lowered, to_rerank
 from resift.score.checks import check_export, check_files, check_tokens
+from resift.score.config import read_config
 from resift.score.contract import Contract, Truncation, read_contract
 from resift.score.embedder import TextEmbedder
 from resift.score.encoder import CrossEncoder, LongDocuments
@@ -35,7 +35,7 @@ from resift.score.late import LateInteraction
 from resift.score.precision import default_precision
 from resift.score.registry import refuse_unsupported, row_of, with_row
 from resift.score.tokens import Tokens
-from resift.score.vectors import Source, vector_source
+from resift.score.vectors import Source, vector_source, vocabulary_rows
 
 if TYPE_CHECKING:
     from resift.engine.batching import Engine
@@ -62,7 +62,9 @@ def find_model(name: str) -> Path:
 
     """
     if not name.strip():
-        raise NotAModel(f"the model's name is empty; give a bundled one ({_bundled()}), a folder or a hub id (owner/name)")
+        raise NotAModel(
+            f"the model's name is empty; give a bundled one ({_bundled()}), a folder or a hub id (owner/name)"
+        )
     if (BUNDLED / name / "contract.json").exists():
         return BUNDLED / name
     path = Path(os.path.expanduser(name))  # a unit or env file does not expand "~"
@@ -148,7 +150,7 @@ def _parts(
     rules = contract.tokens
     markers = [m for m in (rules.query_marker, rules.document_marker) if m]
     tokens = shared(("tokens", *key), lambda: Tokens(source.folder, lowered(folder), markers))
-    check_tokens(source.folder, tokens)
+    check_tokens(source.folder, tokens, source.rows, rules)
     default = default_precision(contract, made_by)
     runner = shared(
         ("engine", *key, engine, precision, default),
@@ -252,7 +254,7 @@ def _source(folder: Path, contract: Contract) -> Source:
     from resift.engine.encoders.graph import classifier_graph, missing_head
     from resift.engine.openvino import read_model
 
-    config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").exists() else {}
+    config = read_config(folder)
     pad = int(config.get("pad_token_id") or 0)
     whole = contract.family == "encoder" or (contract.family == "late" and (folder / "contract.json").exists())
     if whole and (graph := exported(folder, OWN)):
@@ -268,7 +270,9 @@ def _source(folder: Path, contract: Contract) -> Source:
             "use a checkpoint that was trained as a reranker"
         )
     unpadded = Checkpoint(config, lambda: read_weights(files), classifier, first_only=True)
-    return Source(lambda: classifier_graph(config, read_weights(files)), pad, folder, unpadded)
+    return Source(
+        lambda: classifier_graph(config, read_weights(files)), pad, folder, unpadded, vocabulary_rows(config, files)
+    )
 
 
 def _named(graph: Path, config: Mapping[str, Any], contract: Contract) -> Checkpoint | None:

@@ -102,7 +102,9 @@ class Settings:
         if not self.api_keys_file:
             return self.api_keys
         try:
-            lines = [line.strip() for line in Path(os.path.expanduser(self.api_keys_file)).read_text("utf-8").splitlines()]
+            lines = [
+                line.strip() for line in Path(os.path.expanduser(self.api_keys_file)).read_text("utf-8").splitlines()
+            ]
         except (OSError, ValueError) as error:
             raise InputError(f"the API keys in {self.api_keys_file} can't be read ({error})") from error
         found = tuple(line for line in lines if line and not line.startswith("#"))
