@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from resift import files
+from resift.engine.once import OfOneProcess
 from resift.errors import InputError
 from resift.memory import held, parse_size
 from resift.protocols import Budget, Retriever, Scorer, Stage
@@ -33,7 +34,7 @@ DEFAULT_DEPTH = 100
 DocumentLike = str | Mapping[str, Any] | Document
 
 
-class Reranker:
+class Reranker(OfOneProcess):
     """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up."""
 
     def __init__(self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None) -> None:
