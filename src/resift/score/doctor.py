@@ -336,12 +336,12 @@ def _probes(case: _Case) -> Iterator[Finding]:
     for language, count in right.items():
         unknown = _unknown(case, language)[1]
         told = f"{count} of {len(case.answers[language])} answers above what is about something else"
-        status: Status = "ok" if count >= LEAST_RIGHT else "fail" if lost else "note"
-        if language in claimed:
-            status = "ok" if count >= LEAST_RIGHT else "fail"
-        elif unknown > _MOST_UNKNOWN and not lost:  # what is left of the texts may be told apart by chance
-            status, told = "note", f"nothing can be said: {unknown:.0%} of the texts are unknown to the vocabulary"
-        elif claimed:
+        good = count >= LEAST_RIGHT
+        status: Status = "ok" if good else "fail" if language in claimed or lost else "note"
+        if status != "fail" and unknown > _MOST_UNKNOWN:  # what is left of the texts may be told apart by chance
+            status = "warn" if language in claimed else "note"
+            told = f"nothing can be said: {unknown:.0%} of the texts are unknown to the vocabulary"
+        elif claimed and language not in claimed:
             status, told = "note", f"{told}; the model does not claim it"
         yield Finding(f"probes {language}", status, told)
 
