@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import resift
 from resift import Reranker
 from resift.errors import InputError
+from resift.score.engines import EngineName, Precision
 from resift.types import Candidate, Document, Pair, Query
 from tests.checkpoints import cross_encoder
 
@@ -121,6 +123,11 @@ def test_threads_share_a_model(make: Callable[..., Reranker]) -> None:
     for t in threads:
         t.join()
     assert not wrong
+
+
+def test_load_names_every_precision_and_engine() -> None:
+    for kind in (Precision, EngineName):
+        assert all(f'"{value}"' in (resift.load.__doc__ or "") for value in get_args(kind))
 
 
 def test_settings_are_checked() -> None:

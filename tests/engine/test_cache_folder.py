@@ -135,6 +135,23 @@ def test_a_graph_that_may_not_be_read_is_not_called_damaged(tmp_path: Path) -> N
         read_model(tmp_path / "model.onnx")
 
 
+def test_operations_that_an_engine_lacks_are_not_called_damage(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["b", "t"])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", 1])]
+    nodes = [helper.make_node("Strange", ["input_ids"], ["logits"])]
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    folder = cross_encoder(tmp_path / "m", "bert")
+    onnx.save(model, folder / "model.onnx")
+    for engine, message in (("openvino", "lacks operations of .*Strange"), ("onnx", "can't run .*Strange")):
+        with pytest.raises(ModelError, match=message) as raised:
+            resift.load(folder, engine=engine, precision="f32").score([("lamp", "lamp")])  # type: ignore[arg-type]
+        assert not isinstance(raised.value, BrokenModel) and "damaged" not in str(raised.value)
+
+
 def test_bf16_is_refused_where_it_would_be_imitated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = cross_encoder(tmp_path / "m", "bert")
     monkeypatch.setattr(openvino, "fastest_float", lambda: "f32")

@@ -231,7 +231,8 @@ def read_model(path: Path) -> Any:  # noqa: ANN401
     """Read an ONNX or OpenVINO file; weights stored as int8 with a scale are restored to f32 once, here.
 
     Raises:
-        BrokenModel: the file is damaged, or an OpenVINO file lacks the .bin beside it.
+        BrokenModel: the file is damaged or may not be read, or an OpenVINO file lacks the .bin beside it.
+        ModelError: OpenVINO lacks one of its operations.
 
     """
     if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
@@ -244,6 +245,10 @@ def read_model(path: Path) -> Any:  # noqa: ANN401
         except OSError as error:
             raise BrokenModel(f"{path} can't be read ({error.strerror or error})") from error
         except RuntimeError as error:
+            if "OpConversionFailure" in str(error):
+                raise ModelError(
+                    f"OpenVINO lacks operations of {path} ({_reason(error)}); try engine='onnx' or another copy"
+                ) from error
             raise BrokenModel(
                 f"{path} is damaged or was not fetched whole; fetch the model again (OpenVINO: {_reason(error)})"
             ) from error
