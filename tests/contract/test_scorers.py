@@ -15,6 +15,7 @@ from resift.errors import InputError
 from resift.score.engines import EngineName, Precision
 from resift.types import Candidate, Document, Pair, Query
 from tests.checkpoints import cross_encoder
+from tests.processor import skip_without
 
 TEXTS = [
     "A lamp shines.",
@@ -74,6 +75,7 @@ def test_many_batches_equal_few(make: Callable[..., Reranker], monkeypatch: pyte
 
 
 def test_bf16_keeps_the_order(make: Callable[..., Reranker]) -> None:
+    skip_without("bf16")
     exact, fast = (np.array(make(p).scorer.score(pairs()).values, float) for p in ("f32", "bf16"))
     spread = np.ptp(exact)
     # The stated spread at bf16, as a share of the range of scores. These two give 0.1 and 2.3 %; with the mask of -1e9
