@@ -104,8 +104,10 @@ def _lacking(extra: str) -> list[str]:
             return False
 
     try:
-        listed = [r.partition(";") for r in requires("resift") or ()]
+        requirements = [r.partition(";") for r in requires("resift") or ()]
     except PackageNotFoundError:  # run from its source, without having been installed
         return []
-    needed = [r.strip() for r, _, marker in listed if re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", marker)]
-    return [r for r in needed if not there(r)] or needed
+    distributions = [
+        r.strip() for r, _, marker in requirements if re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", marker)
+    ]
+    return [r for r in distributions if not there(r)] or distributions

@@ -15,9 +15,9 @@ def cache_folder() -> Path | None:
 
     A leading "~" is the home folder in either variable: a unit or env file does not expand it.
     """
-    own, shared = os.environ.get(VARIABLE), os.environ.get("XDG_CACHE_HOME")
-    named = own or os.path.join(shared or "~/.cache", "resift")
-    folder = os.path.expanduser(named)  # leaves "~" where neither HOME nor the system's table of users has a home
+    variable, shared = os.environ.get(VARIABLE), os.environ.get("XDG_CACHE_HOME")
+    path = variable or os.path.join(shared or "~/.cache", "resift")
+    folder = os.path.expanduser(path)  # leaves "~" where neither HOME nor the system's table of users has a home
     return None if folder.startswith("~") else Path(folder)
 
 

@@ -36,11 +36,11 @@ _OLDER = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bi
 
 def _today(tensors: Mapping[str, T]) -> dict[str, T]:
     """The same tensors under the names of today."""
-    found = {}
+    names = {}
     for name, tensor in tensors.items():
         older = next((end for end in _OLDER if name.endswith(end)), "")
-        found[name.removesuffix(older) + _OLDER.get(older, "")] = tensor
-    return found
+        names[name.removesuffix(older) + _OLDER.get(older, "")] = tensor
+    return names
 
 
 def rows(files: Sequence[Path], name: str) -> int:

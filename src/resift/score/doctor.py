@@ -221,12 +221,12 @@ def _transformers(case: _Case, pairs: Sequence[tuple[str, str]]) -> Iterator[Fin
     tokens = case.scorer.tokens
     for (query, document), (ids, segments) in zip(pairs, read, strict=True):
         first, second = tokens.ids([query, document])
-        own, marked = tokens.template.pair(first, second)
-        if ids != own:
+        ids_here, segments_here = tokens.template.pair(first, second)
+        if ids != ids_here:
             yield Finding("transformers", "warn", f"{whose} gives other tokens for {query!r}: scores differ from its")
             return
-        if segments != marked and case.config.get("type_vocab_size", 2) != 1:
-            kinds = "0 and 1" if any(marked) else "all 0"
+        if segments != segments_here and case.config.get("type_vocab_size", 2) != 1:
+            kinds = "0 and 1" if any(segments_here) else "all 0"
             told = f"{whose} gives other segments; here they are {kinds}, as the library that wrote the folder had them"
             yield Finding("transformers", "warn", f"{told}: scores differ from its")
             return

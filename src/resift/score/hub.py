@@ -80,8 +80,8 @@ def _refusal(name: str, error: Exception, cache: str) -> ModelError:
     lines = str(error).strip().removeprefix("Got: ").splitlines()
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     reason = "HF_HUB_OFFLINE is set" if offline else lines[0] if lines else repr(error)
-    own = name.rpartition("/")[2]
+    target = name.rpartition("/")[2]
     return NotAModel(
         f"{missing} can't be reached ({reason}). To bring the model by hand, type where the hub can be reached: "
-        f"hf download {name} --local-dir {own}; then copy that folder to {Path.cwd() / own} and name it: ./{own}"
+        f"hf download {name} --local-dir {target}; then copy that folder to {Path.cwd() / target} and name it: ./{target}"
     )
