@@ -83,5 +83,6 @@ def _refusal(name: str, error: Exception, cache: str) -> ModelError:
     target = name.rpartition("/")[2]
     return NotAModel(
         f"{missing} can't be reached ({reason}). To bring the model by hand, type where the hub can be reached: "
-        f"hf download {name} --local-dir {target}; then copy that folder to {Path.cwd() / target} and name it: ./{target}"
+        f"hf download {name} --local-dir {target}; then copy that folder to {Path.cwd() / target} and name it: "
+        f"./{target}"
     )
