@@ -32,6 +32,7 @@ from resift.score.late import LateInteraction
 from resift.score.pairs import READ, slices
 from resift.score.tokens import Tokens
 from tests.checkpoints import cross_encoder
+from tests.processor import skip_without
 from tests.tiny_tokenizers import TOKENIZERS
 from tests.vector_checkpoints import pylate, stanford
 
@@ -527,6 +528,7 @@ def test_row_15_a_poisoned_document_harms_no_neighbour(
     folders: dict[str, Path], tmp_path: Path, precision: str, value: float
 ) -> None:
     """Late interaction: what has no finite vectors has no score; the others keep theirs, also beside it."""
+    skip_without(precision)
     folder = poisoned(folders["late"], tmp_path / "p", "bread", value)
     texts = ["a lamp in the city", "bread and a lamp", "oslo", "water " * 80 + "bread"]
     expected = resift.load(folders["late"], precision=precision).rerank(QUERY, texts)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from resift import arguments, files
+from resift.engine.once import OfOneProcess
 from resift.errors import InputError
 from resift.memory import held, parse_size
 from resift.protocols import Budget, Retriever, Scorer, Stage
@@ -38,7 +39,7 @@ _KEPT = 4  # models that were named instead of loaded, and stay loaded
 _loading = Lock()
 
 
-class Reranker:
+class Reranker(OfOneProcess):
     """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up."""
 
     def __init__(self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None) -> None:
@@ -287,7 +288,8 @@ def load(
 
     Args:
         name_or_path: which model.
-        precision: "f32", "bf16", "fp16", or "auto" for the fastest that is safe.
+        precision: "f32"; "bf16" and "int8" where the CPU has them; "fp16" with torch; "auto" for the fastest that is
+            known to keep the order, int8 among them.
         long_documents: read them in "windows" or "strides", or "truncate" them.
         truncation: another rule than the contract's, with long_documents="truncate".
         max_tokens: a shorter window than the contract's.
@@ -295,7 +297,8 @@ def load(
         cache: keeps scores, so that equal pairs are scored once; may be shared between models.
 
     Raises:
-        InputError: an argument that is none of those, or an empty name.
+        InputError: an empty name, or a precision, engine or rule that is unknown, or that this model, engine or CPU
+            does not have.
         ModelError: not a model, not a reranker, or damaged; the message says which and what to do.
         MissingExtra: the engine is not installed.
 

@@ -81,17 +81,6 @@ def query(value: Any) -> Query:  # noqa: ANN401
     return asked
 
 
-def choice(value: Any, name: str, choices: Sequence[Any]) -> None:  # noqa: ANN401
-    """Refuse what is none of the choices.
-
-    Raises:
-        InputError: none of them; the message lists them.
-
-    """
-    if not any(value is c or (isinstance(c, str) and value == c) for c in choices):
-        raise InputError(f"{name} is one of {', '.join(map(str, choices))}; not {_shown(value)}")
-
-
 def path(value: Any, name: str) -> str:  # noqa: ANN401
     """A path, or a name of a model, as text; not empty: an empty path is the working folder.
 

@@ -138,3 +138,9 @@ def test_keys_come_from_the_setting_and_the_file(tmp_path: Path) -> None:
         Settings(api_keys_file=str(file)).allowed_keys()
     with pytest.raises(InputError, match="can't be read"):
         Settings(api_keys_file=str(tmp_path / "missing")).allowed_keys()
+
+
+def test_home_is_meant_by_a_tilde_in_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "keys").write_text("secret\n")
+    assert read_settings({}, {"RESIFT_API_KEYS_FILE": "~/keys"}, None).allowed_keys() == ("secret",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import typer
 
@@ -50,9 +51,19 @@ def _options(
     pass
 
 
+def _one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What Resift warns of as a sentence; places in source code are for warnings of other kinds, such as of age."""
+    return (
+        f"resift: {message}\n" if category is UserWarning else f"{filename}:{lineno}: {category.__name__}: {message}\n"
+    )
+
+
 def run() -> None:
     """Run a command; an error that Resift raises on purpose is one sentence on stderr and its exit code."""
     streams.prepare()
+    warnings.formatwarning = _one_line
     try:
         _run()
     except BrokenPipeError:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.engine.batching import Engine, Sequences, pack
+from resift.engine.once import OfOneProcess
 from resift.errors import BrokenModel, InputError
 from resift.score.contract import Contract
 from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, Verdict, distinct, overlapping, slices, spread
@@ -33,7 +34,7 @@ class _Inputs:
     flags: list[frozenset[str]] = field(default_factory=list)
 
 
-class CrossEncoder:
+class CrossEncoder(OfOneProcess):
     """Scores pairs with a sequence classifier.
 
     A pair over the window is scored in overlapping windows of the document; the best logit counts, and its window is

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from resift.engine.batching import MANY_CHARACTERS, Engine, FloatArray, Sequences, pack
 from resift.engine.exact import ExactVectors, exact_maxsim
 from resift.engine.maxsim import TokenVectors, densest, maxsim
+from resift.engine.once import OfOneProcess
 from resift.errors import NonFiniteScore
 from resift.protocols import Role
 from resift.score.contract import Contract
@@ -71,7 +72,7 @@ class TokenStore(Protocol):
         """The document's windows; None when it is not stored."""
 
 
-class LateInteraction:
+class LateInteraction(OfOneProcess):
     """Scores pairs by MaxSim over token vectors, which depend on one text alone and so can be kept.
 
     The model's outputs are token vectors (B, T, D), and where it has them pooled vectors (B, H), of length 1, and token
@@ -282,6 +283,7 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
         if query.flags >= NON_FINITE:
             verdicts |= dict.fromkeys(rows, Verdict(None, flags=query.flags))
             continue
+        limit = round(float(query.shares.sum(dtype=np.float64)), 5)  # vectors rounded to int8 may be longer than 1
         parts = [(row, w) for row in rows for w in documents[work.rows[row][1]].windows]
         scores, places, cosines = _matches(query, [w for _, w in parts])
         best: dict[int, int] = {}
@@ -298,7 +300,8 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
                 continue
             p = best[row]
             read = len(query.values) + document.tokens
-            verdicts[row] = Verdict(float(scores[p]), span_of[p], _flags(query, document), read)
+            score = float(np.clip(scores[p], -limit, limit))
+            verdicts[row] = Verdict(score, span_of[p], _flags(query, document), read)
     return [verdicts[row] for row in range(len(work.rows))]
 
 

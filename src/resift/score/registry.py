@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from resift.errors import BrokenModel, UnknownFamily
+from resift.score.config import read_config
 from resift.score.contract import Contract, Truncation
 
 UNVERIFIED = "unverified"
@@ -216,7 +216,7 @@ def with_row(contract: Contract, name: str, folder: Path) -> Contract:
     if row is None or (folder / "contract.json").exists():
         return contract
     refuse_unsupported(row)
-    return applied(contract, row, json.loads((folder / "config.json").read_text("utf-8")))
+    return applied(contract, row, read_config(folder))
 
 
 def applied(contract: Contract, row: Row, config: Mapping[str, Any]) -> Contract:

@@ -46,7 +46,7 @@ def run(settings: Settings) -> None:
             raise InputError(f"two models are called {spare.info.name}; name each once")
     settings = replace(settings, fallback=tuple(m.info.name for m in spares))
     served = {m.info.name: m for m in (*models, *spares)}
-    index = Index.open(settings.index) if settings.index else None
+    index = Index.open(os.path.expanduser(settings.index)) if settings.index else None
     broken: list[Exception] = []
 
     def stop(error: Exception) -> None:

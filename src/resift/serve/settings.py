@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -104,7 +105,9 @@ class Settings:
         if not self.api_keys_file:
             return self.api_keys
         try:
-            lines = [line.strip() for line in Path(self.api_keys_file).read_text("utf-8").splitlines()]
+            lines = [
+                line.strip() for line in Path(os.path.expanduser(self.api_keys_file)).read_text("utf-8").splitlines()
+            ]
         except (OSError, ValueError) as error:
             raise InputError(f"the API keys in {self.api_keys_file} can't be read ({error})") from error
         found = tuple(line for line in lines if line and not line.startswith("#"))
