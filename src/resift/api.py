@@ -157,26 +157,31 @@ class Index:
         folder: str | os.PathLike[str],
         paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *,
-        tensors: bool = False,
-        model: str = DEFAULT_MODEL,
+        tensors: bool | None = None,
+        model: str | None = None,
         embedder: str | None = None,
-        pool: int = 1,
+        pool: int | None = None,
         hnsw: bool | None = None,
+        replace: bool = False,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
         on_progress: Callable[[str, int, float], None] = lambda what, count, share: None,
     ) -> Built:
         """Index files and folders on disk, or bring the index in `folder` up to date; all of it or nothing.
 
+        An index keeps its settings: what is None stays as it was. Where one that is named differs, all that the index
+        holds is read and encoded anew. What other paths gave to it stays, unless `replace` is True.
+
         Args:
             folder: of the index; made when missing.
             paths: what to index.
-            tensors: store `model`'s token vectors.
-            model: a late-interaction model; with `tensors`.
-            embedder: of the passages' vectors; by default `model`'s own with `tensors`, where it has them, else
+            tensors: store `model`'s token vectors; a new index does not.
+            model: a late-interaction model; with `tensors`; resift-mini-en in a new index.
+            embedder: of the passages' vectors; in a new index `model`'s own with `tensors`, where it has them, else
                 resift-static-en.
-            pool: 2 or 3 stores one vector for so many neighbouring tokens.
+            pool: 2 or 3 stores one vector for so many neighbouring tokens; 1 in a new index.
             hnsw: find vectors by a graph instead of looking at each (extra `qdrant`), which misses one in a hundred or
                 more; by default as the index has it, in a new one above 50,000 passages where the extra is installed.
+            replace: remove what other paths gave to the index.
             on_skip: hears of each file that was left out.
             on_progress: hears what is being counted, how many are done, and about which share of that step (0..1).
 
@@ -187,18 +192,17 @@ class Index:
 
         """
         from resift.index.build import build
-        from resift.index.open import encoder_for
-        from resift.score.checkpoints import to_rerank
-        from resift.score.contract import read_contract
-        from resift.score.load import find_model
+        from resift.index.layout import settings_of
+        from resift.index.open import encoder_for, named_settings
 
         sources = [os.fspath(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
-        if embedder is None:
-            found = find_model(model)
-            pooled = tensors and to_rerank(found, read_contract(found)).tokens.pooled
-            embedder = "" if pooled else DEFAULT_EMBEDDER
-        encoder = encoder_for(model, embedder, tensors, pool, hnsw)
-        return build(Path(folder), sources, encoder, on_skip, on_progress)
+        settings = named_settings(
+            settings_of(Path(folder)), (DEFAULT_MODEL, DEFAULT_EMBEDDER),
+            model=model, embedder=embedder, tensors=tensors, pool=pool, hnsw=hnsw,
+        )  # fmt: skip
+        renew = any(wish is not None for wish in (tensors, model, embedder, pool))
+        encoder = encoder_for(settings)
+        return build(Path(folder), sources, encoder, on_skip, on_progress, others=not replace, renew=renew)
 
     def search(
         self,

@@ -17,7 +17,7 @@ from resift import files
 from resift.errors import InputError
 from resift.index.encode import Encoder
 from resift.index.graph import write_graph
-from resift.index.layout import Manifest, current, writing
+from resift.index.layout import Manifest, Settings, current, writing
 from resift.index.passages import unique_ids
 from resift.index.writer import IndexedFile, Old, OnProgress, Writer
 from resift.retrieve.hnsw import require_hnsw
@@ -30,7 +30,16 @@ _SLICE = 256  # passages of one file that are read at once
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What one run did: files read anew and taken over, passages in the index, seconds, and bytes on disk."""
+    """What one run did to the index.
+
+    Attributes:
+        read: files read anew; reused: files looked at and taken over; removed: how many of the index's are gone.
+        passages: in the index.
+        bytes: on disk.
+        others: files of paths that were not named this time, which stay as they were.
+        gone: the paths of the files that were removed.
+
+    """
 
     read: int
     reused: int
@@ -38,6 +47,8 @@ class Built:
     passages: int
     seconds: float
     bytes: int
+    others: int = 0
+    gone: tuple[str, ...] = ()
 
 
 def build(
@@ -46,16 +57,22 @@ def build(
     encoder: Encoder,
     on_skip: OnSkip = lambda s: None,
     on_progress: OnProgress = lambda what, count, share: None,
+    *,
+    others: bool = True,
+    renew: bool = False,
 ) -> Built:
     """Index files and folders into `folder`, or bring the index there up to date; readers see all of it or nothing.
 
-    A file whose size and time, or else whose hash, are as before is not read again; where nothing changed, nothing is
-    written. An id that comes twice stays with the passage that had it first. `on_progress` hears what is being counted,
-    step after step, how many are done, and about which share of the step (0..1; 0 where it can't be known).
+    Files that an earlier run took from other paths stay, unless `others` is False. With `renew`, an index of other
+    settings is built anew from all its files. A file whose size and time, or else whose hash, are as before is not read
+    again; where nothing changed, nothing is written. An id that comes twice stays with the passage that had it first.
+    `on_progress` hears what is being counted, step after step, how many are done, and about which share of the step
+    (0..1; 0 where it can't be known).
 
     Raises:
-        InputError: a named path can't be read, the settings are not those of the index, another process is writing,
-            the disk is full, or the old index is damaged; what was there stays.
+        InputError: a named path can't be read, nor with `renew` one that the index holds; the settings are not those
+            of the index; another process is writing, the disk is full, or the old index is damaged; what was there
+            stays.
         MissingExtra: a graph is asked for, now or when the index was made, and its engine is not installed.
 
     """
@@ -63,21 +80,31 @@ def build(
     named = {Path(s) for s in sources}
     settings = encoder.settings
     with writing(folder) as generation, ExitStack() as opened:
-        old = Old(current(folder), settings) if (folder / "CURRENT").exists() else None
-        before = old.files if old else {}
+        old = Old(current(folder)) if (folder / "CURRENT").exists() else None
         if old and settings.hnsw is None:
             settings = replace(settings, hnsw=old.manifest.settings.hnsw)
         if settings.hnsw:
             require_hnsw()
+        anew = old is not None and not old.serves(settings)
+        if old and anew and not renew:
+            raise InputError(_another_version(folder, old.manifest.settings, settings))
+        same_wish = old and old.manifest.settings.hnsw == settings.hnsw
+        before = old.files if old else {}
         states = []
         for state in _states(sources, named, before, on_skip):
             states.append(state)
             on_progress("files looked at", len(states), 0.0)
+        gone, elsewhere = _absent(before, states, sources if others else None)
+        if anew:
+            states = [*_present(elsewhere, on_skip), *states]
+            old, before, elsewhere = None, {}, []
         kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
-        removed = len(before.keys() - {s.path for s in states})
-        same_wish = old and old.manifest.settings.hnsw == settings.hnsw
-        if old and same_wish and len(kept) == len(states) and not removed:
-            return Built(0, len(kept), 0, old.manifest.passages, time.monotonic() - began, _size(current(folder)))
+        reused, stay = len(kept), len(elsewhere)
+        if old and same_wish and reused == len(states) and not gone:
+            seconds, size = time.monotonic() - began, _size(current(folder))
+            return Built(0, reused, 0, old.manifest.passages, seconds, size, stay)
+        kept |= {f.path: f for f in elsewhere}
+        states = [*elsewhere, *states]
         encoder.resume(folder / "partial")
         writer = Writer(generation, encoder, old, opened, on_progress)
         taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
@@ -99,7 +126,53 @@ def build(
         Manifest(settings, writer.count, unbuilt).write(generation)
     shutil.rmtree(folder / "partial", ignore_errors=True)
     seconds, size = time.monotonic() - began, _size(generation)
-    return Built(len(states) - len(kept), len(kept), removed, writer.count, seconds, size)
+    return Built(len(states) - len(kept), reused, len(gone), writer.count, seconds, size, stay, gone)
+
+
+def _another_version(folder: Path, before: Settings, now: Settings) -> str:
+    """Only the fingerprint of a model can differ where no setting was named."""
+    model = before.model if before.fingerprint != now.fingerprint else before.embedder
+    return (
+        f"{folder} was made with another version of {model}; index into a new folder, or name the model "
+        "(--embedder, or --model with --tensors) to encode every file anew"
+    )
+
+
+def _absent(
+    before: dict[str, IndexedFile], states: Sequence[IndexedFile], sources: Sequence[str] | None
+) -> tuple[tuple[str, ...], list[IndexedFile]]:
+    """Of the files that an index holds and that were not listed: those that are gone, and those of other paths.
+
+    Gone is what lay under one of the sources; with None every file is.
+    """
+    listed = {s.path for s in states}
+    roots = None if sources is None else [os.path.abspath(s) for s in sources]
+    gone, elsewhere = [], []
+    for path, file in before.items():
+        if path in listed:
+            continue
+        absolute = os.path.abspath(path)
+        if roots is None or any(absolute == r or absolute.startswith(os.path.join(r, "")) for r in roots):
+            gone.append(path)
+        else:
+            elsewhere.append(file)
+    return tuple(gone), elsewhere
+
+
+def _present(others: Sequence[IndexedFile], on_skip: OnSkip) -> Iterator[IndexedFile]:
+    """The states of files of other paths, which are read too where an index is built anew.
+
+    Raises:
+        InputError: one of them is not there.
+
+    """
+    for file in others:
+        if not os.path.lexists(file.path):
+            raise InputError(
+                f"other settings need every file read anew, and {file.path}, which the index holds, is not there; "
+                "bring it back, or index without it: --replace (replace=True)"
+            )
+    return _states([f.path for f in others], {Path(f.path) for f in others}, {}, on_skip)
 
 
 class _Progress:

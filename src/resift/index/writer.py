@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from resift.errors import InputError
 from resift.index.arrays import GrowingArray, save
 from resift.index.encode import Encoder
 from resift.index.layout import Settings, read_manifest
@@ -40,14 +39,8 @@ class IndexedFile:
 class Old:
     """The generation before: where its files' passages lie, and their parts of every array."""
 
-    def __init__(self, generation: Path, settings: Settings) -> None:
+    def __init__(self, generation: Path) -> None:
         self.folder, self.manifest = generation, read_manifest(generation)
-        old, new = asdict(self.manifest.settings), asdict(settings)
-        new["analyzer"] = old["analyzer"]  # fitted to the first passages, and kept
-        new["hnsw"] = old["hnsw"]  # vectors don't depend on it
-        if old != new:
-            changed = ", ".join(f"{k} {old[k] or 'none'} → {new[k] or 'none'}" for k in new if old[k] != new[k])
-            raise InputError(f"{generation.parent} was made with other settings ({changed}); index into a new folder")
         with (generation / "files.jsonl").open(encoding="utf-8") as lines:
             self.files = {f.path: f for f in (IndexedFile(**json.loads(line)) for line in lines)}
         self.passages = Passages(generation)
@@ -55,7 +48,13 @@ class Old:
         self.vectors = np.load(generation / "vectors.npy", mmap_mode="r")
         self.terms, self.terms_at = (np.load(generation / f"{n}.npy", mmap_mode="r") for n in ("terms", "terms_at"))
         self.vocabulary: dict[str, int] = json.loads((generation / "vocabulary.json").read_text("utf-8"))
+        settings = self.manifest.settings
         self.tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
+
+    def serves(self, settings: Settings) -> bool:
+        """Whether what lies here can be taken over into an index of these settings."""
+        own = self.manifest.settings  # the analyzer, fitted to the first passages, is kept; vectors need no graph
+        return own == replace(settings, analyzer=own.analyzer, hnsw=own.hnsw)
 
 
 class Writer:
