@@ -34,10 +34,17 @@ DocumentLike = str | Mapping[str, Any] | Document
 
 
 class Reranker:
-    """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up."""
+    """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up.
 
-    def __init__(self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None) -> None:
-        self.scorer, self.cache = scorer, cache
+    Where the query or most of the texts are in a language that the model does not read, it leaves the order as it is
+    and the trace's reason says why and which model to take. One that was chosen by name (`named`) reranks all the same,
+    and the reason says that.
+    """
+
+    def __init__(
+        self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None, named: bool = True
+    ) -> None:
+        self.scorer, self.cache, self.named = scorer, cache, named
 
     @property
     def contract(self) -> Contract:
@@ -67,8 +74,6 @@ class Reranker:
                 once, and when the next batch, or one long document, does not fit beside what is held already, the best
                 order so far comes back, as by a deadline. On a model's first call its weights come on top. Linux only.
 
-        A model that was not made for the language at hand reranks all the same, and the trace's reason says so.
-
         Raises:
             InputError: an empty query, a document that is none of the three, or a limit as `budget` refuses it.
 
@@ -77,6 +82,8 @@ class Reranker:
         given = [files.document(d, str(i)) for i, d in enumerate(documents)]
         ranking = Ranking.unscored(_query(query), given)
         foreign = self.misfit(ranking)
+        if foreign and not self.named:
+            return ranking.noting(foreign).top(_positive(top_k, "top_k"))
         ranked = Pointwise(self._cached(self.scorer)).run([ranking], limits)[0]
         return ranked.noting(foreign).top(_positive(top_k, "top_k"))
 
@@ -86,11 +93,18 @@ class Reranker:
         return self._cached(self.scorer).score(asked)
 
     def misfit(self, ranking: Ranking) -> str:
-        """Why the model should not judge these candidates (their language, mostly), in one sentence; else empty."""
+        """Why the model should not judge these candidates (a language), and what it does then; else empty."""
         from resift.score.fitness import misfit
 
         passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:20]]
-        return misfit(self.contract, self.scorer.tokens, ranking.query.text, passages)
+        reason = misfit(self.contract, self.scorer.tokens, ranking.query.text, passages)
+        if not reason:
+            return ""
+        name = self.contract.name
+        end = (
+            f"; reranked all the same, since {name} was named" if self.named else f", or {name} to rerank all the same"
+        )
+        return reason + end
 
     def stage(self, blend: bool | float = True, store: TokenStore | None = None) -> Stage:
         """The pipeline stage of this model, blended with what the first stage thought.
@@ -216,9 +230,9 @@ class Index:
     ) -> Ranking:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
-        Stored token vectors are used when `reranker` is the model that made them. A model that was not made for the
-        language at hand is left out, and the trace says so. `deadline_ms` counts from the call: retrieval is always
-        done, and the reranker has what is left. That and `max_memory` are as in `Reranker.rerank`.
+        Stored token vectors are used when `reranker` is the model that made them. Languages that it does not read are
+        treated as in `Reranker`. `deadline_ms` counts from the call: retrieval is always done, and the reranker has
+        what is left. That and `max_memory` are as in `Reranker.rerank`.
 
         Raises:
             InputError: an empty query, a top_k that is not positive, or a limit as `budget` refuses it.
@@ -227,11 +241,12 @@ class Index:
         limits = budget(depth, deadline_ms, max_memory)
         pool = max(depth, _positive(top_k, "top_k") or 0)
         ranking = self.retriever.retrieve([_query(query)], pool)[0]
-        if reranker is not None and (reason := reranker.misfit(ranking)):
-            ranking = replace(ranking, trace=replace(ranking.trace, reason=reason))
-        elif reranker is not None:
-            ranking = reranker.stage(blend, self.store_for(reranker)).run([ranking], limits)[0]
-        return ranking.top(top_k)
+        if reranker is None:
+            return ranking.top(top_k)
+        foreign = reranker.misfit(ranking)
+        if foreign and not reranker.named:
+            return replace(ranking, trace=replace(ranking.trace, reason=foreign)).top(top_k)
+        return reranker.stage(blend, self.store_for(reranker)).run([ranking], limits)[0].noting(foreign).top(top_k)
 
     def store_for(self, reranker: Reranker) -> Tensors | None:
         """The stored token vectors, where they are what the model would give; truncation is not stored."""
@@ -240,7 +255,7 @@ class Index:
 
 
 def load(
-    name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
+    name_or_path: str | os.PathLike[str] | None = None,
     *,
     precision: Precision = "auto",
     long_documents: LongDocuments = "windows",
@@ -252,7 +267,7 @@ def load(
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
     Args:
-        name_or_path: which model.
+        name_or_path: which model; None for resift-mini-en, which then leaves alone what it can't read (`Reranker`).
         precision: "f32", "bf16", "fp16", or "auto" for the fastest that is safe.
         long_documents: read them in "windows" or "strides", or "truncate" them.
         truncation: another rule than the contract's, with long_documents="truncate".
@@ -267,8 +282,9 @@ def load(
     """
     from resift.score.load import load_scorer
 
-    name = os.fspath(name_or_path)
-    return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache)
+    named = name_or_path is not None
+    name = os.fspath(name_or_path) if name_or_path is not None else DEFAULT_MODEL
+    return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache, named)
 
 
 def search(
@@ -277,9 +293,11 @@ def search(
     *,
     top_k: int | None = 10,
     depth: int = DEFAULT_DEPTH,
-    model: str | Literal[False] = DEFAULT_MODEL,
+    model: str | Literal[False] | None = None,
 ) -> Ranking:
     """Search files and folders: passages, BM25 and vectors, reranking, blend; `model=False` leaves the last two out.
+
+    A model that is named also judges a language that it does not read; see `Reranker`.
 
     Raises:
         InputError: an empty query, or a path that is missing, unreadable or of no known format.
@@ -287,7 +305,7 @@ def search(
 
     """
     where = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    reranker = load(model) if model else None
+    reranker = None if model is False else load(model)
     return Index.of(files.read_paths(where)).search(query, top_k, depth, reranker)
 
 

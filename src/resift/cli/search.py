@@ -23,7 +23,7 @@ def search(
     ] = None,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many results to show.")] = 10,
     depth: options.Depth = options.DEFAULT_DEPTH,
-    model: options.Model = options.DEFAULT_MODEL,
+    model: options.NamedModel = None,
     embedder: options.Embedder = None,
     rerank: Annotated[
         bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show the first stage's order.")

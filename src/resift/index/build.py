@@ -77,7 +77,6 @@ def build(
 
     """
     began = time.monotonic()
-    named = {Path(s) for s in sources}
     settings = encoder.settings
     with writing(folder) as generation, ExitStack() as opened:
         old = Old(current(folder)) if (folder / "CURRENT").exists() else None
@@ -85,48 +84,93 @@ def build(
             settings = replace(settings, hnsw=old.manifest.settings.hnsw)
         if settings.hnsw:
             require_hnsw()
-        anew = old is not None and not old.serves(settings)
-        if old and anew and not renew:
+        if old and not renew and not old.serves(settings):
             raise InputError(_another_version(folder, old.manifest.settings, settings))
-        same_wish = old and old.manifest.settings.hnsw == settings.hnsw
-        before = old.files if old else {}
-        states = []
-        for state in _states(sources, named, before, on_skip):
-            states.append(state)
-            on_progress("files looked at", len(states), 0.0)
-        gone, elsewhere = _absent(before, states, sources if others else None)
-        if anew:
-            states = [*_present(elsewhere, on_skip), *states]
-            old, before, elsewhere = None, {}, []
-        kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
-        reused, stay = len(kept), len(elsewhere)
-        if old and same_wish and reused == len(states) and not gone:
+        plan = _plan(sources, old, settings, others, on_skip, on_progress)
+        if old and plan.changes_nothing and old.manifest.settings.hnsw == settings.hnsw:
             seconds, size = time.monotonic() - began, _size(current(folder))
-            return Built(0, reused, 0, old.manifest.passages, seconds, size, stay)
-        kept |= {f.path: f for f in elsewhere}
-        states = [*elsewhere, *states]
+            return Built(0, plan.reused, 0, old.manifest.passages, seconds, size, plan.others)
         encoder.resume(folder / "partial")
-        writer = Writer(generation, encoder, old, opened, on_progress)
-        taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
-        listed, progress = [], _Progress(on_progress, sum(s.size for s in states if s.path not in kept))
-        for now in states:
-            first, same = writer.count, kept.get(now.path)
-            if same:
-                writer.take_over(same.first, same.count)
-            else:
-                now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
-            listed.append(replace(now, first=first, count=writer.count - first))
-            progress.file_done(writer.count, 0 if same else now.size)
+        writer = Writer(generation, encoder, plan.old, opened, on_progress)
+        listed = _write(plan, writer, {Path(s) for s in sources}, on_skip, on_progress)
         if not writer.count:
             raise InputError(f"nothing to index in {', '.join(sources)}; the index was not written")
         settings = replace(settings, analyzer=writer.close())
-        unbuilt = write_graph(generation, settings, old, writer.runs, on_progress)
+        unbuilt = write_graph(generation, settings, plan.old, writer.runs, on_progress)
         with (generation / "files.jsonl").open("w", encoding="utf-8") as lines:
             lines.writelines(json.dumps(asdict(f)) + "\n" for f in listed)
         Manifest(settings, writer.count, unbuilt).write(generation)
     shutil.rmtree(folder / "partial", ignore_errors=True)
     seconds, size = time.monotonic() - began, _size(generation)
-    return Built(len(states) - len(kept), reused, len(gone), writer.count, seconds, size, stay, gone)
+    read = len(listed) - len(plan.kept)
+    return Built(read, plan.reused, len(plan.gone), writer.count, seconds, size, plan.others, plan.gone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one run does.
+
+    Attributes:
+        old: the generation whose passages are taken over; None where there is none, or all is read anew.
+        states: every file that the index will hold, in order.
+        kept: those of them that are taken over, by path, as they lie in `old`.
+        gone: paths of files that are removed.
+        reused: of `kept` those under the sources; others: those of other paths.
+
+    """
+
+    old: Old | None
+    states: Sequence[IndexedFile]
+    kept: dict[str, IndexedFile]
+    gone: tuple[str, ...]
+    reused: int
+    others: int
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the index already is as it should be, but for its graph."""
+        return self.old is not None and not self.gone and len(self.kept) == len(self.states)
+
+
+def _plan(
+    sources: Sequence[str],
+    old: Old | None,
+    settings: Settings,
+    others: bool,
+    on_skip: OnSkip,
+    on_progress: OnProgress,
+) -> _Plan:
+    """Look at all files; where the settings are not those of `old`, nothing is taken over."""
+    before, states = old.files if old else {}, []
+    for state in _states(sources, {Path(s) for s in sources}, before, on_skip):
+        states.append(state)
+        on_progress("files looked at", len(states), 0.0)
+    gone, elsewhere = _absent(before, states, sources if others else None)
+    if old and not old.serves(settings):
+        return _Plan(None, [*_present(elsewhere, on_skip), *states], {}, gone, 0, 0)
+    kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
+    reused = len(kept)
+    kept |= {f.path: f for f in elsewhere}
+    return _Plan(old, [*elsewhere, *states], kept, gone, reused, len(elsewhere))
+
+
+def _write(
+    plan: _Plan, writer: Writer, named: set[Path], on_skip: OnSkip, on_progress: OnProgress
+) -> list[IndexedFile]:
+    """Take over and read what was planned; returns the files with the passages that each gave."""
+    old, kept = plan.old, plan.kept
+    taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
+    progress = _Progress(on_progress, sum(s.size for s in plan.states if s.path not in kept))
+    listed = []
+    for now in plan.states:
+        first, same = writer.count, kept.get(now.path)
+        if same:
+            writer.take_over(same.first, same.count)
+        else:
+            now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
+        listed.append(replace(now, first=first, count=writer.count - first))
+        progress.file_done(writer.count, 0 if same else now.size)
+    return listed
 
 
 def _another_version(folder: Path, before: Settings, now: Settings) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from resift.protocols import Retriever
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
 from resift.retrieve.fuse import Hybrid, ReciprocalRank
 from resift.retrieve.hnsw import HnswRetriever, Ids
-from resift.score.contract import read_contract
+from resift.score.contract import Contract, read_contract
+from resift.score.fitness import OTHER, Reader, foreign
 from resift.score.load import find_model, load_embedder
-from resift.types import Document
+from resift.score.static import StaticEmbedder
+from resift.types import Document, Query, Ranking, Step, Trace
 
 _STEEP = 10.0  # k beside a weight: of 60, a voice of .2 would bring up nothing that BM25 did not find
 
@@ -27,14 +31,55 @@ def first_stage(
 ) -> Hybrid:
     """BM25 and the embedder's vectors over the same documents; the vectors are computed when None.
 
-    Every vector is looked at, or where there is an HNSW graph of them (its folder and ids), those that it leads to.
-    Fused by reciprocal ranks; where the embedder's contract names a `fusion_weight`, with that weight beside BM25's.
+    The vectors have no say where their model can't read (`Understood`). Every vector is looked at, or where there is an
+    HNSW graph of them (its folder and ids), those that it leads to. Fused by reciprocal ranks; where the embedder's
+    contract names a `fusion_weight`, with that weight beside BM25's.
     """
     documents: Sequence[Document] = lexical.documents
-    weight = read_contract(find_model(embedder)).fusion_weight
+    contract = read_contract(find_model(embedder))
     model = load_embedder(embedder)
-    dense = HnswRetriever(documents, model, *graph) if graph else DenseRetriever(documents, model, vectors)
-    return Hybrid([lexical, dense], fusion(weight))
+    dense: Retriever = HnswRetriever(documents, model, *graph) if graph else DenseRetriever(documents, model, vectors)
+    if contract.languages:
+        reader = model if isinstance(model, StaticEmbedder) else getattr(model, "tokens", None)
+        dense = dense if reader is None else Understood(dense, contract, reader)
+    return Hybrid([lexical, dense], fusion(contract.fusion_weight))
+
+
+class Understood:
+    """A retriever by vectors that has no say where its model can't read.
+
+    For a query in another language it finds nothing, and the trace says why; passages in another language are left out
+    of what it finds. Pieces of foreign words look alike to a model, whatever they mean.
+    """
+
+    def __init__(self, dense: Retriever, contract: Contract, reader: Reader) -> None:
+        self.dense, self.contract, self._reader = dense, contract, reader
+
+    def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
+        """The nearest documents of each query that the model reads."""
+        tongues = [foreign(self.contract.languages, self._reader, q.text) for q in queries]
+        asked = [q for q, tongue in zip(queries, tongues, strict=True) if not tongue]
+        rankings = iter(self.dense.retrieve(asked, k))
+        return [
+            self._silent(q, tongue) if tongue else self._readable(next(rankings))
+            for q, tongue in zip(queries, tongues, strict=True)
+        ]
+
+    def _silent(self, query: Query, tongue: str) -> Ranking:
+        name, languages = self.contract.name, ", ".join(self.contract.languages)
+        reason = f"{name} reads {languages} and was not asked: the query is {tongue}"
+        return Ranking(query, (), Trace((Step(name, 0.0),), reason=reason))
+
+    def _readable(self, ranking: Ranking) -> Ranking:
+        able = tuple(c for c in ranking if not self._is_foreign(c.document))
+        if len(able) == len(ranking):
+            return ranking
+        *before, last = ranking.trace.steps
+        return Ranking(ranking.query, able, replace(ranking.trace, steps=(*before, replace(last, scored=len(able)))))
+
+    def _is_foreign(self, document: Document) -> bool:
+        tongue = foreign(self.contract.languages, self._reader, f"{document.title} {document.text}")
+        return tongue not in ("", OTHER)  # a table of numbers is not foreign
 
 
 def fusion(weight: float) -> ReciprocalRank:
