@@ -245,8 +245,10 @@ class Index:
             return ranking.top(top_k)
         foreign = reranker.misfit(ranking)
         if foreign and not reranker.named:
-            return replace(ranking, trace=replace(ranking.trace, reason=foreign)).top(top_k)
-        return reranker.stage(blend, self.store_for(reranker)).run([ranking], limits)[0].noting(foreign).top(top_k)
+            return ranking.noting(foreign).top(top_k)
+        bare = replace(ranking, trace=replace(ranking.trace, reason=""))
+        ranked = reranker.stage(blend, self.store_for(reranker)).run([bare], limits)[0]
+        return ranked.noting(ranking.trace.reason).noting(foreign).top(top_k)
 
     def store_for(self, reranker: Reranker) -> Tensors | None:
         """The stored token vectors, where they are what the model would give; truncation is not stored."""

@@ -18,7 +18,7 @@ PASSAGES = {
 def test_other_languages_are_noticed(mini: Reranker, language: str) -> None:
     ranking = Index.of(PASSAGES[language]).search(PASSAGES[language][0], reranker=mini)
     assert not ranking.trace.reranked
-    assert ranking.trace.reason == (
+    assert ranking.trace.reason.startswith(
         f"resift-mini-en reads en; the query and the texts are {language}: name another model, "
         "such as --model BAAI/bge-reranker-v2-m3, or resift-mini-en to rerank all the same"
     )
@@ -79,9 +79,8 @@ def test_it_is_the_texts_that_the_model_does_not_read(mini: Reranker, language: 
 def test_a_model_that_is_named_reranks_all_the_same() -> None:
     named, query = resift.load("resift-mini-en"), "Wo ist meine card?"
     for ranking in (named.rerank(query, ENGLISH), Index.of(ENGLISH).search(query, reranker=named)):
-        assert ranking.trace.reranked and ranking.trace.reason.endswith(
-            "; reranked all the same, since resift-mini-en was named"
-        )
+        assert ranking.trace.reranked
+        assert "; reranked all the same, since resift-mini-en was named" in ranking.trace.reason
         assert "the query is de" in ranking.trace.reason
 
 
@@ -119,8 +118,26 @@ def test_english_vectors_have_no_say_in_other_languages() -> None:
     index = Index.of(texts)
     german = index.search("Wie bekomme ich mein Geld zurück?")
     assert len(german) == 0  # no shared word
-    assert "resift-static-en reads en and was not asked: the query is in another language" in german.trace.reason
+    reason = (
+        "resift-static-en reads en and was not asked, since the query is in another language: name another, such as"
+    )
+    assert german.trace.reason.startswith(f"{reason} --embedder ")
     sources = {s.source for c in index.search("Wo ist der card?") for s in c.signals}
     assert sources == {"bm25", "weighted_rrf"}
     english = index.search("who lit the lamp?")
     assert sorted(c.document.text for c in english) == sorted(ENGLISH) and english.trace.reason == ""
+
+
+@pytest.mark.parametrize("language", sorted(PASSAGES))
+def test_nothing_found_says_why(mini: Reranker, language: str) -> None:
+    for reranker in (None, mini):
+        ranking = Index.of(PASSAGES[language]).search("refund", reranker=reranker)
+        assert len(ranking) == 0 and f"most passages, since they are {language}" in ranking.trace.reason
+        assert ranking.trace.reason.startswith("resift-static-en reads en") and "--embedder" in ranking.trace.reason
+
+
+def test_what_both_stages_do_not_read_is_said_of_both(mini: Reranker) -> None:
+    for reranker in (mini, Reranker(mini.scorer)):
+        reason = Index.of(ENGLISH).search("Wo ist meine card?", reranker=reranker).trace.reason
+        assert reason.startswith("resift-mini-en reads en; the query is de") and "--model BAAI/" in reason
+        assert reason.count("; resift-static-en reads en and was not asked") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,11 @@ from resift.retrieve.dense import DenseRetriever
 from resift.retrieve.fuse import Hybrid, ReciprocalRank
 from resift.retrieve.hnsw import HnswRetriever, Ids
 from resift.score.contract import Contract, read_contract
-from resift.score.fitness import OTHER, Reader, foreign
+from resift.score.fitness import HEAD, OTHER, Reader, foreign
 from resift.score.load import find_model, load_embedder
+from resift.score.registry import reader_of
 from resift.score.static import StaticEmbedder
+from resift.text.language import guess
 from resift.types import Document, Query, Ranking, Step, Trace
 
 _STEEP = 10.0  # k beside a weight: of 60, a voice of .2 would bring up nothing that BM25 did not find
@@ -66,20 +69,34 @@ class Understood:
         ]
 
     def _silent(self, query: Query, tongue: str) -> Ranking:
-        name, languages = self.contract.name, ", ".join(self.contract.languages)
-        reason = f"{name} reads {languages} and was not asked: the query is {tongue}"
-        return Ranking(query, (), Trace((Step(name, 0.0),), reason=reason))
+        reason = self._reason(f"was not asked, since the query is {tongue}", [tongue, *self.contract.languages])
+        return Ranking(query, (), Trace((Step(self.contract.name, 0.0),), reason=reason))
+
+    def _reason(self, what: str, tongues: Sequence[str]) -> str:
+        remedy = reader_of(sorted({"" if t == OTHER else t for t in tongues}), "embedder")
+        languages = ", ".join(self.contract.languages)
+        return f"{self.contract.name} reads {languages} and {what}: name another, such as --embedder {remedy}"
 
     def _readable(self, ranking: Ranking) -> Ranking:
-        able = tuple(c for c in ranking if not self._is_foreign(c.document))
+        tongues = [self._tongue(c.document) for c in ranking]
+        able = tuple(c for c, tongue in zip(ranking, tongues, strict=True) if not tongue)
         if len(able) == len(ranking):
             return ranking
         *before, last = ranking.trace.steps
-        return Ranking(ranking.query, able, replace(ranking.trace, steps=(*before, replace(last, scored=len(able)))))
+        trace = Trace((*before, replace(last, scored=len(able))))
+        if 2 * len(able) < len(ranking):
+            commonest = Counter(t for t in tongues if t).most_common(1)[0][0]
+            what = f"was not asked about most passages, since they are {commonest}"
+            trace = replace(trace, reason=self._reason(what, [commonest, *self.contract.languages]))
+        return Ranking(ranking.query, able, trace)
 
-    def _is_foreign(self, document: Document) -> bool:
-        tongue = foreign(self.contract.languages, self._reader, f"{document.title} {document.text}")
-        return tongue not in ("", OTHER)  # a table of numbers is not foreign
+    def _tongue(self, document: Document) -> str:
+        """The language of a passage that the model does not read; empty where it is unsure: a table is not foreign."""
+        text = f"{document.title} {document.text}"[:HEAD]
+        if (code := guess(text)) == "" or code in self.contract.languages:
+            return ""  # most passages: no need to look at their tokens
+        tongue = foreign(self.contract.languages, self._reader, text)
+        return "" if tongue == OTHER else tongue
 
 
 def fusion(weight: float) -> ReciprocalRank:

@@ -11,7 +11,7 @@ from resift.score.registry import reader_of
 from resift.text.clean import clean
 from resift.text.language import accented, guess, marks, script_of
 
-_TEXTS, _CHARACTERS = 20, 400  # the sample that is looked at
+_TEXTS, HEAD = 20, 400  # the sample that is looked at
 OTHER = "in another language"  # where it can't be told which
 
 # Over 100 passages and queries of each of 19 collections, resift-mini-en's tokenizer gave 0.18-0.25 tokens per
@@ -68,7 +68,7 @@ def foreign(languages: Sequence[str], tokens: Reader, text: str) -> str:
     of 16,448 runs of three words out of them 14 (0.09 %). It noticed 93 % of 1,181 German queries and 49 % of runs of
     three words out of them; in Vietnamese 99.8 % and 98 %.
     """
-    text = clean(text[:_CHARACTERS])
+    text = clean(text[:HEAD])
     if not text.strip() or (language := guess(text)) in languages:
         return ""
     if language and script_of(language) != "latin":
@@ -77,7 +77,7 @@ def foreign(languages: Sequence[str], tokens: Reader, text: str) -> str:
     rate, unknown = len(ids) / len(text), ids.count(tokens.unknown) / max(1, len(ids))
     spoken = marks(text)
     sure = language if spoken.get(language, 0) >= _MARKS else ""
-    long = len(text) >= _CHARACTERS // 10  # not "E4021"
+    long = len(text) >= HEAD // 10  # not "E4021"
     if long and (unknown > _UNKNOWN or rate > _SENSELESS_RATE):
         return sure or OTHER
     if sure and (rate > _FOREIGN_RATE or not any(spoken.get(x) for x in languages)):

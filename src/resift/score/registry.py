@@ -176,12 +176,12 @@ def select(
     return [row for row in among if fits(row)]
 
 
-def reader_of(languages: Iterable[str]) -> str:
-    """The largest cross-encoder that reads these languages and may be used commercially; one of many for "".
+def reader_of(languages: Iterable[str], family: str = "encoder") -> str:
+    """The largest model of a family that reads these languages and may be used commercially; one of many for "".
 
     Among equals the first of the table.
     """
-    able = [row for row in rows().values() if row.family == "encoder" and not row.segmentation]
+    able = [row for row in rows().values() if row.family == family and not row.segmentation]
     for language in languages:
         able = select(able, language or MANY, "commercial")
     return max(able, key=lambda row: row.parameters or 0).id if able else ""

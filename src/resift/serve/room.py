@@ -134,16 +134,18 @@ class Room:
             raise TooLarge(f"{pool} candidates are asked for; {most} are allowed in one request")
         self.queue.check([1])  # before anything is looked for in vain
         found = await asyncio.to_thread(self._index.retriever.retrieve, [_query(request.query)], pool)
+        first = found[0].trace.reason
         ranking = found[0]
         note(documents=len(ranking))
-        job = _Job.of(ranking, request.depth, None, until, request.may_shrink)
+        bare = replace(ranking, trace=replace(ranking.trace, reason=""))
+        job = _Job.of(bare, request.depth, None, until, request.may_shrink)
 
         async def run(name: str) -> Ranking:
             chosen = self._models[name].reranker
             foreign = await asyncio.to_thread(chosen.misfit, ranking) if chosen is not None else ""
             if chosen is not None and foreign and not chosen.named:
-                return replace(ranking, trace=replace(ranking.trace, reason=foreign))
-            ranked = (await self._ranked(name, f"search {name}", job)).noting(foreign)
+                return ranking.noting(foreign)
+            ranked = (await self._ranked(name, f"search {name}", job)).noting(first).noting(foreign)
             if request.blend is False or chosen is None:
                 return ranked
             weight = chosen.contract.blend_weight if request.blend is True else request.blend
