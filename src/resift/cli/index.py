@@ -62,6 +62,9 @@ def index(
 
     said: set[str] = set()
     warnings = Console(stderr=True, soft_wrap=True)
+    watching = (
+        f"watching {', '.join(map(str, paths))}: {output} is brought up to date when files change; Ctrl-C ends it"
+    )
     while True:
         began = time.monotonic()
         try:
@@ -78,6 +81,7 @@ def index(
             )
         if not watch:
             return
+        _once(said, warnings)(watching)
         time.sleep(max(every, _REST * (time.monotonic() - began)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,11 @@ from resift.cli import options
 
 if TYPE_CHECKING:
     from resift.api import Index
+    from resift.cli.progress import Count
+    from resift.types import Document
+
+_SLOW = 5.0  # seconds after which a search says what would make the next one faster
+_SHALLOW = 20  # candidates: a fifth of the default
 
 
 def search(
@@ -47,6 +54,7 @@ def search(
 
     from resift.api import budget, load
     from resift.cli import show
+    from resift.cli.progress import counter
     from resift.errors import InputError
 
     budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
@@ -59,17 +67,39 @@ def search(
     reranker = (
         load(model, long_documents="truncate" if truncate else "windows", engine=engine.value) if rerank else None
     )
-    found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER)
-    if reranker and deadline_ms is not None:
-        reranker.score([(query, query)])  # reads the weights before the time runs
-    ranking = found.search(query, top, depth, reranker, blend, deadline_ms, max_memory)
+    began = time.monotonic()
+    with counter() as count:
+        found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER, count)
+        if reranker and deadline_ms is not None:
+            reranker.score([(query, query)])  # reads the weights before the time runs
+        count("passages searched, the best reranked" if reranker else "passages searched", len(found.documents), 0.0)
+        ranking = found.search(query, top, depth, reranker, blend, deadline_ms, max_memory)
+    seconds = time.monotonic() - began
     if as_json:
         show.print_json(show.as_json(ranking))
         return
-    console = Console()
-    show.print_table(ranking, console)
-    if explain:
-        show.print_explanation(ranking, console)
+    advice = hint(seconds, depth if reranker else 0, index, found.tensors is not None)
+    show.print_results(ranking, Console(), explain, advice)
+
+
+def hint(seconds: float, depth: int, index: Path | None, tensors: bool) -> str:
+    """What makes a search faster that took over five seconds; else empty.
+
+    Args:
+        seconds: what it took.
+        depth: how many candidates were reranked.
+        index: where it was asked of one.
+        tensors: whether stored token vectors were used.
+
+    """
+    if seconds < _SLOW:
+        return ""
+    ways = [f"--depth {_SHALLOW} (reranks fewer)"] if depth > _SHALLOW else []
+    if not index:
+        ways.append("`resift index PATH… -o DIR --tensors`, once, then --index DIR")
+    elif depth and not tensors:
+        ways.append(f"`resift index PATH… -o {index} --tensors`, once")
+    return f"{seconds:.0f} s; faster: {', or '.join(ways)}" if ways else ""
 
 
 def _opened(folder: Path, tensors: bool) -> Index:
@@ -79,17 +109,27 @@ def _opened(folder: Path, tensors: bool) -> Index:
     return opened if tensors else Index(opened.documents, opened.retriever)
 
 
-def _read(paths: list[Path], embedder: str) -> Index:
+def _announced(documents: Iterable[Document], count: Count) -> Iterator[Document]:
+    """Pass documents through, showing how many were read, and when all are that they are being indexed."""
+    from resift.cli.progress import counted
+
+    n = 0
+    for document in counted(documents, "passages read", count):
+        n += 1
+        yield document
+    count("passages indexed in memory", n, 0.0)
+
+
+def _read(paths: list[Path], embedder: str, count: Count) -> Index:
     """Read and index paths in memory; what could not be read is said once."""
     from rich.console import Console
 
     from resift import files
     from resift.api import Index
-    from resift.cli.progress import counted
     from resift.errors import InputError
 
     skipped: list[files.Skipped] = []
-    made = Index.of(counted(files.read_paths(paths, skipped.append), "passages read"), embedder)
+    made = Index.of(_announced(files.read_paths(paths, skipped.append), count), embedder)
     if not made.documents:
         known = " ".join(sorted(files.SUFFIXES))
         raise InputError(f"nothing to search in {', '.join(map(str, paths))}: no passage in files of {known}")

@@ -26,6 +26,15 @@ def print_json(value: Any) -> None:  # noqa: ANN401
     typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
 
 
+def print_results(ranking: Ranking, console: Console, explain: bool, advice: str) -> None:
+    """The table of results, where asked what every stage said, and on a terminal a piece of advice."""
+    print_table(ranking, console)
+    if explain:
+        print_explanation(ranking, console)
+    if advice and console.is_terminal:
+        console.print(advice, style="dim", markup=False, highlight=False)
+
+
 def print_table(ranking: Ranking, console: Console) -> None:
     """Rank, movement against the first stage, score with its kind, place, and a snippet with the matching words."""
     if not len(ranking):

@@ -92,7 +92,7 @@ def build(
             return Built(0, plan.reused, 0, old.manifest.passages, seconds, size, plan.others)
         encoder.resume(folder / "partial")
         writer = Writer(generation, encoder, plan.old, opened, on_progress)
-        listed = _write(plan, writer, {Path(s) for s in sources}, on_skip, on_progress)
+        listed = _write(plan, writer, {Path(s) for s in sources}, on_skip)
         if not writer.count:
             raise InputError(f"nothing to index in {', '.join(sources)}; the index was not written")
         settings = replace(settings, analyzer=writer.close())
@@ -154,13 +154,11 @@ def _plan(
     return _Plan(old, [*elsewhere, *states], kept, gone, reused, len(elsewhere))
 
 
-def _write(
-    plan: _Plan, writer: Writer, named: set[Path], on_skip: OnSkip, on_progress: OnProgress
-) -> list[IndexedFile]:
+def _write(plan: _Plan, writer: Writer, named: set[Path], on_skip: OnSkip) -> list[IndexedFile]:
     """Take over and read what was planned; returns the files with the passages that each gave."""
     old, kept = plan.old, plan.kept
     taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
-    progress = _Progress(on_progress, sum(s.size for s in plan.states if s.path not in kept))
+    progress = _Progress(writer, sum(s.size for s in plan.states if s.path not in kept))
     listed = []
     for now in plan.states:
         first, same = writer.count, kept.get(now.path)
@@ -169,7 +167,7 @@ def _write(
         else:
             now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
         listed.append(replace(now, first=first, count=writer.count - first))
-        progress.file_done(writer.count, 0 if same else now.size)
+        progress.file_done(0 if same else now.size)
     return listed
 
 
@@ -222,17 +220,17 @@ def _present(others: Sequence[IndexedFile], on_skip: OnSkip) -> Iterator[Indexed
 class _Progress:
     """Tells how far a run is, by the bytes of the files that it reads."""
 
-    def __init__(self, tell: OnProgress, total: int) -> None:
-        self._tell, self._total, self._done = tell, max(1, total), 0
+    def __init__(self, writer: Writer, total: int) -> None:
+        self._writer, self._total, self._done = writer, max(1, total), 0
 
-    def amid(self, passages: int, read: int) -> None:
-        """So many passages are done, and so much of the file at hand."""
-        self._tell("passages", passages, min(1.0, (self._done + read) / self._total))
+    def amid(self, read: int) -> None:
+        """So much of the file at hand is read."""
+        self._writer.tell(min(1.0, (self._done + read) / self._total))
 
-    def file_done(self, passages: int, size: int) -> None:
-        """A file of this size is done."""
+    def file_done(self, size: int) -> None:
+        """A file of this size is read."""
         self._done += size
-        self.amid(passages, 0)
+        self.amid(0)
 
 
 def _size(generation: Path) -> int:
@@ -288,7 +286,7 @@ def _read(
         for part in _slices(documents):
             writer.add(part)
             read += sum(len(d.text) for d in part)
-            progress.amid(writer.count, min(read, now.size))
+            progress.amid(min(read, now.size))
         status = path.stat()
     except (InputError, OSError) as error:
         if named and isinstance(error, InputError):

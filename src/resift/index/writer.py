@@ -22,6 +22,7 @@ from resift.types import Document
 OnProgress = Callable[[str, int, float], None]
 
 CHUNK = 2048  # passages that are encoded together
+_TOLD = 128  # passages whose token vectors are made before it is told how far they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Writer:
     ) -> None:
         self.generation, self.encoder, self.old = generation, encoder, old
         self.count = 0
-        self._tell = tell
+        self._tell, self._share, self._unencoded = tell, 0.0, 0
         self._waiting: list[Document] = []
         self._run = (0, 0)  # first and count of old passages that are still to be copied
         self.runs: list[tuple[int, int]] = []  # of each run of passages: where it lay before (-1: new), its length
@@ -76,6 +77,12 @@ class Writer:
         self._ids = files_.enter_context(GrowingArray(generation / "ids.npy", np.uint64))
         self._vectors = files_.enter_context(GrowingArray(generation / "vectors.npy", np.float32, (encoder.dims,)))
         self._tensors = TensorWriter(generation, encoder.token_dims, files_) if encoder.token_dims else None
+
+    def tell(self, share: float) -> None:
+        """Say how many passages are done, when this share (0..1) of the files has been read: read, and encoded too."""
+        done = self.count - len(self._waiting) - self._unencoded
+        self._share = share
+        self._tell("passages", done, share * done / max(1, self.count))
 
     def take_over(self, first: int, count: int) -> None:
         """Copy passages of the old generation; those of files that lay side by side in one piece."""
@@ -122,11 +129,15 @@ class Writer:
         ends = self._end + np.cumsum([len(line) for line in lines])
         self._starts.append(ends)
         self._end = int(ends[-1])
-        vectors, windows = self.encoder.encode(documents)
-        self._vectors.append(vectors)
-        if self._tensors:
-            for own in windows:
-                self._tensors.add(own)
+        self._unencoded, size = len(documents), _TOLD if self._tensors else len(documents)
+        for at in range(0, len(documents), size):
+            vectors, windows = self.encoder.encode(documents[at : at + size])
+            self._vectors.append(vectors)
+            if self._tensors:
+                for own in windows:
+                    self._tensors.add(own)
+            self._unencoded -= len(vectors)
+            self.tell(self._share)
         self._ids.append(np.array([id_hash(d.id) for d in documents], dtype=np.uint64))
         self.runs.append((-1, len(documents)))
 
