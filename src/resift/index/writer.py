@@ -66,7 +66,7 @@ class Writer:
     ) -> None:
         self.generation, self.encoder, self.old = generation, encoder, old
         self.count = 0
-        self._tell, self._share, self._unencoded = tell, 0.0, 0
+        self._tell, self._share, self._most, self._unencoded = tell, 0.0, 0.0, 0
         self._waiting: list[Document] = []
         self._run = (0, 0)  # first and count of old passages that are still to be copied
         self.runs: list[tuple[int, int]] = []  # of each run of passages: where it lay before (-1: new), its length
@@ -79,10 +79,14 @@ class Writer:
         self._tensors = TensorWriter(generation, encoder.token_dims, files_) if encoder.token_dims else None
 
     def tell(self, share: float) -> None:
-        """Say how many passages are done, when this share (0..1) of the files has been read: read, and encoded too."""
+        """Say how many passages are encoded, and their share of the whole where this share of the files (0..1) is read.
+
+        The share does not go back where a file has more passages than its size let expect.
+        """
         done = self.count - len(self._waiting) - self._unencoded
         self._share = share
-        self._tell("passages", done, share * done / max(1, self.count))
+        self._most = max(self._most, share * done / max(1, self.count))
+        self._tell("passages", done, self._most)
 
     def take_over(self, first: int, count: int) -> None:
         """Copy passages of the old generation; those of files that lay side by side in one piece."""
