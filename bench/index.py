@@ -82,7 +82,9 @@ def timed(index: Index, queries: list[str], reranker) -> dict:
 def agreement(one: Index, other: Index, queries: list[str]) -> dict:
     """Of the vectors' 100 nearest and of what a search gives in the end."""
     asked, reranker = [Query(q) for q in queries], resift.load()
-    near = [[{c.document.id for c in r} for r in i.retriever.retrievers[1].retrieve(asked, 100)] for i in (one, other)]
+    near = [
+        [{c.document.id for c in r} for r in i.retriever.retrievers[1].dense.retrieve(asked, 100)] for i in (one, other)
+    ]
     shared = [len(a & b) / len(a) for a, b in zip(*near, strict=True)]
     best = [[[c.document.id for c in i.search(q, 10, reranker=reranker)] for q in queries[::5]] for i in (one, other)]
     differ = sum(a != b for a, b in zip(*best, strict=True))

@@ -40,10 +40,17 @@ _loading = Lock()
 
 
 class Reranker(OfOneProcess):
-    """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up."""
+    """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up.
 
-    def __init__(self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None) -> None:
-        self.scorer, self.cache = scorer, cache
+    Where the query or most of the texts are in a language that the model does not read, it leaves the order as it is
+    and the trace's reason says why and which model to take. One that was chosen by name (`named`) reranks all the same,
+    and the reason says that.
+    """
+
+    def __init__(
+        self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None, named: bool = True
+    ) -> None:
+        self.scorer, self.cache, self.named = scorer, cache, named
 
     @property
     def contract(self) -> Contract:
@@ -73,8 +80,6 @@ class Reranker(OfOneProcess):
                 once, and when the next batch, or one long document, does not fit beside what is held already, the best
                 order so far comes back, as by a deadline. On a model's first call its weights come on top. Linux only.
 
-        A model that was not made for the language at hand reranks all the same, and the trace's reason says so.
-
         Raises:
             InputError: an empty query, one document instead of a list, a document that is none of the three, or a top_k
                 or limit as `budget` refuses it.
@@ -83,6 +88,8 @@ class Reranker(OfOneProcess):
         limits, most = budget(depth, deadline_ms, max_memory), arguments.whole(top_k, "top_k")
         ranking = Ranking.unscored(arguments.query(query), files.documents(documents))
         foreign = self.misfit(ranking)
+        if foreign and not self.named:
+            return ranking.noting(foreign).top(most)
         ranked = Pointwise(self._cached(self.scorer)).run([ranking], limits)[0]
         return ranked.noting(foreign).top(most)
 
@@ -98,11 +105,18 @@ class Reranker(OfOneProcess):
         return self._cached(self.scorer).score(asked)
 
     def misfit(self, ranking: Ranking) -> str:
-        """Why the model should not judge these candidates (their language, mostly), in one sentence; else empty."""
+        """Why the model should not judge these candidates (a language), and what it does then; else empty."""
         from resift.score.fitness import misfit
 
         passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:20]]
-        return misfit(self.contract, self.scorer.tokens, ranking.query.text, passages)
+        reason = misfit(self.contract, self.scorer.tokens, ranking.query.text, passages)
+        if not reason:
+            return ""
+        name = self.contract.name
+        end = (
+            f"; reranked all the same, since {name} was named" if self.named else f", or {name} to rerank all the same"
+        )
+        return reason + end
 
     def stage(self, blend: bool | float = True, store: TokenStore | None = None) -> Stage:
         """The pipeline stage of this model, blended with what the first stage thought.
@@ -181,26 +195,31 @@ class Index:
         folder: str | os.PathLike[str],
         paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *,
-        tensors: bool = False,
-        model: str = DEFAULT_MODEL,
+        tensors: bool | None = None,
+        model: str | None = None,
         embedder: str | None = None,
-        pool: int = 1,
+        pool: int | None = None,
         hnsw: bool | None = None,
+        replace: bool = False,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
         on_progress: Callable[[str, int, float], None] = lambda what, count, share: None,
     ) -> Built:
         """Index files and folders on disk, or bring the index in `folder` up to date; all of it or nothing.
 
+        An index keeps its settings: what is None stays as it was. Where one that is named differs, all that the index
+        holds is read and encoded anew. What other paths gave to it stays, unless `replace` is True.
+
         Args:
             folder: of the index; made when missing.
             paths: what to index.
-            tensors: store `model`'s token vectors.
-            model: a late-interaction model; with `tensors`.
-            embedder: of the passages' vectors; by default `model`'s own with `tensors`, where it has them, else
+            tensors: store `model`'s token vectors; a new index does not.
+            model: a late-interaction model; with `tensors`; resift-mini-en in a new index.
+            embedder: of the passages' vectors; in a new index `model`'s own with `tensors`, where it has them, else
                 resift-static-en.
-            pool: 2 or 3 stores one vector for so many neighbouring tokens.
+            pool: 2 or 3 stores one vector for so many neighbouring tokens; 1 in a new index.
             hnsw: find vectors by a graph instead of looking at each (extra `qdrant`), which misses one in a hundred or
                 more; by default as the index has it, in a new one above 50,000 passages where the extra is installed.
+            replace: remove what other paths gave to the index.
             on_skip: hears of each file that was left out.
             on_progress: hears what is being counted, how many are done, and about which share of that step (0..1).
 
@@ -211,27 +230,28 @@ class Index:
 
         """
         from resift.index.build import build
-        from resift.index.open import encoder_for
-        from resift.score.checkpoints import to_rerank
-        from resift.score.contract import read_contract
-        from resift.score.load import find_model
+        from resift.index.layout import settings_of
+        from resift.index.open import encoder_for, named_settings
 
         sources = arguments.paths(paths, "paths")
-        if embedder is None:
-            found = find_model(model)
-            pooled = tensors and to_rerank(found, read_contract(found)).tokens.pooled
-            embedder = "" if pooled else DEFAULT_EMBEDDER
-        else:
-            arguments.path(embedder, "embedder")
-        encoder = encoder_for(model, embedder, tensors, pool, hnsw)
-        return build(Path(arguments.path(folder, "folder")), sources, encoder, on_skip, on_progress)
+        for name, wish in (("model", model), ("embedder", embedder)):
+            if wish is not None:
+                arguments.path(wish, name)
+        target = Path(arguments.path(folder, "folder"))
+        settings = named_settings(
+            settings_of(target), (DEFAULT_MODEL, DEFAULT_EMBEDDER),
+            model=model, embedder=embedder, tensors=tensors, pool=pool, hnsw=hnsw,
+        )  # fmt: skip
+        renew = any(wish is not None for wish in (tensors, model, embedder, pool))
+        encoder = encoder_for(settings)
+        return build(target, sources, encoder, on_skip, on_progress, others=not replace, renew=renew)
 
     def search(
         self,
         query: str | Query,
         top_k: int | None = 10,
         depth: int = DEFAULT_DEPTH,
-        reranker: Reranker | str | os.PathLike[str] | Literal[False] = DEFAULT_MODEL,
+        reranker: Reranker | str | os.PathLike[str] | bool = True,
         blend: bool | float = True,
         deadline_ms: float | None = None,
         max_memory: int | str | None = None,
@@ -242,15 +262,14 @@ class Index:
             query: what is looked for; not empty.
             top_k: how many to return; all that were retrieved when None.
             depth: how many to rerank.
-            reranker: a loaded model, or the name of one, which is then loaded once and kept by the process; False
-                leaves reranking out.
+            reranker: a loaded model, or the name of one, which is then loaded once and kept by the process; True for
+                resift-mini-en, which leaves alone what it can't read (`Reranker`); False leaves reranking out.
             blend: see `Reranker.stage`.
             deadline_ms: counts from the call, loading aside: retrieval is always done, and the reranker has what is
                 left; else as in `Reranker.rerank`.
             max_memory: as in `Reranker.rerank`.
 
-        Stored token vectors are used when `reranker` is the model that made them. A model that was not made for the
-        language at hand is left out, and the trace says so.
+        Stored token vectors are used when `reranker` is the model that made them.
 
         Raises:
             InputError: an empty query, a reranker that is none, or a top_k or limit as `budget` refuses it.
@@ -262,11 +281,14 @@ class Index:
         limits = budget(depth, deadline_ms, max_memory)
         stage = judge.stage(blend, self.store_for(judge)) if judge else None
         ranking = self.retriever.retrieve([asked], max(limits.depth or DEFAULT_DEPTH, most or 0))[0]
-        if judge is not None and (reason := judge.misfit(ranking)):
-            ranking = replace(ranking, trace=replace(ranking.trace, reason=reason))
-        elif stage is not None:
-            ranking = stage.run([ranking], limits)[0]
-        return ranking.top(most)
+        if judge is None or stage is None:
+            return ranking.top(most)
+        foreign = judge.misfit(ranking)
+        if foreign and not judge.named:
+            return ranking.noting(foreign).top(most)
+        bare = replace(ranking, trace=replace(ranking.trace, reason=""))
+        ranked = stage.run([bare], limits)[0]
+        return ranked.noting(ranking.trace.reason).noting(foreign).top(most)
 
     def store_for(self, reranker: Reranker) -> Tensors | None:
         """The stored token vectors, where they are what the model would give; truncation is not stored."""
@@ -275,7 +297,7 @@ class Index:
 
 
 def load(
-    name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
+    name_or_path: str | os.PathLike[str] | None = None,
     *,
     precision: Precision = "auto",
     long_documents: LongDocuments = "windows",
@@ -287,7 +309,7 @@ def load(
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
     Args:
-        name_or_path: which model.
+        name_or_path: which model; None for resift-mini-en, which then leaves alone what it can't read (`Reranker`).
         precision: "f32"; "bf16" and "int8" where the CPU has them; "fp16" with torch; "auto" for the fastest that is
             known to keep the order, int8 among them.
         long_documents: read them in "windows" or "strides", or "truncate" them.
@@ -306,11 +328,12 @@ def load(
     from resift.score.cache import PairCache
     from resift.score.load import load_scorer
 
-    name = arguments.path(name_or_path, "the model's name")
+    named = name_or_path is not None
+    name = arguments.path(name_or_path, "the model's name") if named else DEFAULT_MODEL
     arguments.whole(max_tokens, "max_tokens")
     if cache is not None and not isinstance(cache, PairCache):
         raise InputError(f"cache is a PairCache; not of type {type(cache).__name__}")
-    return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache)
+    return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache, named)
 
 
 def search(
@@ -319,9 +342,11 @@ def search(
     *,
     top_k: int | None = 10,
     depth: int = DEFAULT_DEPTH,
-    model: str | os.PathLike[str] | Literal[False] = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | bool = True,
 ) -> Ranking:
     """Search files and folders: passages, BM25 and vectors, reranking, blend; `model=False` leaves the last two out.
+
+    A model that is named also judges a language that it does not read; see `Reranker`.
 
     Raises:
         InputError: an empty query, or a path that is missing, unreadable or of no known format.
@@ -334,20 +359,20 @@ def search(
 
 
 def _reranker(which: Any) -> Reranker | None:  # noqa: ANN401 - whatever a caller passes
-    """A loaded model as it is, the model of a name, None for False."""
+    """A loaded model as it is, the model of a name, the default one for True, None for False."""
     if which is False:
         return None
     if isinstance(which, Reranker):
         return which
-    if not isinstance(which, (str, os.PathLike)):
-        kind = which if which is None or which is True else f"of type {type(which).__name__}"
+    if which is not True and not isinstance(which, (str, os.PathLike)):
+        kind = which if which is None else f"of type {type(which).__name__}"
         raise InputError(f"a reranker is a loaded model, the name of one, or False for none; not {kind}")
     with _loading:
-        return _named(arguments.path(which, "reranker"))
+        return _kept(None if which is True else arguments.path(which, "reranker"))
 
 
 @lru_cache(maxsize=_KEPT)
-def _named(name: str) -> Reranker:
+def _kept(name: str | None) -> Reranker:
     return load(name)
 
 

@@ -125,14 +125,26 @@ def test_an_index_follows_its_files(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "docs" / "a.txt").write_text("A lamp shines.")
     command = [sys.executable, "-c", NO_NETWORK, "index", str(tmp_path / "docs"), "-o", str(tmp_path / "i")]
     with subprocess.Popen(
-        [*command, "--watch", "--every", "0.1", "--json"], stdout=subprocess.PIPE, text=True
+        [*command, "--watch", "--every", "0.1", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as watcher:
-        assert watcher.stdout is not None
+        assert watcher.stdout is not None and watcher.stderr is not None
         assert json.loads(watcher.stdout.readline())["passages"] == 1
+        assert watcher.stderr.readline().startswith(f"watching {tmp_path / 'docs'}: ")
         (tmp_path / "docs" / "b.txt").write_text("Kelp is a brown seaweed.")
         assert json.loads(watcher.stdout.readline())["passages"] == 2
         watcher.terminate()
     assert found("search", "seaweed", "--index", str(tmp_path / "i"), "--json")["results"][0]["text"].startswith("Kelp")
+
+
+def test_what_an_update_removes_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(f"Lamp {name} shines.")
+        done = cli("index", str(tmp_path / f"{name}.txt"), "-o", str(tmp_path / "i"))
+    assert "2 passages" in done.stdout and "1 of other paths" in done.stdout and "removed" not in done.stderr
+    done = cli("index", str(tmp_path / "b.txt"), "-o", str(tmp_path / "i"), "--replace", "--json")
+    value = json.loads(done.stdout)
+    assert (value["passages"], value["removed"], value["gone"]) == (1, 1, [str(tmp_path / "a.txt")])
+    assert done.stderr.strip() == f"removed {tmp_path / 'a.txt'}"
 
 
 def test_other_languages_are_not_reranked_by_an_english_model(tmp_path: Path) -> None:

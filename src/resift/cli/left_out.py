@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from resift.files import Skipped
 
-_NAMED = 20  # files that are named one by one, unless all are asked for
+NAMED = 20  # files that are named one by one, unless all are asked for
 
 
 class LeftOut:
@@ -25,7 +25,7 @@ class LeftOut:
         of_type = skipped.reason.startswith("type ") and skipped.reason.endswith("is not read")
         if of_type and not self._every:
             self._types[Path(skipped.path).suffix or "no suffix"] += 1
-        elif self._every or len(self._failed) < _NAMED:
+        elif self._every or len(self._failed) < NAMED:
             self._failed.append(f"skipped {skipped.path}: {skipped.reason}")
         else:
             self._more += 1

@@ -22,6 +22,13 @@ class EngineChoice(StrEnum):
 
 Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the model; auto takes the fastest.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model folder, or hub id (owner/name).")]
+NamedModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", show_default=DEFAULT_MODEL,
+        help="Bundled name, model folder, or hub id (owner/name). Once named, it also reranks what it can't read.",
+    ),
+]  # fmt: skip
 Embedder = Annotated[str | None, typer.Option("--embedder", help="What makes one vector per passage: as --model.")]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="How many candidates the model scores.")]
 Deadline = Annotated[
@@ -53,5 +60,6 @@ __all__ = [
     "Explain",
     "MaxMemory",
     "Model",
+    "NamedModel",
     "Truncate",
 ]

@@ -40,7 +40,7 @@ def rerank(
     output: Annotated[str, typer.Option("--output", "-o", help="Where to write; - is stdout.")] = "-",
     top: Annotated[int | None, typer.Option("--top", "-k", min=1, help="How many to keep; all by default.")] = None,
     depth: options.Depth = options.DEFAULT_DEPTH,
-    model: options.Model = options.DEFAULT_MODEL,
+    model: options.NamedModel = None,
     blend: Annotated[
         bool | None,
         typer.Option("--blend/--no-blend", help="Let the given order count too; default: for runs, not for JSONL."),
@@ -145,8 +145,8 @@ def _by_id(path: Path, wanted: AbstractSet[str], what: str) -> dict[str, Documen
 def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Iterator[Ranking]:
     """Score many requests together, so that short ones fill batches, but never hold all of them.
 
-    With a deadline, which is each request's own, one after the other. Requests in a language that the model does not
-    read are reranked too; their reason says so, and the first of them is told on stderr.
+    With a deadline, which is each request's own, one after the other. A request in a language that the model does not
+    read is reranked only where the model was named; its reason says so, and the first of them is told on stderr.
     """
     from itertools import islice
 
@@ -160,12 +160,16 @@ def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Ite
         for ranking in part:
             if not ranking.query.text.strip():
                 raise InputError(f"query {ranking.query.id!r} is empty; ask with at least one word")
-        ranked = judge.stage.run(part, budget(limits.depth, limits.deadline_ms, limits.max_memory))
         foreign = [judge.reranker.misfit(ranking) for ranking in part]
+        able = [r for r, reason in zip(part, foreign, strict=True) if judge.reranker.named or not reason]
+        ranked = iter(judge.stage.run(able, budget(limits.depth, limits.deadline_ms, limits.max_memory)))
+        judged = [
+            next(ranked) if judge.reranker.named or not reason else r for r, reason in zip(part, foreign, strict=True)
+        ]
         if any(foreign) and not told:
             told = True
             typer.secho(f"warning: {next(filter(None, foreign))}", fg="yellow", err=True)
-        yield from (r.noting(said) for r, said in zip(ranked, foreign, strict=True))
+        yield from (r.noting(reason) for r, reason in zip(judged, foreign, strict=True))
 
 
 def _write(results: Iterable[str], output: str) -> None:

@@ -51,10 +51,20 @@ def _width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     return sum(widths) + 2 * len(widths)
 
 
+def print_results(ranking: Ranking, console: Console, explain: bool, advice: str) -> None:
+    """The table of results, where asked what every stage said, and on a terminal a piece of advice."""
+    print_table(ranking, console)
+    if explain:
+        print_explanation(ranking, console)
+    if advice and console.is_terminal:
+        console.print(advice, style="dim", markup=False, highlight=False)
+
+
 def print_table(ranking: Ranking, console: Console) -> None:
     """Rank, movement against the first stage, score with its kind, place, and a snippet with the matching words."""
     if not len(ranking):
         console.print("nothing found")
+        _print_reason(ranking, console)
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="dim")
     table.add_column("#", justify="right", no_wrap=True)
@@ -66,9 +76,13 @@ def print_table(ranking: Ranking, console: Console) -> None:
     for c in ranking:
         table.add_row(str(c.rank), _movement(c), _shown(c.score), _passage(c, words, analyzer))
     console.print(table)
+    _print_reason(ranking, console)
+
+
+def _print_reason(ranking: Ranking, console: Console) -> None:
     if ranking.trace.reason:
-        said = "reranked in part" if ranking.trace.reranked else "not reranked"
-        console.print(f"{said}: {ranking.trace.reason}", style="yellow")
+        state = "reranked" if ranking.trace.reranked else "not reranked"
+        console.print(f"{state}: {ranking.trace.reason}", style="yellow", markup=False, highlight=False)
 
 
 def _movement(c: Candidate) -> Text:

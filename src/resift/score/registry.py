@@ -176,6 +176,17 @@ def select(
     return [row for row in among if fits(row)]
 
 
+def reader_of(languages: Iterable[str], family: str = "encoder") -> str:
+    """The largest model of a family that reads these languages and may be used commercially; one of many for "".
+
+    Among equals the first of the table.
+    """
+    able = [row for row in rows().values() if row.family == family and not row.segmentation]
+    for language in languages:
+        able = select(able, language or MANY, "commercial")
+    return max(able, key=lambda row: row.parameters or 0).id if able else ""
+
+
 def row_of(name: str, folder: Path | None = None) -> Row | None:
     """The row of a model: by the hub id that the caller gave, or by the id under which the hub's cache keeps a folder.
 
