@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test test-cpus parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak bench-fuzz test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
-	.venv-demo/bin/resift search "when does reranking hurt" docs README.md --top 5 --explain
+	.venv-demo/bin/resift search "what if my documents are too long for the model" docs --top 5 --explain
 
 test: .venv/installed  ## everything that CI runs
 	$(DEV) -m ruff format --check src tests bench runs

@@ -82,7 +82,9 @@ def timed(index: Index, queries: list[str], reranker) -> dict:
 def agreement(one: Index, other: Index, queries: list[str]) -> dict:
     """Of the vectors' 100 nearest and of what a search gives in the end."""
     asked, reranker = [Query(q) for q in queries], resift.load()
-    near = [[{c.document.id for c in r} for r in i.retriever.retrievers[1].retrieve(asked, 100)] for i in (one, other)]
+    near = [
+        [{c.document.id for c in r} for r in i.retriever.retrievers[1].dense.retrieve(asked, 100)] for i in (one, other)
+    ]
     shared = [len(a & b) / len(a) for a, b in zip(*near, strict=True)]
     best = [[[c.document.id for c in i.search(q, 10, reranker=reranker)] for q in queries[::5]] for i in (one, other)]
     differ = sum(a != b for a, b in zip(*best, strict=True))
@@ -96,11 +98,11 @@ def static(root: Path, queries: list[str], passages: int) -> dict:
     write_files(root / "all", passages)
     result = {"static": child(BUILD, str(root / "static.index"), str(root / "all"), "", "1")}
     result["static_open"] = child(OPEN, str(root / "static.index"))
-    result["static_query"] = timed(Index.open(root / "static.index"), queries, None)
+    result["static_query"] = timed(Index.open(root / "static.index"), queries, False)
     for name in ("exact", "second"):
         result[name] = child(BUILD, str(root / f"{name}.index"), str(root / "all"), name, "1")
     graph, exact, second = (Index.open(root / f"{name}.index") for name in ("static", "exact", "second"))
-    result["exact_query"] = timed(exact, queries, None)
+    result["exact_query"] = timed(exact, queries, False)
     result["graph_and_exact"] = agreement(graph, exact, queries)
     result["two_graphs"] = agreement(graph, second, queries)
     result["static_again"] = []

@@ -53,6 +53,17 @@ def test_resift_commands_run(name: str, code: str) -> None:
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
+def test_the_demo_shows_a_gain() -> None:
+    """What `make demo` runs: the passage that answers is not the first stage's first, and is first once reranked."""
+    (command,) = re.findall(r"^\t\S+/resift (search .*)$", (ROOT / "Makefile").read_text(), re.M)
+    arguments = [a for a in shlex.split(command) if a != "--explain"]
+    run = [sys.executable, "-m", "resift.cli.main", *arguments, "--json"]
+    value = json.loads(subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    best = value["results"][0]
+    assert value["reranked"] and best["first_rank"] > 1
+    assert best["title"].endswith("Pairs that are too long") and "What\ndoes not fit" in best["text"]
+
+
 def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):

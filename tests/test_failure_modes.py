@@ -32,6 +32,7 @@ from resift.score.late import LateInteraction
 from resift.score.pairs import READ, slices
 from resift.score.tokens import Tokens
 from tests.checkpoints import cross_encoder
+from tests.processor import skip_without
 from tests.tiny_tokenizers import TOKENIZERS
 from tests.vector_checkpoints import pylate, stanford
 
@@ -485,27 +486,36 @@ def test_row_13_orders_in_a_document_win_nothing(mini: Reranker) -> None:
 FOREIGN = {"zh": ("谁点亮了塔里的灯", ["灯塔的看守人每天晚上点亮油灯。", "面包在烤箱里烤二十分钟。"])}
 
 
-def test_row_14_a_language_that_the_model_does_not_read_is_said(mini: Reranker) -> None:
+def test_row_14_a_language_that_the_model_does_not_read_is_left_alone(mini: Reranker) -> None:
     query, texts = FOREIGN["zh"]
     ranking = mini.rerank(query, texts)
+    assert not ranking.trace.reranked and ids(ranking) == ["0", "1"] and not any(c.score for c in ranking)
+    assert ranking.trace.reason == mini.misfit(ranking) and "the query and the texts are zh" in ranking.trace.reason
+    assert mini.rerank(QUERY, TEXTS).trace.reason == ""
+
+
+def test_row_14_a_model_that_was_named_reranks_it_and_says_so(mini: Reranker) -> None:
+    query, texts = FOREIGN["zh"]
+    named = Reranker(mini.scorer)
+    ranking = named.rerank(query, texts)
     assert ranking.trace.reranked and all(c.score for c in ranking)
-    assert ranking.trace.reason == mini.misfit(ranking) and "these texts are zh" in ranking.trace.reason
+    assert ranking.trace.reason == named.misfit(ranking) and "the query and the texts are zh" in ranking.trace.reason
     assert ids(ranking) == ids(mini.stage(False).run([resift.Ranking.unscored(Query(query), [
         Document(str(i), t) for i, t in enumerate(texts)
     ])])[0])  # fmt: skip
-    assert mini.rerank(QUERY, TEXTS).trace.reason == ""
-    late = mini.rerank(query, texts * 200, deadline_ms=1e-6)
-    assert "these texts are zh" in late.trace.reason and "; deadline: resift-mini-en scored 0/400" in late.trace.reason
+    late = named.rerank(query, texts * 200, deadline_ms=1e-6)
+    assert "texts are zh" in late.trace.reason and "; deadline: resift-mini-en scored 0/400" in late.trace.reason
 
 
 def test_row_14_the_command_warns() -> None:
     query, texts = FOREIGN["zh"]
     lines = [{"query": QUERY, "documents": TEXTS}, *[{"query": query, "documents": texts}] * 2]
-    done = cli("rerank", stdin="".join(json.dumps(line) + "\n" for line in lines))
-    plain, first, second = (json.loads(line) for line in done.stdout.splitlines())
-    assert done.returncode == 0 and plain["reranked"] and plain["reason"] == ""
-    assert first["reranked"] and "these texts are zh" in first["reason"] == second["reason"]
-    assert done.stderr.count("warning: resift-mini-en reads en; these texts are zh") == 1
+    for options, reranked in (((), False), (("--model", "resift-mini-en"), True)):
+        done = cli("rerank", *options, stdin="".join(json.dumps(line) + "\n" for line in lines))
+        plain, first, second = (json.loads(line) for line in done.stdout.splitlines())
+        assert done.returncode == 0 and plain["reranked"] and plain["reason"] == ""
+        assert first["reranked"] is reranked and "texts are zh" in first["reason"] == second["reason"]
+        assert done.stderr.count("warning: resift-mini-en reads en; the query and the texts are zh") == 1
 
 
 def poisoned(folder: Path, made: Path, word: str, value: float) -> Path:
@@ -527,6 +537,7 @@ def test_row_15_a_poisoned_document_harms_no_neighbour(
     folders: dict[str, Path], tmp_path: Path, precision: str, value: float
 ) -> None:
     """Late interaction: what has no finite vectors has no score; the others keep theirs, also beside it."""
+    skip_without(precision)
     folder = poisoned(folders["late"], tmp_path / "p", "bread", value)
     texts = ["a lamp in the city", "bread and a lamp", "oslo", "water " * 80 + "bread"]
     expected = resift.load(folders["late"], precision=precision).rerank(QUERY, texts)  # type: ignore[arg-type]

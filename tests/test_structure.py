@@ -15,7 +15,7 @@ SOURCE = Path(resift.__file__).parent
 # A module may import from layers above its own; modules of one layer's braces never import each other's folder.
 LAYERS = [
     {"types", "errors"},
-    {"protocols", "memory", "machine"},
+    {"protocols", "memory", "machine", "arguments", "atomic"},
     {"text", "engine"},
     {"files", "retrieve", "score", "rerank"},
     {"index"},

@@ -55,6 +55,16 @@ def test_kinds_and_stages_are_never_compared() -> None:
         Ranking.from_scores(Query("q"), [Candidate(Document("a", ""), logit), scored("b", 1.0)])
 
 
+@pytest.mark.parametrize("other", [3, 0.5, None, "high"], ids=repr)
+def test_a_score_is_compared_with_scores_alone(other: object) -> None:
+    score = Score(1.0, ScoreKind.LOGIT, "m")
+    comparisons = (score.__lt__, score.__le__, score.__gt__, score.__ge__)
+    for compare in comparisons:
+        with pytest.raises(KindError, match=f"not with {type(other).__name__}; compare its number: score.value"):
+            compare(other)  # type: ignore[arg-type]
+    assert score != other and score.value > 0.5
+
+
 def test_a_logit_becomes_a_probability_once() -> None:
     probability = Score(-745.0, ScoreKind.LOGIT, "m").to_probability()
     assert 0 < probability.value < 1e-300

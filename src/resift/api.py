@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
-from resift import files
+from resift import arguments, files
+from resift.engine.once import OfOneProcess
 from resift.errors import InputError
 from resift.memory import held, parse_size
 from resift.protocols import Budget, Retriever, Scorer, Stage
@@ -32,12 +35,22 @@ DEFAULT_DEPTH = 100
 
 DocumentLike = str | Mapping[str, Any] | Document
 
+_KEPT = 4  # models that were named instead of loaded, and stay loaded
+_loading = Lock()
 
-class Reranker:
-    """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up."""
 
-    def __init__(self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None) -> None:
-        self.scorer, self.cache = scorer, cache
+class Reranker(OfOneProcess):
+    """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up.
+
+    Where the query or most of the texts are in a language that the model does not read, it leaves the order as it is
+    and the trace's reason says why and which model to take. One that was chosen by name (`named`) reranks all the same,
+    and the reason says that.
+    """
+
+    def __init__(
+        self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None, named: bool = True
+    ) -> None:
+        self.scorer, self.cache, self.named = scorer, cache, named
 
     @property
     def contract(self) -> Contract:
@@ -67,30 +80,43 @@ class Reranker:
                 once, and when the next batch, or one long document, does not fit beside what is held already, the best
                 order so far comes back, as by a deadline. On a model's first call its weights come on top. Linux only.
 
-        A model that was not made for the language at hand reranks all the same, and the trace's reason says so.
-
         Raises:
-            InputError: an empty query, a document that is none of the three, or a limit as `budget` refuses it.
+            InputError: an empty query, one document instead of a list, a document that is none of the three, or a top_k
+                or limit as `budget` refuses it.
 
         """
-        limits = budget(depth, deadline_ms, max_memory)
-        given = [files.document(d, str(i)) for i, d in enumerate(documents)]
-        ranking = Ranking.unscored(_query(query), given)
+        limits, most = budget(depth, deadline_ms, max_memory), arguments.whole(top_k, "top_k")
+        ranking = Ranking.unscored(arguments.query(query), files.documents(documents))
         foreign = self.misfit(ranking)
+        if foreign and not self.named:
+            return ranking.noting(foreign).top(most)
         ranked = Pointwise(self._cached(self.scorer)).run([ranking], limits)[0]
-        return ranked.noting(foreign).top(_positive(top_k, "top_k"))
+        return ranked.noting(foreign).top(most)
 
     def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
-        """Score (query, document) pairs of any number of queries in one call; see `Scores`."""
-        asked = [(_query(q), Candidate(files.document(d, str(i)))) for i, (q, d) in enumerate(pairs)]
+        """Score (query, document) pairs of any number of queries in one call; see `Scores`.
+
+        Raises:
+            InputError: one pair instead of a list, something that is no pair, or a query or document as in `rerank`.
+
+        """
+        listed = enumerate(arguments.items(pairs, "pairs", "(query, document)"))
+        asked = [_pair(pair, i) for i, pair in listed]
         return self._cached(self.scorer).score(asked)
 
     def misfit(self, ranking: Ranking) -> str:
-        """Why the model should not judge these candidates (their language, mostly), in one sentence; else empty."""
+        """Why the model should not judge these candidates (a language), and what it does then; else empty."""
         from resift.score.fitness import misfit
 
         passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:20]]
-        return misfit(self.contract, self.scorer.tokens, ranking.query.text, passages)
+        reason = misfit(self.contract, self.scorer.tokens, ranking.query.text, passages)
+        if not reason:
+            return ""
+        name = self.contract.name
+        end = (
+            f"; reranked all the same, since {name} was named" if self.named else f", or {name} to rerank all the same"
+        )
+        return reason + end
 
     def stage(self, blend: bool | float = True, store: TokenStore | None = None) -> Stage:
         """The pipeline stage of this model, blended with what the first stage thought.
@@ -98,6 +124,9 @@ class Reranker:
         Args:
             blend: True for the weight that was tuned with the model, a number for another, False for the score alone.
             store: token vectors computed before; used by late-interaction models.
+
+        Raises:
+            InputError: a blend that is neither true, false nor a number of 0 or more.
 
         """
         from resift.score.late import LateInteraction
@@ -108,7 +137,9 @@ class Reranker:
         pointwise = Pointwise(self._cached(scorer))
         if blend is False:
             return pointwise
-        weight = self.contract.blend_weight if blend is True else blend
+        weight = self.contract.blend_weight if blend is True else arguments.number(blend, "blend")
+        if not 0 <= weight < float("inf"):
+            raise InputError(f"blend is a weight of 0 or more; not {blend}")
         return Cascade([(pointwise, None), (Blend(self.scorer.name, weight), None)])
 
     def _cached(self, scorer: CrossEncoder | LateInteraction) -> Scorer:
@@ -130,14 +161,21 @@ class Index:
 
     @classmethod
     def of(cls, documents: Iterable[DocumentLike], embedder: str | Literal[False] = DEFAULT_EMBEDDER) -> Index:
-        """Index documents in memory; `embedder=False` leaves vectors out."""
+        """Index documents in memory; `embedder=False` leaves vectors out.
+
+        Raises:
+            InputError: one document instead of a list of them, or one as `Reranker.rerank` refuses it.
+            ModelError: the embedder can't be used.
+
+        """
         from resift.index.first_stage import first_stage
         from resift.index.passages import unique_ids
         from resift.retrieve.bm25 import BM25Retriever
 
-        given = list(unique_ids((files.document(d, str(i)) for i, d in enumerate(documents)), set()))
-        lexical = BM25Retriever(given)
-        return cls(given, first_stage(lexical, embedder) if embedder else lexical)
+        model = embedder if embedder is False else arguments.path(embedder, "embedder")
+        listed = list(unique_ids(files.documents(documents), set()))
+        lexical = BM25Retriever(listed)
+        return cls(listed, lexical if model is False else first_stage(lexical, model))
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Index:
@@ -149,7 +187,7 @@ class Index:
         """
         from resift.index.open import open_index
 
-        documents, retriever, tensors = open_index(Path(folder))
+        documents, retriever, tensors = open_index(Path(arguments.path(folder, "folder")))
         return cls(documents, retriever, tensors)
 
     @staticmethod
@@ -157,26 +195,31 @@ class Index:
         folder: str | os.PathLike[str],
         paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *,
-        tensors: bool = False,
-        model: str = DEFAULT_MODEL,
+        tensors: bool | None = None,
+        model: str | None = None,
         embedder: str | None = None,
-        pool: int = 1,
+        pool: int | None = None,
         hnsw: bool | None = None,
+        replace: bool = False,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
         on_progress: Callable[[str, int, float], None] = lambda what, count, share: None,
     ) -> Built:
         """Index files and folders on disk, or bring the index in `folder` up to date; all of it or nothing.
 
+        An index keeps its settings: what is None stays as it was. Where one that is named differs, all that the index
+        holds is read and encoded anew. What other paths gave to it stays, unless `replace` is True.
+
         Args:
             folder: of the index; made when missing.
             paths: what to index.
-            tensors: store `model`'s token vectors.
-            model: a late-interaction model; with `tensors`.
-            embedder: of the passages' vectors; by default `model`'s own with `tensors`, where it has them, else
+            tensors: store `model`'s token vectors; a new index does not.
+            model: a late-interaction model; with `tensors`; resift-mini-en in a new index.
+            embedder: of the passages' vectors; in a new index `model`'s own with `tensors`, where it has them, else
                 resift-static-en.
-            pool: 2 or 3 stores one vector for so many neighbouring tokens.
+            pool: 2 or 3 stores one vector for so many neighbouring tokens; 1 in a new index.
             hnsw: find vectors by a graph instead of looking at each (extra `qdrant`), which misses one in a hundred or
                 more; by default as the index has it, in a new one above 50,000 passages where the extra is installed.
+            replace: remove what other paths gave to the index.
             on_skip: hears of each file that was left out.
             on_progress: hears what is being counted, how many are done, and about which share of that step (0..1).
 
@@ -187,47 +230,65 @@ class Index:
 
         """
         from resift.index.build import build
-        from resift.index.open import encoder_for
-        from resift.score.checkpoints import to_rerank
-        from resift.score.contract import read_contract
-        from resift.score.load import find_model
+        from resift.index.layout import settings_of
+        from resift.index.open import encoder_for, named_settings
 
-        sources = [os.fspath(p) for p in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
-        if embedder is None:
-            found = find_model(model)
-            pooled = tensors and to_rerank(found, read_contract(found)).tokens.pooled
-            embedder = "" if pooled else DEFAULT_EMBEDDER
-        encoder = encoder_for(model, embedder, tensors, pool, hnsw)
-        return build(Path(folder), sources, encoder, on_skip, on_progress)
+        sources = arguments.paths(paths, "paths")
+        for name, wish in (("model", model), ("embedder", embedder)):
+            if wish is not None:
+                arguments.path(wish, name)
+        target = Path(arguments.path(folder, "folder"))
+        settings = named_settings(
+            settings_of(target), (DEFAULT_MODEL, DEFAULT_EMBEDDER),
+            model=model, embedder=embedder, tensors=tensors, pool=pool, hnsw=hnsw,
+        )  # fmt: skip
+        renew = any(wish is not None for wish in (tensors, model, embedder, pool))
+        encoder = encoder_for(settings)
+        return build(target, sources, encoder, on_skip, on_progress, others=not replace, renew=renew)
 
     def search(
         self,
         query: str | Query,
         top_k: int | None = 10,
         depth: int = DEFAULT_DEPTH,
-        reranker: Reranker | None = None,
+        reranker: Reranker | str | os.PathLike[str] | bool = True,
         blend: bool | float = True,
         deadline_ms: float | None = None,
         max_memory: int | str | None = None,
     ) -> Ranking:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
-        Stored token vectors are used when `reranker` is the model that made them. A model that was not made for the
-        language at hand is left out, and the trace says so. `deadline_ms` counts from the call: retrieval is always
-        done, and the reranker has what is left. That and `max_memory` are as in `Reranker.rerank`.
+        Args:
+            query: what is looked for; not empty.
+            top_k: how many to return; all that were retrieved when None.
+            depth: how many to rerank.
+            reranker: a loaded model, or the name of one, which is then loaded once and kept by the process; True for
+                resift-mini-en, which leaves alone what it can't read (`Reranker`); False leaves reranking out.
+            blend: see `Reranker.stage`.
+            deadline_ms: counts from the call, loading aside: retrieval is always done, and the reranker has what is
+                left; else as in `Reranker.rerank`.
+            max_memory: as in `Reranker.rerank`.
+
+        Stored token vectors are used when `reranker` is the model that made them.
 
         Raises:
-            InputError: an empty query, a top_k that is not positive, or a limit as `budget` refuses it.
+            InputError: an empty query, a reranker that is none, or a top_k or limit as `budget` refuses it.
+            ModelError: the reranker that was named can't be used.
 
         """
+        asked, most = arguments.query(query), arguments.whole(top_k, "top_k")
+        judge = _reranker(reranker)
         limits = budget(depth, deadline_ms, max_memory)
-        pool = max(depth, _positive(top_k, "top_k") or 0)
-        ranking = self.retriever.retrieve([_query(query)], pool)[0]
-        if reranker is not None and (reason := reranker.misfit(ranking)):
-            ranking = replace(ranking, trace=replace(ranking.trace, reason=reason))
-        elif reranker is not None:
-            ranking = reranker.stage(blend, self.store_for(reranker)).run([ranking], limits)[0]
-        return ranking.top(top_k)
+        stage = judge.stage(blend, self.store_for(judge)) if judge else None
+        ranking = self.retriever.retrieve([asked], max(limits.depth or DEFAULT_DEPTH, most or 0))[0]
+        if judge is None or stage is None:
+            return ranking.top(most)
+        foreign = judge.misfit(ranking)
+        if foreign and not judge.named:
+            return ranking.noting(foreign).top(most)
+        bare = replace(ranking, trace=replace(ranking.trace, reason=""))
+        ranked = stage.run([bare], limits)[0]
+        return ranked.noting(ranking.trace.reason).noting(foreign).top(most)
 
     def store_for(self, reranker: Reranker) -> Tensors | None:
         """The stored token vectors, where they are what the model would give; truncation is not stored."""
@@ -236,7 +297,7 @@ class Index:
 
 
 def load(
-    name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
+    name_or_path: str | os.PathLike[str] | None = None,
     *,
     precision: Precision = "auto",
     long_documents: LongDocuments = "windows",
@@ -248,8 +309,9 @@ def load(
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
     Args:
-        name_or_path: which model.
-        precision: "f32", "bf16", "fp16", or "auto" for the fastest that is safe.
+        name_or_path: which model; None for resift-mini-en, which then leaves alone what it can't read (`Reranker`).
+        precision: "f32"; "bf16" and "int8" where the CPU has them; "fp16" with torch; "auto" for the fastest that is
+            known to keep the order, int8 among them.
         long_documents: read them in "windows" or "strides", or "truncate" them.
         truncation: another rule than the contract's, with long_documents="truncate".
         max_tokens: a shorter window than the contract's.
@@ -257,14 +319,21 @@ def load(
         cache: keeps scores, so that equal pairs are scored once; may be shared between models.
 
     Raises:
+        InputError: an empty name, or a precision, engine or rule that is unknown, or that this model, engine or CPU
+            does not have.
         ModelError: not a model, not a reranker, or damaged; the message says which and what to do.
         MissingExtra: the engine is not installed.
 
     """
+    from resift.score.cache import PairCache
     from resift.score.load import load_scorer
 
-    name = os.fspath(name_or_path)
-    return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache)
+    named = name_or_path is not None
+    name = arguments.path(name_or_path, "the model's name") if named else DEFAULT_MODEL
+    arguments.whole(max_tokens, "max_tokens")
+    if cache is not None and not isinstance(cache, PairCache):
+        raise InputError(f"cache is a PairCache; not of type {type(cache).__name__}")
+    return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache, named)
 
 
 def search(
@@ -273,46 +342,59 @@ def search(
     *,
     top_k: int | None = 10,
     depth: int = DEFAULT_DEPTH,
-    model: str | Literal[False] = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | bool = True,
 ) -> Ranking:
     """Search files and folders: passages, BM25 and vectors, reranking, blend; `model=False` leaves the last two out.
+
+    A model that is named also judges a language that it does not read; see `Reranker`.
 
     Raises:
         InputError: an empty query, or a path that is missing, unreadable or of no known format.
         ModelError: the model can't be used.
 
     """
-    where = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    reranker = load(model) if model else None
-    return Index.of(files.read_paths(where)).search(query, top_k, depth, reranker)
+    asked, where = arguments.query(query), arguments.paths(paths, "paths")
+    judge = _reranker(model)
+    return Index.of(files.read_paths(where)).search(asked, top_k, depth, judge or False)
 
 
-def _query(query: str | Query) -> Query:
-    asked = Query(query) if isinstance(query, str) else query
-    if not isinstance(asked, Query):
-        raise InputError(f"a query is a text; not {type(query).__name__}")
-    if not asked.text.strip():
-        raise InputError("the query is empty; ask with at least one word")
-    return asked
+def _reranker(which: Any) -> Reranker | None:  # noqa: ANN401 - whatever a caller passes
+    """A loaded model as it is, the model of a name, the default one for True, None for False."""
+    if which is False:
+        return None
+    if isinstance(which, Reranker):
+        return which
+    if which is not True and not isinstance(which, (str, os.PathLike)):
+        kind = which if which is None else f"of type {type(which).__name__}"
+        raise InputError(f"a reranker is a loaded model, the name of one, or False for none; not {kind}")
+    with _loading:
+        return _kept(None if which is True else arguments.path(which, "reranker"))
 
 
-def _positive(value: int | None, name: str) -> int | None:
-    if value is not None and value < 1:
-        raise InputError(f"{name} must be 1 or more; not {value}")
-    return value
+@lru_cache(maxsize=_KEPT)
+def _kept(name: str | None) -> Reranker:
+    return load(name)
+
+
+def _pair(pair: Any, i: int) -> tuple[Query, Candidate]:  # noqa: ANN401 - whatever a caller passes
+    try:
+        query, document = [] if isinstance(pair, (str, bytes, Mapping)) else pair
+    except (TypeError, ValueError) as error:
+        raise InputError(f"pair {i} is no pair; give a list of (query, document)") from error
+    return arguments.query(query), Candidate(files.document(document, str(i)))
 
 
 def budget(depth: int | None, deadline_ms: float | None, max_memory: int | str | None = None) -> Budget:
     """The limits of one call, whose time runs from now.
 
     Raises:
-        InputError: a limit that is not positive or not a size, or one for memory where the system doesn't tell how much
-            a process holds.
+        InputError: a limit that is no number, not positive or not a size, or one for memory where the system doesn't
+            tell how much a process holds.
 
     """
-    if deadline_ms is not None and not 0 < deadline_ms < float("inf"):
+    if deadline_ms is not None and not 0 < arguments.number(deadline_ms, "deadline_ms (more than 0)") < float("inf"):
         raise InputError(f"a deadline is a time of more than 0 milliseconds; not {deadline_ms}")
     size = parse_size(max_memory) if isinstance(max_memory, str) else max_memory
-    if _positive(size, "max_memory") is not None and not held():
+    if (bytes_ := arguments.whole(size, "max_memory")) is not None and not held():
         raise InputError("this system doesn't tell how much memory a process holds; leave max_memory out")
-    return Budget.within(deadline_ms, _positive(depth, "depth"), size)
+    return Budget.within(deadline_ms, arguments.whole(depth, "depth"), bytes_)

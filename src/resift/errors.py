@@ -17,6 +17,8 @@
     - MissingExtra        an optional dependency is not installed
 """
 
+import re
+
 
 class ResiftError(Exception):
     """Root of the tree: catch it to catch all that Resift raises on purpose."""
@@ -83,7 +85,29 @@ class ModelFailed(ServiceError):
 
 
 class MissingExtra(ResiftError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed; the message has the line that installs it, wherever Resift came from."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional dependency: pip install 'resift[{extra}]'")
+        packages = _lacking(extra)
+        line = " ".join(f"'{p}'" for p in packages) if packages else f"'.[{extra}]' in a checkout of Resift"
+        super().__init__(f"{what} needs what is not installed: pip install {line}")
+
+
+def _lacking(extra: str) -> list[str]:
+    """The requirements of an extra that are not installed, or all of them; from the package's own metadata."""
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    def there(requirement: str) -> bool:
+        try:
+            return bool(version(re.split(r"[^\w.-]", requirement, maxsplit=1)[0]))
+        except PackageNotFoundError:
+            return False
+
+    try:
+        requirements = [r.partition(";") for r in requires("resift") or ()]
+    except PackageNotFoundError:  # run from its source, without having been installed
+        return []
+    distributions = [
+        r.strip() for r, _, marker in requirements if re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", marker)
+    ]
+    return [r for r in distributions if not there(r)] or distributions

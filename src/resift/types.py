@@ -129,7 +129,7 @@ class Score:
 
     Raises:
         NonFiniteScore: the value is NaN or infinite.
-        KindError: a comparison with a score of another kind or stage.
+        KindError: a comparison with a score of another kind or stage, or with what is no score.
 
     """
 
@@ -145,7 +145,12 @@ class Score:
     def __float__(self) -> float:
         return self.value
 
-    def _comparable(self, other: Score) -> None:
+    def _comparable(self, other: object) -> None:
+        if not isinstance(other, Score):
+            raise KindError(
+                f"a score is compared with scores of its own kind, not with {type(other).__name__}; "
+                "compare its number: score.value"
+            )
         if (self.kind, self.stage) != (other.kind, other.stage):
             raise KindError(
                 f"a {self.kind} score of stage {self.stage} ({self.source}) can't be compared with "

@@ -4,7 +4,9 @@ import asyncio
 import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from haystack import Document as HaystackDocument
@@ -53,6 +55,38 @@ def test_langchain(mini: Reranker, wanted: Ranking) -> None:
     assert langchain.ResiftRerank(reranker=mini).compress_documents([], QUERY) == []
     later = langchain.ResiftRerank(reranker=mini, top_n=1).acompress_documents(given, QUERY)
     assert [d.page_content for d in asyncio.run(later)] == [TEXTS[2]]
+
+
+def test_langchain_keeps_no_score_of_an_earlier_compressor(mini: Reranker) -> None:
+    earlier = {"relevance_score": 0.99, "relevance_kind": "probability", "n": 1}
+    given = [LangChainDocument(t, metadata=dict(earlier)) for t in ("Bread is baked.", "")]
+    scored, unscored = langchain.ResiftRerank(reranker=mini).compress_documents(given, "bread")
+    assert scored.metadata["relevance_kind"] == "maxsim" and scored.metadata["relevance_score"] != 0.99
+    assert unscored.metadata == {"n": 1} and given[1].metadata == earlier
+
+
+@pytest.mark.parametrize("wrong", ["a text", {"text": "a"}, None, ["a text"], 3], ids=repr)
+def test_what_is_no_list_of_documents_is_refused(mini: Reranker, wrong: Any) -> None:
+    calls = (
+        lambda: langchain.ResiftRerank(reranker=mini).compress_documents(wrong, QUERY),
+        lambda: llamaindex.ResiftRerank(mini)._postprocess_nodes(wrong, QueryBundle(QUERY)),
+        lambda: haystack.ResiftRanker().run(QUERY, wrong),
+    )
+    for call in calls:
+        with pytest.raises(InputError, match="document"):
+            call()
+
+
+@pytest.mark.parametrize("one", ["LangChain", "LlamaIndex", "Haystack"])
+def test_one_document_of_theirs_is_no_list(mini: Reranker, one: str) -> None:
+    with pytest.raises(InputError, match="documents is one"):
+        if one == "LangChain":
+            langchain.ResiftRerank(reranker=mini).compress_documents(LangChainDocument("a"), QUERY)  # type: ignore[arg-type]
+        elif one == "LlamaIndex":
+            node = NodeWithScore(node=TextNode(text="a"))
+            llamaindex.ResiftRerank(mini)._postprocess_nodes(node, QueryBundle(QUERY))  # type: ignore[arg-type]
+        else:
+            haystack.ResiftRanker().run(QUERY, HaystackDocument(content="a"))
 
 
 def test_llamaindex(mini: Reranker, wanted: Ranking) -> None:
@@ -121,7 +155,9 @@ except MissingExtra as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert f"pip install 'resift[{name}]'" in done.stdout
+    text = (Path(resift.__file__).parents[2] / "pyproject.toml").read_text()
+    (needed,) = tomllib.loads(text)["project"]["optional-dependencies"][name]
+    assert f"needs what is not installed: pip install '{needed}'" in done.stdout
 
 
 def test_every_adapter_has_an_extra() -> None:

@@ -3,11 +3,18 @@
 import inspect
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import CrossEncoder as Reference
+from sentence_transformers.base.evaluation import SentenceEvaluator
+from sentence_transformers.cross_encoder.evaluation import (
+    CrossEncoderClassificationEvaluator,
+    CrossEncoderCorrelationEvaluator,
+    CrossEncoderRerankingEvaluator,
+)
 
 import resift
 from resift import Reranker
@@ -82,3 +89,36 @@ def test_other_kinds_keep_their_score_and_an_empty_document_is_last(mini: Rerank
     assert found[0] == -math.inf
     np.testing.assert_allclose(found[1:], mini.score(PAIRS).values, atol=1e-6)
     assert ours.rank(QUERY, ["", *TEXTS])[-1] == {"corpus_id": 0, "score": -math.inf}
+
+
+EVALUATORS = [
+    CrossEncoderRerankingEvaluator(
+        [{"query": QUERY, "positive": TEXTS[:1], "negative": TEXTS[1:]}], name="x", write_csv=False
+    ),
+    CrossEncoderClassificationEvaluator(PAIRS, [1, 0, 1, 0], name="x", write_csv=False),
+    CrossEncoderCorrelationEvaluator(PAIRS, [1.0, 0.1, 0.8, 0.2], name="x", write_csv=False),
+]
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda e: type(e).__name__)
+def test_evaluators_take_it(both: tuple[CrossEncoder, Reference], evaluator: SentenceEvaluator) -> None:
+    ours, theirs = (evaluator(model) for model in both)
+    assert ours == pytest.approx(theirs, abs=1e-4) and ours
+
+
+def test_documents_are_known_by_their_position(mini: Reranker) -> None:
+    documents = [{"id": "a", "text": "Bread is baked."}, {"id": "b", "text": "The lamp is lit."}]
+    best = CrossEncoder(mini).rank(QUERY, documents, return_documents=True)[0]
+    assert best["corpus_id"] == 1 and best["text"] is documents[1]
+
+
+@pytest.mark.parametrize("wrong", ["ab", {"a": "b"}, 3, ["ab"], [("a", "b", "c")], [3]], ids=repr)
+def test_what_is_no_list_of_pairs_is_refused(mini: Reranker, wrong: Any) -> None:
+    with pytest.raises(InputError):
+        CrossEncoder(mini).predict(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["a lamp", {"text": "a"}, None, [3]], ids=repr)
+def test_what_is_no_list_of_documents_is_refused(mini: Reranker, wrong: Any) -> None:
+    with pytest.raises(InputError, match="document"):
+        CrossEncoder(mini).rank(QUERY, wrong)

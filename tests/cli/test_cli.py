@@ -125,14 +125,26 @@ def test_an_index_follows_its_files(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "docs" / "a.txt").write_text("A lamp shines.")
     command = [sys.executable, "-c", NO_NETWORK, "index", str(tmp_path / "docs"), "-o", str(tmp_path / "i")]
     with subprocess.Popen(
-        [*command, "--watch", "--every", "0.1", "--json"], stdout=subprocess.PIPE, text=True
+        [*command, "--watch", "--every", "0.1", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as watcher:
-        assert watcher.stdout is not None
+        assert watcher.stdout is not None and watcher.stderr is not None
         assert json.loads(watcher.stdout.readline())["passages"] == 1
+        assert watcher.stderr.readline().startswith(f"watching {tmp_path / 'docs'}: ")
         (tmp_path / "docs" / "b.txt").write_text("Kelp is a brown seaweed.")
         assert json.loads(watcher.stdout.readline())["passages"] == 2
         watcher.terminate()
     assert found("search", "seaweed", "--index", str(tmp_path / "i"), "--json")["results"][0]["text"].startswith("Kelp")
+
+
+def test_what_an_update_removes_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(f"Lamp {name} shines.")
+        done = cli("index", str(tmp_path / f"{name}.txt"), "-o", str(tmp_path / "i"))
+    assert "2 passages" in done.stdout and "1 of other paths" in done.stdout and "removed" not in done.stderr
+    done = cli("index", str(tmp_path / "b.txt"), "-o", str(tmp_path / "i"), "--replace", "--json")
+    value = json.loads(done.stdout)
+    assert (value["passages"], value["removed"], value["gone"]) == (1, 1, [str(tmp_path / "a.txt")])
+    assert done.stderr.strip() == f"removed {tmp_path / 'a.txt'}"
 
 
 def test_other_languages_are_not_reranked_by_an_english_model(tmp_path: Path) -> None:
@@ -207,6 +219,66 @@ def test_rerank_a_trec_run(tmp_path: Path) -> None:
     assert missing.returncode == 3 and "'z'" in missing.stderr
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_run_with_tables_as_windows_writes_them(tmp_path: Path, end: str) -> None:
+    (tmp_path / "q.tsv").write_text(f"1\tcapital of Norway{end}", newline="")
+    (tmp_path / "d.tsv").write_text(f"10\tBread is baked{end}20\tOslo is the capital of Norway{end}", newline="")
+    run = "\ufeff" + f"1 Q0 10 1 2.0 t{end}1 Q0 20 2 1.0 t{end}"
+    tables = ["--queries", str(tmp_path / "q.tsv"), "--documents", str(tmp_path / "d.tsv"), "--no-blend"]
+    done = cli("rerank", *tables, stdin=run)
+    assert done.stdout == "1 Q0 20 1 1 resift\n1 Q0 10 2 0 resift\n", done.stderr
+    (tmp_path / "q.tsv").write_text("9\tcapital of Norway\n")
+    refused = cli("rerank", *tables, stdin=run)
+    assert refused.returncode == 3 and "whose first id is '9', such as query '1'" in refused.stderr
+    (tmp_path / "q.tsv").write_text("1\tcapital of Norway\n1\tcapital of Chad\n")
+    refused = cli("rerank", *tables, stdin=run)
+    assert refused.returncode == 3 and "q.tsv has two texts under the id '1'" in refused.stderr
+
+
+def test_stdin_is_read_as_files_are() -> None:
+    request = json.dumps({"query": "Zürich", "documents": ["Zürich is a city"]}, ensure_ascii=False)
+    for content in (request.encode("utf-8-sig"), request.encode("utf-16"), gzip.compress(request.encode())):
+        done = subprocess.run(
+            [sys.executable, "-m", "resift.cli.main", "rerank"], input=content, capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "latin-1:replace", "PYTHONUTF8": "0"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["query"]["text"] == "Zürich"
+
+
+def test_the_end_of_what_is_typed_is_said_once() -> None:
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, REQUEST.encode() + b"\n\x04")
+    command = [sys.executable, "-m", "resift.cli.main", "rerank"]
+    done = subprocess.run(command, stdin=terminal, capture_output=True, text=True, timeout=60)
+    os.close(terminal)
+    os.close(keyboard)
+    assert json.loads(done.stdout)["results"][0]["id"] == "x", done.stderr
+
+
+def test_files_out_of_a_shell_are_read_once(tmp_path: Path) -> None:
+    requests = "".join(json.dumps({"query": "lamp", "documents": ["a lamp", "x" * 900]}) + "\n" for _ in range(120))
+    (tmp_path / "r.jsonl").write_text(requests)
+    (tmp_path / "q.jsonl").write_text('{"id": "1", "text": "lamp"}\n')
+    (tmp_path / "d.jsonl").write_text('{"id": "a", "text": "a lamp"}\n')
+    resift_ = f"{sys.executable} -m resift.cli.main"
+
+    def shell(command: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", command.replace("resift ", f"{resift_} ", 1)], capture_output=True, text=True, cwd=tmp_path,
+            input=requests, timeout=100,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert shell("resift rerank <(cat r.jsonl)").count("\n") == 120
+    assert shell("resift rerank /dev/stdin").count("\n") == 120
+    run = "echo 1 Q0 a 1 1 t"
+    assert shell(f"resift rerank <({run}) --queries <(cat q.jsonl) --documents <(cat d.jsonl)") == "1 Q0 a 1 0 resift\n"
+    assert "a lamp" in shell("resift search lamp <(cat d.jsonl) --no-rerank --json")
+    assert '"depths"' in shell("resift bench --data <(cat r.jsonl) --depths 1 --seconds 0 --json")
+
+
 def test_models_lists_the_bundled_ones_first() -> None:
     assert "resift-mini-en" in cli("models").stdout
     listed = found("models", "--json")["models"]
@@ -265,6 +337,15 @@ def test_another_engine_gives_the_same_order() -> None:
         (["search", "q", "{tmp}/empty", "--model", "{tmp}/empty"], "", 4, "not a model folder"),
         (["search", "q", "{tmp}", "--model", "no-such-model"], "", 4, "no model 'no-such-model'"),
         (["search", "q", "{tmp}", "--top", "0"], "", 2, "top"),
+        (["search", "q", "{tmp}", "--model", ""], "", 3, "model's name is empty"),
+        (["search", "q", "{tmp}", "--embedder", ""], "", 3, "embedder is empty"),
+        (["index", "{tmp}", "-o", "{tmp}/i", "--embedder", ""], "", 3, "embedder is empty"),
+        (["rerank", "--model", " "], "", 3, "model's name is empty"),
+        (["export", "", "{tmp}/out"], "", 3, "model's name is empty"),
+        (["bench", "--model", ""], "", 3, "model's name is empty"),
+        (["serve", "--port", "0", ""], "", 3, "models is empty"),
+        (["serve", "--port", "0", "--index", ""], "", 3, "index is empty"),
+        (["rerank"], '{"query": "q", "documents": ["d"], "document": []}\n', 3, "did you mean 'documents'?"),
         (["rerank"], "not json\n", 3, "-:1"),
         (["rerank"], '{"query": " ", "documents": ["a"]}\n', 3, "empty"),
         (["rerank", "{tmp}/missing.jsonl"], "", 3, "no such file"),

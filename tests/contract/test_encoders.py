@@ -16,6 +16,7 @@ from resift.engine.batching import Batch, Engine, FloatArray
 from resift.score.encoder import CrossEncoder
 from resift.types import Candidate, Document, Query
 from tests.checkpoints import cross_encoder
+from tests.processor import skip_without
 from tests.references import jinabert, renamed
 
 TRANSFORMERS = "bert roberta xlm-roberta electra distilbert deberta-v2 modernbert gte jina_embeddings_v3".split()
@@ -82,6 +83,7 @@ def word(folder: Path, text: str) -> int:
 @pytest.mark.parametrize("precision", ["f32", "bf16"])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_poisoned_document_harms_no_neighbour(tmp_path: Path, precision: str, value: float) -> None:
+    skip_without(precision)
     folder = cross_encoder(tmp_path, "bert")
     texts = ["a lamp", "bread and a lamp", "oslo", "water " * 80 + "bread"]
     clean = resift.load(folder, precision=precision).rerank("where is the lamp", texts)  # type: ignore[arg-type]

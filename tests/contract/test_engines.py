@@ -13,7 +13,7 @@ import pytest
 
 import resift
 from resift.engine.torch import reads
-from resift.errors import BrokenModel, MissingExtra, UnknownFamily
+from resift.errors import BrokenModel, InputError, MissingExtra, UnknownFamily
 from resift.score.agreement import grid
 from resift.score.engines import EngineName
 from resift.score.export import export
@@ -106,11 +106,11 @@ def test_what_an_engine_can_not_do_is_said(folder: Path, tmp_path: Path) -> None
         resift.load(edited(cross_encoder(tmp_path / "own", "bert"), auto_map={"AutoModel": "x.Y"}), engine="torch")
     with pytest.raises(BrokenModel, match="resift export .* --to onnx"):
         resift.load(cross_encoder(tmp_path / "m", "bert"), engine="onnx")
-    with pytest.raises(ValueError, match="onnx runs at f32"):
+    with pytest.raises(InputError, match="onnx runs at f32"):
         resift.load("resift-mini-en", engine="onnx", precision="bf16")
-    with pytest.raises(ValueError, match="openvino runs at f32, bf16, int8"):
+    with pytest.raises(InputError, match="openvino runs at f32, bf16, int8"):
         resift.load("resift-mini-en", engine="openvino", precision="fp16")
-    with pytest.raises(ValueError, match="engine is one of"):
+    with pytest.raises(InputError, match="engine is one of"):
         resift.load("resift-mini-en", engine="abacus")  # type: ignore[arg-type]
 
 
@@ -132,7 +132,7 @@ def test_a_missing_engine_names_its_extra(
         return real(name, globals, locals, fromlist, level)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtra, match=rf"resift\[{engine}\]"):
+    with pytest.raises(MissingExtra, match=rf"pip install .*'{package}>="):
         resift.load(folder, engine=engine)
 
 

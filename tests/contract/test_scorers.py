@@ -4,14 +4,18 @@ import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import resift
 from resift import Reranker
+from resift.errors import InputError
+from resift.score.engines import EngineName, Precision
 from resift.types import Candidate, Document, Pair, Query
 from tests.checkpoints import cross_encoder
+from tests.processor import skip_without
 
 TEXTS = [
     "A lamp shines.",
@@ -71,6 +75,7 @@ def test_many_batches_equal_few(make: Callable[..., Reranker], monkeypatch: pyte
 
 
 def test_bf16_keeps_the_order(make: Callable[..., Reranker]) -> None:
+    skip_without("bf16")
     exact, fast = (np.array(make(p).scorer.score(pairs()).values, float) for p in ("f32", "bf16"))
     spread = np.ptp(exact)
     # The stated spread at bf16, as a share of the range of scores. These two give 0.1 and 2.3 %; with the mask of -1e9
@@ -122,8 +127,13 @@ def test_threads_share_a_model(make: Callable[..., Reranker]) -> None:
     assert not wrong
 
 
+def test_load_names_every_precision_and_engine() -> None:
+    for kind in (Precision, EngineName):
+        assert all(f'"{value}"' in (resift.load.__doc__ or "") for value in get_args(kind))
+
+
 def test_settings_are_checked() -> None:
-    with pytest.raises(ValueError, match="precision"):
+    with pytest.raises(InputError, match="precision"):
         resift.load(precision="int4")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="long_documents"):
+    with pytest.raises(InputError, match="long_documents"):
         resift.load(long_documents="drop")  # type: ignore[arg-type]

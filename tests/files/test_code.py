@@ -1,3 +1,4 @@
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -166,12 +167,32 @@ def test_nothing_is_lost(tmp_path_factory: pytest.TempPathFactory, lines: list[s
 
 
 @pytest.mark.parametrize(
-    "line", ["int f(int x) {\n  return x;\n}\n", "a(", "// comment\n", "int a" + " b" * 140 + "\n"]
+    "piece", ["a *&", "&a  ", "a* ", "impl<", "a: ", "@a() ", "static ", "const a ", "create ", "<a> "]
 )
-def test_a_large_file_is_streamed(tmp_path: Path, line: str) -> None:
+def test_lines_that_are_nearly_definitions_take_no_time(tmp_path: Path, piece: str) -> None:
+    source = "".join(
+        start + (piece * 300)[:280] + "\x01\n" for start in ("", "impl<", "create ", "fn <") for _ in range(50)
+    )
+    (tmp_path / "a.cpp").write_text(source)
+    begun = time.process_time()
+    list(files.read_file(tmp_path / "a.cpp"))
+    assert time.process_time() - begun < 3  # one line of 60 characters took seconds
+
+
+# Tracing costs some microseconds for each line: many short lines are as telling in a smaller file.
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [
+        ("int f(int x) {\n  return x;\n}\n", 400_000),
+        ("a(", 3_000_000),
+        ("// comment\n", 400_000),
+        ("int a" + " b" * 140 + "\n", 3_000_000),
+    ],
+)
+def test_a_large_file_is_streamed(tmp_path: Path, line: str, size: int) -> None:
     path = tmp_path / "a.c"
-    path.write_text(line * (3_000_000 // len(line)))
+    path.write_text(line * (size // len(line)))
     tracemalloc.start()
-    assert sum(1 for _ in files.read_file(path)) > 1000
-    assert tracemalloc.get_traced_memory()[1] < 1_500_000
+    assert sum(1 for _ in files.read_file(path)) > size / 3000
+    assert tracemalloc.get_traced_memory()[1] < size / 2
     tracemalloc.stop()

@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,59 @@ def test_a_late_surprise_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"plain text\n" * 10_000 + b"caf\xe9\n")
     with pytest.raises(InputError, match="not UTF-8 text throughout"):
         list(files.read_file(tmp_path / "a.txt"))
+
+
+PAGES = [
+    ("iso-8859-8", "iso-8859-8", "ירושלים היא בירת ישראל."),
+    ("iso-8859-2", "iso-8859-2", "Warszawa jest stolicą Polski, położona nad Wisłą."),
+    ("iso-2022-jp", "iso-2022-jp", "東京は日本の首都である。"),
+    ("tis-620", "cp874", "เมืองหลวงของประเทศไทยคือกรุงเทพมหานคร"),
+    ("cp866", "cp866", "Москва является столицей России."),
+    ("ISO-8859-1", "cp1252", "The café’s note said “noon”."),
+    ("x-sjis", "cp932", "東京は日本の首都である。"),
+]
+
+
+@pytest.mark.parametrize(("declared", "encoding", "text"), PAGES, ids=[p[0] for p in PAGES])
+def test_what_a_page_declares_counts_first(tmp_path: Path, declared: str, encoding: str, text: str) -> None:
+    path = tmp_path / "a.html"
+    for meta in (
+        f'<meta charset="{declared}">',
+        f"<META http-equiv=Content-Type content='text/html; charset={declared}'>",
+        f'<?xml version="1.0" encoding="{declared}"?>',
+    ):
+        path.write_bytes(f"{meta}<p>{text}</p>".encode(encoding))
+        assert [d.text for d in files.read_file(path)] == [text]
+
+
+@pytest.mark.parametrize("declared", ["utf-16", "klingon", "rot13", "unicode_escape", "iso-2022-jp", "utf-8"])
+def test_a_declaration_that_can_not_be_is_passed_over(tmp_path: Path, declared: str) -> None:
+    (tmp_path / "a.html").write_text(f"<meta charset={declared}><p>Ça a été fermé.</p>", encoding="utf-8")
+    assert [d.text for d in files.read_file(tmp_path / "a.html")] == ["Ça a été fermé."]
+
+
+def test_python_declares_its_encoding(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes('#!/usr/bin/python\n# vim: set fileencoding=koi8-r :\n"""лес"""\n'.encode("koi8-r"))
+    assert "лес" in next(files.read_file(tmp_path / "a.py")).text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_byte_order_marks(tmp_path: Path, encoding: str, packed: bool) -> None:
+    content = "Oslo is naïve".encode(encoding)
+    (tmp_path / "a.txt").write_bytes(gzip.compress(content) if packed else content)
+    assert [d.text for d in files.read_file(tmp_path / "a.txt")] == ["Oslo is naïve"]
+
+
+def test_damaged_gzip_is_an_archives_fault(tmp_path: Path) -> None:
+    whole = gzip.compress(b"Oslo is the capital of Norway.\n" * 9000)
+    for name, content in (
+        ("cut", whole[:-20]),
+        ("changed", whole[:60] + b"\x00" * 30 + whole[90:]),
+        ("more", whole + b"x"),
+    ):
+        (tmp_path / f"{name}.txt.gz").write_bytes(content)
+        with pytest.raises(InputError, match=rf"{name}\.txt\.gz is a damaged archive"):
+            list(files.read_file(tmp_path / f"{name}.txt.gz"))
+        with pytest.raises(InputError, match=rf"{name}\.txt\.gz is a damaged archive"):
+            list(files.read_lines(str(tmp_path / f"{name}.txt.gz")))

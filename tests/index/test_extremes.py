@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from resift import Index, InputError
-from resift.files import Skipped, tables
+from resift.files import Skipped, read_paths, tables
 from resift.index.layout import current
 from resift.index.passages import Passages
 from resift.retrieve import bm25
@@ -115,9 +115,15 @@ def test_a_graph_on_a_disk_that_may_only_be_read(
     monkeypatch.setattr("resift.index.graph.EXACT", 0)
     Index.build(small_disk / "own", tmp_path / "a.txt")
     Index.build(small_disk / "asked", tmp_path / "a.txt", hnsw=True)
-    assert [s.name for s in Index.open(small_disk / "own").search("lamp").trace.steps] == ["bm25", "hnsw"]
+    assert [s.name for s in Index.open(small_disk / "own").search("lamp", reranker=False).trace.steps] == [
+        "bm25",
+        "hnsw",
+    ]
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    assert [s.name for s in Index.open(small_disk / "own").search("lamp").trace.steps] == ["bm25", "dense"]
+    assert [s.name for s in Index.open(small_disk / "own").search("lamp", reranker=False).trace.steps] == [
+        "bm25",
+        "dense",
+    ]
     with pytest.raises(InputError, match="may not be written"):
         Index.open(small_disk / "asked")
 
@@ -190,7 +196,7 @@ def test_files_beside_each_other_are_copied_in_one_piece(tmp_path: Path, monkeyp
 def test_a_line_as_long_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.txt").write_text("a lamp")
     Index.build(tmp_path / "i", tmp_path / "a.txt")
-    monkeypatch.setattr(tables, "_LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(tables, "LONGEST_LINE", 1 << 20)
     for name in ("a.jsonl", "a.csv"):
         first = '{"text": "tower"}\n' if name.endswith("jsonl") else "text\n"
         (tmp_path / name).write_text(first + " " * (1 << 20) + '{"text": "x"}\n')
@@ -213,8 +219,50 @@ def test_a_broken_line_in_the_middle(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     path.rename(tmp_path / "folder" / "a.jsonl")
     skipped: list[Skipped] = []
-    assert Index.build(tmp_path / "j", tmp_path / "folder", on_skip=skipped.append).passages == 512
-    assert [s.reason.endswith("(512 passages before that are in the index)") for s in skipped] == [True]
+    assert Index.build(tmp_path / "j", tmp_path / "folder", on_skip=skipped.append).passages == 600
+    assert [s.reason.endswith("(600 passages before that are in the index)") for s in skipped] == [True]
+    assert "a.jsonl:601: not a JSON value" in skipped[0].reason
+
+
+def test_an_update_keeps_what_stands_before_a_broken_line(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    lines = [json.dumps({"id": f"d{i}", "text": text(i, 20)}) for i in range(31)]
+    (folder / "a.jsonl").write_text("\n".join(lines))
+    assert Index.build(tmp_path / "i", folder).passages == 31
+    lines[30] = lines[30][:-5]
+    (folder / "a.jsonl").write_text("\n".join(lines))
+    skipped: list[Skipped] = []
+    assert Index.build(tmp_path / "i", folder, on_skip=skipped.append).passages == 30
+    assert [s.reason.count("a.jsonl:31: not a JSON value") for s in skipped] == [1]
+    in_memory: list[Skipped] = []
+    assert [d.id for d in read_paths([folder], in_memory.append)] == [f"d{i}" for i in range(30)]
+    assert [s.reason.count("a.jsonl:31: not a JSON value") for s in in_memory] == [1]
+
+
+def test_nothing_to_index_names_the_broken_line(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"text": "a\n')
+    with pytest.raises(InputError, match=r"nothing to index .*a\.jsonl:1: not a JSON value"):
+        Index.build(tmp_path / "i", folder)
+    run = index(folder, "-o", tmp_path / "i")
+    assert run.returncode == 3 and "a.jsonl:1: not a JSON value" in run.stderr
+
+
+def test_every_file_that_was_left_out_can_be_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a lamp")
+    (folder / "program").write_bytes(b"\x7fELF\0")
+    for i in range(30):
+        (folder / f"{i}.o").touch()
+        (folder / f"{i}.txt").write_bytes(b"\0")
+    run = index(folder, "-o", tmp_path / "i", "--list-skipped")
+    assert run.returncode == 0
+    assert {line.split(":")[0] for line in run.stderr.splitlines()} == {
+        f"skipped {folder / name}" for name in ("program", *(f"{i}.{s}" for i in range(30) for s in ("o", "txt")))
+    }
 
 
 def test_what_is_counted_is_said(tmp_path: Path) -> None:

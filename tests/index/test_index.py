@@ -40,7 +40,7 @@ def folder(corpus: Path, tmp_path: Path) -> Path:
 def order(index: Index, query: str, reranker: Reranker | None = None) -> list[tuple[str, float]]:
     return [
         (c.document.id, round(float(c.score), 4) if c.score else 0.0)
-        for c in index.search(query, 20, reranker=reranker)
+        for c in index.search(query, 20, reranker=reranker or False)
     ]
 
 
@@ -141,11 +141,70 @@ def test_another_format_is_refused(folder: Path, tmp_path: Path, format_: int, r
         Index.open(tmp_path / "i")
 
 
-def test_other_settings_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_an_update_keeps_the_settings_of_the_index(folder: Path, tmp_path: Path, mini: Reranker) -> None:
+    Index.build(tmp_path / "i", folder, tensors=True, pool=2)
+    before = read_manifest(current(tmp_path / "i")).settings
+    (folder / "new.md").write_text("# Kelp\n\nKelp is a brown seaweed.\n")
+    built = Index.build(tmp_path / "i", folder)
+    assert (built.read, built.reused) == (1, 6)
+    assert read_manifest(current(tmp_path / "i")).settings == before
+    assert Index.open(tmp_path / "i").store_for(mini) is not None
+
+
+def test_a_setting_that_is_named_is_changed(folder: Path, tmp_path: Path) -> None:
+    """All that the index holds is read anew, also what other paths gave."""
+    (tmp_path / "more.txt").write_text("Kelp is a brown seaweed.\n")
+    Index.build(tmp_path / "i", tmp_path / "more.txt")
     Index.build(tmp_path / "i", folder)
-    with pytest.raises(InputError, match="other settings"):
+    for wish, embedder in ((True, "resift-mini-en"), (False, "resift-static-en")):
+        built = Index.build(tmp_path / "i", folder, tensors=wish)
+        assert (built.read, built.reused, built.others, built.removed) == (7, 0, 0, 0)
+        settings = read_manifest(current(tmp_path / "i")).settings
+        assert (settings.tensors, settings.model, settings.embedder) == (wish, embedder, "")
+        assert Index.open(tmp_path / "i").search("brown seaweed", 1)[0].document.text == "Kelp is a brown seaweed."
+    (tmp_path / "more.txt").unlink()
+    with pytest.raises(InputError, match=r"more\.txt, which the index holds, is not there.*--replace"):
         Index.build(tmp_path / "i", folder, tensors=True)
-    assert len(Index.open(tmp_path / "i").documents) > 10
+    assert Index.build(tmp_path / "i", folder, tensors=True, replace=True).gone == (str(tmp_path / "more.txt"),)
+
+
+def test_a_pooling_without_token_vectors_is_refused(folder: Path, tmp_path: Path) -> None:
+    for tensors in (None, False):
+        with pytest.raises(InputError, match="add --tensors"):
+            Index.build(tmp_path / "i", folder, tensors=tensors, pool=2)
+        with pytest.raises(InputError, match="add --tensors"):
+            Index.build(tmp_path / "i", folder, tensors=tensors, model="resift-mini-en")
+
+
+def test_other_paths_are_added(folder: Path, tmp_path: Path) -> None:
+    first, second = folder / "bread.txt", folder / "faq.jsonl"
+    alone = Index.build(tmp_path / "i", first).passages
+    built = Index.build(tmp_path / "i", second)
+    assert (built.read, built.reused, built.others, built.gone) == (1, 0, 1, ())
+    assert built.passages == Index.build(tmp_path / "fresh", [first, second]).passages > alone
+    assert {c.document.metadata["path"] for c in Index.open(tmp_path / "i").search("the", 100)} == {
+        str(first),
+        str(second),
+    }
+    again = Index.build(tmp_path / "i", second)
+    assert (again.read, again.reused, again.others) == (0, 1, 1)
+    replaced = Index.build(tmp_path / "i", second, replace=True)
+    assert (replaced.removed, replaced.gone, replaced.others) == (1, (str(first),), 0)
+    assert replaced.passages < built.passages
+
+
+def test_what_is_deleted_under_a_named_path_goes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the folder is named in another way than before; a folder of a like name is another."""
+    like = tmp_path / "docs2"
+    like.mkdir()
+    (like / "bread.txt").write_text("Rye bread keeps for a week.\n")
+    monkeypatch.chdir(tmp_path)
+    Index.build(tmp_path / "i", ["docs", "docs2"])
+    (folder / "bread.txt").unlink()
+    built = Index.build(tmp_path / "i", "docs")
+    assert (built.gone, built.others) == (("docs/bread.txt",), 1)
+    renamed = Index.build(tmp_path / "i", str(folder))
+    assert len(renamed.gone) == renamed.read == 5 and renamed.passages == built.passages
 
 
 def test_not_an_index(tmp_path: Path) -> None:
@@ -231,7 +290,7 @@ def test_a_stopped_run_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest
 
     with pytest.raises(KeyboardInterrupt):
         Index.build(tmp_path / "i", folder, tensors=True, on_progress=stop)
-    assert seen == sorted(seen) and 0 < seen[0] <= seen[-1] <= 1
+    assert seen == sorted(seen) and seen[0] == 0 < seen[-1] <= 1  # nothing is done before it is encoded
     kept = len(list((tmp_path / "i" / "partial").glob("*.npz")))
     assert kept >= 2 and not list((tmp_path / "i").glob("g*"))
     encoded: list[int] = []
@@ -335,8 +394,10 @@ def test_another_version_of_a_model_is_refused(folder: Path, tmp_path: Path) -> 
     with pytest.raises(InputError, match="another version"):
         Index.open(tmp_path / "i")
     (folder / "new.txt").write_text("Kelp")
-    with pytest.raises(InputError, match="other settings"):
-        Index.build(tmp_path / "i", folder, embedder=str(own))
+    with pytest.raises(InputError, match=f"another version of {own}; .* name the model"):
+        Index.build(tmp_path / "i", folder)
+    assert Index.build(tmp_path / "i", folder, embedder=str(own)).reused == 0
+    assert order(Index.open(tmp_path / "i"), "kelp")
 
 
 def test_below_the_depth_no_cosine_is_blended(folder: Path, tmp_path: Path, mini: Reranker) -> None:
@@ -423,7 +484,10 @@ def lines(tmp_path: Path) -> Path:
 
 def sources(index: Index) -> set[str]:
     return {
-        s.source for c in index.search("lamp", 3) for s in c.signals if s.source.partition(":")[0] in ("hnsw", "dense")
+        s.source
+        for c in index.search("lamp", 3, reranker=False)
+        for s in c.signals
+        if s.source.partition(":")[0] in ("hnsw", "dense")
     }
 
 

@@ -37,10 +37,9 @@ def test_embedders_of_others(corpus: Path, tmp_path: Path, embedder: str, kind: 
     sources = {s.source for c in opened.search(LETTERS, 20) for s in c.signals}
     assert any(s.startswith("dense:") for s in sources)
     assert Index.build(tmp_path / "i", corpus, embedder=name).read == 0
-    with pytest.raises(InputError, match="other settings"):
-        (corpus_copy := tmp_path / "more").mkdir()
-        (corpus_copy / "a.txt").write_text("Kelp")
-        Index.build(tmp_path / "i", [corpus, corpus_copy])
+    (tmp_path / "more.txt").write_text("Kelp")
+    assert Index.build(tmp_path / "i", tmp_path / "more.txt").read == 1
+    assert read_manifest(current(tmp_path / "i")).settings.model == name
 
 
 def test_token_vectors_of_a_model_without_pooled_ones(corpus: Path, tmp_path: Path, embedder: str) -> None:

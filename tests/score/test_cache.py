@@ -103,7 +103,7 @@ def test_models_precisions_and_policies_do_not_share_scores(tmp_path: Path) -> N
     folder = cross_encoder(tmp_path / "m", "bert")
     scorers = [
         resift.load(folder, precision="f32").scorer,
-        resift.load(folder, precision="bf16").scorer,
+        resift.load(folder, precision="bf16", engine="torch").scorer,
         resift.load(folder, precision="f32", engine="torch").scorer,
         resift.load(folder, precision="f32", long_documents="truncate").scorer,
         resift.load(cross_encoder(tmp_path / "other", "bert", initializer_range=0.3), precision="f32").scorer,

@@ -11,7 +11,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from transformers import AutoModel
 
 import resift
-from resift.errors import BrokenModel, UnknownFamily
+from resift.errors import BrokenModel, InputError, UnknownFamily
 from resift.score.contract import read_contract
 from tests.checkpoints import cross_encoder, edited
 from tests.references import jinabert, renamed
@@ -85,11 +85,11 @@ def test_a_shorter_window(tmp_path: Path) -> None:
     assert short.contract.max_tokens == short.contract.window_tokens == 32
     assert short.score([("lamp", "water " * 40)]).flags == (frozenset({"windowed"}),)
     for wrong in (8, 65):
-        with pytest.raises(ValueError, match="32 to 64"):
+        with pytest.raises(InputError, match="32 to 64"):
             resift.load(folder, max_tokens=wrong)
-    with pytest.raises(ValueError, match="only_second or longest_first"):
+    with pytest.raises(InputError, match="only_second or longest_first"):
         resift.load(folder, truncation="longest")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="of cross-encoders"):
+    with pytest.raises(InputError, match="of cross-encoders"):
         resift.load(truncation="longest_first")
 
 

@@ -1,6 +1,7 @@
 """The doctor passes what is sound, and names what is wrong with five broken folders."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from transformers import AutoModel
 import resift
 from resift.score.doctor import Finding, examine
 from resift.score.export import export
+from resift.score.load import find_model
 from tests.checkpoints import cross_encoder, edited
 from tests.vector_checkpoints import nested, pylate, stanford
 
@@ -162,3 +164,20 @@ def test_a_padding_id_of_another_model(tmp_path: Path) -> None:
 
 def test_nothing_there() -> None:
     assert "no model 'no-such-model'" in failed("no-such-model")["folder"]
+
+
+def test_probes_of_a_language_that_the_vocabulary_can_not_read_claim_nothing() -> None:
+    findings = found("resift-mini-en")
+    assert findings["probes zh"].status == findings["probes ja"].status == findings["probes vi"].status == "note"
+    assert findings["probes zh"].message.startswith("nothing can be said: 63% of the texts are unknown")
+    assert findings["probes vi"].message.endswith("; the model does not claim it")
+
+
+def test_a_claimed_language_that_the_vocabulary_can_not_read_is_a_warning(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    shutil.copytree(find_model("resift-mini-en"), folder)
+    contract = json.loads((folder / "contract.json").read_text())
+    (folder / "contract.json").write_text(json.dumps(contract | {"languages": ["zh"]}))
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    finding = found(folder)["probes zh"]
+    assert finding.status == "warn" and finding.message.startswith("nothing can be said: 63%")

@@ -151,7 +151,7 @@ def test_agreement_of_a_list_with_itself_and_its_reverse() -> None:
 
 
 def test_settings_are_checked(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="export to"):
+    with pytest.raises(InputError, match="export to"):
         export(str(tiny), tmp_path / "out", "csv")  # type: ignore[arg-type]
     assert exporting.REPORT == "agreement.json"
     assert find_model("resift-mini-en").exists()

@@ -58,3 +58,12 @@ def test_padding_has_no_score() -> None:
     work = Distinct(["q"], ["a", "b"], [], [(0, 0), (0, 1)], [0, 1])
     values = [v.value for v in compare([query], documents, work)]
     np.testing.assert_allclose(np.array(values, float), golden["alone"], atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["Bread", "x", "\U0001f35e", "lamp"])
+def test_a_mean_of_cosines_is_at_most_1(mini: resift.Reranker, text: str) -> None:
+    """Vectors that were rounded to int8 are a little longer than 1 now and then."""
+    for query in (text, text.lower(), "bread"):
+        value = mini.score([(query, text)]).values[0]
+        assert value is not None and -1 <= value <= 1
+    assert mini.rerank(text, [text])[0].score.value == pytest.approx(1, abs=0.01)

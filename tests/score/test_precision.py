@@ -64,7 +64,7 @@ def test_a_damaged_memory_is_named(own_cache: Path, tmp_path: Path, content: str
 
 def test_int8_is_refused_where_activations_would_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "has_int8", lambda: False)
-    with pytest.raises(ValueError, match="AVX-512 VNNI"):
+    with pytest.raises(InputError, match="AVX-512 VNNI"):
         resift.load("resift-mini-en", precision="int8")
 
 

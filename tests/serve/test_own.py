@@ -1,10 +1,12 @@
 """Resift's own wire format: what goes in, what comes out, and that the OpenAPI document says the same."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 import resift
 from resift import Index, Reranker
@@ -153,19 +155,36 @@ def test_more_results_are_the_same_pool_read_on(client: httpx.Client) -> None:
 
 
 def test_a_language_that_the_model_does_not_read_is_said(client: httpx.Client, mini: Reranker) -> None:
-    """As the library says it: reranked all the same, with the reason; a model that names no languages says nothing."""
+    """As the library says it: left in its order, with the reason; a model that names no languages says nothing."""
     query, texts = "谁点亮了塔里的灯", ["面包在烤箱里烤二十分钟。", "灯塔的看守人每天晚上点亮油灯。"]
     answer = post(client, "/api/rerank", {"query": query, "documents": texts})
     offline = mini.rerank(query, texts)
-    assert answer["reranked"] and answer["reason"] == offline.trace.reason
-    assert "reads en; these texts are zh" in answer["reason"]
+    assert not answer["reranked"] and answer["reason"] == offline.trace.reason
+    assert "reads en; the query and the texts are zh: name another model" in answer["reason"]
     assert [r["id"] for r in answer["results"]] == [c.document.id for c in offline]
-    late = post(client, "/api/rerank", {"query": query, "documents": texts, "deadline_ms": 0.001})
-    assert "these texts are zh" in late["reason"] and "; deadline" in late["reason"]
     assert post(client, "/api/rerank", {"query": query, "documents": texts, "model": "tiny"})["reason"] == ""
     assert post(client, "/api/rerank", {"query": QUERY, "documents": ["bread", "lamp"]})["reason"] == ""
     said = client.post("/v1/rerank", json={"query": query, "documents": texts}).headers["x-resift-reason"]
     assert said == answer["reason"]
+
+
+def test_a_model_that_the_server_was_told_to_serve_judges_every_language(
+    live: Callable[[Starlette], httpx.Client], mini: Reranker, tmp_path: Path
+) -> None:
+    (tmp_path / "de.txt").write_text("Wo ist meine Rechnung?\n\nThe keeper lit the lamp.\n", "utf-8")
+    index = Index.of(resift.files.read_paths([tmp_path / "de.txt"]))
+    named = live(create_app([ServedModel.of(Reranker(mini.scorer))], index=index))
+    unnamed = live(create_app([ServedModel.of(mini)], index=index))
+    query, texts = "谁点亮了塔里的灯", ["面包在烤箱里烤二十分钟。", "灯塔的看守人每天晚上点亮油灯。"]
+    answer = post(named, "/api/rerank", {"query": query, "documents": texts})
+    assert answer["reranked"] and answer["reason"].endswith("; reranked all the same, since resift-mini-en was named")
+    late = post(named, "/api/rerank", {"query": query, "documents": texts, "deadline_ms": 0.001})
+    assert "the query and the texts are zh" in late["reason"] and "; deadline" in late["reason"]
+    for client, reranked in ((named, True), (unnamed, False)):
+        answer = post(client, "/api/search", {"query": "Wo ist the lamp?"})
+        assert answer["reranked"] is reranked and "the query is de" in answer["reason"]
+    raw = unnamed.post("/rerank", json={"query": query, "texts": texts, "raw_scores": True})
+    assert raw.status_code == 422 and "reads en" in raw.text and "empty" not in raw.text
 
 
 @pytest.mark.parametrize(("blend", "status"), [(1e6, 200), (2e6, 422), (1e308, 422), (-1, 422)])

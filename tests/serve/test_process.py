@@ -51,6 +51,11 @@ def process(
         started.wait()
 
 
+def test_a_port_of_kubernetes_is_named_in_the_log() -> None:
+    with process("--port", "0", RESIFT_PORT="tcp://10.43.1.39:8080", RESIFT_DEADLINE_MS="") as (_, _, lines):
+        assert (lines[0]["event"], lines[0]["variable"]) == ("variable left aside", "RESIFT_PORT")
+
+
 def test_sigterm_lets_accepted_requests_finish() -> None:
     with process("--port", "0", RESIFT_QUEUE_SECONDS="60") as (server, client, lines):
         with ThreadPoolExecutor(8) as threads:
@@ -107,7 +112,7 @@ def test_settings_reach_the_server(tmp_path: Path) -> None:
     ("args", "environment", "code", "said"),
     [
         (["no-such-model"], {}, 4, "no model 'no-such-model'"),
-        (["owner/name", "--offline"], {}, 4, "the model hub gave none"),
+        (["owner/name", "--offline"], {}, 4, "the model hub can't be reached (HF_HUB_OFFLINE"),
         (["--index", "/nowhere"], {}, 3, "/nowhere"),
         (["--on-error", "shrug"], {}, 3, "on_error is one of raise, keep_order, next_stage"),
         (["--host", "256.1.1.1", "--port", "0"], {}, 3, "can't listen on 256.1.1.1"),
@@ -170,3 +175,13 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(tmp_path: Path) -> None:
         assert not [line for line in lines if line["level"] == "error"]
         compiled = list(cache.rglob("*.blob"))
         assert bool(compiled) == (blocks is None), compiled
+
+
+def test_warnings_are_lines_of_the_log() -> None:
+    code = (
+        "import warnings; from resift.serve.logs import to_stderr; to_stderr('info');"
+        "warnings.warn('no cache', stacklevel=1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    line = json.loads(done.stderr)
+    assert line["level"] == "warning" and "no cache" in line["event"]

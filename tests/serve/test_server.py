@@ -6,6 +6,8 @@ import logging
 import re
 import socket
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -431,3 +433,18 @@ def test_errors_carry_what_clients_read() -> None:
         assert all(isinstance(v, str) for v in body.values())
         assert "secret" not in str(body)
     assert refusal(ModelFailed("b", 3.2)).headers["retry-after"] == "4"
+
+
+@pytest.mark.parametrize("module", ["starlette", "prometheus_client"])
+def test_an_app_without_the_extra_names_it(module: str) -> None:
+    code = f"""
+import sys
+sys.modules[{module!r}] = None
+from resift.errors import MissingExtra
+try:
+    from resift.serve.app import create_app
+except MissingExtra as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("the server needs an optional dependency") and "serve" in done.stdout

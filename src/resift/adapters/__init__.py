@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
+from resift.arguments import items
+from resift.errors import InputError
 from resift.types import Ranking
 
 
@@ -13,3 +15,23 @@ class Reranks(Protocol):
 
     def rerank(self, query: str, documents: Sequence[str], top_k: int | None = None) -> Ranking:
         """Order texts; a candidate's id is its text's position from "0"."""
+
+
+T = TypeVar("T")
+
+
+def each(values: Iterable[T], kind: type[T]) -> list[T]:
+    """What a library handed over, as a list of its own documents or nodes.
+
+    Raises:
+        InputError: one of them instead of a list, or something else in the list.
+
+    """
+    name = kind.__name__
+    if isinstance(values, kind):
+        raise InputError(f"documents is one {name}, not a list; put it into a list: [{name}]")
+    listed = list(items(values, "documents", name))
+    for i, value in enumerate(listed):
+        if not isinstance(value, kind):
+            raise InputError(f"document {i} is of type {type(value).__name__}; give a {name}")
+    return listed

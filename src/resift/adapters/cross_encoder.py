@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from resift import files
 from resift.api import DEFAULT_MODEL, Reranker, load
+from resift.arguments import items
 from resift.errors import InputError
 from resift.types import Score, ScoreKind
 
@@ -15,6 +18,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Activation = Callable[[Any], Any]  # of a torch tensor, as Sentence Transformers has them
+
+
+class ModelCard:
+    """What evaluators write their figures into; a model that is only run has no card, so nothing is kept."""
+
+    def set_evaluation_metrics(
+        self, evaluator: object, metrics: Mapping[str, Any], epoch: int = 0, step: int = 0
+    ) -> None:
+        """Take the figures, which the evaluator also returns."""
 
 
 class CrossEncoder:
@@ -31,6 +43,7 @@ class CrossEncoder:
         """Load a model, or take one that is loaded."""
         self._reranker = load(model) if isinstance(model, str) else model
         self._activation = activation_fn
+        self.model_card_data = ModelCard()
 
     def predict(
         self,
@@ -71,15 +84,16 @@ class CrossEncoder:
             num_workers: no effect.
 
         Raises:
-            InputError: no pairs were given, or something that a reranker with one label has not.
+            InputError: no pairs were given, what is none, or something that a reranker with one label has not.
 
         """
-        given = inputs if inputs is not None else sentences
-        if given is None:
+        pairs = inputs if inputs is not None else sentences
+        if pairs is None:
             raise InputError("predict needs pairs of query and document")
+        listed = list(items(pairs, "inputs", "(query, document)"))
         _refuse(prompt_name=prompt_name, prompt=prompt, apply_softmax=apply_softmax or None)
-        single = len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], str)
-        scores = self._reranker.score([(q, d) for q, d in ([given] if single else given)])
+        single = len(listed) == 2 and isinstance(listed[0], str) and isinstance(listed[1], str)
+        scores = self._reranker.score([(listed[0], listed[1])] if single else listed)
         raw = [-math.inf if v is None else v for v in scores.values]
         values = self._activated(raw, activation_fn or activation_fct)
         return _form(values, single, convert_to_numpy, convert_to_tensor)
@@ -107,13 +121,15 @@ class CrossEncoder:
     ) -> list[dict[str, Any]]:
         """The best documents first: `corpus_id`, `score`, and `text` on request; arguments as in `predict`."""
         _refuse(prompt_name=prompt_name, prompt=prompt, apply_softmax=apply_softmax or None)
-        ranking = self._reranker.rerank(query, documents, top_k)
+        listed = list(items(documents, "documents", "document"))
+        numbered = [replace(files.document(d, str(i)), id=str(i)) for i, d in enumerate(listed)]
+        ranking = self._reranker.rerank(query, numbered, top_k)
         raw = [-math.inf if c.score is None else c.score.value for c in ranking]
         values = self._activated(raw, activation_fn or activation_fct)
         found = []
         for c, value in zip(ranking, values, strict=True):
             i = int(c.document.id)
-            found.append({"corpus_id": i, "score": float(value)} | ({"text": documents[i]} if return_documents else {}))
+            found.append({"corpus_id": i, "score": float(value)} | ({"text": listed[i]} if return_documents else {}))
         return found
 
     def _activated(self, raw: Sequence[float], activation: Activation | None) -> npt.NDArray[np.float32]:

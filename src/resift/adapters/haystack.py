@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+from resift.adapters import each
 from resift.api import DEFAULT_MODEL, Reranker, load
 from resift.errors import MissingExtra
 
@@ -50,6 +51,7 @@ class ResiftRanker:
         """
         self.warm_up()
         assert self._reranker is not None
+        documents = each(documents, Document)
         texts = [d.content or "" for d in documents]
         ranking = self._reranker.rerank(query, texts, self.top_k if top_k is None else top_k)
         found = [

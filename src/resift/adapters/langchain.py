@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
+from resift.adapters import each
 from resift.errors import MissingExtra
 
 try:
@@ -14,6 +15,8 @@ try:
     from pydantic import ConfigDict
 except ImportError as error:
     raise MissingExtra("the LangChain adapter", "langchain") from error
+
+_NAMES = ("relevance_score", "relevance_kind")
 
 
 class ResiftRerank(BaseDocumentCompressor):
@@ -32,11 +35,16 @@ class ResiftRerank(BaseDocumentCompressor):
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
-        """The best documents first, as copies; one that could not be scored stands last, without a score."""
-        ranking = self.reranker.rerank(query, [d.page_content for d in documents], self.top_n)
+        """The best documents first, as copies; one that could not be scored stands last, without a score.
+
+        What an earlier compressor wrote under the same names goes: it was about another model's order.
+        """
+        listed = each(documents, Document)
+        ranking = self.reranker.rerank(query, [d.page_content for d in listed], self.top_n)
         found = []
         for c in ranking:
-            document = documents[int(c.document.id)]
+            document = listed[int(c.document.id)]
+            metadata = {k: v for k, v in deepcopy(document.metadata).items() if k not in _NAMES}
             said = {"relevance_score": c.score.value, "relevance_kind": c.score.kind.value} if c.score else {}
-            found.append(document.model_copy(update={"metadata": deepcopy(document.metadata) | said}))
+            found.append(document.model_copy(update={"metadata": metadata | said}))
         return found

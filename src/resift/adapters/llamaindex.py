@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resift.adapters import Reranks
+from resift.adapters import Reranks, each
 from resift.errors import InputError, MissingExtra
 
 try:
@@ -43,6 +43,7 @@ class ResiftRerank(BaseNodePostprocessor):
         """The best nodes first; one that could not be scored stands last, with a score of None."""
         if query_bundle is None:
             raise InputError("reranking needs the query; pass query_bundle or query_str")
+        nodes = each(nodes, NodeWithScore)
         count = len(nodes) if self.top_n is None else self.top_n
         name = type(self._reranker).__name__
         _dispatcher.event(ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=count, model_name=name))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resift.atomic import blaming, in_place, replacing, write_all
 from resift.cli import options
 
 if TYPE_CHECKING:
@@ -52,10 +53,9 @@ def bench(
     found = measure(reranker, workload, budget_ms, sorted(set(_numbers(depths, "--depths"))), seconds)
     if plot:
         series = {f"p{p}": [(d.depth, getattr(d, f"p{p}_ms")) for d in found.depths] for p in (50, 95, 99)}
-        try:
-            plot.write_text(lines(series, "documents", "ms", f"{found.model}, {found.machine['cpu']}", budget_ms))
-        except OSError as error:
-            raise InputError(f"can't write {plot}: {error.strerror or error}") from error
+        drawn = lines(series, "documents", "ms", f"{found.model}, {found.machine['cpu']}", budget_ms).encode()
+        with blaming(plot), plot.open("wb", buffering=0) if in_place(plot) else replacing(plot) as file:
+            write_all(file, drawn)
     if as_json:
         show.print_json({"schema": show.SCHEMA} | asdict(found))
     else:
@@ -65,14 +65,8 @@ def bench(
 def _requests(data: Path) -> Requests:
     from resift import files
     from resift.errors import InputError
-    from resift.files.encoding import open_text
-    from resift.files.formats import unreadable
 
-    try:
-        with open_text(data) as opened:
-            read = list(files.read_requests(opened, str(data)))
-    except OSError as error:
-        raise unreadable(data, error) from error
+    read = files.read_requests(files.read_lines(str(data)), str(data))
     requests = [(query, own) for query, own in read if query.text.strip() and own]
     if not requests:
         raise InputError(f"{data} holds no request with a query and documents")
@@ -84,7 +78,6 @@ def _pick(model: str, requests: Requests, as_json: bool) -> None:
     from dataclasses import asdict
 
     from rich.console import Console
-    from rich.table import Table
 
     from resift.api import load
     from resift.cli import show
@@ -101,12 +94,12 @@ def _pick(model: str, requests: Requests, as_json: bool) -> None:
         rows = [asdict(t) | {"good": t.good} for t in tried]
         show.print_json({"schema": show.SCHEMA, "model": model, "picked": best.precision, "precisions": rows})
         return
-    table = Table("precision", "pairs/s", "tau", "ten best kept", "largest change", box=None, header_style="dim")
+    cells = []
     for t in tried:
         a = t.agreement
-        table.add_row(t.precision, f"{t.pairs_per_second:.0f}", f"{a.tau:.4f}", f"{a.top10:.1%}", f"{a.max_delta:.2g}")
+        cells.append([t.precision, f"{t.pairs_per_second:.0f}", f"{a.tau:.4f}", f"{a.top10:.1%}", f"{a.max_delta:.2g}"])
     console = Console()
-    console.print(table)
+    show.print_rows(console, ("precision", "pairs/s", "tau", "ten best kept", "largest change"), cells)
     console.print(
         f"{best.precision} is the fastest with tau of {PICK_TAU} and {PICK_TOP10:.0%} of the ten best against f32, "
         f"over {tried[0].agreement.pairs} pairs; {model} runs so from now on ({kept})",
@@ -128,7 +121,7 @@ def _numbers(text: str, option: str) -> list[int]:
 
 
 def _print(found: Speed, console: Console) -> None:
-    from rich.table import Table
+    from resift.cli import show
 
     machine = found.machine
     console.print(f"{found.model} {found.precision} on {machine['cpu']}, {machine['cores']} cores", highlight=False)
@@ -144,12 +137,11 @@ def _print(found: Speed, console: Console) -> None:
             "multiplies the model's matrices",
             highlight=False,
         )
-    table = Table("documents", "tokens", "p50 ms", "p95 ms", "p99 ms", "runs", box=None, header_style="dim")
-    for d in found.depths:
-        table.add_row(
-            str(d.depth), f"{d.tokens:.0f}", f"{d.p50_ms:.1f}", f"{d.p95_ms:.1f}", f"{d.p99_ms:.1f}", str(d.runs)
-        )
-    console.print(table)
+    rows = [
+        [str(d.depth), f"{d.tokens:.0f}", f"{d.p50_ms:.1f}", f"{d.p95_ms:.1f}", f"{d.p99_ms:.1f}", str(d.runs)]
+        for d in found.depths
+    ]
+    show.print_rows(console, ("documents", "tokens", "p50 ms", "p95 ms", "p99 ms", "runs"), rows)
     console.print(
         f"ms = {found.base_ms:.1f} + {found.ms_per_1000_tokens:.2f} x thousands of tokens; "
         + (f"depth {found.recommended_depth}" if found.recommended_depth else "no measured depth")

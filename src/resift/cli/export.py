@@ -41,7 +41,6 @@ def export(
     from dataclasses import asdict
 
     from rich.console import Console
-    from rich.table import Table
 
     from resift.cli import show
     from resift.score import export as exporting
@@ -50,16 +49,15 @@ def export(
     if as_json:
         show.print_json({"schema": show.SCHEMA, "out": str(out), **asdict(report)})
         return
-    table = Table("", report.model, f"{to.value} {weights.value}", "least", box=None, pad_edge=False)
-    table.add_row("weights, MB", f"{report.source_bytes / 1e6:.1f}", f"{report.bytes / 1e6:.1f}", "")
-    table.add_row(
-        "pairs per second, f32", f"{report.source_pairs_per_second:.0f}", f"{report.pairs_per_second:.0f}", ""
-    )
-    table.add_row("Kendall's tau", "1", f"{report.tau:.4f}", f"{report.least_tau}")
-    table.add_row("ten best kept", "100 %", f"{report.top10:.1%}", f"{report.least_top10:.0%}")
-    table.add_row("largest change of a score", "0", f"{report.max_delta:.1e}", "")
+    rows = [
+        ["weights, MB", f"{report.source_bytes / 1e6:.1f}", f"{report.bytes / 1e6:.1f}", ""],
+        ["pairs per second, f32", f"{report.source_pairs_per_second:.0f}", f"{report.pairs_per_second:.0f}", ""],
+        ["Kendall's tau", "1", f"{report.tau:.4f}", f"{report.least_tau}"],
+        ["ten best kept", "100 %", f"{report.top10:.1%}", f"{report.least_top10:.0%}"],
+        ["largest change of a score", "0", f"{report.max_delta:.1e}", ""],
+    ]
     console = Console()
-    console.print(table)
+    show.print_rows(console, ("", report.model, f"{to.value} {weights.value}", "least"), rows)
     verdict = "" if report.passed else "; the order changed more than it should"
     console.print(
         f"written to {out}: {report.pairs} probe pairs in {', '.join(report.languages)}{verdict}", soft_wrap=True

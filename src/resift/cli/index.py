@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resift.cli import options
+from resift.cli.left_out import NAMED, LeftOut
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from resift.files import Skipped
     from resift.index.build import Built
 
-_NAMED = 20  # files left out that are named one by one
 _REST = 9  # times as long as it took rests --watch between two looks: a tree of a million files is not walked all day
 
 
@@ -27,10 +25,15 @@ def index(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders to index.", metavar="PATH...")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the index; made, or brought up to date.")],
     tensors: Annotated[
-        bool, typer.Option("--tensors/--no-tensors", help="Store token vectors: slower to index, faster to search.")
-    ] = False,
-    pool: Annotated[int, typer.Option(min=1, max=3, help="Store one vector for so many neighbouring tokens.")] = 1,
-    model: options.Model = options.DEFAULT_MODEL,
+        bool | None,
+        typer.Option("--tensors/--no-tensors", help="Store token vectors: slower to index, faster to search."),
+    ] = None,
+    pool: Annotated[
+        int | None, typer.Option(min=1, max=3, help="Store one vector for so many neighbouring tokens.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Of token vectors: bundled name, model folder, or hub id.")
+    ] = None,
     embedder: options.Embedder = None,
     hnsw: Annotated[
         bool | None,
@@ -39,11 +42,15 @@ def index(
             help="Find vectors by a graph (extra qdrant), or look at each. Default: by a graph above 50,000 passages.",
         ),
     ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Remove what other paths gave to the index.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and index again when files change.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Least seconds between looks, with --watch.")] = 2.0,
+    list_skipped: options.EverySkipped = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Index files for `resift search --index`. Run it again to take up changes: unchanged files are not read again.
+
+    Files of paths that are not named this time stay, and so do the index's settings: naming another encodes it anew.
 
     Example: resift index docs/ notes.md -o my.index
     """
@@ -52,14 +59,16 @@ def index(
     from resift.cli import show
     from resift.errors import InputError
 
-    if not tensors and (pool != 1 or model != options.DEFAULT_MODEL):
-        raise InputError("--model and --pool are about stored token vectors: add --tensors, or leave them out")
     said: set[str] = set()
     warnings = Console(stderr=True, soft_wrap=True)
+    watching = (
+        f"watching {', '.join(map(str, paths))}: {output} is brought up to date when files change; Ctrl-C ends it"
+    )
     while True:
         began = time.monotonic()
         try:
-            built = _build(paths, output, Models(tensors, pool, model, embedder, hnsw), _once(said, warnings))
+            wishes = Wishes(tensors, pool, model, embedder, hnsw, replace)
+            built = _build(paths, output, wishes, LeftOut(list_skipped), _once(said, warnings))
         except InputError as error:
             if not watch:
                 raise
@@ -72,6 +81,7 @@ def index(
             )
         if not watch:
             return
+        _once(said, warnings)(watching)
         time.sleep(max(every, _REST * (time.monotonic() - began)))
 
 
@@ -87,58 +97,42 @@ def _once(said: set[str], console: Console) -> Callable[[str], None]:
 
 
 @dataclass(frozen=True)
-class Models:
-    """What vectors are made of and how."""
+class Wishes:
+    """What was named of an index's settings (None: nothing), and whether what other paths gave is to go."""
 
-    tensors: bool
-    pool: int
-    model: str
+    tensors: bool | None
+    pool: int | None
+    model: str | None
     embedder: str | None
     hnsw: bool | None
+    replace: bool
 
 
-def _build(paths: list[Path], output: Path, models: Models, say: Callable[[str], None]) -> Built:
+def _build(paths: list[Path], output: Path, wishes: Wishes, left_out: LeftOut, say: Callable[[str], None]) -> Built:
+    """Build the index; what was left out is said also when nothing remains."""
     from resift.api import Index
     from resift.cli.progress import counter
 
-    left_out = _LeftOut()
-    with counter() as count:
-        built = Index.build(output, paths, 
-            tensors=models.tensors, model=models.model, embedder=models.embedder, pool=models.pool,
-            hnsw=models.hnsw, on_skip=left_out.add, on_progress=count,
-        )  # fmt: skip
-    left_out.tell(say)
+    try:
+        with counter() as count:
+            built = Index.build(output, paths, 
+                tensors=wishes.tensors, model=wishes.model, embedder=wishes.embedder, pool=wishes.pool,
+                hnsw=wishes.hnsw, replace=wishes.replace, on_skip=left_out.add, on_progress=count,
+            )  # fmt: skip
+    finally:
+        left_out.tell(say)
+    for path in built.gone[:NAMED]:
+        say(f"removed {path}")
+    if len(built.gone) > NAMED:
+        say(f"removed {len(built.gone) - NAMED} more files")
     return built
-
-
-class _LeftOut:
-    """Counts what was left out, and keeps the first few reasons: there may be a million."""
-
-    def __init__(self) -> None:
-        self._types, self._failed, self._more = Counter[str](), list[str](), 0
-
-    def add(self, skipped: Skipped) -> None:
-        if skipped.reason.startswith("type ") and skipped.reason.endswith("is not read"):
-            self._types[Path(skipped.path).suffix or "no suffix"] += 1
-        elif len(self._failed) < _NAMED:
-            self._failed.append(f"skipped {skipped.path}: {skipped.reason}")
-        else:
-            self._more += 1
-
-    def tell(self, say: Callable[[str], None]) -> None:
-        if self._types:
-            most = ", ".join(t for t, _ in self._types.most_common(8))
-            say(f"left out {self._types.total()} files of types that are not read, most of them {most}")
-        for line in self._failed:
-            say(line)
-        if self._more:
-            say(f"skipped {self._more} more files")
 
 
 def _summary(built: Built, output: Path) -> str:
     per_passage = built.bytes / max(1, built.passages)
+    others = f", {built.others} of other paths" if built.others else ""
     return (
         f"{output}: {built.passages} passages "
-        f"({built.read} files read, {built.reused} unchanged, {built.removed} gone), "
+        f"({built.read} files read, {built.reused} unchanged{others}, {built.removed} gone), "
         f"{built.bytes / 1e6:.1f} MB, {per_passage:.0f} bytes per passage, {built.seconds:.1f} s"
     )

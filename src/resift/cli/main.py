@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import typer
 
-from resift.cli import bench, doctor, export, index, models, rerank, search, serve
+from resift.cli import bench, doctor, export, index, models, rerank, search, serve, streams
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
 
 # Exit codes; README and docs/cli.md show this table.
@@ -50,13 +51,41 @@ def _options(
     pass
 
 
+def _one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What Resift warns of as a sentence; places in source code are for warnings of other kinds, such as of age."""
+    return (
+        f"resift: {message}\n" if category is UserWarning else f"{filename}:{lineno}: {category.__name__}: {message}\n"
+    )
+
+
 def run() -> None:
     """Run a command; an error that Resift raises on purpose is one sentence on stderr and its exit code."""
+    streams.prepare()
+    warnings.formatwarning = _one_line
     try:
-        app()
+        _run()
+    except BrokenPipeError:
+        sys.exit(1)
     except ResiftError as error:
         typer.echo(f"resift: {error}", err=True)
         sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+
+
+def _run() -> None:
+    try:
+        app()
+    except OSError as error:
+        if "--install-completion" not in sys.argv:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise InputError(
+            f"can't install completion ({where}{error.strerror or error}); "
+            "resift --show-completion prints it, to be put where your shell looks"
+        ) from error
+    finally:
+        sys.stdout.flush()  # here, and not when Python ends: what stdout can't take is told
 
 
 if __name__ == "__main__":

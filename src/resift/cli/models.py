@@ -24,7 +24,6 @@ def models(
     What is not known of a model meets no condition. "multi" is a model of many languages that are not listed.
     """
     from rich.console import Console
-    from rich.table import Table
 
     from resift.cli import show
     from resift.errors import InputError
@@ -40,16 +39,15 @@ def models(
     if as_json:
         show.print_json({"schema": show.SCHEMA, "models": [_as_json(r) for r in found]})
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "family", "score", "languages", "window", "parameters", "licence", "commercial", "loads"):
-        table.add_column(column, overflow="fold", no_wrap=column == "name")
-    for r in found:
-        table.add_row(
-            r.id, r.family, r.kind, " ".join(r.languages) or "unknown", _window(r), _size(r), r.license, r.commercial,
-            "yes" if r.supported else "not yet",
-        )  # fmt: skip
-    console = Console()
-    Console(width=None if console.is_terminal else 200).print(table)  # a pipe has no width to fold to
+    headings = ("name", "family", "score", "languages", "window", "parameters", "licence", "commercial", "loads")
+    show.print_rows(Console(), headings, [_cells(r) for r in found])
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        row.id, row.family, row.kind, " ".join(row.languages) or "unknown", _window(row), _size(row), row.license,
+        row.commercial, "yes" if row.supported else "not yet",
+    ]  # fmt: skip
 
 
 def _as_json(row: Row) -> dict[str, Any]:

@@ -22,6 +22,13 @@ class EngineChoice(StrEnum):
 
 Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the model; auto takes the fastest.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model folder, or hub id (owner/name).")]
+NamedModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", show_default=DEFAULT_MODEL,
+        help="Bundled name, model folder, or hub id (owner/name). Once named, it also reranks what it can't read.",
+    ),
+]  # fmt: skip
 Embedder = Annotated[str | None, typer.Option("--embedder", help="What makes one vector per passage: as --model.")]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="How many candidates the model scores.")]
 Deadline = Annotated[
@@ -34,6 +41,9 @@ MaxMemory = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/json.md).")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage said and how long it took.")]
+EverySkipped = Annotated[
+    bool, typer.Option("--list-skipped", help="Name every file of a folder that was left out, and say why.")
+]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Read only the start of long documents (else: windows).")]
 
 __all__ = [
@@ -46,8 +56,10 @@ __all__ = [
     "Embedder",
     "Engine",
     "EngineChoice",
+    "EverySkipped",
     "Explain",
     "MaxMemory",
     "Model",
+    "NamedModel",
     "Truncate",
 ]

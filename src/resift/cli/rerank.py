@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resift.cli import options
+from resift.atomic import blaming, in_place, replacing, write_all
+from resift.cli import options, streams
 
 if TYPE_CHECKING:
     from resift.api import Reranker
     from resift.protocols import Stage
-    from resift.types import Ranking
+    from resift.types import Document, Ranking
 
 _TOGETHER = 64  # requests scored in one call
 
@@ -35,12 +35,12 @@ class Limits:
 
 def rerank(
     file: Annotated[str, typer.Argument(help="JSONL requests or a TREC run; - is stdin.", metavar="[FILE]")] = "-",
-    queries: Annotated[Path | None, typer.Option(help="Queries of a TREC run: JSONL with id and text.")] = None,
-    documents: Annotated[Path | None, typer.Option(help="Documents of a TREC run: JSONL with id, text, title.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="Queries of a TREC run: JSONL or TSV, id and text.")] = None,
+    documents: Annotated[Path | None, typer.Option(help="Documents of a TREC run: id, text, title.")] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Where to write; - is stdout.")] = "-",
     top: Annotated[int | None, typer.Option("--top", "-k", min=1, help="How many to keep; all by default.")] = None,
     depth: options.Depth = options.DEFAULT_DEPTH,
-    model: options.Model = options.DEFAULT_MODEL,
+    model: options.NamedModel = None,
     blend: Annotated[
         bool | None,
         typer.Option("--blend/--no-blend", help="Let the given order count too; default: for runs, not for JSONL."),
@@ -55,6 +55,7 @@ def rerank(
     JSONL: {"query": "…", "documents": ["…", {"id": "d2", "text": "…"}]} on each line; out comes one line per request
     (schema: docs/json.md). A TREC run needs --queries and --documents; out comes a TREC run.
     """
+    from resift import files
     from resift.api import budget, load
 
     budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
@@ -62,12 +63,12 @@ def rerank(
     if deadline_ms is not None:
         reranker.score([("a", "a")])  # reads the weights before the time of the first request runs
     limits = Limits(depth, deadline_ms, max_memory, top)
-    with _reading(file) as lines:
-        if queries or documents:
-            results = _run(lines, file, queries, documents, _Judge.of(reranker, blend is not False), limits)
-        else:
-            results = _requests(lines, file, _Judge.of(reranker, bool(blend)), limits)
-        _write(results, output)
+    lines = files.read_lines(file)
+    if queries or documents:
+        results = _run(lines, file, queries, documents, _Judge.of(reranker, blend is not False), limits)
+    else:
+        results = _requests(lines, file, _Judge.of(reranker, bool(blend)), limits)
+    _write(results, output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,8 @@ def _run(
         raise InputError("a TREC run holds ids only: give both --queries and --documents")
     run = files.read_run(lines, where)
     wanted = {line.document for found in run.values() for line in found}
-    texts = {d.id: d for d in files.read_file(documents) if d.id in wanted}
-    asked = {q.id: q.text for q in files.read_file(queries) if q.id in run}
-    for kind, path, missing in (
-        ("document", documents, wanted - texts.keys()),
-        ("query", queries, run.keys() - asked.keys()),
-    ):
-        if missing:
-            raise InputError(f"{len(missing)} ids of the run are not in {path}, such as {kind} {min(missing)!r}")
+    texts = _by_id(documents, wanted, "document")
+    asked = {id_: q.text for id_, q in _by_id(queries, run.keys(), "query").items()}
     rankings = (
         Ranking(Query(asked[q], q), tuple(Candidate(texts[r.document], None, (Signal("run", r.rank),)) for r in found))
         for q, found in run.items()
@@ -126,11 +121,32 @@ def _run(
         yield out.getvalue()
 
 
+def _by_id(path: Path, wanted: AbstractSet[str], what: str) -> dict[str, Document]:
+    """Those of a file's documents whose ids a run names; all of them have to be there."""
+    from resift import files
+    from resift.errors import InputError
+
+    texts: dict[str, Document] = {}
+    first = ""
+    for document in files.read_file(path):
+        first = first or document.id
+        if document.id in wanted and texts.setdefault(document.id, document).text != document.text:
+            raise InputError(f"{path} has two texts under the id {document.id!r}; a run can mean only one of them")
+    missing = wanted - texts.keys()
+    if missing:
+        whose = f"whose first id is {first!r}" if first else "which holds no text"
+        raise InputError(
+            f"{len(missing)} ids of the run are not in {path}, {whose}, such as {what} {min(missing)!r}; "
+            "give JSONL, CSV or TSV with an id and a text"
+        )
+    return texts
+
+
 def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Iterator[Ranking]:
     """Score many requests together, so that short ones fill batches, but never hold all of them.
 
-    With a deadline, which is each request's own, one after the other. Requests in a language that the model does not
-    read are reranked too; their reason says so, and the first of them is told on stderr.
+    With a deadline, which is each request's own, one after the other. A request in a language that the model does not
+    read is reranked only where the model was named; its reason says so, and the first of them is told on stderr.
     """
     from itertools import islice
 
@@ -144,55 +160,32 @@ def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Ite
         for ranking in part:
             if not ranking.query.text.strip():
                 raise InputError(f"query {ranking.query.id!r} is empty; ask with at least one word")
-        ranked = judge.stage.run(part, budget(limits.depth, limits.deadline_ms, limits.max_memory))
         foreign = [judge.reranker.misfit(ranking) for ranking in part]
+        able = [r for r, reason in zip(part, foreign, strict=True) if judge.reranker.named or not reason]
+        ranked = iter(judge.stage.run(able, budget(limits.depth, limits.deadline_ms, limits.max_memory)))
+        judged = [
+            next(ranked) if judge.reranker.named or not reason else r for r, reason in zip(part, foreign, strict=True)
+        ]
         if any(foreign) and not told:
             told = True
             typer.secho(f"warning: {next(filter(None, foreign))}", fg="yellow", err=True)
-        yield from (r.noting(said) for r, said in zip(ranked, foreign, strict=True))
-
-
-@contextmanager
-def _reading(file: str) -> Iterator[Iterable[str]]:
-    """The lines of a file or of stdin; what goes wrong while reading them is said of that file."""
-    from resift.files.encoding import open_text
-    from resift.files.formats import unreadable
-
-    if file == "-":
-        yield _lines(sys.stdin, "stdin")
-        return
-    try:
-        opened = open_text(Path(file))
-    except OSError as error:
-        raise unreadable(Path(file), error) from error
-    with opened:
-        yield _lines(opened, file)
-
-
-def _lines(lines: Iterable[str], where: str) -> Iterator[str]:
-    from resift.errors import InputError
-
-    try:
-        yield from lines
-    except UnicodeDecodeError as error:
-        raise InputError(f"{where} is not {error.encoding.upper()} text; convert it: iconv -t utf-8") from error
+        yield from (r.noting(reason) for r, reason in zip(judged, foreign, strict=True))
 
 
 def _write(results: Iterable[str], output: str) -> None:
-    """Write to stdout as results come; to a file once all went well: what stood there is replaced whole, or stays."""
-    from resift.errors import InputError
-
-    if output == "-":
+    """Write to stdout, a pipe or a device as results come; a file is replaced whole once all went well, or stays."""
+    target = Path(output)
+    if streams.is_stdout(output):
         for text in results:
-            sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    written = "".join(results)
-    part = Path(output + ".part")
-    try:
-        part.write_text(written, "utf-8")
-        part.replace(output)
-    except OSError as error:
-        raise InputError(f"can't write {output}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+            streams.put(text)
+    elif in_place(target):
+        with blaming(output):
+            file = target.open("wb", buffering=0)
+        with file:
+            for text in results:
+                with blaming(output):
+                    write_all(file, text.encode())
+    else:
+        written = "".join(results).encode()
+        with blaming(output), replacing(target) as whole:
+            whole.write(written)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resift.cli import options
+from resift.cli import options, streams
+from resift.cli.left_out import LeftOut
 
 if TYPE_CHECKING:
     from resift.api import Index
+    from resift.cli.progress import Count
+    from resift.types import Document
+
+_SLOW = 5.0  # seconds after which a search says what would make the next one faster
+_SHALLOW = 20  # candidates: a fifth of the default
 
 
 def search(
@@ -23,7 +31,7 @@ def search(
     ] = None,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many results to show.")] = 10,
     depth: options.Depth = options.DEFAULT_DEPTH,
-    model: options.Model = options.DEFAULT_MODEL,
+    model: options.NamedModel = None,
     embedder: options.Embedder = None,
     rerank: Annotated[
         bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show the first stage's order.")
@@ -36,6 +44,7 @@ def search(
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
     engine: options.Engine = options.EngineChoice.AUTO,
+    list_skipped: options.EverySkipped = False,
     as_json: options.AsJson = False,
     explain: options.Explain = False,
 ) -> None:
@@ -45,31 +54,56 @@ def search(
     """
     from rich.console import Console
 
+    from resift import arguments
     from resift.api import budget, load
     from resift.cli import show
+    from resift.cli.progress import counter
     from resift.errors import InputError
 
+    query = arguments.query(streams.decoded(query)).text
     budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
-    if not query.strip():
-        raise InputError("the query is empty; ask with at least one word")
     if bool(paths) == bool(index):
         raise InputError("name either paths to search or an index (--index DIR)")
-    if index and embedder:
+    if index and embedder is not None:
         raise InputError("an index has the embedder that it was made with; leave --embedder out")
     reranker = (
         load(model, long_documents="truncate" if truncate else "windows", engine=engine.value) if rerank else None
     )
-    found = _opened(index, tensors) if index else _read(paths or [], embedder or options.DEFAULT_EMBEDDER)
-    if reranker and deadline_ms is not None:
-        reranker.score([(query, query)])  # reads the weights before the time runs
-    ranking = found.search(query, top, depth, reranker, blend, deadline_ms, max_memory)
+    began, left_out = time.monotonic(), LeftOut(list_skipped)
+    chosen = options.DEFAULT_EMBEDDER if embedder is None else embedder
+    with counter() as count:
+        searched = _opened(index, tensors) if index else _read(paths or [], chosen, left_out, count)
+        if reranker and deadline_ms is not None:
+            reranker.score([(query, query)])  # reads the weights before the time runs
+        step = "passages searched, the best reranked" if reranker else "passages searched"
+        count(step, len(searched.documents), 0.0)
+        ranking = searched.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
+    seconds = time.monotonic() - began
     if as_json:
         show.print_json(show.as_json(ranking))
         return
-    console = Console()
-    show.print_table(ranking, console)
-    if explain:
-        show.print_explanation(ranking, console)
+    advice = hint(seconds, depth if reranker else 0, index, searched.tensors is not None)
+    show.print_results(ranking, Console(), explain, advice)
+
+
+def hint(seconds: float, depth: int, index: Path | None, tensors: bool) -> str:
+    """What makes a search faster that took over five seconds; else empty.
+
+    Args:
+        seconds: what it took.
+        depth: how many candidates were reranked.
+        index: where it was asked of one.
+        tensors: whether stored token vectors were used.
+
+    """
+    if seconds < _SLOW:
+        return ""
+    ways = [f"--depth {_SHALLOW} (reranks fewer)"] if depth > _SHALLOW else []
+    if not index:
+        ways.append("`resift index PATH… -o DIR --tensors`, once, then --index DIR")
+    elif depth and not tensors:
+        ways.append(f"`resift index PATH… -o {index} --tensors`, once")
+    return f"{seconds:.0f} s; faster: {', or '.join(ways)}" if ways else ""
 
 
 def _opened(folder: Path, tensors: bool) -> Index:
@@ -79,23 +113,29 @@ def _opened(folder: Path, tensors: bool) -> Index:
     return opened if tensors else Index(opened.documents, opened.retriever)
 
 
-def _read(paths: list[Path], embedder: str) -> Index:
-    """Read and index paths in memory; what could not be read is said once."""
+def _announced(documents: Iterable[Document], count: Count) -> Iterator[Document]:
+    """Pass documents through, showing how many were read, and when all are that they are being indexed."""
+    from resift.cli.progress import counted
+
+    n = 0
+    for document in counted(documents, "passages read", count):
+        n += 1
+        yield document
+    count("passages indexed in memory", n, 0.0)
+
+
+def _read(paths: list[Path], embedder: str, left_out: LeftOut, count: Count) -> Index:
+    """Read and index paths in memory; what was left out is said."""
     from rich.console import Console
 
     from resift import files
     from resift.api import Index
-    from resift.cli.progress import counted
     from resift.errors import InputError
 
-    skipped: list[files.Skipped] = []
-    made = Index.of(counted(files.read_paths(paths, skipped.append), "passages read"), embedder)
+    made = Index.of(_announced(files.read_paths(paths, left_out.add), count), embedder)
+    warnings = Console(stderr=True, soft_wrap=True)
+    left_out.tell(lambda line: warnings.print(line, style="yellow", markup=False, highlight=False))
     if not made.documents:
         known = " ".join(sorted(files.SUFFIXES))
         raise InputError(f"nothing to search in {', '.join(map(str, paths))}: no passage in files of {known}")
-    unreadable = [s for s in skipped if "is not read" not in s.reason]
-    if unreadable:
-        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        warnings = Console(stderr=True, soft_wrap=True)
-        warnings.print(f"skipped: {unreadable[0].reason}{more}", style="yellow", markup=False)
     return made

@@ -3,47 +3,86 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from resift.cli import streams
 from resift.files.answers import SCHEMA, as_json
 from resift.text.analysis import Analyzer
 from resift.text.clean import clean
 from resift.types import Candidate, Ranking, Score, Signal
 
 _SNIPPET = 240  # characters
+_TIED = "\x00"  # stands for a space at which no line is broken
 
-__all__ = ["SCHEMA", "as_json", "place", "print_explanation", "print_json", "print_table", "snippet"]
+__all__ = ["SCHEMA", "as_json", "place", "print_explanation", "print_json", "print_rows", "print_table", "snippet"]
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401
-    """One JSON value on one line of stdout."""
-    import typer
+    """One JSON value on one line of stdout, in UTF-8."""
+    streams.put(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
+
+def print_rows(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table where it fits the width, else each row as its first cell with the others, and their headings, below."""
+    table = Table(*headings, box=None, pad_edge=False, header_style="dim")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    if _width(headings, rows) <= console.width:
+        console.print(table)
+        return
+    for first, *others in rows:
+        console.print(Text(first, style="bold"), soft_wrap=True)  # never broken: it may be copied
+        facts = [f"{h} {cell}".strip() for h, cell in zip(headings[1:], others, strict=True) if cell]
+        joined = ", ".join(fact.replace(" ", _TIED) for fact in facts)
+        for line in wrap(joined, max(console.width - 2, 20), break_long_words=False, break_on_hyphens=False):
+            console.print(Text("  " + line.replace(_TIED, " ")), soft_wrap=True)
+
+
+def _width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Of the table with no cell folded; columns are two apart."""
+    widths = [max(cell_len(cell) for cell in column) for column in zip(headings, *rows, strict=True)]
+    return sum(widths) + 2 * len(widths)
+
+
+def print_results(ranking: Ranking, console: Console, explain: bool, advice: str) -> None:
+    """The table of results, where asked what every stage said, and on a terminal a piece of advice."""
+    print_table(ranking, console)
+    if explain:
+        print_explanation(ranking, console)
+    if advice and console.is_terminal:
+        console.print(advice, style="dim", markup=False, highlight=False)
 
 
 def print_table(ranking: Ranking, console: Console) -> None:
     """Rank, movement against the first stage, score with its kind, place, and a snippet with the matching words."""
     if not len(ranking):
         console.print("nothing found")
+        _print_reason(ranking, console)
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="dim")
-    table.add_column("#", justify="right")
-    table.add_column("moved", justify="right")
-    table.add_column("score", justify="right")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("moved", justify="right", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
     table.add_column("passage", overflow="fold", ratio=1)
     analyzer = Analyzer.fitting(c.document.text for c in ranking)
     words = set(analyzer.words(ranking.query.text))
     for c in ranking:
         table.add_row(str(c.rank), _movement(c), _shown(c.score), _passage(c, words, analyzer))
     console.print(table)
+    _print_reason(ranking, console)
+
+
+def _print_reason(ranking: Ranking, console: Console) -> None:
     if ranking.trace.reason:
-        said = "reranked in part" if ranking.trace.reranked else "not reranked"
-        console.print(f"{said}: {ranking.trace.reason}", style="yellow")
+        state = "reranked" if ranking.trace.reranked else "not reranked"
+        console.print(f"{state}: {ranking.trace.reason}", style="yellow", markup=False, highlight=False)
 
 
 def _movement(c: Candidate) -> Text:
@@ -104,18 +143,16 @@ def snippet(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
 def print_explanation(ranking: Ranking, console: Console) -> None:
     """What each stage cost, then each result's rank and score at every stage."""
     console.print()
-    steps = Table("stage", "ms", "pairs", "tokens", "scored", box=None, pad_edge=False, header_style="dim")
-    for s in ranking.trace.steps:
-        steps.add_row(s.name, f"{s.ms:.1f}", str(s.pairs), str(s.tokens), f"{s.scored}/{s.total}")
-    console.print(steps)
+    steps = [[s.name, f"{s.ms:.1f}", str(s.pairs), str(s.tokens), f"{s.scored}/{s.total}"] for s in ranking.trace.steps]
+    print_rows(console, ("stage", "ms", "pairs", "tokens", "scored"), steps)
     console.print()
     sources = list(dict.fromkeys(s.source for c in ranking for s in c.signals))
-    table = Table("#", *sources, "passage", box=None, pad_edge=False, header_style="dim")
+    rows = []
     for c in ranking:
         said = {s.source: s for s in c.signals}
         cells = [_said(said[s]) if s in said else "-" for s in sources]
-        table.add_row(str(c.rank), *cells, place(c))
-    console.print(table)
+        rows.append([f"{c.rank}  {clean(place(c))}", *cells])
+    print_rows(console, ("#  passage", *sources), rows)
 
 
 def _said(signal: Signal) -> str:

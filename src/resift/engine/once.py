@@ -1,13 +1,36 @@
-"""A value that is made when it is first asked for: once, whichever of many threads asks."""
+"""What many threads share: values made once, when first asked for, and objects that no process gives to another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, Self, SupportsIndex, TypeVar
 
 T = TypeVar("T")
+
+
+class OfOneProcess:
+    """What threads share and processes can't: a deep copy of it is it, for it is never changed after it was made."""
+
+    def __copy__(self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be pickled.
+
+        Raises:
+            TypeError: always, as Python does for locks and open files.
+
+        """
+        raise TypeError(
+            f"a {type(self).__name__} holds a loaded model and can't be pickled; load it in each process (resift.load)"
+        )
 
 
 class Once(Generic[T]):

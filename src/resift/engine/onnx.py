@@ -11,8 +11,9 @@ import numpy as np
 from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
 from resift.engine.native import cores
 from resift.engine.once import Once
+from resift.engine.onnx_weights import check_whole
 from resift.engine.openvino import SMALL
-from resift.errors import BrokenModel, MissingExtra
+from resift.errors import MissingExtra, ModelError
 
 
 class OnnxEngine:
@@ -55,7 +56,11 @@ class OnnxEngine:
         try:
             return self._runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except self._errors() as error:
-            raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
+            check_whole(path)
+            reason = str(error).strip().splitlines()[0].rpartition(" : ")[2][-300:]
+            raise ModelError(
+                f"ONNX Runtime {self._runtime.__version__} can't run {path} ({reason}); use engine='openvino'"
+            ) from error
 
     def _errors(self) -> tuple[type[Exception], ...]:
         """What ONNX Runtime raises for a file that it can't read; they share no base of their own."""

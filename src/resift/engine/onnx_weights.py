@@ -54,6 +54,17 @@ def names_matrices(path: Path) -> bool:
     return any(TRANSPOSED in name for name, _ in _tensors(path))
 
 
+def check_whole(path: Path) -> None:
+    """Refuse a file that is cut off or none of ONNX, whatever its operations are.
+
+    Raises:
+        BrokenModel: see `read_onnx_weights`.
+
+    """
+    for _ in _tensors(path):
+        pass
+
+
 def _tensors(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Name and values of every initializer whose values lie in the file as bytes."""
     data = np.fromfile(path, np.uint8)

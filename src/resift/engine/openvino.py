@@ -18,9 +18,10 @@ import numpy as np
 
 from resift import machine
 from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
+from resift.engine.cache import compiled_models
 from resift.engine.native import cores
 from resift.engine.once import Once
-from resift.errors import BrokenModel
+from resift.errors import BrokenModel, InputError, ModelError
 
 PRECISIONS = ("f32", "bf16", "int8")
 # Models are read, compiled and written one at a time. Two threads in OpenVINO's bindings for the first time can wait
@@ -64,7 +65,8 @@ def _converter(name: str) -> Any:  # noqa: ANN401
 @cache
 def _core() -> Any:  # noqa: ANN401
     core = _openvino().Core()
-    core.set_property({"CACHE_DIR": str(cache_folder() / "openvino")})
+    if folder := compiled_models():
+        core.set_property({"CACHE_DIR": str(folder)})
     atexit.register(_core.cache_clear)  # before the interpreter takes itself apart, which once ended in a crash
     return core
 
@@ -77,12 +79,6 @@ def openvino_ops() -> Any:  # noqa: ANN401
 def openvino_model(outputs: list[Any], inputs: list[Any]) -> Any:  # noqa: ANN401
     """A graph of the given ends."""
     return _openvino().Model(outputs, inputs)
-
-
-def cache_folder() -> Path:
-    """Where compiled models are kept: $RESIFT_CACHE, else $XDG_CACHE_HOME/resift, else ~/.cache/resift."""
-    named = os.environ.get("RESIFT_CACHE")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "resift"
 
 
 @cache
@@ -113,7 +109,8 @@ class OpenVINOEngine:
             neighbouring values of a token, so that no token changes another's scale; the rest as at `fastest_float`.
 
     Raises:
-        ValueError: int8 on a CPU that gains nothing by it, see `has_int8`.
+        InputError: int8 on a CPU that gains nothing by it, see `has_int8`, or bf16 on one that has none: it is imitated
+            there, and takes many times as long as f32.
 
     """
 
@@ -123,7 +120,11 @@ class OpenVINOEngine:
 
     def __init__(self, read: Callable[[], Any], precision: str) -> None:
         if precision == "int8" and not has_int8():
-            raise ValueError("int8 takes a CPU with AVX-512 VNNI and without AMX; use precision='auto'")
+            raise InputError("int8 takes a CPU with AVX-512 VNNI and without AMX; use precision='auto'")
+        if precision == "bf16" and fastest_float() != "bf16":
+            raise InputError(
+                "this CPU has no bf16 and would imitate it, many times as slowly; use precision='auto' or 'f32'"
+            )
         self.precision = precision
         self._read = Once(read, _LOADING)
         self._alone = Once(lambda: _Pool(self._read(), precision, streams=1), _LOADING)
@@ -180,7 +181,7 @@ class _Pool:
             "CPU_RUNTIME_CACHE_CAPACITY": str(_REMEMBERED),
         }
         with _LOADING:
-            compiled = _core().compile_model(_with_int8(model) if rounds else model, "CPU", settings)
+            compiled = _compiled(_with_int8(model) if rounds else model, settings)
         self.streams = streams
         self._names = [port.get_any_name() for port in compiled.inputs]
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -197,20 +198,53 @@ class _Pool:
             self._free.put(request)
 
 
+def _compiled(model: Any, settings: dict[str, Any]) -> Any:  # noqa: ANN401
+    """The model, compiled.
+
+    Raises:
+        ModelError: OpenVINO does not compile it; its files were read, so they are not what failed.
+
+    """
+    try:
+        return _core().compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        raise ModelError(
+            f"OpenVINO can't compile this model here ({_reason(error)}); "
+            "take another engine or precision, such as engine='onnx'"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The end of OpenVINO's message, which begins with places in its source code."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else type(error).__name__
+
+
 def read_model(path: Path) -> Any:  # noqa: ANN401
     """Read an ONNX or OpenVINO file; weights stored as int8 with a scale are restored to f32 once, here.
 
     Raises:
-        BrokenModel: the file is damaged, or an OpenVINO file lacks the .bin beside it.
+        BrokenModel: the file is damaged or may not be read, or an OpenVINO file lacks the .bin beside it.
+        ModelError: OpenVINO lacks one of its operations.
 
     """
     if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
         raise BrokenModel(f"{path} has no {path.with_suffix('.bin').name} beside it; fetch the model again")
-    try:
-        with _LOADING:
-            model = _core().read_model(path)
-    except RuntimeError as error:
-        raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
+    with _LOADING:
+        core = _core()
+        try:
+            path.open("rb").close()  # OpenVINO tells a file that may not be read like one that is damaged
+            model = core.read_model(path)
+        except OSError as error:
+            raise BrokenModel(f"{path} can't be read ({error.strerror or error})") from error
+        except RuntimeError as error:
+            if "OpConversionFailure" in str(error):
+                raise ModelError(
+                    f"OpenVINO lacks operations of {path} ({_reason(error)}); try engine='onnx' or another copy"
+                ) from error
+            raise BrokenModel(
+                f"{path} is damaged or was not fetched whole; fetch the model again (OpenVINO: {_reason(error)})"
+            ) from error
     _restore_weights(model)
     return model
 

@@ -159,6 +159,19 @@ def read_classifier(folder: Path, dtype: Any, attention: str | None = None) -> t
             logging.enable_progress_bar()
 
 
+def tokenized(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[str, list[tuple[list[int], list[int]]] | None]:
+    """Which Transformers is installed, and the ids and segment ids that it makes of pairs; None where it can't."""
+    import transformers
+
+    whose = f"Transformers {transformers.__version__}"
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        read = [tokenizer(first, second) for first, second in pairs]
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError):
+        return whose, None
+    return whose, [(e["input_ids"], e.get("token_type_ids", [0] * len(e["input_ids"]))) for e in read]
+
+
 def export_onnx(folder: Path, target: Path) -> None:
     """Write a folder's classifier as an f32 ONNX file with free batch and length.
 

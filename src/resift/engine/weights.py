@@ -6,13 +6,15 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from resift.engine.torch_archive import read_archive, saved_tensors
 from resift.errors import BrokenModel
+
+T = TypeVar("T")
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -28,10 +30,35 @@ def weight_files(folder: Path) -> list[Path]:
     raise BrokenModel(f"{folder} has no weights in model.safetensors or pytorch_model.bin; fetch the model again")
 
 
+# Layer norms as TensorFlow named them; checkpoints that were converted long ago have these still.
+_OLDER = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
+def _today(tensors: Mapping[str, T]) -> dict[str, T]:
+    """The same tensors under the names of today."""
+    names = {}
+    for name, tensor in tensors.items():
+        older = next((end for end in _OLDER if name.endswith(end)), "")
+        names[name.removesuffix(older) + _OLDER.get(older, "")] = tensor
+    return names
+
+
+def rows(files: Sequence[Path], name: str) -> int:
+    """The length of a tensor whose name ends so; 0 where no file has it."""
+    for file in files:
+        for other, tensor in header(file).items():
+            if other.endswith(name):
+                return int((tensor["shape"] if isinstance(tensor, Mapping) else tensor.shape)[0])
+    return 0
+
+
 def header(file: Path) -> Mapping[str, Any]:
     """What a file of weights holds, by name, without its data."""
-    if file.suffix == ".bin":
-        return saved_tensors(file)
+    return _today(saved_tensors(file) if file.suffix == ".bin" else _stored(file))
+
+
+def _stored(file: Path) -> Mapping[str, Any]:
+    """The header of a safetensors file, under the names that stand there."""
     try:
         with file.open("rb") as f:
             header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
@@ -50,7 +77,7 @@ def read_weights(files: Sequence[Path]) -> dict[str, npt.NDArray[np.float32]]:
     """
     weights: dict[str, npt.NDArray[np.float32]] = {}
     for file in files:
-        weights |= read_archive(file) if file.suffix == ".bin" else _read_safetensors(file)
+        weights |= _today(read_archive(file) if file.suffix == ".bin" else _read_safetensors(file))
     return weights
 
 
@@ -59,7 +86,7 @@ _KINDS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 def _read_safetensors(file: Path) -> dict[str, npt.NDArray[np.float32]]:
     """Tensors that share one copy of the file: 8 bytes that say how long the header is, the header, the data."""
-    tensors, data = header(file), np.fromfile(file, np.uint8)
+    tensors, data = _stored(file), np.fromfile(file, np.uint8)
     first = 8 + int.from_bytes(data[:8].tobytes(), "little")
     weights = {}
     for name, tensor in tensors.items():

@@ -1,9 +1,18 @@
 """Every file format that Resift reads or writes, and nothing else: files and folders <-> types."""
 
 from resift.files.encoding import open_text
-from resift.files.formats import SUFFIXES, read_file
+from resift.files.formats import SUFFIXES, read_file, read_lines
 from resift.files.paths import Skipped, list_paths, read_paths
-from resift.files.tables import ID_FIELDS, TEXT_FIELDS, TITLE_FIELDS, document, read_jsonl, read_requests
+from resift.files.records import ID_FIELDS
+from resift.files.tables import (
+    TEXT_FIELDS,
+    TITLE_FIELDS,
+    document,
+    documents,
+    read_jsonl,
+    read_requests,
+    refuse_unknown,
+)
 from resift.files.trec import RunLine, read_qrels, read_run, write_run
 
 __all__ = [
@@ -14,13 +23,16 @@ __all__ = [
     "RunLine",
     "Skipped",
     "document",
+    "documents",
     "list_paths",
     "open_text",
     "read_file",
     "read_jsonl",
+    "read_lines",
     "read_paths",
     "read_qrels",
     "read_requests",
     "read_run",
+    "refuse_unknown",
     "write_run",
 ]

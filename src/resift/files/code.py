@@ -14,12 +14,13 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from resift.files.encoding import open_text
+from resift.files.encoding import kind, open_text
 from resift.files.text import lines_of, placed
+from resift.text.data_uris import without_data
 from resift.text.passages import Line, passages
 from resift.types import Document
 
@@ -27,7 +28,7 @@ SUFFIXES = frozenset(
     ".py .js .ts .tsx .jsx .go .rs .java .c .h .cpp .hpp .cs .rb .php .sh .sql .kt .swift .scala .lua".split()
 )
 _C_FAMILY = frozenset(".js .ts .tsx .jsx .java .c .h .cpp .hpp .cs .sh".split())
-_LARGEST = 1 << 20  # bytes of a Python file that is held whole for its syntax tree
+_LARGEST = 1 << 20  # characters of a Python file that is held whole for its syntax tree
 _HEAD = 300  # characters of a line that are looked at
 _MOST_COMMENTS = 200  # lines held back until it is seen whether a definition follows
 
@@ -60,7 +61,7 @@ _FUNCTIONS = [
 _CALLABLE = re.compile(
     r"(?:@[\w.]+\s+)*(?!(?:if|for|while|switch|catch|else|return|do|try|new|throw|await|with|using|lock|foreach|elif|"
     r"case|delete|typeof|yield|print|echo|assert|super|this|describe|it|test)\b)"
-    r"(?P<type>(?:[\w$<>\[\],.*&:?]++\s+[*&]*)*?)(?P<name>[\w$:~#]+)\s*\((?!.*=>)[^\"'`;]*$"
+    r"(?P<type>(?:[\w$<>\[\],.*&:?]++\s+[*&]*+)*?)(?P<name>[\w$:~#]+)\s*\((?!.*=>)[^\"'`;]*$"
 )
 _ATTACHED = re.compile(r"//|#|/\*|\*|--|@|\[\w.*\]$|template\b")  # comments, annotations, decorators
 _ONLY_CLOSES = re.compile(r"[\])};,]*(?:end)?[\])};,]*")
@@ -85,20 +86,32 @@ class _Owned(NamedTuple):
 def read_code(path: Path) -> Iterator[Document]:
     """Stream a source file's passages; metadata as for text, title the qualified name (`Class.method`) or empty.
 
-    A Python file of up to 1 MiB is held whole, everything else is streamed.
+    A Python file of up to 1 Mi characters is held whole, everything else is streamed.
     """
-    suffix = path.suffix.lower()
+    suffix = kind(path)
     with open_text(path) as file:
-        lines: Iterable[Line] = lines_of(file)
+        lines: Iterable[Line] = without_data(lines_of(file))
         owned = None
-        if suffix == ".py" and path.stat().st_size <= _LARGEST:
-            lines = list(lines)
-            owned = _by_tree(lines)
+        if suffix == ".py":
+            beginning, lines = _beginning(lines)
+            owned = None if lines else _by_tree(beginning)
+            lines = chain(beginning, lines)
         if owned is None:
             owned = _by_rule(lines, suffix in _C_FAMILY)
         for (_, name), group in groupby(owned, key=lambda o: (o.block, o.name)):
             for p in passages(o.line for o in group):
                 yield placed(p, name, path)
+
+
+def _beginning(lines: Iterable[Line]) -> tuple[list[Line], Iterable[Line]]:
+    """The lines of as much as is held for a syntax tree, and those that follow: an empty list where none do."""
+    beginning, size, rest = list[Line](), 0, iter(lines)
+    for line in rest:
+        beginning.append(line)
+        size += len(line.text)
+        if size > _LARGEST:
+            return beginning, rest
+    return beginning, []
 
 
 # --- Python ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from resift.errors import InputError
+from resift.files.encoding import open_binary
 from resift.text.clean import clean
 from resift.text.passages import Line, passages
 from resift.types import Document
@@ -40,7 +41,7 @@ def _lines(path: Path) -> Iterator[Line]:
     from xml.etree.ElementTree import ParseError
     from zipfile import BadZipFile, ZipFile
 
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         if file.read(len(_OLE)) == _OLE:
             raise InputError(f"{path} is encrypted or an old .doc file; save it as .docx without a password")
         try:

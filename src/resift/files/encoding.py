@@ -1,4 +1,4 @@
-"""Opens text files in the encoding that they are in."""
+"""Opens text files, pipes and gzip archives once, in the encoding that they are in."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import codecs
 import gzip
 import io
 import re
+import sys
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, cast
 
 from resift.errors import InputError
 
 _HEAD = 1 << 16  # bytes that decide about the encoding
+_DECLARED = 4096  # bytes of a page, or of a Python file's first lines, that may declare an encoding
 _PROBED = 8192  # bytes among which a NUL means a binary file
 _LEAST = 32  # bytes; fewer say too little about which language, hence which encoding, this is
 # Those in wide use. Left free, charset-normalizer takes Japanese for Korean and German for old Macintosh Icelandic.
@@ -43,30 +45,131 @@ _FOREIGN = re.compile(
 )  # or a symbol in a word
 
 
-def open_text(path: Path) -> TextIO:
-    """Open a text file, refusing binary ones; line ends stay as they are.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before that of UTF-16, with which it begins
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_GZIP = b"\x1f\x8b"
+_UNZIPPABLE = frozenset({".pdf", ".docx"})  # these are no text, and are read from their own bytes
+_CHARSET = re.compile(rb"<(?:meta|\?xml)\b[^<>]*?\b(?:charset|encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
+_COOKIE = re.compile(rb"\A(?:#[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")
+# What browsers take these names for: pages that declare the standard are written in the wider code page.
+_WIDER = {
+    "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874",
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "utf-16": "utf-8",
+}  # fmt: skip
+_OTHER_NAMES = {"x-sjis": "cp932", "iso-8859-8-i": "iso8859-8", "x-gbk": "gb18030", "ks_c_5601-1987": "cp949"}
+_DECLARABLE = re.compile(
+    r"utf-8|iso8859-\d+|iso2022_(?:jp|kr)\w*|cp\d+|koi8-[rut]|big5\w*|gb\w+|euc_\w+|shift_jis\w*|mac-\w+|johab|hz"
+)
 
-    UTF-8, UTF-16 with a byte-order mark, else what its first 64 KB look like; gzip is UTF-8.
+
+class OpenText(io.TextIOWrapper):
+    """A text file that was opened, and what stands at its beginning, which is still to be read."""
+
+    head: str = ""
+
+
+class _Whole(io.RawIOBase):
+    """A stream out of whose beginning some bytes were taken: gives them once more, then goes on.
+
+    Closing it closes the stream, and the one that lies under it.
+    """
+
+    def __init__(self, head: bytes, rest: BinaryIO, under: BinaryIO) -> None:
+        self._head, self._rest, self._under = head, rest, under
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        part = self._head[: len(buffer)]
+        self._head = self._head[len(part) :]
+        part = part or self._rest.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        self._rest.close()
+        self._under.close()
+        super().close()
+
+
+def kind(path: Path) -> str:
+    """The suffix that says how a file is read: of a text file in gzip, the one before `.gz`."""
+    suffix = path.suffix.lower()
+    inner = Path(path.stem).suffix.lower() if suffix == ".gz" else ""
+    return inner if inner and inner not in _UNZIPPABLE else suffix
+
+
+def open_text(path: Path) -> OpenText:
+    """Open a text file, refusing binary ones; line ends stay as they are. It is opened once, so that pipes work.
+
+    The encoding is the one of a byte-order mark, else the one that HTML or Python declares, else UTF-8, else what the
+    first 64 KB look like. Files in gzip are taken out of it, whatever they are called.
 
     Raises:
         InputError: binary, or in no encoding that can be told.
         OSError: it can't be opened.
+        EOFError: its gzip is damaged.
 
     """
-    if path.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8")
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    return path.open(encoding=_encoding(head, path), newline="")
+    return _text(path.open("rb"), path)
+
+
+def open_stdin() -> OpenText:
+    """Read stdin as files are read, whatever the locale says.
+
+    Raises:
+        InputError: stdin is closed, binary, or in no encoding that can be told.
+
+    """
+    if sys.stdin is None:
+        raise InputError("stdin is closed; name a file, or give it something to read")
+    return _text(cast(BinaryIO, sys.stdin.buffer), Path("stdin"))
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a file whose parts are read in any order; what comes through a pipe is held whole."""
+    file = path.open("rb")
+    if file.seekable():
+        return file
+    with file:
+        return io.BytesIO(file.read())
+
+
+def _text(file: BinaryIO, path: Path) -> OpenText:
+    try:
+        stream, head = file, file.read(_HEAD)
+        if head.startswith(_GZIP):
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=io.BufferedReader(_Whole(head, file, file))))
+            head = stream.read(_HEAD)
+        encoding = _encoding(head, path)
+        rest = (
+            stream if len(head) == _HEAD else io.BytesIO()
+        )  # a terminal would have to say twice that it is at its end
+        opened = OpenText(io.BufferedReader(_Whole(head, rest, file)), encoding=encoding, newline="")
+        opened.head = codecs.getincrementaldecoder(encoding)("replace").decode(head[:_PROBED])
+    except BaseException:
+        file.close()
+        raise
+    return opened
 
 
 def _encoding(head: bytes, path: Path) -> str:
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+    marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
+    if marked:
+        return marked
     if b"\x00" in head[:_PROBED]:
         raise InputError(f"{path} is a binary file; give text, or one of the formats that docs/cli.md lists")
+    declared = _declared(head, kind(path))
+    if declared:
+        return declared
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < _HEAD)
+        _decode(head, "utf-8")
     except UnicodeDecodeError as error:
         guessed = _guess(head)
         if guessed is None:
@@ -75,7 +178,29 @@ def _encoding(head: bytes, path: Path) -> str:
                 "convert it: iconv -f ENCODING -t utf-8"
             ) from error
         return guessed
-    return "utf-8-sig"
+    return "utf-8"
+
+
+def _decode(head: bytes, encoding: str) -> str:
+    return codecs.getincrementaldecoder(encoding)().decode(head, final=len(head) < _HEAD)
+
+
+def _declared(head: bytes, suffix: str) -> str | None:
+    """The encoding that a page or a Python file names, where there is such a one and its beginning is written in it."""
+    pattern = {".html": _CHARSET, ".htm": _CHARSET, ".py": _COOKIE}.get(suffix)
+    match = pattern.search(head[:_DECLARED]) if pattern else None
+    if not match:
+        return None
+    label = match[1].decode("ascii", "replace").lower()
+    try:
+        name = codecs.lookup(_OTHER_NAMES.get(label, label)).name
+        name = _WIDER.get(name, name)
+        if not _DECLARABLE.fullmatch(name):
+            return None
+        _decode(head, name)
+    except (LookupError, UnicodeError):
+        return None
+    return name
 
 
 def _guess(head: bytes) -> str | None:

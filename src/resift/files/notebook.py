@@ -12,6 +12,7 @@ from resift.errors import InputError
 from resift.files.encoding import open_text
 from resift.text import markup
 from resift.text.clean import clean
+from resift.text.data_uris import without_data
 from resift.text.passages import Line, passages
 from resift.types import Document
 
@@ -64,7 +65,7 @@ def _cells(path: Path) -> Iterator[Iterator[Line]]:
             raise InputError(f"{path}: cell {number} has no source; open the notebook in Jupyter and save it again")
         if cell.get("cell_type") in ("markdown", "code"):
             read = markup.markdown if cell["cell_type"] == "markdown" else markup.plain
-            yield read(_lines(source, number))
+            yield read(without_data(_lines(source, number)))
 
 
 def _json(path: Path) -> list[Any]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resift.errors import InputError
-from resift.files.formats import SUFFIXES, read_file, unreadable
+from resift.files.encoding import kind
+from resift.files.formats import SUFFIXES, is_text, read_file, unreadable
 from resift.types import Document
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def read_paths(
 
     A passage's metadata holds its path and place: line (from 1) and start/end (character offsets in the file) for text
     and source code, line for tables, page, paragraph or cell (from 1) for PDF, Word files and notebooks. A file that is
-    named must be readable; one that lies in a folder is passed to `on_skip` when it is not, or is of no known type.
+    named must be readable; one that lies in a folder is passed to `on_skip` when it is not, or is of no known type, and
+    one without a suffix is read there if it holds text.
     Of a folder, hidden files and what its .gitignore files ignore are left out, and links to folders aren't followed.
 
     Raises:
@@ -76,10 +78,12 @@ def list_paths(
 
 def _list_folder(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
     for path in _files(folder, on_skip):
-        if path.suffix.lower() in SUFFIXES:
+        if kind(path) in SUFFIXES or (not path.suffix and is_text(path)):
             yield path
+        elif not path.suffix:
+            on_skip(Skipped(str(path), "type without suffix, and no text by its content, is not read"))
         else:
-            on_skip(Skipped(str(path), f"type {path.suffix or 'without suffix'} is not read"))
+            on_skip(Skipped(str(path), f"type {path.suffix} is not read"))
 
 
 def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from resift.errors import InputError
+from resift.files.encoding import open_binary
 from resift.text.clean import clean
 from resift.text.passages import Line, passages
 from resift.types import Document
@@ -29,7 +30,7 @@ def read_pdf(path: Path) -> Iterator[Document]:
         InputError: encrypted, broken, or without text on any page.
 
     """
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         pages = _pages(file, path)
         empty = True
         for number, page in enumerate(pages, 1):

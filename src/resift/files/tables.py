@@ -1,35 +1,42 @@
-"""JSONL and CSV: documents and rerank requests."""
+"""Records as documents, JSONL, and rerank requests."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from resift.arguments import items, nearest
 from resift.errors import InputError
 from resift.files.encoding import open_text
+from resift.files.records import ID_FIELDS, checked, flat, id_of, identified, own_part
 from resift.types import Document, Query
 
-ID_FIELDS = ("id", "_id", "docid", "doc_id")
-TITLE_FIELDS = ("title", "heading", "question", "name")
-TEXT_FIELDS = ("text", "contents", "content", "body", "passage", "answer", "description")
-_LONGEST_LINE = 64 << 20  # characters: a line has to fit into memory several times over
+TITLE_FIELDS = ("title", "heading", "question", "name", "subject")
+TEXT_FIELDS = ("text", "contents", "content", "body", "passage", "answer", "description", "abstract")
+REQUEST = ("id", "query", "documents")  # the fields of a rerank request
+# Those of an answer, which is a request again: its results, in their order, for the same query.
+_ANSWER = ("schema", "query", "reranked", "reason", "results", "trace", "model", "stage", "tokens", "ms", "threshold")
+LONGEST_LINE = 64 << 20  # characters: a line has to fit into memory several times over
 
 
 def document(value: object, default_id: str, metadata: Mapping[str, Any] | None = None) -> Document:
     """A string or a mapping as a Document.
 
-    A mapping's id, title and text are looked for under ID_FIELDS, TITLE_FIELDS and TEXT_FIELDS; without a text field,
-    all its strings together are the text, but not beside a "text" of null. The other entries become metadata.
+    A mapping's id, title and text are looked for under ID_FIELDS, TITLE_FIELDS and TEXT_FIELDS, in capitals or not;
+    without a text field, all its strings together are the text, with their names where there are several, but not
+    beside a "text" of null. The other entries become metadata, and so do those of an object "metadata"; of a result
+    that Resift gave, the document alone is taken. A list of strings, or of parts with a text each, is text too, one to
+    a line, but for the field "text" itself.
 
     Raises:
-        InputError: neither a string nor a mapping, a mapping without any string, or one whose "text" is none.
+        InputError: neither a string nor a mapping, a mapping without any string, one whose text is none, or an id that
+            is neither a text, a whole number nor a UUID.
 
     """
     if isinstance(value, Document):
-        return value
+        return checked(value, f"document {default_id}")
     if isinstance(value, str):
         return Document(default_id, value, metadata=metadata or {})
     if not isinstance(value, Mapping):
@@ -38,42 +45,112 @@ def document(value: object, default_id: str, metadata: Mapping[str, Any] | None 
         )
     if isinstance(value.get("text"), (bool, float, list, Mapping)):  # the other strings would be judged in its place
         raise InputError(f"document {default_id} has a text of type {type(value['text']).__name__}; give a string")
-    found = {
-        role: next((f for f in fields if isinstance(value.get(f), (str, int)) and not isinstance(value[f], bool)), None)
-        for role, fields in (("id", ID_FIELDS), ("title", TITLE_FIELDS), ("text", TEXT_FIELDS))
-    }
-    rest = {k: v for k, v in value.items() if k not in found.values()}
-    title = str(value[found["title"]]) if found["title"] else ""
-    if found["text"]:
-        text = str(value[found["text"]])
+    value = own_part(value)
+    names = _roles(value)
+    rest = {k: v for k, v in value.items() if k not in names.values()}
+    id_ = id_of(value[names["id"]], f"document {default_id}") if "id" in names else default_id
+    title = str(value[names["title"]]) if "title" in names else ""
+    if "text" in names:
+        text = _text_of(value[names["text"]])
+        if text is None:
+            raise InputError(
+                f"document {default_id} has a {names['text']!r} that is a list of something else than strings; "
+                "give a string, or a list of strings"
+            )
     else:
         absent = "text" in value  # null: no other string stands in its place
-        strings = [] if absent else [str(v) for v in rest.values() if isinstance(v, str)]
-        if not strings and not title:
+        texts = {} if absent else {k: t for k, v in rest.items() if (t := _text_of(v)) is not None and _is_prose(v)}
+        if not texts and not title:
             raise InputError(f"document {default_id} has no text; expected one of the fields {', '.join(TEXT_FIELDS)}")
-        text, rest = "\n".join(strings), {}
-    id_ = str(value[found["id"]]) if found["id"] else default_id
-    return Document(id_, text, title, {**rest, **(metadata or {})})
+        text = "\n".join(texts.values() if len(texts) == 1 else (f"{k}: {t}" for k, t in texts.items() if t.strip()))
+        rest = {k: v for k, v in rest.items() if k not in texts}
+    return Document(id_, text, title, {**flat(rest), **(metadata or {})})
+
+
+def documents(values: Iterable[object], metadata: Mapping[str, Any] | None = None) -> Iterator[Document]:
+    """Each value as a Document, whose id is its position from "0" where it has none; see `document`.
+
+    Raises:
+        InputError: one document instead of a list of them.
+
+    """
+    if isinstance(values, Document):
+        raise InputError("documents is one document, not a list; put it into a list: [document]")
+    for i, value in enumerate(items(values, "documents", "document")):
+        yield document(value, str(i), metadata)
+
+
+def _roles(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """The keys under which a mapping has its id, title and text, as far as it has them."""
+    spelling: dict[str, Any] = {}
+    for key in value:
+        if isinstance(key, str):
+            spelling.setdefault(key.strip().lower(), key)
+            if key == key.lower():  # before one in capitals
+                spelling[key] = key
+    names: dict[str, Any] = {}
+    for role, fields in (("id", ID_FIELDS), ("title", TITLE_FIELDS), ("text", TEXT_FIELDS)):
+        keys = [spelling[f] for f in fields if f in spelling]
+        name = next((key for key in keys if _fits(role, value[key])), None)
+        if name is not None:
+            names[role] = name
+    return names
+
+
+def _fits(role: str, value: object) -> bool:
+    """Whether a value may be what its field is called: any id is taken, to be refused if it is none."""
+    if role == "id":
+        return value is not None
+    return isinstance(value, (str, int, list) if role == "text" else (str, int)) and not isinstance(value, bool)
+
+
+def _is_prose(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and bool(value))
+
+
+def _text_of(value: object) -> str | None:
+    """A string, a number, or a list of strings or of {"text": …}, as one text; None for anything else."""
+    if isinstance(value, (str, int)):
+        return str(value)
+    if not isinstance(value, list):
+        return None
+    parts = [part.get("text") if isinstance(part, Mapping) else part for part in value]
+    texts = [part for part in parts if isinstance(part, str)]
+    return "\n".join(texts) if len(texts) == len(parts) else None
 
 
 def read_jsonl(path: Path) -> Iterator[Document]:
-    """Stream a JSONL file (.gz too) as documents under their own ids."""
-    at = 0
+    """Stream a JSONL file (in gzip too) as documents under their own ids."""
     with open_text(path) as file:
-        for number, line in enumerate(_lines(file, path), 1):
-            if line.strip():
-                value = _json(line, f"{path}:{number}")
-                place = {"path": str(path), "line": number, "start": at, "end": at + len(line.rstrip("\r\n"))}
-                yield document(value, f"{path}:{number}", place)
-            at += len(line)
+        yield from jsonl_documents(file, path)
 
 
-def _lines(file: TextIO, path: Path) -> Iterator[str]:
+def jsonl_documents(file: TextIO, path: Path) -> Iterator[Document]:
+    """Stream the documents of a JSONL file that is open."""
+    at = 0
+    for number, line in enumerate(record_lines(file, path), 1):
+        if line.strip():
+            value = _json(line, f"{path}:{number}")
+            place = {"path": str(path), "line": number, "start": at, "end": at + len(line.rstrip("\r\n"))}
+            yield document(value, f"{path}:{number}", place)
+        at += len(line)
+
+
+def looks_like_jsonl(head: str) -> bool:
+    """Whether a file that begins so has an object on its first line, as far as the beginning goes."""
+    head = head.lstrip()
+    try:
+        return isinstance(json.JSONDecoder().raw_decode(head)[0], dict) if head.startswith("{") else False
+    except (ValueError, RecursionError):
+        return head.startswith('{"') and "\n" not in head  # an object that is longer than the beginning
+
+
+def record_lines(file: TextIO, path: Path) -> Iterator[str]:
     """Stream a file's lines, refusing one that is as long as a whole file would be."""
     number = 1
-    while line := file.readline(_LONGEST_LINE + 1):
-        if len(line) > _LONGEST_LINE:
-            raise InputError(f"{path}:{number}: a line of over {_LONGEST_LINE >> 20} MB; put one record on each line")
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{path}:{number}: a line of over {LONGEST_LINE >> 20} MB; put one record on each line")
         yield line
         number += 1
 
@@ -86,59 +163,52 @@ def _json(line: str, where: str) -> Any:  # noqa: ANN401 - whatever the line hol
         raise InputError(f"{where}: not a JSON value ({message}); JSONL has one object per line") from error
 
 
-def read_csv(path: Path) -> Iterator[Document]:
-    """Stream a CSV file's rows as documents; its first row names the fields.
-
-    Raises the limit that the module csv sets for a cell, of 131,072 characters, for the whole process.
-    """
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))
-    with open_text(path) as file:
-        lines = _Watched(_lines(file, path))
-        reader, names, begins = csv.reader(lines), list[str](), 1
-        try:
-            for row in reader:
-                if lines.ended:  # csv takes all that follows an unclosed quote for one cell
-                    raise csv.Error(f"a quote that is opened in line {begins} or behind it is never closed")
-                begins = reader.line_num + 1
-                cells = dict(zip(names, row, strict=False))
-                if any(v.strip() for v in cells.values()):
-                    place = {"path": str(path), "line": reader.line_num}
-                    yield document(cells, f"{path}:{reader.line_num}", place)
-                names = names or row
-        except csv.Error as error:
-            raise InputError(f"{path}:{reader.line_num}: {error}; mend the quotes around there") from error
-
-
-class _Watched:
-    """Lines, and whether all of them were read: a row that is complete is given before the next line is asked for."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines, self.ended = lines, False
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self._lines
-        self.ended = True
-
-
 def read_requests(file: Iterable[str], where: str) -> Iterator[tuple[Query, list[Document]]]:
     """Read JSONL rerank requests: {"query": text or {"id", "text"}, "documents": [text or {"id", "text", "title"}]}.
 
+    An answer of Resift (docs/json.md) is a request too: its results are the documents.
+
     Raises:
-        InputError: a line of another shape; the message names it.
+        InputError: a line of another shape, or with a field that is not known; the message names it.
 
     """
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
         value = _json(line, f"{where}:{number}")
-        query = value.get("query") if isinstance(value, dict) else None
-        documents = value.get("documents") if isinstance(value, dict) else None
-        if isinstance(query, dict) and isinstance(query.get("text"), str):
-            asked = Query(query["text"], str(query.get("id", number)))
-        elif isinstance(query, str):
-            asked = Query(query, str(value.get("id", number)))
-        else:
-            raise InputError(f'{where}:{number}: expected an object with "query" and "documents"')
-        if not isinstance(documents, list):
-            raise InputError(f'{where}:{number}: "documents" must be a list of strings or objects')
-        yield asked, [document(d, str(i)) for i, d in enumerate(documents)]
+        try:
+            yield _request(value, number)
+        except InputError as error:
+            raise InputError(f"{where}:{number}: {error}") from error
+
+
+def _request(value: Any, number: int) -> tuple[Query, list[Document]]:  # noqa: ANN401 - whatever the line holds
+    if not isinstance(value, dict) or not isinstance(value.get("query"), (str, dict)):
+        raise InputError('expected an object with "query" and "documents"')
+    answer = "schema" in value and "documents" not in value
+    refuse_unknown(value, _ANSWER if answer else REQUEST)
+    query, field = value["query"], "results" if answer else "documents"
+    if isinstance(query, dict):
+        refuse_unknown(query, ("text", *ID_FIELDS))
+        if not isinstance(query.get("text"), str):
+            raise InputError('"query" is an object without a "text"; give a string, or an object with id and text')
+        _, id_ = identified(query, "the query")
+    else:
+        id_ = None
+    if id_ is None:
+        id_ = id_of(number if value.get("id") is None else value["id"], "the request")
+    if not isinstance(value.get(field), list):
+        raise InputError(f'"{field}" must be a list of strings or objects')
+    return Query(query if isinstance(query, str) else query["text"], id_), list(documents(value[field]))
+
+
+def refuse_unknown(value: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse an object with a field that is not known, so that a typo is not silence.
+
+    Raises:
+        InputError: names the first such field, the one that may have been meant, and those that there are.
+
+    """
+    if unknown := [name for name in value if name not in known]:
+        name = unknown[0][:100]
+        raise InputError(f"there is no field {name!r}{nearest(name, known)}; there are {', '.join(known)}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TextIO
 
-from resift.files.encoding import open_text
+from resift.files.encoding import kind, open_text
 from resift.text import markup
 from resift.text.clean import clean
+from resift.text.data_uris import without_data
+from resift.text.front import Front, front_matter, under_title
+from resift.text.html import html
 from resift.text.passages import Line, Passage, passages
 from resift.types import Document
 
@@ -18,8 +22,8 @@ MARKUP: dict[str, Callable[[Iterable[Line]], Iterator[Line]]] = {
     ".md": markup.markdown,
     ".markdown": markup.markdown,
     ".rst": markup.restructured,
-    ".html": markup.html,
-    ".htm": markup.html,
+    ".html": html,
+    ".htm": html,
 }
 
 
@@ -35,13 +39,31 @@ def lines_of(file: TextIO) -> Iterator[Line]:
 
 def read_text(path: Path) -> Iterator[Document]:
     """Stream a text file's passages; its suffix says which markup it has, any that is not known has none."""
-    read = MARKUP.get(path.suffix.lower(), markup.plain)
     with open_text(path) as file:
-        for p in passages(read(lines_of(file))):
-            yield placed(p, p.title, path)
+        yield from text_documents(file, path)
 
 
-def placed(p: Passage, title: str, path: Path) -> Document:
+def text_documents(file: TextIO, path: Path) -> Iterator[Document]:
+    """Stream the passages of a text file that is open.
+
+    The front matter of a Markdown file gives its title; what else it says is in the first passage's metadata.
+    """
+    suffix = kind(path)
+    read = MARKUP.get(suffix, markup.plain)
+    lines, front = lines_of(file), Front()
+    if read is markup.markdown:
+        front, lines = front_matter(lines)
+    more = {"front_matter": clean(front.text)} if front.text else {}
+    if read is not html:
+        lines = without_data(lines)
+    for p in passages(under_title(front, read(lines))):
+        yield placed(p, p.title, path, more)
+        more = {}
+    if more:  # nothing else stands in the file
+        yield from (placed(p, "", path, {}) for p in passages([Line(front.text, 1, 0)]))
+
+
+def placed(p: Passage, title: str, path: Path, more: Mapping[str, str] = MappingProxyType({})) -> Document:
     """A passage of a text file as a Document; metadata: path, line (from 1), start/end (characters in the file)."""
-    place = {"path": str(path), "line": p.line, "start": p.start, "end": p.end}
+    place = {"path": str(path), "line": p.line, "start": p.start, "end": p.end, **more}
     return Document(f"{path}:{p.start}-{p.end}", clean(p.text), clean(title), place)

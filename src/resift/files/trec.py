@@ -24,10 +24,10 @@ class RunLine:
 
 
 def read_run(file: Iterable[str], where: str) -> dict[str, list[RunLine]]:
-    """Read a TREC run (`query Q0 document rank score tag`) into lines per query, by rank.
+    """Read a TREC run (`query Q0 document rank score tag`) into lines per query, by rank; tags may have spaces.
 
     Raises:
-        InputError: a line that has not six columns, or no numbers where rank and score belong.
+        InputError: a line of less than six columns, or no numbers where rank and score belong; the message says which.
 
     """
     run: dict[str, list[RunLine]] = {}
@@ -35,11 +35,16 @@ def read_run(file: Iterable[str], where: str) -> dict[str, list[RunLine]]:
         columns = line.split()
         if not columns:
             continue
+        expected = "a TREC run line is 'query Q0 document rank score tag'"
+        if line.lstrip().startswith("{"):
+            raise InputError(f"{where}:{number}: {expected}; this is JSON: leave --queries and --documents out")
+        if len(columns) < 6:
+            raise InputError(f"{where}:{number}: {len(columns)} columns; {expected}")
+        query, _, doc, rank, score, *_ = columns
         try:
-            query, _, doc, rank, score, _ = columns
             run.setdefault(query, []).append(RunLine(query, doc, int(rank), float(score)))
         except ValueError as error:
-            raise InputError(f"{where}:{number}: a TREC run line is 'query Q0 document rank score tag'") from error
+            raise InputError(f"{where}:{number}: {expected}; rank {rank!r} or score {score!r} is no number") from error
     return {query: sorted(lines, key=lambda r: r.rank) for query, lines in run.items()}
 
 
@@ -58,9 +63,12 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
             columns = line.split()
             if not columns or (number == 1 and not re.fullmatch(r"-?\d+", columns[-1])):
                 continue
+            expected = f"{path}:{number}: expected query, document and a whole-number grade"
+            if len(columns) not in (3, 4):
+                raise InputError(f"{expected}; there are {len(columns)} columns")
             try:
                 query, doc, grade = (columns[0], columns[-2], int(columns[-1]))
-            except (ValueError, IndexError) as error:
-                raise InputError(f"{path}:{number}: expected query, document and a whole-number grade") from error
+            except ValueError as error:
+                raise InputError(expected) from error
             qrels.setdefault(query, {})[doc] = grade
     return qrels

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
+from stat import S_ISREG
 
 from resift import files
 from resift.errors import InputError
 from resift.index.encode import Encoder
 from resift.index.graph import write_graph
-from resift.index.layout import Manifest, current, writing
+from resift.index.layout import Manifest, Settings, current, writing
 from resift.index.passages import unique_ids
 from resift.index.writer import IndexedFile, Old, OnProgress, Writer
 from resift.retrieve.hnsw import require_hnsw
@@ -30,7 +30,16 @@ _SLICE = 256  # passages of one file that are read at once
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What one run did: files read anew and taken over, passages in the index, seconds, and bytes on disk."""
+    """What one run did to the index.
+
+    Attributes:
+        read: files read anew; reused: files looked at and taken over; removed: how many of the index's are gone.
+        passages: in the index.
+        bytes: on disk.
+        others: files of paths that were not named this time, which stay as they were.
+        gone: the paths of the files that were removed.
+
+    """
 
     read: int
     reused: int
@@ -38,6 +47,8 @@ class Built:
     passages: int
     seconds: float
     bytes: int
+    others: int = 0
+    gone: tuple[str, ...] = ()
 
 
 def build(
@@ -46,76 +57,194 @@ def build(
     encoder: Encoder,
     on_skip: OnSkip = lambda s: None,
     on_progress: OnProgress = lambda what, count, share: None,
+    *,
+    others: bool = True,
+    renew: bool = False,
 ) -> Built:
     """Index files and folders into `folder`, or bring the index there up to date; readers see all of it or nothing.
 
-    A file whose size and time, or else whose hash, are as before is not read again; where nothing changed, nothing is
-    written. An id that comes twice stays with the passage that had it first. `on_progress` hears what is being counted,
-    step after step, how many are done, and about which share of the step (0..1; 0 where it can't be known).
+    Files that an earlier run took from other paths stay, unless `others` is False. With `renew`, an index of other
+    settings is built anew from all its files. A file whose size and time, or else whose hash, are as before is not read
+    again; where nothing changed, nothing is written. An id that comes twice stays with the passage that had it first.
+    `on_progress` hears what is being counted, step after step, how many are done, and about which share of the step
+    (0..1; 0 where it can't be known).
 
     Raises:
-        InputError: a named path can't be read, the settings are not those of the index, another process is writing,
-            the disk is full, or the old index is damaged; what was there stays.
+        InputError: a named path can't be read, nor with `renew` one that the index holds; the settings are not those
+            of the index; another process is writing, the disk is full, or the old index is damaged; what was there
+            stays.
         MissingExtra: a graph is asked for, now or when the index was made, and its engine is not installed.
 
     """
     began = time.monotonic()
-    named = {Path(s) for s in sources}
     settings = encoder.settings
+    skips = _FirstSkipped(on_skip)
     with writing(folder) as generation, ExitStack() as opened:
-        old = Old(current(folder), settings) if (folder / "CURRENT").exists() else None
-        before = old.files if old else {}
+        old = Old(current(folder)) if (folder / "CURRENT").exists() else None
         if old and settings.hnsw is None:
             settings = replace(settings, hnsw=old.manifest.settings.hnsw)
         if settings.hnsw:
             require_hnsw()
-        states = []
-        for state in _states(sources, named, before, on_skip):
-            states.append(state)
-            on_progress("files looked at", len(states), 0.0)
-        kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
-        removed = len(before.keys() - {s.path for s in states})
-        same_wish = old and old.manifest.settings.hnsw == settings.hnsw
-        if old and same_wish and len(kept) == len(states) and not removed:
-            return Built(0, len(kept), 0, old.manifest.passages, time.monotonic() - began, _size(current(folder)))
+        if old and not renew and not old.serves(settings):
+            raise InputError(_another_version(folder, old.manifest.settings, settings))
+        plan = _plan(sources, old, settings, others, skips.add, on_progress)
+        if old and plan.changes_nothing and old.manifest.settings.hnsw == settings.hnsw:
+            seconds, size = time.monotonic() - began, _size(current(folder))
+            return Built(0, plan.reused, 0, old.manifest.passages, seconds, size, plan.others)
         encoder.resume(folder / "partial")
-        writer = Writer(generation, encoder, old, opened, on_progress)
-        taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
-        listed, progress = [], _Progress(on_progress, sum(s.size for s in states if s.path not in kept))
-        for now in states:
-            first, same = writer.count, kept.get(now.path)
-            if same:
-                writer.take_over(same.first, same.count)
-            else:
-                now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
-            listed.append(replace(now, first=first, count=writer.count - first))
-            progress.file_done(writer.count, 0 if same else now.size)
+        writer = Writer(generation, encoder, plan.old, opened, on_progress)
+        listed = _write(plan, writer, {Path(s) for s in sources}, skips.add)
         if not writer.count:
-            raise InputError(f"nothing to index in {', '.join(sources)}; the index was not written")
+            raise InputError(f"nothing to index in {', '.join(sources)}{skips.reason}; the index was not written")
         settings = replace(settings, analyzer=writer.close())
-        unbuilt = write_graph(generation, settings, old, writer.runs, on_progress)
+        unbuilt = write_graph(generation, settings, plan.old, writer.runs, on_progress)
         with (generation / "files.jsonl").open("w", encoding="utf-8") as lines:
             lines.writelines(json.dumps(asdict(f)) + "\n" for f in listed)
         Manifest(settings, writer.count, unbuilt).write(generation)
     shutil.rmtree(folder / "partial", ignore_errors=True)
     seconds, size = time.monotonic() - began, _size(generation)
-    return Built(len(states) - len(kept), len(kept), removed, writer.count, seconds, size)
+    read = len(listed) - len(plan.kept)
+    return Built(read, plan.reused, len(plan.gone), writer.count, seconds, size, plan.others, plan.gone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one run does.
+
+    Attributes:
+        old: the generation whose passages are taken over; None where there is none, or all is read anew.
+        states: every file that the index will hold, in order.
+        kept: those of them that are taken over, by path, as they lie in `old`.
+        gone: paths of files that are removed.
+        reused: of `kept` those under the sources; others: those of other paths.
+
+    """
+
+    old: Old | None
+    states: Sequence[IndexedFile]
+    kept: dict[str, IndexedFile]
+    gone: tuple[str, ...]
+    reused: int
+    others: int
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the index already is as it should be, but for its graph."""
+        return self.old is not None and not self.gone and len(self.kept) == len(self.states)
+
+
+def _plan(
+    sources: Sequence[str],
+    old: Old | None,
+    settings: Settings,
+    others: bool,
+    on_skip: OnSkip,
+    on_progress: OnProgress,
+) -> _Plan:
+    """Look at all files; where the settings are not those of `old`, nothing is taken over."""
+    before, states = old.files if old else {}, []
+    for state in _states(sources, {Path(s) for s in sources}, before, on_skip):
+        states.append(state)
+        on_progress("files looked at", len(states), 0.0)
+    gone, elsewhere = _absent(before, states, sources if others else None)
+    if old and not old.serves(settings):
+        return _Plan(None, [*_present(elsewhere, on_skip), *states], {}, gone, 0, 0)
+    kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
+    reused = len(kept)
+    kept |= {f.path: f for f in elsewhere}
+    return _Plan(old, [*elsewhere, *states], kept, gone, reused, len(elsewhere))
+
+
+def _write(plan: _Plan, writer: Writer, named: set[Path], on_skip: OnSkip) -> list[IndexedFile]:
+    """Take over and read what was planned; returns the files with the passages that each gave."""
+    old, kept = plan.old, plan.kept
+    taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
+    progress = _Progress(writer, sum(s.size for s in plan.states if s.path not in kept))
+    listed = []
+    for now in plan.states:
+        first, same = writer.count, kept.get(now.path)
+        if same:
+            writer.take_over(same.first, same.count)
+        else:
+            now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
+        listed.append(replace(now, first=first, count=writer.count - first))
+        progress.file_done(0 if same else now.size)
+    return listed
+
+
+def _another_version(folder: Path, before: Settings, now: Settings) -> str:
+    """Only the fingerprint of a model can differ where no setting was named."""
+    model = before.model if before.fingerprint != now.fingerprint else before.embedder
+    return (
+        f"{folder} was made with another version of {model}; index into a new folder, or name the model "
+        "(--embedder, or --model with --tensors) to encode every file anew"
+    )
+
+
+def _absent(
+    before: dict[str, IndexedFile], states: Sequence[IndexedFile], sources: Sequence[str] | None
+) -> tuple[tuple[str, ...], list[IndexedFile]]:
+    """Of the files that an index holds and that were not listed: those that are gone, and those of other paths.
+
+    Gone is what lay under one of the sources; with None every file is.
+    """
+    listed = {s.path for s in states}
+    roots = None if sources is None else [os.path.abspath(s) for s in sources]
+    gone, elsewhere = [], []
+    for path, file in before.items():
+        if path in listed:
+            continue
+        absolute = os.path.abspath(path)
+        if roots is None or any(absolute == r or absolute.startswith(os.path.join(r, "")) for r in roots):
+            gone.append(path)
+        else:
+            elsewhere.append(file)
+    return tuple(gone), elsewhere
+
+
+def _present(others: Sequence[IndexedFile], on_skip: OnSkip) -> Iterator[IndexedFile]:
+    """The states of files of other paths, which are read too where an index is built anew.
+
+    Raises:
+        InputError: one of them is not there.
+
+    """
+    for file in others:
+        if not os.path.lexists(file.path):
+            raise InputError(
+                f"other settings need every file read anew, and {file.path}, which the index holds, is not there; "
+                "bring it back, or index without it: --replace (replace=True)"
+            )
+    return _states([f.path for f in others], {Path(f.path) for f in others}, {}, on_skip)
+
+
+class _FirstSkipped:
+    """Passes on what was left out, and keeps the first reason that is not a file's type."""
+
+    def __init__(self, tell: OnSkip) -> None:
+        self._tell, self.reason = tell, ""
+
+    def add(self, skipped: files.Skipped) -> None:
+        """Take note of one file."""
+        if not self.reason and "is not read" not in skipped.reason:
+            self.reason = f" ({skipped.reason})"
+        self._tell(skipped)
 
 
 class _Progress:
     """Tells how far a run is, by the bytes of the files that it reads."""
 
-    def __init__(self, tell: OnProgress, total: int) -> None:
-        self._tell, self._total, self._done = tell, max(1, total), 0
+    def __init__(self, writer: Writer, total: int) -> None:
+        self._writer, self._total, self._done = writer, max(1, total), 0
 
-    def amid(self, passages: int, read: int) -> None:
-        """So many passages are done, and so much of the file at hand."""
-        self._tell("passages", passages, min(1.0, (self._done + read) / self._total))
+    def amid(self, read: int) -> None:
+        """So much of the file at hand is read."""
+        self._writer.tell(min(1.0, (self._done + read) / self._total))
 
-    def file_done(self, passages: int, size: int) -> None:
-        """A file of this size is done."""
+    def file_done(self, size: int) -> None:
+        """A file of this size is read."""
         self._done += size
-        self.amid(passages, 0)
+        self.amid(0)
 
 
 def _size(generation: Path) -> int:
@@ -137,6 +266,8 @@ def _states(
         known = before.get(str(path))
         try:
             status = path.stat()
+            if not S_ISREG(status.st_mode):  # could be read once only, and never be compared
+                raise InputError(f"{path} is a device or pipe; an index reads files again: save it as a file")
             if known and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
                 yield known
             else:
@@ -171,7 +302,7 @@ def _read(
         for part in _slices(documents):
             writer.add(part)
             read += sum(len(d.text) for d in part)
-            progress.amid(writer.count, min(read, now.size))
+            progress.amid(min(read, now.size))
         status = path.stat()
     except (InputError, OSError) as error:
         if named and isinstance(error, InputError):
@@ -189,5 +320,17 @@ def _read(
 
 
 def _slices(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    while part := list(islice(documents, _SLICE)):
+    """Documents, so many at once; those that come before an error are given first."""
+    part: list[Document] = []
+    try:
+        for document in documents:
+            part.append(document)
+            if len(part) == _SLICE:
+                yield part
+                part = []
+    except InputError:
+        if part:
+            yield part
+        raise
+    if part:
         yield part

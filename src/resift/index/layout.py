@@ -34,7 +34,7 @@ _CHECKED_AT_OPEN = 1 << 22  # bytes: smaller files are read through when an inde
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What vectors and words depend on; an index is only ever read and extended with the same.
+    """What vectors and words depend on; an index is only ever read and extended with the same, or else built anew.
 
     `model` is the name or path that made the vectors, `fingerprint` that of its files; `tensors` says whether token
     vectors are stored too, `pool` how many neighbouring tokens share one. Where the vectors are not that model's,
@@ -103,6 +103,16 @@ def current(folder: Path) -> Path:
             return folder / name
         if name == before:  # else a newer one may have taken its place since its name was read
             raise InputError(f"{folder} is damaged: generation {name!r} is gone; index again into a new folder")
+
+
+def settings_of(folder: Path) -> Settings | None:
+    """The settings of the index in a folder; None where there is none yet.
+
+    Raises:
+        InputError: it is damaged or of another format.
+
+    """
+    return read_manifest(current(folder)).settings if (folder / "CURRENT").exists() else None
 
 
 def read_manifest(generation: Path) -> Manifest:

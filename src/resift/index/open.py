@@ -19,6 +19,8 @@ from resift.index.passages import Passages
 from resift.index.tensors import Tensors
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.fuse import Hybrid
+from resift.score.checkpoints import to_rerank
+from resift.score.contract import read_contract
 from resift.score.late import LateInteraction
 from resift.score.load import find_model, fingerprint, load_embedder, load_scorer
 from resift.text.analysis import Analyzer
@@ -81,10 +83,21 @@ def _vectors(generation: Path) -> npt.NDArray[np.float32]:
     return vectors
 
 
-def encoder_for(model: str, embedder: str, tensors: bool, pool: int, hnsw: bool | None = None) -> Encoder:
-    """The encoder of an index.
+def named_settings(
+    before: Settings | None,
+    defaults: tuple[str, str],
+    *,
+    model: str | None,
+    embedder: str | None,
+    tensors: bool | None,
+    pool: int | None,
+    hnsw: bool | None,
+) -> Settings:
+    """What is named, and for the rest (None) what the index has, or in a new one the defaults; without fingerprints.
 
     Args:
+        before: the index's settings; None for a new one.
+        defaults: the model of token vectors and the embedder.
         model: makes token vectors; with `tensors`.
         embedder: makes the passages' vectors; empty for `model`'s own.
         tensors: whether token vectors are stored.
@@ -92,19 +105,47 @@ def encoder_for(model: str, embedder: str, tensors: bool, pool: int, hnsw: bool 
         hnsw: whether a graph over the vectors is kept; None for one above 50,000 where its engine is installed.
 
     Raises:
-        InputError: token vectors are asked of a model that has none, or the pooling is not 1, 2 or 3.
+        InputError: the pooling is not 1, 2 or 3, or a model or pooling of token vectors that are not stored is named.
 
     """
-    if pool not in (1, 2, 3):
+    late, usual = defaults
+    had = before is not None and before.tensors
+    stores = had if tensors is None else tensors
+    if pool not in (None, 1, 2, 3):
         raise InputError(f"tokens are pooled by 1, 2 or 3; not {pool}")
-    if not tensors:
-        alone = Settings("", embedder, fingerprint(find_model(embedder)), False, pool, hnsw=hnsw)
-        return Encoder(alone, load_embedder(embedder))
+    if not stores and (model or (pool or 1) > 1):
+        raise InputError(
+            "a model and pooling are about stored token vectors: add --tensors (tensors=True), or name none"
+        )
+    maker = "" if before is None else before.embedder or ("" if had else before.model)  # named once, or `usual`
+    if not stores:
+        return Settings("", embedder or maker or usual, "", False, 1, hnsw=hnsw)
+    name = model or (before.model if before and had else late)
+    same = before is not None and had and before.model == name
+    pool = pool or (before.pool if before and had else 1)
+    if embedder is None and (same or maker not in ("", usual)):
+        embedder = maker
+    elif embedder is None:
+        found = find_model(name)
+        embedder = "" if to_rerank(found, read_contract(found)).tokens.pooled else usual
+    return Settings("", name, "", True, pool, embedder, hnsw=hnsw)
+
+
+def encoder_for(named: Settings) -> Encoder:
+    """The encoder of an index of these settings, which it completes by its models' fingerprints.
+
+    Raises:
+        InputError: token vectors are asked of a model that has none.
+
+    """
+    model, embedder = named.model, named.embedder
+    settings = replace(named, fingerprint=fingerprint(find_model(model)))
+    if not named.tensors:
+        return Encoder(settings, load_embedder(model))
     scorer = load_scorer(model)
     if not isinstance(scorer, LateInteraction):
         raise InputError(f"{model} is a cross-encoder and has no token vectors to store; name a late-interaction model")
-    settings = Settings("", model, fingerprint(find_model(model)), True, pool, hnsw=hnsw)
     if not embedder:
         return Encoder(settings, scorer, scorer)
     made_by = fingerprint(find_model(embedder))
-    return Encoder(replace(settings, embedder=embedder, embedder_fingerprint=made_by), load_embedder(embedder), scorer)
+    return Encoder(replace(settings, embedder_fingerprint=made_by), load_embedder(embedder), scorer)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from resift.errors import InputError
 from resift.index.arrays import GrowingArray, save
 from resift.index.encode import Encoder
 from resift.index.layout import Settings, read_manifest
@@ -23,6 +22,7 @@ from resift.types import Document
 OnProgress = Callable[[str, int, float], None]
 
 CHUNK = 2048  # passages that are encoded together
+_TOLD = 128  # passages whose token vectors are made before it is told how far they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,8 @@ class IndexedFile:
 class Old:
     """The generation before: where its files' passages lie, and their parts of every array."""
 
-    def __init__(self, generation: Path, settings: Settings) -> None:
+    def __init__(self, generation: Path) -> None:
         self.folder, self.manifest = generation, read_manifest(generation)
-        old, new = asdict(self.manifest.settings), asdict(settings)
-        new["analyzer"] = old["analyzer"]  # fitted to the first passages, and kept
-        new["hnsw"] = old["hnsw"]  # vectors don't depend on it
-        if old != new:
-            changed = ", ".join(f"{k} {old[k] or 'none'} → {new[k] or 'none'}" for k in new if old[k] != new[k])
-            raise InputError(f"{generation.parent} was made with other settings ({changed}); index into a new folder")
         with (generation / "files.jsonl").open(encoding="utf-8") as lines:
             self.files = {f.path: f for f in (IndexedFile(**json.loads(line)) for line in lines)}
         self.passages = Passages(generation)
@@ -55,7 +49,13 @@ class Old:
         self.vectors = np.load(generation / "vectors.npy", mmap_mode="r")
         self.terms, self.terms_at = (np.load(generation / f"{n}.npy", mmap_mode="r") for n in ("terms", "terms_at"))
         self.vocabulary: dict[str, int] = json.loads((generation / "vocabulary.json").read_text("utf-8"))
+        settings = self.manifest.settings
         self.tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
+
+    def serves(self, settings: Settings) -> bool:
+        """Whether what lies here can be taken over into an index of these settings."""
+        own = self.manifest.settings  # the analyzer, fitted to the first passages, is kept; vectors need no graph
+        return own == replace(settings, analyzer=own.analyzer, hnsw=own.hnsw)
 
 
 class Writer:
@@ -66,7 +66,7 @@ class Writer:
     ) -> None:
         self.generation, self.encoder, self.old = generation, encoder, old
         self.count = 0
-        self._tell = tell
+        self._tell, self._share, self._most, self._unencoded = tell, 0.0, 0.0, 0
         self._waiting: list[Document] = []
         self._run = (0, 0)  # first and count of old passages that are still to be copied
         self.runs: list[tuple[int, int]] = []  # of each run of passages: where it lay before (-1: new), its length
@@ -77,6 +77,16 @@ class Writer:
         self._ids = files_.enter_context(GrowingArray(generation / "ids.npy", np.uint64))
         self._vectors = files_.enter_context(GrowingArray(generation / "vectors.npy", np.float32, (encoder.dims,)))
         self._tensors = TensorWriter(generation, encoder.token_dims, files_) if encoder.token_dims else None
+
+    def tell(self, share: float) -> None:
+        """Say how many passages are encoded, and their share of the whole where this share of the files (0..1) is read.
+
+        The share does not go back where a file has more passages than its size let expect.
+        """
+        done = self.count - len(self._waiting) - self._unencoded
+        self._share = share
+        self._most = max(self._most, share * done / max(1, self.count))
+        self._tell("passages", done, self._most)
 
     def take_over(self, first: int, count: int) -> None:
         """Copy passages of the old generation; those of files that lay side by side in one piece."""
@@ -123,11 +133,15 @@ class Writer:
         ends = self._end + np.cumsum([len(line) for line in lines])
         self._starts.append(ends)
         self._end = int(ends[-1])
-        vectors, windows = self.encoder.encode(documents)
-        self._vectors.append(vectors)
-        if self._tensors:
-            for own in windows:
-                self._tensors.add(own)
+        self._unencoded, size = len(documents), _TOLD if self._tensors else len(documents)
+        for at in range(0, len(documents), size):
+            vectors, windows = self.encoder.encode(documents[at : at + size])
+            self._vectors.append(vectors)
+            if self._tensors:
+                for own in windows:
+                    self._tensors.add(own)
+            self._unencoded -= len(vectors)
+            self.tell(self._share)
         self._ids.append(np.array([id_hash(d.id) for d in documents], dtype=np.uint64))
         self.runs.append((-1, len(documents)))
 

@@ -12,10 +12,16 @@ class LanguageGuard:
     """Runs a stage only where its scorer reads the language at hand; else the order stays, and the trace says why.
 
     A scorer that can't tell (see `KnowsLanguages`) reads everything.
+
+    Args:
+        scorer: whose languages count.
+        stage: what is guarded.
+        insist: run the stage all the same, and say so: the user named this model on purpose.
+
     """
 
-    def __init__(self, scorer: Scorer, stage: Stage) -> None:
-        self.scorer, self.stage = scorer, stage
+    def __init__(self, scorer: Scorer, stage: Stage, insist: bool = False) -> None:
+        self.scorer, self.stage, self.insist = scorer, stage, insist
 
     @property
     def name(self) -> str:
@@ -24,15 +30,19 @@ class LanguageGuard:
 
     def order(self, ranking: Ranking) -> Flow:
         """Run the stage, or keep the order."""
-        if notes := misfits(self.scorer, ranking):
-            return ranking.noting(*notes)
-        return (yield from self.stage.order(ranking))
+        reason = misfit(self.scorer, ranking)
+        if not reason:
+            return (yield from self.stage.order(ranking))
+        name = self.scorer.info.name
+        if not self.insist:
+            return ranking.noting(Note(NoteCode.LANGUAGE, f"{reason}, or {name} to rerank all the same"))
+        note = Note(NoteCode.LANGUAGE, f"{reason}; reranked all the same, since {name} was named")
+        return (yield from self.stage.order(ranking.noting(note)))
 
 
-def misfits(scorer: Scorer, ranking: Ranking) -> list[Note]:
-    """Why a scorer should not judge a ranking; empty when it should."""
+def misfit(scorer: Scorer, ranking: Ranking) -> str:
+    """Why a scorer should not judge a ranking, in one sentence; empty when it should."""
     if not isinstance(scorer, KnowsLanguages):
-        return []
+        return ""
     passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:_PASSAGES]]
-    message = scorer.misfit(ranking.query.text, passages)
-    return [Note(NoteCode.LANGUAGE, message)] if message else []
+    return scorer.misfit(ranking.query.text, passages)

@@ -38,9 +38,16 @@ class Terms:
         vocabulary = {} if known is None else known
         ids, ends = array("I"), [0]
         for d in documents:
-            ids.extend(vocabulary.setdefault(w, len(vocabulary)) for w in analyzer.words(f"{d.title} {d.text}"))
+            ids.extend(vocabulary.setdefault(w, len(vocabulary)) for w in analyzer.words(_searched(d)))
             ends.append(len(ids))
         return cls(np.array(ids, dtype=np.uint32), np.array(ends, dtype=np.int64), vocabulary)
+
+
+def _searched(d: Document) -> str:
+    """The words that a document is found by: also the id that a file's record has of its own, such as a part number."""
+    path = d.metadata.get("path")
+    own_id = f"{d.id} " if isinstance(path, str) and not d.id.startswith(path) else ""
+    return f"{own_id}{d.title} {d.text}"
 
 
 class Postings(NamedTuple):

@@ -173,7 +173,8 @@ class Hybrid:
             replace(c, score=Score(scores[i], ScoreKind.FUSED, self.fusion.name), signals=c.signals)
             for i, c in merged.items()
         ]
-        trace = Trace(tuple(step for ranking in rankings for step in ranking.trace.steps))
+        steps = tuple(step for ranking in rankings for step in ranking.trace.steps)
+        trace = Trace(steps, reason="; ".join(r.trace.reason for r in rankings if r.trace.reason))
         ordered = Ranking.from_scores(query, scored, trace).top(k)
         signed = tuple(replace(c, signals=(Signal(self.fusion.name, c.rank, c.score), *c.signals)) for c in ordered)
         return replace(ordered, candidates=signed)

@@ -19,8 +19,9 @@ from resift.engine.encoders.bert import OFFSET_TYPES
 from resift.engine.heads import Linear, Normalize, Pool, Step
 from resift.engine.torch_archive import read_archive
 from resift.errors import BrokenModel, UnknownFamily
+from resift.score.config import first_position, read_config, read_object, whole
 from resift.score.contract import Contract
-from resift.score.modules import Folder, pooling, read_folder, read_json, steps
+from resift.score.modules import Folder, pooling, read_folder, steps
 from resift.score.rules import TokenRules, VectorRules
 from resift.types import ScoreKind
 
@@ -37,16 +38,14 @@ def derive(path: Path) -> Contract | None:
         BrokenModel: a file can't be read.
 
     """
-    config = read_json(path / "config.json") if (path / "config.json").exists() else {}
-    if not isinstance(config, dict):
-        raise BrokenModel(f"{path}/config.json holds no object; fetch the model again")
+    config = read_config(path)
     if config.get("model_type") == "model2vec":
         return Contract(path.resolve().name, "static", ScoreKind.COSINE, 0, 0)
     if _STANFORD in (config.get("architectures") or ()):
         return _stanford(path, config)
     folder = read_folder(path)
     if folder is None and (path / SECOND_HEAD).exists():
-        limit = _positions(config)
+        limit = _positions(path, config)
         rules = VectorRules(pooling=("cls",))  # as FlagEmbedding's M3Embedder, which saves no modules.json
         return Contract(path.resolve().name, "embedder", ScoreKind.COSINE, limit, limit, vectors=rules)
     if folder is None or folder.model_type in ("CrossEncoder", "SparseEncoder"):
@@ -99,7 +98,7 @@ def _second_head(file: Path) -> tuple[Step, ...]:
 
 def _stanford(path: Path, config: Mapping[str, Any]) -> Contract:
     """As colbert-ai's QueryTokenizer, DocTokenizer and ColBERT.mask, with its defaults where metadata is silent."""
-    metadata = read_json(path / "artifact.metadata") if (path / "artifact.metadata").exists() else {}
+    metadata = read_object(path / "artifact.metadata") if (path / "artifact.metadata").exists() else {}
     if metadata.get("similarity", "cosine") != "cosine":
         raise UnknownFamily(f"{path} compares by {metadata['similarity']}; Resift has cosine MaxSim")
     length = metadata.get("query_maxlen") or 32
@@ -138,7 +137,7 @@ def _pylate(folder: Folder) -> Contract:
         skip_in=("document",),
         reduce="sum",
     )
-    contract = _late(path, read_json(path / "config.json"), rules, settings.get("document_length") or 180)
+    contract = _late(path, read_config(path), rules, settings.get("document_length") or 180)
     return replace(contract, name=folder.path.resolve().name)
 
 
@@ -164,7 +163,7 @@ def _multi_vector(folder: Folder) -> Contract:
         skip_in=tuple(t for t in mask.config.get("skiplist_tasks", ["document"]) if t in ("query", "document")),
         reduce="mean" if folder.settings.get("similarity_fn_name") == "meanmaxsim" else "sum",
     )
-    config = read_json(path / "config.json")
+    config = read_config(path)
     contract = _late(path, config, rules, settings.get("document_length") or _window(folder, config))
     return replace(contract, name=folder.path.resolve().name)
 
@@ -172,7 +171,7 @@ def _multi_vector(folder: Folder) -> Contract:
 def _late(path: Path, config: Mapping[str, Any], rules: TokenRules, window: int) -> Contract:
     """What all ColBERT-like checkpoints share: special tokens are compared, vectors are of tokens, unrounded."""
     rules = replace(rules, special=True, pooled=False, rounded=False)
-    limit = _positions(config)
+    limit = _positions(path, config)
     kind = ScoreKind.MAXSIM if rules.reduce == "mean" else ScoreKind.MAXSIM_SUM
     return Contract(path.resolve().name, "late", kind, limit, min(window, limit), tokens=rules)
 
@@ -191,23 +190,24 @@ def _embedder(folder: Folder) -> Contract:
     prompted = rules.query_prefix or rules.document_prefix
     if more or (prompted and pool.config.get("include_prompt") is False):
         raise UnknownFamily(f"{folder.path} pools twice, or leaves its prompts out of the pooling; Resift does neither")
-    limit = _window(folder, read_json(folder.encoder.folder / "config.json"))
+    limit = _window(folder, read_config(folder.encoder.folder))
     return Contract(folder.path.resolve().name, "embedder", ScoreKind.COSINE, limit, limit, vectors=rules)
 
 
-def _positions(config: Mapping[str, Any]) -> int:
+def _positions(path: Path, config: Mapping[str, Any]) -> int:
     """The most tokens for which an encoder has positions."""
-    positions = int(config.get("max_position_embeddings") or 512)
-    # RoBERTa's table starts behind the padding id, so that many entries are never used.
-    return positions - int(config.get("pad_token_id", 1)) - 1 if config.get("model_type") in OFFSET_TYPES else positions
+    positions = whole(config, "max_position_embeddings", path / "config.json") or 512
+    if config.get("model_type") not in OFFSET_TYPES:
+        return positions
+    return positions - first_position(config, path / "config.json")  # the entries before it are never used
 
 
 def _window(folder: Folder, config: Mapping[str, Any]) -> int:
     """max_seq_length, else the tokenizer's own limit; never over the positions."""
-    given = folder.encoder.config.get("max_seq_length")
-    path = folder.encoder.folder / "tokenizer_config.json"
-    limit = given or (read_json(path).get("model_max_length") if path.exists() else None) or 512
-    return min(int(limit), _positions(config))
+    encoder, path = folder.encoder, folder.encoder.folder / "tokenizer_config.json"
+    stated = whole(encoder.config, "max_seq_length", encoder.folder / "sentence_bert_config.json")
+    limit = stated or (whole(read_object(path), "model_max_length", path) if path.exists() else 0) or 512
+    return min(limit, _positions(encoder.folder, config))
 
 
 def _fill(path: Path) -> str:
@@ -218,7 +218,7 @@ def _fill(path: Path) -> str:
 def _special(path: Path, name: str, default: str) -> str:
     """A special token by its role; tokenizer_config.json has it as text or as an object."""
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
-        value = read_json(path / file).get(name) if (path / file).exists() else None
+        value = read_object(path / file).get(name) if (path / file).exists() else None
         if value:
             return str(value["content"] if isinstance(value, dict) else value)
     return default

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from resift.errors import BrokenModel
+from resift.score.config import read_config, whole
+from resift.score.rules import TokenRules
 from resift.score.tokens import Tokens
 
+NO_RULES = TokenRules()
 REPORT = "agreement.json"  # how an exported folder compares with its source
 SUMS = "SHA256SUMS"  # one "hash  name" per line, as sha256sum writes it
 
@@ -95,22 +98,25 @@ def file_hash(path: Path) -> str:
     return hashed.hexdigest()
 
 
-def check_tokens(folder: Path, tokens: Tokens) -> None:
-    """The tokenizer gives only ids and segment ids for which the config has room, and separates a pair's texts.
+def check_tokens(folder: Path, tokens: Tokens, rows: int = 0, rules: TokenRules = NO_RULES) -> None:
+    """The tokenizer gives only ids and segment ids for which the weights have room, and separates a pair's texts.
+
+    Args:
+        folder: of the encoder.
+        tokens: its tokenizer.
+        rows: for so many ids there are embeddings; where 0, only the config tells.
+        rules: name tokens that are put in.
 
     Raises:
         BrokenModel: it does not: tokenizer and weights are of different models.
 
     """
     path = folder / "config.json"
-    config = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    room, template = config.get("vocab_size"), tokens.template
-    if room and tokens.largest_id >= room:
-        raise BrokenModel(
-            f"{folder}: the tokenizer gives ids up to {tokens.largest_id}, the weights have {room} tokens; "
-            "they are of different models: copy both from one place"
-        )
-    kinds = config.get("type_vocab_size")
+    config = read_config(folder)
+    template = tokens.template
+    stated = whole(config, "vocab_size", path)
+    _check_room(folder, tokens, min((n for n in (stated, rows) if n), default=0), rules)
+    kinds = whole(config, "type_vocab_size", path)
     if kinds and max(template.segments) >= kinds:
         raise BrokenModel(
             f"{folder}: the tokenizer marks the second text with segment {max(template.segments)}, the weights know "
@@ -120,3 +126,23 @@ def check_tokens(folder: Path, tokens: Tokens) -> None:
         raise BrokenModel(
             f"{folder}: the tokenizer puts nothing between query and document; save it with its post-processor"
         )
+
+
+def _check_room(folder: Path, tokens: Tokens, room: int, rules: TokenRules) -> None:
+    """There is an embedding for every id; `room` is how many there are, 0 where nobody knows."""
+    named = [w for w in (rules.query_marker, rules.document_marker, rules.fill if rules.expand else "") if w]
+    put_in = {i: word for word in named if (i := tokens.id_of(word)) is not None}
+    for prefix in (rules.query_prefix, rules.document_prefix):
+        put_in |= dict.fromkeys(tokens.leading(prefix)[0], prefix) if prefix else {}
+    largest = max([tokens.largest_id, *put_in])
+    if not room or largest < room:
+        return
+    told = f"{folder}: the tokenizer gives ids up to {largest}, the weights have {room} tokens"
+    added = {i: word for i, word in (tokens.added | put_in).items() if i >= room}
+    if largest in added and len(added) > largest - room:
+        some = ", ".join(map(repr, list(added.values())[:5]))
+        raise BrokenModel(
+            f"{told}: {some} was added to the tokenizer, and the embeddings kept their size; call "
+            "resize_token_embeddings(len(tokenizer)) and train, or take the tokenizer that the model was trained with"
+        )
+    raise BrokenModel(f"{told}; they are of different models: copy both from one place")

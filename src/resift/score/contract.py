@@ -12,11 +12,14 @@ from typing import Any, Literal
 from resift.engine.encoders.bert import OFFSET_TYPES
 from resift.engine.encoders.graph import ARCHITECTURES, architecture, unsupported
 from resift.errors import BrokenModel, NotAModel, UnknownFamily
+from resift.score.adapter import refuse_adapter
+from resift.score.config import first_position, read_config, read_object, whole
 from resift.score.rules import TokenRules, VectorRules
 from resift.types import ModelInfo, ScoreKind
 
 Truncation = Literal["only_second", "longest_first"]
 
+_NAMED = 10  # subfolders, the last ones
 _LONGEST = 8192  # a config may name more positions than any encoder was trained on
 
 
@@ -91,29 +94,31 @@ def read_contract(folder: Path) -> Contract:
 
     Raises:
         NotAModel: no contract and no config.
-        UnknownFamily: a model, but none that Resift scores with.
+        UnknownFamily: a model, but none that Resift scores with, or an adapter beside one.
         BrokenModel: the contract or the config can't be read.
 
     """
-    if (folder / "contract.json").exists():
-        return _parse(_json(folder / "contract.json"), folder)
     from resift.score.checkpoints import derive  # it makes contracts, so it imports this module
+
+    refuse_adapter(folder)
+    if (folder / "contract.json").exists():
+        return _parse(read_object(folder / "contract.json"), folder)
 
     if found := derive(folder):
         return found
     if (folder / "config.json").exists():
-        return _derive(_json(folder / "config.json"), folder)
-    raise NotAModel(f"{folder} is not a model folder: it has neither contract.json nor config.json")
+        return _derive(read_config(folder), folder)
+    raise NotAModel(f"{folder} is not a model folder: it has neither contract.json nor config.json{_below(folder)}")
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
-    if not isinstance(value, dict):
-        raise BrokenModel(f"{path} holds no object; fetch the model again")
-    return value
+def _below(folder: Path) -> str:
+    """The models in its subfolders, such as a Trainer's checkpoints or the snapshots of the hub's cache."""
+    within = [p.parent for depth in ("*", "*/*") for p in folder.glob(f"{depth}/config.json")]
+    if not within:
+        return ""
+    names = sorted((p.relative_to(folder).as_posix() for p in within), key=lambda n: (len(n), n))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; name one of its subfolders, which have one: {', '.join(names[-_NAMED:])}{more}"
 
 
 def _parse(value: Mapping[str, Any], folder: Path) -> Contract:
@@ -156,7 +161,9 @@ def _derive(config: Mapping[str, Any], folder: Path) -> Contract:
         )
     if entry := unsupported(config):
         raise UnknownFamily(f"{folder} has {entry}; its graph can't be built exactly, give another checkpoint")
-    labels = len(config["id2label"]) if config.get("id2label") else int(config.get("num_labels") or 2)
+    labels = (
+        len(config["id2label"]) if config.get("id2label") else whole(config, "num_labels", folder / "config.json") or 2
+    )
     if labels not in (1, 2):
         raise UnknownFamily(
             f"{folder} has {labels} labels; a reranker has one, or two (irrelevant, relevant): "
@@ -168,11 +175,13 @@ def _derive(config: Mapping[str, Any], folder: Path) -> Contract:
 
 def _window(config: Mapping[str, Any], folder: Path) -> int:
     """The longest input, special tokens included: the least of what config and tokenizer say, 8,192 at most."""
-    positions = int(config.get("max_position_embeddings") or 512)
+    path = folder / "config.json"
+    positions = whole(config, "max_position_embeddings", path) or 512
     if config["model_type"] in OFFSET_TYPES and config.get("position_embedding_type", "absolute") == "absolute":
-        positions -= int(config.get("pad_token_id", 1)) + 1
+        positions -= first_position(config, path)
     entries = (("tokenizer_config.json", "model_max_length"), ("sentence_bert_config.json", "max_seq_length"))
-    stated = [_json(folder / file).get(entry) for file, entry in entries if (folder / file).exists()]
+    there = [(folder / file, entry) for file, entry in entries if (folder / file).exists()]
+    stated = [whole(read_object(file), entry, file) for file, entry in there]
     return int(min([positions, _LONGEST, *(n for n in stated if n)]))
 
 
@@ -197,5 +206,5 @@ def _check_modules(folder: Path) -> None:
     if types != ["Transformer"]:
         raise UnknownFamily(f"{folder} has the modules {', '.join(types)}; Resift scores with a Transformer alone")
     options = folder / "config_sentence_transformers.json"
-    if options.exists() and _json(options).get("default_prompt_name"):
+    if options.exists() and read_object(options).get("default_prompt_name"):
         raise UnknownFamily(f"{folder} puts a prompt before its texts, which Resift does not do yet; give another")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +14,9 @@ import numpy.typing as npt
 
 from resift.errors import BrokenModel, MissingExtra, NonFiniteScore, ResiftError, UnknownFamily
 from resift.score.agreement import LEAST_TAU, LEAST_TOP10, agreement, finite, grid, pair, probe_pairs, probes
-from resift.score.checkpoints import encoder_folder, to_rerank
+from resift.score.checkpoints import encoder_folder, lowered, to_rerank
 from resift.score.checks import changed_order, check_files, check_tokens, export_report, listed_hashes, wrong_hashes
+from resift.score.config import read_object
 from resift.score.contract import Contract, read_contract
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.engines import EngineName, Precision
@@ -193,11 +193,44 @@ def _pair_encoding(case: _Case) -> Iterator[Finding]:
     texts = [p for found in probes().values() for p in found]
     for probe in texts:
         query, document = tokens.ids([probe.query, probe.relevant])
-        if tokens.template.pair(query, document) != tokens.joint(probe.query, probe.relevant):
+        ids, segments = tokens.template.pair(query, document)
+        together, marked = tokens.joint(probe.query, probe.relevant)
+        if ids != together or (any(segments) and segments != marked):
             yield Finding("pair encoding", "fail", f"tokenizing a pair together and apart differ: {probe.query!r}")
             return
-    kinds = "0 and 1" if any(tokens.template.segments) else "all 0"
-    yield Finding("pair encoding", "ok", f"{len(texts)} pairs as the tokenizer puts them together, segments {kinds}")
+    kinds = "segments 0 and 1" if any(tokens.template.segments) else "segments all 0"
+    if kinds.endswith("all 0") and any(marked):
+        kinds += ": the tokenizer marks a second text, and tokenizer_config.json does not have it told to the model"
+    yield Finding("pair encoding", "ok", f"{len(texts)} pairs as the tokenizer puts them together, {kinds}")
+    yield from _transformers(case, [(p.query, p.relevant) for p in texts])
+
+
+def _transformers(case: _Case, pairs: Sequence[tuple[str, str]]) -> Iterator[Finding]:
+    """Whether Transformers, where it is installed, puts pairs together as Resift does.
+
+    Left out where Resift changes texts before the tokenizer reads them.
+    """
+    if case.contract.vectors.segmenter or lowered(case.folder) or not importlib.util.find_spec("transformers"):
+        return
+    from resift.engine.torch import tokenized
+
+    whose, read = tokenized(encoder_folder(case.folder), pairs)
+    if read is None:
+        yield Finding("transformers", "note", f"{whose} can't read the tokenizer, so that there is nothing to compare")
+        return
+    tokens = case.scorer.tokens
+    for (query, document), (ids, segments) in zip(pairs, read, strict=True):
+        first, second = tokens.ids([query, document])
+        ids_here, segments_here = tokens.template.pair(first, second)
+        if ids != ids_here:
+            yield Finding("transformers", "warn", f"{whose} gives other tokens for {query!r}: scores differ from its")
+            return
+        if segments != segments_here and case.config.get("type_vocab_size", 2) != 1:
+            kinds = "0 and 1" if any(segments_here) else "all 0"
+            told = f"{whose} gives other segments; here they are {kinds}, as the library that wrote the folder had them"
+            yield Finding("transformers", "warn", f"{told}: scores differ from its")
+            return
+    yield Finding("transformers", "ok", f"{len(pairs)} pairs as {whose} puts them together")
 
 
 def _truncation(case: _Case) -> Iterator[Finding]:
@@ -301,19 +334,29 @@ def _probes(case: _Case) -> Iterator[Finding]:
     right = {language: int((a[:, 0] > a[:, 1]).sum()) for language, a in case.answers.items()}
     lost = not claimed and max(right.values()) < LEAST_RIGHT
     for language, count in right.items():
+        unknown = _unknown(case, language)[1]
+        told = f"{count} of {len(case.answers[language])} answers above what is about something else"
         good = count >= LEAST_RIGHT
         status: Status = "ok" if good else "fail" if language in claimed or lost else "note"
-        told = "" if language in claimed or lost or not claimed else "; the model does not claim it"
-        n = len(case.answers[language])
-        yield Finding(f"probes {language}", status, f"{count} of {n} answers above what is about something else{told}")
+        if status != "fail" and unknown > _MOST_UNKNOWN:  # what is left of the texts may be told apart by chance
+            status = "warn" if language in claimed else "note"
+            told = f"nothing can be said: {unknown:.0%} of the texts are unknown to the vocabulary"
+        elif claimed and language not in claimed:
+            status, told = "note", f"{told}; the model does not claim it"
+        yield Finding(f"probes {language}", status, told)
+
+
+def _unknown(case: _Case, language: str) -> tuple[float, float]:
+    """Tokens per character of a language's probes, and the share of them that the vocabulary lacks."""
+    tokens = case.scorer.tokens
+    text = " ".join(t for p in probes()[language] for t in (p.query, p.relevant, p.irrelevant))
+    (ids,) = tokens.ids([text])
+    return len(ids) / len(text), ids.count(tokens.unknown) / len(ids)
 
 
 def _vocabulary(case: _Case) -> Iterator[Finding]:
-    tokens = case.scorer.tokens
-    for language, found in probes().items():
-        text = " ".join(t for p in found for t in (p.query, p.relevant, p.irrelevant))
-        (ids,) = tokens.ids([text])
-        rate, unknown = len(ids) / len(text), ids.count(tokens.unknown) / len(ids)
+    for language in probes():
+        rate, unknown = _unknown(case, language)
         bad = rate > _MOST_TOKENS[language] or unknown > _MOST_UNKNOWN
         status: Status = "ok" if not bad else "warn" if language in case.contract.languages else "note"
         told = f"{rate:.2f} tokens per character, {unknown:.0%} unknown"
@@ -333,6 +376,4 @@ def _golden(case: _Case) -> Iterator[Finding]:
 
 
 def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    path = folder / name
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
+    return read_object(folder / name) if (folder / name).exists() else {}

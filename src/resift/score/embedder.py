@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from resift.engine.batching import Engine, FloatArray, Sequences, pack
+from resift.engine.once import OfOneProcess
 from resift.errors import NonFiniteScore
 from resift.protocols import Role
 from resift.score.contract import Contract
@@ -15,7 +16,7 @@ from resift.text.clean import clean
 from resift.text.segment import joined
 
 
-class TextEmbedder:
+class TextEmbedder(OfOneProcess):
     """Embeds texts as the contract's `vectors` say; one over the window is cut at its end, as elsewhere.
 
     The model's output is one vector (B, D) for each input, of any length.

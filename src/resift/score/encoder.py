@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.engine.batching import Engine, Sequences, pack
+from resift.engine.once import OfOneProcess
 from resift.errors import BrokenModel, InputError
 from resift.score.contract import Contract
 from resift.score.fitness import misfit
@@ -34,7 +35,7 @@ class _Inputs:
     flags: list[frozenset[Flag]] = field(default_factory=list)
 
 
-class CrossEncoder:
+class CrossEncoder(OfOneProcess):
     """Scores pairs with a sequence classifier.
 
     A pair over the window is scored in overlapping windows of the document; the best logit counts, and its window is

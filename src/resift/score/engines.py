@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from resift.errors import BrokenModel, UnknownFamily
+from resift.errors import BrokenModel, InputError, UnknownFamily
 from resift.machine import has_amx
 from resift.score.contract import Contract
 from resift.score.exported import onnx_file
@@ -27,13 +27,13 @@ def open_engine(
         UnknownFamily: native or torch was asked for a model that it does not run.
         BrokenModel: the engine's weights are not in the folder.
         MissingExtra: the engine is not installed.
-        ValueError: an engine that there is not, or a precision that the engine does not have.
+        InputError: an engine that there is not, or a precision that the engine does not have.
 
     """
     if precision not in get_args(Precision):
-        raise ValueError(f"precision is one of {', '.join(get_args(Precision))}; not {precision!r}")
+        raise InputError(f"precision is one of {', '.join(get_args(Precision))}; not {precision!r}")
     if wanted not in get_args(EngineName):
-        raise ValueError(f"engine is one of {', '.join(get_args(EngineName))}; not {wanted!r}")
+        raise InputError(f"engine is one of {', '.join(get_args(EngineName))}; not {wanted!r}")
     from resift.engine.native_engine import NativeEngine, obstacle
     from resift.engine.openvino import PRECISIONS, OpenVINOEngine
     from resift.engine.torch import TorchEngine, has_gpu, reads
@@ -55,7 +55,7 @@ def open_engine(
     if source.checkpoint is not None and not reason and (wanted == "native" or (wanted == "auto" and not has_amx())):
         return NativeEngine(source.checkpoint, chosen)
     if precision not in (*PRECISIONS, "auto"):
-        raise ValueError(f"openvino runs at {', '.join(PRECISIONS)}; not {precision!r}")
+        raise InputError(f"openvino runs at {', '.join(PRECISIONS)}; not {precision!r}")
     return OpenVINOEngine(source.read, chosen)
 
 
@@ -63,7 +63,7 @@ def _onnx(folder: Path, contract: Contract, precision: Precision) -> Engine:
     from resift.engine.onnx import OnnxEngine
 
     if precision not in ("auto", "f32"):
-        raise ValueError(f"onnx runs at f32; not {precision!r}")
+        raise InputError(f"onnx runs at f32; not {precision!r}")
     whole = contract.family == "encoder" or (folder / "contract.json").exists()  # else it is a bare encoder
     file = onnx_file(folder) if whole else None
     if file is None:

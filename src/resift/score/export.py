@@ -95,7 +95,7 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
 
     """
     if to not in get_args(Format) or weights not in get_args(Weights):
-        raise ValueError(f"export to {get_args(Format)} with weights of {get_args(Weights)}; not {to!r}, {weights!r}")
+        raise InputError(f"export to {get_args(Format)} with weights of {get_args(Weights)}; not {to!r}, {weights!r}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there already; name a folder that is not")
     folder = find_model(name)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from resift.engine.batching import MANY_CHARACTERS, Engine, FloatArray, Sequences, pack
 from resift.engine.exact import ExactVectors, exact_maxsim
 from resift.engine.maxsim import TokenVectors, densest, maxsim
+from resift.engine.once import OfOneProcess
 from resift.errors import NonFiniteScore
 from resift.protocols import Role, TokenStore
 from resift.score.contract import Contract
@@ -65,7 +66,7 @@ class DocumentVectors:
 Vectors = TypeVar("Vectors", QueryVectors, DocumentVectors)
 
 
-class LateInteraction:
+class LateInteraction(OfOneProcess):
     """Scores pairs by MaxSim over token vectors, which depend on one text alone and so can be kept.
 
     The model's outputs are token vectors (B, T, D), and where it has them pooled vectors (B, H), of length 1, and token
@@ -286,6 +287,7 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
 
 def _compared(query: QueryVectors, documents: Sequence[DocumentVectors], rows: Sequence[int]) -> dict[int, Judgement]:
     """One query against the documents of its rows."""
+    limit = round(float(query.shares.sum(dtype=np.float64)), 5)  # vectors rounded to int8 may be longer than 1
     parts = [(row, w) for row, document in zip(rows, documents, strict=True) for w in document.windows]
     scores, places, cosines = _matches(query, [w for _, w in parts])
     best: dict[int, int] = {}
@@ -299,7 +301,8 @@ def _compared(query: QueryVectors, documents: Sequence[DocumentVectors], rows: S
     for row, document in zip(rows, documents, strict=True):
         if row in best:
             p, tokens = best[row], len(query.values) + document.tokens
-            judgements[row] = Judgement(float(scores[p]), span_of[p], _flags(query, document), tokens)
+            value = float(np.clip(scores[p], -limit, limit))
+            judgements[row] = Judgement(value, span_of[p], _flags(query, document), tokens)
         else:
             judgements[row] = Judgement(None, flags=document.flags or frozenset({Flag.EMPTY}))
     return judgements

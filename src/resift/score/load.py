@@ -5,7 +5,7 @@ A model is recognised by its own contract.json, else by its row in the registry,
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,25 +15,28 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
+from resift import arguments
 from resift.engine.encoder_kernel import unsupported
 from resift.engine.endings import classifier, token_vectors
 from resift.engine.native_engine import Checkpoint, obstacle
 from resift.engine.onnx_weights import names_matrices, read_onnx_weights
 from resift.engine.weights import header, read_weights
-from resift.errors import BrokenModel, NotAModel, UnknownFamily
+from resift.errors import BrokenModel, InputError, NotAModel, UnknownFamily
 from resift.protocols import Embedder
 from resift.score.checkpoints import lowered, to_rerank
 from resift.score.checks import check_export, check_files, check_tokens
+from resift.score.config import read_config
 from resift.score.contract import Contract, Truncation, read_contract
 from resift.score.embedder import TextEmbedder
 from resift.score.encoder import CrossEncoder, LongDocuments
 from resift.score.engines import EngineName, Precision, open_engine
-from resift.score.exported import BELOW, OWN, exported, weights_or_graph
+from resift.score.exported import OWN, exported, weights_or_graph
+from resift.score.hub import fetch
 from resift.score.late import LateInteraction
 from resift.score.precision import default_precision
 from resift.score.registry import refuse_unsupported, row_of, with_row
 from resift.score.tokens import Tokens
-from resift.score.vectors import Source, vector_source
+from resift.score.vectors import Source, vector_source, vocabulary_rows
 
 if TYPE_CHECKING:
     from resift.engine.batching import Engine
@@ -41,23 +44,6 @@ if TYPE_CHECKING:
 BUNDLED = Path(__file__).parent.parent / "bundled"
 
 _SHORTEST = 32  # tokens of the shortest window that leaves room for a query and a document
-
-# What a hub repository is asked for; weights in other formats stay where they are.
-_HUB_FILES = [
-    "*.json",
-    "model.safetensors",
-    "model-*.safetensors",
-    "*Dense/model.safetensors",
-    "model.onnx",
-    "openvino_model.*",
-    "colbert_linear.pt",
-    "SHA256SUMS",
-    "*.metadata",
-]
-_WEIGHTS = (".safetensors", ".onnx", ".xml", ".bin")
-# Where there is nothing of that.
-_HUB_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin"]
-_HUB_GRAPHS = [*BELOW, "openvino/openvino_model.bin", "onnx/model.onnx_data"]
 
 T = TypeVar("T")
 _shared: WeakValueDictionary[tuple[str, ...], Any] = WeakValueDictionary()
@@ -74,39 +60,26 @@ def find_model(name: str) -> Path:
 
     Raises:
         NotAModel: none of these.
+        InputError: an empty name, which would be the working folder.
 
     """
+    arguments.path(name, "the model's name")
     if (BUNDLED / name / "contract.json").exists():
         return BUNDLED / name
-    if Path(name).is_dir():
-        return Path(name)
-    if Path(name).exists():
+    path = Path(os.path.expanduser(name))  # a unit or env file does not expand "~"
+    if path.is_dir():
+        return path
+    if path.exists():
         raise NotAModel(f"{name} is a file; give the folder that holds the model")
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return _fetch(name)
-    bundled = ", ".join(c.name for c in bundled_models())
+        return fetch(name)
     raise NotAModel(
-        f"no model {name!r}: not bundled ({bundled}), no folder of that name, and not a hub id (owner/name)"
+        f"no model {name!r}: not bundled ({_bundled()}), no folder of that name, and not a hub id (owner/name)"
     )
 
 
-def _fetch(name: str) -> Path:
-    from huggingface_hub import list_repo_files, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        for patterns in (_HUB_FILES, _HUB_OLDER, _HUB_GRAPHS):
-            folder = Path(snapshot_download(name, allow_patterns=patterns))
-            if any(p.suffix in _WEIGHTS and not p.parent.name.endswith("Dense") for p in folder.rglob("*")):
-                return folder
-        there = [f for f in list_repo_files(name) if Path(f).suffix in (*_WEIGHTS, ".gguf")]
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise NotAModel(f"there is no folder {name!r}, and the model hub gave none ({reason})") from error
-    raise BrokenModel(
-        f"{name} has no weights that Resift knows by name, but {', '.join(sorted(there)[:20]) or 'none at all'}; fetch "
-        "the one you want into a folder beside its config.json and tokenizer.json, as model.onnx or model.safetensors"
-    )
+def _bundled() -> str:
+    return ", ".join(c.name for c in bundled_models())
 
 
 def load_scorer(
@@ -130,12 +103,13 @@ def load_scorer(
             there, else native where the processor and the model are made for it, else openvino.
 
     Raises:
+        InputError: a precision, engine or rule that there is not, or that this model, engine or CPU does not have.
         ModelError: not a model, not a reranker, or damaged.
         MissingExtra: the engine is not installed.
 
     """
     if long_documents not in ("windows", "strides", "truncate"):
-        raise ValueError(f"long_documents is windows, strides or truncate; not {long_documents!r}")
+        raise InputError(f"long_documents is windows, strides or truncate; not {long_documents!r}")
     folder, contract = _recognised(name)
     contract = to_rerank(folder, contract)
     if contract.family not in ("encoder", "late"):
@@ -143,7 +117,7 @@ def load_scorer(
             f"{name} is an embedding model and not a reranker: it makes vectors to find with, and scores no pairs"
         )
     if contract.family == "late" and (truncation or long_documents == "strides"):
-        raise ValueError(f"{name} reads query and document apart: truncation and strides are of cross-encoders")
+        raise InputError(f"{name} reads query and document apart: truncation and strides are of cross-encoders")
     check_export(folder)
     contract = _narrowed(contract, truncation, max_tokens)
     made_by = fingerprint(folder)
@@ -173,7 +147,7 @@ def _parts(
     rules = contract.tokens
     markers = [m for m in (rules.query_marker, rules.document_marker) if m]
     tokens = shared(("tokens", *key), lambda: Tokens(source.folder, lowered(folder), markers))
-    check_tokens(source.folder, tokens)
+    check_tokens(source.folder, tokens, source.rows, rules)
     default = default_precision(contract, made_by)
     runner = shared(
         ("engine", *key, engine, precision, default),
@@ -195,13 +169,13 @@ def shared(key: tuple[str, ...], make: Callable[[], T]) -> T:
 def _narrowed(contract: Contract, truncation: Truncation | None, max_tokens: int | None) -> Contract:
     """The contract with what the caller asked for."""
     if truncation not in (None, "only_second", "longest_first"):
-        raise ValueError(f"truncation is only_second or longest_first; not {truncation!r}")
+        raise InputError(f"truncation is only_second or longest_first; not {truncation!r}")
     if truncation is not None:
         contract = replace(contract, truncation=truncation)
     if max_tokens is None:
         return contract
     if not _SHORTEST <= max_tokens <= contract.max_tokens:
-        raise ValueError(f"max_tokens of {contract.name} is {_SHORTEST} to {contract.max_tokens}; not {max_tokens}")
+        raise InputError(f"max_tokens of {contract.name} is {_SHORTEST} to {contract.max_tokens}; not {max_tokens}")
     return replace(contract, max_tokens=max_tokens, window_tokens=min(max_tokens, contract.window_tokens))
 
 
@@ -277,7 +251,7 @@ def _source(folder: Path, contract: Contract) -> Source:
     from resift.engine.encoders.graph import classifier_graph, missing_head
     from resift.engine.openvino import read_model
 
-    config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").exists() else {}
+    config = read_config(folder)
     pad = int(config.get("pad_token_id") or 0)
     whole = contract.family == "encoder" or (contract.family == "late" and (folder / "contract.json").exists())
     if whole and (graph := exported(folder, OWN)):
@@ -293,7 +267,9 @@ def _source(folder: Path, contract: Contract) -> Source:
             "use a checkpoint that was trained as a reranker"
         )
     unpadded = Checkpoint(config, lambda: read_weights(files), classifier, first_only=True)
-    return Source(lambda: classifier_graph(config, read_weights(files)), pad, folder, unpadded)
+    return Source(
+        lambda: classifier_graph(config, read_weights(files)), pad, folder, unpadded, vocabulary_rows(config, files)
+    )
 
 
 def _named(graph: Path, config: Mapping[str, Any], contract: Contract) -> Checkpoint | None:

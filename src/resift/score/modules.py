@@ -15,6 +15,7 @@ from typing import Any
 from resift.engine.heads import ACTIVATIONS, POOLINGS, Linear, Normalize, Pool, Step
 from resift.engine.weights import read_weights, weight_files
 from resift.errors import BrokenModel, UnknownFamily
+from resift.score.config import read_object
 
 _OLD_POOLING = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean",
                 "mean_sqrt_len_tokens": "mean_sqrt_len_tokens", "weightedmean_tokens": "weightedmean",
@@ -87,7 +88,7 @@ def read_folder(path: Path) -> Folder | None:
         first = modules[0].kind if modules else "nothing"
         raise UnknownFamily(f"{path} begins with {first}; Resift runs folders whose first module is a Transformer")
     settings = path / "config_sentence_transformers.json"
-    return Folder(path, modules, read_json(settings) if settings.exists() else {})
+    return Folder(path, modules, read_object(settings) if settings.exists() else {})
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401
@@ -106,8 +107,8 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
 def _config(kind: str, folder: Path) -> Mapping[str, Any]:
     if kind == "Transformer":
         found = sorted(folder.glob("sentence_*_config.json"))
-        return read_json(found[0]) if found else {}
-    return read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+        return read_object(found[0]) if found else {}
+    return read_object(folder / "config.json") if (folder / "config.json").exists() else {}
 
 
 def pooling(module: Module) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from resift.atomic import replacing
+from resift.engine.cache import VARIABLE, cache_folder
 from resift.engine.native import processor
 from resift.errors import InputError
 from resift.score.contract import Contract
@@ -32,12 +33,24 @@ def default_precision(contract: Contract, made_by: str) -> str:
 
 
 def remember(made_by: str, precision: str) -> Path:
-    """Keep a precision for a model, by the fingerprint of its files, and this CPU; gives the file."""
-    path = _path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_text(json.dumps({**_read(), _key(made_by): precision}, indent=1) + "\n", "utf-8")
-    beside.replace(path)
+    """Keep a precision for a model, by the fingerprint of its files, and this CPU; gives the file.
+
+    Raises:
+        InputError: there is no such folder, or it can't be written.
+
+    """
+    path, content = _path(), {**_read(), _key(made_by): precision}
+    if path is None:
+        raise InputError(f"there is no home folder to remember {precision} in; set {VARIABLE} to a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write((json.dumps(content, indent=1) + "\n").encode())
+    except OSError as error:
+        raise InputError(
+            f"can't remember {precision} in {path} ({error.strerror or error}); set {VARIABLE} to a folder that can be "
+            f"written, or load with precision={precision!r}"
+        ) from error
     return path
 
 
@@ -45,20 +58,29 @@ def _key(made_by: str) -> str:
     return f"{made_by} on {processor()}"
 
 
-def _path() -> Path:
-    from resift.engine.openvino import cache_folder
-
-    return cache_folder() / "precisions.json"
+def _path() -> Path | None:
+    folder = cache_folder()
+    return folder / "precisions.json" if folder else None
 
 
 def _read() -> dict[str, str]:
     path = _path()
     from resift.engine.openvino import PRECISIONS
 
+    if path is None or not _there(path):
+        return {}
     try:
-        found: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        found: dict[str, str] = json.loads(path.read_text("utf-8"))
         if strange := [v for v in found.values() if v not in PRECISIONS]:
             raise ValueError(f"{strange[0]!r} is none of {', '.join(PRECISIONS)}")
         return found
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} can't be read ({error}); delete it, or set RESIFT_CACHE to another folder") from error
+        raise InputError(f"{path} can't be read ({error}); delete it, or set {VARIABLE} to another folder") from error
+
+
+def _there(path: Path) -> bool:
+    """Whether the file exists; in another user's folder, which may not be looked into, nothing was remembered."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False

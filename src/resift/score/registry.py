@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from resift.errors import BrokenModel, UnknownFamily
+from resift.score.config import read_config
 from resift.score.contract import Contract, Truncation
 
 UNVERIFIED = "unverified"
@@ -176,6 +176,17 @@ def select(
     return [row for row in among if fits(row)]
 
 
+def reader_of(languages: Iterable[str], family: str = "encoder") -> str:
+    """The largest model of a family that reads these languages and may be used commercially; one of many for "".
+
+    Among equals the first of the table.
+    """
+    able = [row for row in rows().values() if row.family == family and not row.segmentation]
+    for language in languages:
+        able = select(able, language or MANY, "commercial")
+    return max(able, key=lambda row: row.parameters or 0).id if able else ""
+
+
 def row_of(name: str, folder: Path | None = None) -> Row | None:
     """The row of a model: by the hub id that the caller gave, or by the id under which the hub's cache keeps a folder.
 
@@ -216,7 +227,7 @@ def with_row(contract: Contract, name: str, folder: Path) -> Contract:
     if row is None or (folder / "contract.json").exists():
         return contract
     refuse_unsupported(row)
-    return applied(contract, row, json.loads((folder / "config.json").read_text("utf-8")))
+    return applied(contract, row, read_config(folder))
 
 
 def applied(contract: Contract, row: Row, config: Mapping[str, Any]) -> Contract:

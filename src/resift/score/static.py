@@ -57,6 +57,15 @@ class StaticEmbedder:
         named = self._tokenizer.token_to_id(model["unk_token"]) if model.get("unk_token") else model.get("unk_id")
         self._unknown = -1 if named is None else int(named)
 
+    @property
+    def unknown(self) -> int:
+        """The id of the unknown token; -1 where there is none."""
+        return self._unknown
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text's token ids."""
+        return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
     def embed(self, texts: Sequence[str], role: Role) -> npt.NDArray[np.float32]:
         """Return (n, dims) unit vectors; zeros for a text without a known token."""
         out = np.zeros((len(texts), self.dims), dtype=np.float32)

@@ -104,6 +104,7 @@ def _template_names(processor: Any) -> set[str]:  # noqa: ANN401 - JSON
 
 
 _CHARACTERS = 32  # a token has 3 to 5 in alphabets, 1 to 2 in Han
+_GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 _UNWRITABLE = "\x00"  # cleaning takes it out of every text
 
 
@@ -114,8 +115,12 @@ def _has_segments(folder: Path) -> bool:
         config = json.loads(path.read_text("utf-8")) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
-    names = config.get("model_input_names")
-    return not names or "token_type_ids" in names
+    names, kind = config.get("model_input_names"), config.get("tokenizer_class")
+    if names or kind not in _GENERIC:
+        return not names or "token_type_ids" in names
+    # Of these classes Transformers 5 gives no segment ids unless told to, and it writes down its "backend". What an
+    # older one wrote was trained with segment ids.
+    return kind != "TokenizersBackend" and "backend" not in config
 
 
 class Tokens:
@@ -153,9 +158,11 @@ class Tokens:
         # The token that stands for what the vocabulary lacks; byte-level tokenizers have none.
         unknown = self._tokenizer.token_to_id(str(value["model"].get("unk_token") or ""))
         self.unknown = -1 if unknown is None else unknown
-        # Added tokens are left out: a tokenizer may know markers that no text and no template brings up.
+        # Special tokens are left out: a tokenizer may know some that no text and no template brings up.
         own = self.template.prefix + self.template.middle + self.template.suffix
-        self.largest_id = max([self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *own])
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.added = {i: token.content for i, token in added.items() if not token.special}
+        self.largest_id = max([self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *own, *self.added])
         self._tokenizer.encode_special_tokens = True
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:

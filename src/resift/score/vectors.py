@@ -12,12 +12,12 @@ from resift.engine.encoders.graph import ARCHITECTURES, architecture, encoder_gr
 from resift.engine.encoders.names import Weights
 from resift.engine.heads import Linear, Normalize, Step, append, apply
 from resift.engine.native_engine import Checkpoint
-from resift.engine.weights import header, read_weights
+from resift.engine.weights import header, read_weights, rows
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.checkpoints import head
+from resift.score.config import read_config
 from resift.score.contract import Contract
 from resift.score.exported import BELOW, OWN, exported, weights_or_graph
-from resift.score.modules import read_json
 from resift.score.rules import TokenRules
 
 
@@ -25,13 +25,15 @@ from resift.score.rules import TokenRules
 class Source:
     """How a graph is read, the token id that fills short rows, and the folder of the encoder and its tokenizer.
 
-    `checkpoint` is the same model as weights; None where there is a graph alone.
+    `checkpoint` is the same model as weights; None where there is a graph alone. `rows` is for how many ids there are
+    embeddings; 0 where there is a graph alone.
     """
 
     read: Callable[[], Any]
     pad: int
     folder: Path
     checkpoint: Checkpoint | None = None
+    rows: int = 0
 
 
 def vector_source(folder: Path, contract: Contract) -> Source:
@@ -45,7 +47,7 @@ def vector_source(folder: Path, contract: Contract) -> Source:
     if contract.family == "embedder" and not contract.vectors.pooling and not (folder / "modules.json").exists():
         raise UnknownFamily(f"{folder} does not say how to pool; add vectors.pooling to its contract.json")
     path, steps = head(folder, contract)
-    config = read_json(path / "config.json") if (path / "config.json").exists() else {}
+    config = read_config(path)
     pad = int(config.get("pad_token_id") or 0)
     graph = exported(path, (*OWN, *BELOW))
     if graph and steps is not None and not [*path.glob("*.safetensors")]:
@@ -73,7 +75,12 @@ def vector_source(folder: Path, contract: Contract) -> Source:
         return encoder_graph(config, weights, lambda build, hidden, inputs: [apply(hidden, inputs.mask, last)])
 
     unpadded = Checkpoint(config, lambda: read_weights(files), lambda _, weights, __: endings.steps(ending(weights)))
-    return Source(read, pad, path, unpadded)
+    return Source(read, pad, path, unpadded, vocabulary_rows(config, files))
+
+
+def vocabulary_rows(config: Mapping[str, Any], files: Sequence[Path]) -> int:
+    """How many ids a checkpoint has embeddings for."""
+    return rows(files, ARCHITECTURES[architecture(config) or ""].first)
 
 
 def _check_reach(folder: Path, config: Mapping[str, Any], rules: TokenRules) -> None:

@@ -8,16 +8,21 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute
+from resift.errors import MissingExtra, ResiftError
+
+try:
+    import prometheus_client  # noqa: F401 - the metrics need it
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
+    from starlette.middleware.cors import CORSMiddleware
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+except ImportError as error:
+    raise MissingExtra("the server", "serve") from error
 
 from resift.api import Index
-from resift.errors import ResiftError
 from resift.memory import parse_size
 from resift.serve import operations, own
 from resift.serve.ceiling import Ceiling

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from resift import files
+from resift import arguments, files
 from resift.errors import InputError, MissingExtra, ModelFailed, Overloaded, ServiceError, TooLarge, UnknownModel
 from resift.serve.replies import ranking_of
 from resift.types import Document, Query, Ranking
@@ -125,10 +125,8 @@ class _Settings:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     def _call(self, query: str | Query, documents: Iterable[DocumentLike]) -> _Call:
-        asked = Query(query) if isinstance(query, str) else query
-        if not asked.text.strip():
-            raise InputError("the query is empty; ask with at least one word")
-        given = [files.document(d, str(i)) for i, d in enumerate(documents)]
+        asked = arguments.query(query)
+        given = list(files.documents(documents))
         # Always n: a server's own default would cut the list.
         body = {
             "query": asked.text,
@@ -154,11 +152,11 @@ class Client(_Settings):
             ServiceError: the server refuses or fails; see `resift.errors`.
 
         """
-        call = self._call(query, documents)
+        call, most = self._call(query, documents), arguments.whole(top_k, "top_k")
         while len(call.ranking):
             outcome = self._attempt(call)
             if isinstance(outcome, Ranking):
-                return outcome.top(top_k)
+                return outcome.top(most)
             time.sleep(outcome)
         return call.ranking
 
@@ -192,11 +190,11 @@ class AsyncClient(_Settings):
 
     async def rerank(self, query: str | Query, documents: Iterable[DocumentLike], top_k: int | None = None) -> Ranking:
         """Order documents; see `Client.rerank`."""
-        call = self._call(query, documents)
+        call, most = self._call(query, documents), arguments.whole(top_k, "top_k")
         while len(call.ranking):
             outcome = await self._attempt(call)
             if isinstance(outcome, Ranking):
-                return outcome.top(top_k)
+                return outcome.top(most)
             await asyncio.sleep(outcome)
         return call.ranking
 

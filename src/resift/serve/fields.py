@@ -10,6 +10,7 @@ from typing import Any, get_args
 from starlette.requests import Request
 
 from resift.errors import InputError
+from resift.files import refuse_unknown
 
 _MOST = 10_000  # of what is counted
 
@@ -27,8 +28,7 @@ async def body_of(request: Request, known: Sequence[str]) -> Fields:
         raise InputError(f"the body is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise InputError(f"the body must be a JSON object; not {kind_of(value)}")
-    if unknown := [name for name in value if name not in known]:
-        raise InputError(f"there is no field {unknown[0][:100]!r}; there are {', '.join(known)}")
+    refuse_unknown(value, known)
     return Fields(value)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from resift.api import DEFAULT_MODEL, Reranker, load
+from resift.api import Reranker, load
 from resift.errors import InputError
 from resift.serve.metrics import CountedEngine, Metrics
 from resift.serve.service import ModelInfo
@@ -47,17 +47,18 @@ class ServedModel:
             own = engine.shared() if isinstance(engine, OpenVINOEngine) else engine
             return CountedEngine(own, metrics, self.info.name)
 
-        scorer = self.reranker.scorer if self.reranker else None
-        if not isinstance(scorer, (CrossEncoder, LateInteraction)):
+        if self.reranker is None or not isinstance(scorer := self.reranker.scorer, (CrossEncoder, LateInteraction)):
             return self
         counted = scorer.with_engine(wrap)
         return ServedModel(
-            self.info, Reranker(counted), counted if self.embedder and isinstance(counted, LateInteraction) else None
+            self.info,
+            Reranker(counted, named=self.reranker.named),
+            counted if self.embedder and isinstance(counted, LateInteraction) else None,
         )
 
 
 def load_models(names: Sequence[str] = (), precision: Precision = "auto") -> list[ServedModel]:
-    """Load models by bundled name, folder or hub id; the default model when none is named.
+    """Load models by bundled name, folder or hub id; the default model, unnamed (see Reranker), when none is named.
 
     Raises:
         InputError: two models would have one name.
@@ -65,7 +66,9 @@ def load_models(names: Sequence[str] = (), precision: Precision = "auto") -> lis
 
     """
     found: list[ServedModel] = []
-    for name in names or (DEFAULT_MODEL,):
+    if not names:
+        return [ServedModel.of(load(precision=precision))]
+    for name in names:
         model = _load(name, precision)
         if any(m.info.name == model.info.name for m in found):
             raise InputError(f"two models are called {model.info.name}; name each once")

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from resift.errors import InputError
+from resift.files import refuse_unknown
 from resift.files.answers import SCHEMA, as_json
 from resift.serve.fields import Fields, body_of, kind_of
 from resift.serve.service import OnError, RerankAnswer, RerankRequest, SearchRequest, Service
@@ -83,13 +84,12 @@ def _document(value: object, i: int) -> Document:
         return Document(str(i), value)
     if not isinstance(value, dict):
         raise InputError(f"document {i} must be a text or an object with text; not {kind_of(value)}")
-    if unknown := set(value) - {"text", "title", "id", "metadata"}:
-        raise InputError(f"document {i} has a field {min(unknown)[:100]!r}; there are text, title, id, metadata")
     fields = Fields(value)
     metadata = {} if value.get("metadata") is None else value["metadata"]
     if not isinstance(metadata, dict):
         raise InputError(f"metadata of document {i} must be an object; not {kind_of(metadata)}")
     try:
+        refuse_unknown(value, ("text", "title", "id", "metadata"))
         return Document(fields.text("id", str(i)), fields.text("text"), fields.text("title", ""), metadata)
     except InputError as error:
         raise InputError(f"document {i}: {error}") from error

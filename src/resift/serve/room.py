@@ -114,6 +114,8 @@ class Room:
                 self.queue.check(job.costs)  # before anything is looked at in vain
             chosen = self._models[name].reranker
             foreign = await asyncio.to_thread(chosen.misfit, ranking) if chosen is not None else ""
+            if chosen is not None and foreign and not chosen.named:
+                return ranking.noting(foreign)
             return (await self._ranked(name, f"score {name}", job)).noting(foreign)
 
         ranked, stage = await self._governed(model.info.name, request.on_error, ranking, "input", run)
@@ -132,16 +134,18 @@ class Room:
             raise TooLarge(f"{pool} candidates are asked for; {most} are allowed in one request")
         self.queue.check([1])  # before anything is looked for in vain
         found = await asyncio.to_thread(self._index.retriever.retrieve, [_query(request.query)], pool)
-        ranking, reranker = found[0], model.reranker
+        first = found[0].trace.reason
+        ranking = found[0]
         note(documents=len(ranking))
-        if reason := await asyncio.to_thread(reranker.misfit, ranking):
-            ranked, stage = replace(ranking, trace=replace(ranking.trace, reason=reason)), "index"
-            return self._answer(ranked.top(request.top_k), model.info.name, stage, began)
-        job = _Job.of(ranking, request.depth, None, until, request.may_shrink)
+        bare = replace(ranking, trace=replace(ranking.trace, reason=""))
+        job = _Job.of(bare, request.depth, None, until, request.may_shrink)
 
         async def run(name: str) -> Ranking:
-            ranked = await self._ranked(name, f"search {name}", job)
             chosen = self._models[name].reranker
+            foreign = await asyncio.to_thread(chosen.misfit, ranking) if chosen is not None else ""
+            if chosen is not None and foreign and not chosen.named:
+                return ranking.noting(foreign)
+            ranked = (await self._ranked(name, f"search {name}", job)).noting(first).noting(foreign)
             if request.blend is False or chosen is None:
                 return ranked
             weight = chosen.contract.blend_weight if request.blend is True else request.blend

@@ -8,15 +8,18 @@ import socket
 import sys
 from dataclasses import replace
 
-import uvicorn
-
 from resift.api import Index
-from resift.errors import InputError
+from resift.errors import InputError, MissingExtra
 from resift.memory import few_arenas
 from resift.serve.app import create_app
 from resift.serve.logs import event, to_stderr
 from resift.serve.models import load_models
 from resift.serve.settings import Settings
+
+try:
+    import uvicorn
+except ImportError as error:
+    raise MissingExtra("resift serve", "serve") from error
 
 _SWITCH_S = 0.001  # after which a worker lets the event loop go on, where Python's own is .005
 _KEEP_ALIVE = 75  # seconds, nginx's; clients give up idle connections after 5 or 60, and must be first to close them
@@ -43,7 +46,7 @@ def run(settings: Settings) -> None:
             raise InputError(f"two models are called {spare.info.name}; name each once")
     settings = replace(settings, fallback=tuple(m.info.name for m in spares))
     served = {m.info.name: m for m in (*models, *spares)}
-    index = Index.open(settings.index) if settings.index else None
+    index = Index.open(os.path.expanduser(settings.index)) if settings.index else None
     broken: list[Exception] = []
 
     def stop(error: Exception) -> None:

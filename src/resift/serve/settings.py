@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from resift.arguments import nearest
 from resift.errors import InputError
 from resift.memory import parse_size
 from resift.serve.service import OnError
@@ -88,6 +90,8 @@ class Settings:
             value = getattr(self, f.name)
             if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{f.name} is a finite number, 0 or more; not {value}")
+        if not self.host.strip():
+            raise InputError("host is empty, which would be every address; give 0.0.0.0 where that is meant")
         if self.max_memory:
             parse_size(self.max_memory)
 
@@ -101,7 +105,9 @@ class Settings:
         if not self.api_keys_file:
             return self.api_keys
         try:
-            lines = [line.strip() for line in Path(self.api_keys_file).read_text("utf-8").splitlines()]
+            lines = [
+                line.strip() for line in Path(os.path.expanduser(self.api_keys_file)).read_text("utf-8").splitlines()
+            ]
         except (OSError, ValueError) as error:
             raise InputError(f"the API keys in {self.api_keys_file} can't be read ({error})") from error
         found = tuple(line for line in lines if line and not line.startswith("#"))
@@ -116,23 +122,41 @@ DEFAULTS = Settings()
 def read_settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> Settings:
     """Flags (those that are not None) over RESIFT_NAME variables over a TOML file over the defaults.
 
-    In the environment lists are separated by commas. TOML has the same names, on the top level.
+    In the environment lists are separated by commas, and an empty variable is none; one that a flag stands over, or
+    that Kubernetes made (`of_kubernetes`), is not read. TOML has the same names, on the top level.
 
     Raises:
-        InputError: a file that can't be read, a name that is no setting, a value of the wrong type.
+        InputError: a file that can't be read, a name that is no setting, a value of the wrong type, an empty flag.
 
     """
     known = {f.name: getattr(DEFAULTS, f.name) for f in fields(Settings)}
     chosen: dict[str, Any] = {}
     for name, value in _toml(file).items() if file else ():
         if name not in known:
-            raise InputError(f"{file}: {name!r} is no setting; there are {', '.join(sorted(known))}")
+            raise InputError(f"{file}: {name!r} is no setting{nearest(name, list(known))}; there are {_listed(known)}")
         chosen[name] = _typed(value, known[name], f"{file}: {name}")
     for name, default in known.items():
-        if (text := environment.get(f"RESIFT_{name.upper()}")) is not None:
-            chosen[name] = _from_text(text, default, f"RESIFT_{name.upper()}")
-    chosen |= {name: _typed(value, known[name], f"--{name}") for name, value in flags.items() if value is not None}
+        variable = f"RESIFT_{name.upper()}"
+        if flags.get(name) is None and variable not in of_kubernetes(environment):
+            text = environment.get(variable, "").strip()
+            chosen |= {name: _from_text(text, default, variable)} if text else {}
+    for name, value in flags.items():
+        if value is None:
+            continue
+        if value == "" or (isinstance(value, (list, tuple)) and "" in value):
+            raise InputError(f"{name} is empty; leave it out, or check the variable that it comes from")
+        chosen[name] = _typed(value, known[name], f"--{name.replace('_', '-')}")
     return Settings(**chosen)
+
+
+def of_kubernetes(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that look like settings and are none: for a service called resift, Kubernetes sets RESIFT_PORT."""
+    text = environment.get("RESIFT_PORT", "")
+    return {"RESIFT_PORT": text} if text.startswith(("tcp://", "udp://", "sctp://")) else {}
+
+
+def _listed(known: Iterable[str]) -> str:
+    return ", ".join(sorted(known))
 
 
 def _toml(file: Path) -> dict[str, Any]:

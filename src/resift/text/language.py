@@ -125,6 +125,20 @@ def guess(text: str) -> str:
     return _latin(head)
 
 
+def marks(text: str) -> dict[str, int]:
+    """How many different function words and letters, of a text's first 400 characters, each Latin language has."""
+    counts: dict[str, int] = {}
+    for mark in {id(votes): votes for votes in _marks(text[:_HEAD])}.values():
+        for language, _ in mark:
+            counts[language] = counts.get(language, 0) + 1
+    return counts
+
+
+def accented(text: str) -> bool:
+    """Whether a word that begins with a small letter, and so is hardly a name, has a letter beyond ASCII."""
+    return not text.isascii() and any(w[0].islower() and not w.isascii() for w in _LATIN.findall(text[:_HEAD]))
+
+
 def script(character: str) -> str:
     """What a letter is written in: "latin", "cyrillic", "arabic", "han" (Kana too), or the code of the one language.
 
@@ -150,13 +164,18 @@ def _of_script(name: str, head: str) -> str:
     return _MAIN.get(name, name)
 
 
-def _latin(head: str) -> str:
+def _marks(head: str) -> list[tuple[tuple[str, float], ...]]:
+    """The votes of each function word, as often as it occurs, and of each letter, once."""
     lowered = head.lower()
-    marks = [_WORD_VOTES[word] for word in _LATIN.findall(lowered) if word in _WORD_VOTES]
+    said = [_WORD_VOTES[word] for word in _LATIN.findall(lowered) if word in _WORD_VOTES]
     if not head.isascii():
-        marks += [_LETTER_VOTES[letter] for letter in _LETTER_SET.intersection(head)]
+        said += [_LETTER_VOTES[letter] for letter in _LETTER_SET.intersection(head)]
+    return said
+
+
+def _latin(head: str) -> str:
     votes: dict[str, float] = {}
-    for mark in marks:
+    for mark in _marks(head):
         for language, vote in mark:
             votes[language] = votes.get(language, 0.0) + vote
     if not votes:

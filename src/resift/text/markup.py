@@ -1,15 +1,13 @@
-"""Lines of plain text, Markdown, reStructuredText and HTML, with the headings among them marked."""
+"""Lines of plain text, Markdown and reStructuredText, with the headings among them marked."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from html.parser import HTMLParser
 
 from resift.text.passages import Line
 
-_ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_ATX = re.compile(r" {0,3}(#{1,6})[ \t]")
 _FENCE = re.compile(r" {0,3}(```+|~~~+)")
 _SETEXT = re.compile(r" {0,3}(?:(=)=*|--+)\s*$")
 _UNDERLINE = re.compile(r"([=\-`:'\"~^_*+#<>.])\1{2,}\s*$")
@@ -17,7 +15,14 @@ _UNDERLINE = re.compile(r"([=\-`:'\"~^_*+#<>.])\1{2,}\s*$")
 
 def _heading(line: Line, text: str, level: int) -> Line:
     """The line as a heading; its offsets keep framing the whole source line."""
-    return replace(line, text=text.strip(), level=level, end=line.start + len(line.text.rstrip()))
+    return line._replace(text=text.strip(), level=level, end=line.start + len(line.text.rstrip()))
+
+
+def _without_closing(title: str) -> str:
+    """A heading's text without the row of # that may end it; one that is part of a word, as in C#, stays."""
+    title = title.strip()
+    bare = title.rstrip("#")
+    return bare if not bare or bare.endswith((" ", "\t")) else title
 
 
 def plain(lines: Iterable[Line]) -> Iterator[Line]:
@@ -41,7 +46,7 @@ def markdown(lines: Iterable[Line]) -> Iterator[Line]:
             if held:
                 yield held
             held = None
-            yield _heading(line, atx.group(2), len(atx.group(1)))
+            yield _heading(line, _without_closing(line.text[atx.end() :]), len(atx.group(1)))
         elif not code and held and heads and (rule := _SETEXT.match(line.text)):
             yield _heading(held, held.text, 1 if rule.group(1) == "=" else 2)
             held = None
@@ -74,71 +79,3 @@ def restructured(lines: Iterable[Line]) -> Iterator[Line]:
 def _underlines(rule: str, title: str) -> bool:
     """Whether a line of punctuation is long enough for the line above, which is text."""
     return bool(title.strip()) and len(rule.strip()) >= len(title.strip()) and not _UNDERLINE.match(title)
-
-
-_BLOCKS = frozenset(
-    "address article aside blockquote br dd details div dl dt fieldset figcaption figure footer form header hr li main "
-    "nav ol option p pre section summary table td th tr ul body h1 h2 h3 h4 h5 h6".split()
-)
-_SILENT = frozenset({"script", "style", "template", "noscript", "title"})
-
-
-class _Html(HTMLParser):
-    """Gathers blocks of visible text; `line_starts` turns the parser's (line, column) into offsets."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.ready: list[Line] = []
-        self.line_starts = [0]
-        self.silent = 0
-        self.level = 0
-        self.parts: list[str] = []
-        self.at: tuple[int, int] | None = None
-
-    def place(self) -> tuple[int, int]:
-        number, column = self.getpos()
-        return number, self.line_starts[number - 1] + column
-
-    def block(self) -> None:
-        text = " ".join("".join(self.parts).split())
-        if text and self.at:
-            number, start = self.at
-            end = max(self.place()[1], start)
-            self.ready.append(Line(text + "\n", number, start, self.level, end))
-            self.ready.append(Line("\n", number, end, 0, end))
-        self.parts, self.at = [], None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _SILENT:
-            self.silent += 1
-        if tag in _BLOCKS:
-            self.block()
-            self.level = int(tag[1]) if re.fullmatch("h[1-6]", tag) else 0
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _SILENT:
-            self.silent = max(0, self.silent - 1)
-        if tag in _BLOCKS:
-            self.block()
-            self.level = 0
-
-    def handle_data(self, data: str) -> None:
-        if self.silent:
-            return
-        if data.strip() and self.at is None:
-            self.at = self.place()
-        self.parts.append(data)
-
-
-def html(lines: Iterable[Line]) -> Iterator[Line]:
-    """Visible text by blocks, headings marked; offsets frame the source of each block."""
-    parser = _Html()
-    for line in lines:
-        parser.feed(line.text)
-        if line.text.endswith("\n"):
-            parser.line_starts.append(line.start + len(line.text))
-        yield from parser.ready
-        parser.ready.clear()
-    parser.close()
-    parser.block()
-    yield from parser.ready

@@ -78,6 +78,17 @@ def test_scores_fall_from_one_to_zero_in_the_order_of_the_model(http: TestClient
 
 
 @pytest.mark.parametrize(("path", "name"), RERANKS)
+@pytest.mark.parametrize("one", ["Oslo is the capital.", {"text": "Oslo"}, 3], ids=["text", "object", "number"])
+def test_one_document_is_no_list(http: TestClient, path: str, name: str, one: Any) -> None:
+    refused = http.post(path, json={"query": QUERY, name: one})
+    if name == "input" and isinstance(one, str):  # Elasticsearch's own rule
+        assert [e["index"] for e in entries(refused.json())] == [0]
+        return
+    assert refused.status_code in (400, 422)
+    assert f"{name} must be a list; it is" in refused.text
+
+
+@pytest.mark.parametrize(("path", "name"), RERANKS)
 def test_booleans_and_numbers_may_be_strings(http: TestClient, path: str, name: str) -> None:
     asked = {"query": QUERY, name: DOCUMENTS, "return_documents": "true", "return_text": "true", "top_n": "2"}
     found = entries(http.post(path, json=asked).json())

@@ -41,6 +41,25 @@ def test_what_can_t_be_embedded(http: TestClient, wrong: dict[str, object], said
     assert said in response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("blank", ["", "  \n"], ids=repr)
+def test_a_text_without_a_vector_is_refused(http: TestClient, blank: str) -> None:
+    openai = http.post("/v1/embeddings", json={"input": ["a lamp", blank]})
+    assert openai.status_code == 400
+    assert openai.json()["error"]["message"].startswith("text 1 is empty or only whitespace")
+    assert http.post("/v1/embeddings", json={"input": blank}).status_code == 400
+    tei = http.post("/embed", json={"inputs": ["a lamp", blank]})
+    assert (
+        tei.status_code == 422 and tei.json()["error_type"] == "Validation" and "text 1 is empty" in tei.json()["error"]
+    )
+
+
+def test_a_vector_of_zeros_is_refused(http: TestClient, mini: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = np.zeros((1, mini.scorer.dims), np.float32)
+    monkeypatch.setattr(type(mini.scorer), "embed", lambda self, texts, role: nothing.repeat(len(texts), 0))
+    refused = http.post("/v1/embeddings", json={"input": ["unheard of"]})
+    assert refused.status_code == 400 and "no token that the model knows" in refused.json()["error"]["message"]
+
+
 def test_models(http: TestClient) -> None:
     body = http.get("/v1/models").json()
     assert [(m["id"], m["object"], m["embeds"]) for m in body["data"]] == [("resift-mini-en", "model", True)]

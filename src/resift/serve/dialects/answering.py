@@ -71,7 +71,7 @@ def items(answer: RerankAnswer, *, raw: bool = False) -> list[Item]:
     for c in answer.ranking:
         score = c.score if c.score is not None and c.score.stage == max(stages) else None
         if score is None and raw:
-            raise _no_raw_score(c.document.id)
+            raise _no_raw_score(c.document.id, answer.ranking.trace.reason)
         value = NOT_SCORED if score is None else score.value if raw else on_unit_scale(score)
         found.append(Item(int(c.document.id), value, c.document, score is not None, c.span))
     return found
@@ -82,14 +82,15 @@ def values(scores: Scores, *, raw: bool = False) -> list[float]:
     found = []
     for i, value in enumerate(scores.values):
         if value is None and raw:
-            raise _no_raw_score(str(i))
+            raise _no_raw_score(str(i), "")
         own = None if value is None else Score(value, scores.kind, scores.source)
         found.append(NOT_SCORED if own is None else own.value if raw else on_unit_scale(own))
     return found
 
 
-def _no_raw_score(index: str) -> InputError:
-    return InputError(f"document {index} has no raw score (is it empty?); leave it out, or ask for scores from 0 to 1")
+def _no_raw_score(index: str, reason: str) -> InputError:
+    why = reason or "is it empty?"
+    return InputError(f"document {index} has no raw score ({why}); leave it out, or ask for scores from 0 to 1")
 
 
 def echo(document: Document) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def routes(service: Service) -> list[BaseRoute]:
         try:
             body = await read(request)
             model = request.path_params["id"]
-            asked = RerankRequest(body.query(), body.some_documents("input"), model, body.count("top_n"))
+            asked = RerankRequest(body.query(), body.one_or_more("input"), model, body.count("top_n"))
             answer = await service.rerank(asked)
         except ResiftError as error:
             return _refused(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,11 +55,26 @@ async def embeddings(body: Body, service: Service) -> Response:
     """
     name = body.text("model")
     texts = _texts(body)
-    vectors = await service.embed(name, texts, role(body.text("input_type")))
+    vectors = await embedded(service, name, texts, role(body.text("input_type")))
     check_dims(body.count("dimensions"), vectors)
     packed = body.text("encoding_format", "float") == "base64"
     data = [{"object": "embedding", "index": i, "embedding": _form(v, packed)} for i, v in enumerate(vectors)]
     return Json({"object": "list", "data": data, "model": name, "usage": {"prompt_tokens": 0, "total_tokens": 0}})
+
+
+async def embedded(service: Service, name: str, texts: Sequence[str], side: Role) -> FloatArray:
+    """One vector per text, none of them zero: a cosine with such a vector is no number, and stores refuse it.
+
+    Raises:
+        InputError: a text that is empty, or has nothing that the model knows; the message has its position.
+
+    """
+    if blank := [i for i, text in enumerate(texts) if not text.strip()]:
+        raise InputError(f"text {blank[0]} is empty or only whitespace and has no vector; leave it out")
+    vectors = await service.embed(name, texts, side)
+    if len(zeros := np.flatnonzero(~vectors.any(axis=1))):
+        raise InputError(f"text {zeros[0]} has no token that the model knows, hence no vector; leave it out")
+    return vectors
 
 
 def role(said: str) -> Role:

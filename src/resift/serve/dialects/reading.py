@@ -99,29 +99,39 @@ class Body:
 
     def texts(self, name: str) -> list[str]:
         """A string or a list of texts."""
-        return [d.text for d in self.documents(name)]
+        given = self.get(name)
+        return [d.text for d in self._listed(name, given if given is None or isinstance(given, list) else [given], ())]
 
     def documents(self, name: str = "documents", fields: Sequence[str] = ()) -> tuple[Document, ...]:
         """Documents under their positions as ids; the object that one was sent as is its metadata.
 
         Args:
-            name: of the list; a single document may stand for a list of one.
+            name: of the list.
             fields: of objects, whose values make the text, one per line in this order; their text by default.
 
         Raises:
             InputError: no list, or an entry without text; the message has its index.
 
         """
-        given = self.get(name)
+        return self._listed(name, self.get(name), fields)
+
+    def _listed(self, name: str, given: object, fields: Sequence[str]) -> tuple[Document, ...]:
         if given is None:
             raise InputError(f"{name} is missing; send a list of texts")
         if not isinstance(given, list):
-            given = [given]
+            raise InputError(f"{name} must be a list; it is {_named(given)}")
         return tuple(_document(i, value, fields) for i, value in enumerate(given))
 
     def some_documents(self, name: str = "documents", fields: Sequence[str] = ()) -> tuple[Document, ...]:
         """The documents, of which there must be at least one."""
-        documents = self.documents(name, fields)
+        return self._some(self.documents(name, fields))
+
+    def one_or_more(self, name: str) -> tuple[Document, ...]:
+        """The same, where the format lets a single text stand for a list of one."""
+        given = self.get(name)
+        return self._some(self._listed(name, [given] if isinstance(given, str) else given, ()))
+
+    def _some(self, documents: tuple[Document, ...]) -> tuple[Document, ...]:
         if not documents:
             raise InputError("invalid request: list of documents must not be empty")
         return documents

@@ -10,7 +10,7 @@ import resift
 from resift.errors import InputError, ModelFailed, Overloaded, ResiftError, ScoreError
 from resift.serve.dialects.answering import Json, items, reply
 from resift.serve.dialects.endpoint import post
-from resift.serve.dialects.openai import check_dims, role
+from resift.serve.dialects.openai import check_dims, embedded, role
 from resift.serve.dialects.reading import Body
 from resift.serve.dialects.tei_metrics import exposition
 from resift.serve.refusals import headers_of, message_of, status_of
@@ -78,7 +78,7 @@ async def embed(body: Body, service: Service) -> Response:
     texts = body.texts("inputs")
     if not texts:
         raise NoTexts("inputs is empty; send at least one")
-    vectors = await service.embed(body.text("model"), texts, role(body.text("prompt_name")))
+    vectors = await embedded(service, body.text("model"), texts, role(body.text("prompt_name")))
     check_dims(body.count("dimensions"), vectors)
     return Json([[float(x) for x in v] for v in vectors])
 

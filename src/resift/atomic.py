@@ -1,0 +1,63 @@
+"""Writes a file so that it is there whole or not at all, and leaves alone what is no file: devices, pipes, links."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from resift.errors import InputError
+
+_DEVICES = ("/dev/", "/proc/")
+
+
+def in_place(path: Path) -> bool:
+    """Whether a path is written to and never replaced: a device, a pipe, a socket, or what a descriptor has open."""
+    if str(path.absolute()).startswith(_DEVICES):
+        return True
+    return path.exists() and not path.is_file()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file that takes the place of `path` in one step once all went well; of a link, of what it leads to.
+
+    It stands beside it meanwhile, under a name that nobody else uses. Permissions stay as they were.
+    """
+    target = path.resolve() if path.is_symlink() else path
+    beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
+    file = os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb")
+    try:
+        with file:
+            yield file
+            if target.exists():
+                os.chmod(beside, stat.S_IMODE(target.stat().st_mode))
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def blaming(path: str | Path) -> Iterator[None]:
+    """Turn what the system refuses into one sentence about the path that is written.
+
+    Raises:
+        InputError: instead of OSError.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"can't write {path}: {error.strerror or error}") from error
+
+
+def write_all(file: IO[bytes], data: bytes) -> None:
+    """Write bytes to a file without a buffer, which may take them in parts."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]

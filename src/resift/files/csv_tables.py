@@ -1,0 +1,145 @@
+"""Tables of text, CSV and TSV, whatever stands between their cells -> documents."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from resift.errors import InputError
+from resift.files.encoding import kind, open_text
+from resift.files.records import ID_FIELDS
+from resift.files.tables import LONGEST_LINE, TEXT_FIELDS, TITLE_FIELDS, document, record_lines
+from resift.types import Document
+
+_KNOWN = frozenset((*ID_FIELDS, *TITLE_FIELDS, *TEXT_FIELDS))
+_SEPARATORS = (",", ";", "\t", "|")
+_SAID = re.compile(r"\s*sep=(.)\s*$", re.IGNORECASE)  # the line by which spreadsheets say it
+_MOST_WORDS = 5  # of a column's name
+
+
+class _Form(NamedTuple):
+    """What stands between cells, whether a space behind it belongs to it, and whether quotes may frame a cell."""
+
+    separator: str
+    spaced: bool
+    quotes: bool
+
+
+def read_csv(path: Path) -> Iterator[Document]:
+    """Stream the rows of a CSV or TSV file as documents; the first row names the fields.
+
+    Cells stand apart by the comma, semicolon, tab or bar that the first row has most of; a line `sep=;` above says so
+    too. A first row without a known name, but with a number or a sentence, is data: of two cells they are id and text.
+    Cells beyond the header's belong to a text in its last column, whose separators are not quoted.
+
+    Raises the limit that the module csv sets for a cell, of 131,072 characters, for the whole process.
+
+    Raises:
+        InputError: a quote that is never closed, or a row with more cells than the header where they can't be text.
+
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
+    with open_text(path) as file:
+        lines = record_lines(file, path)
+        above = 0
+        first = next(lines, "")
+        said = _SAID.match(first)
+        if said:
+            above, first = 1, next(lines, "")
+        form = _form(first, said[1] if said else "\t" if kind(path) == ".tsv" else "", kind(path) == ".tsv")
+        names: list[str] = []
+        for number, row in _rows(chain([first], lines), form, path, above):
+            if not names and any(row):
+                names = _names(row)
+                if not _is_data(row):
+                    continue
+            cells = _cells(row, names, form, f"{path}:{number}")
+            if any(v.strip() for v in cells.values()):
+                yield document(cells, f"{path}:{number}", {"path": str(path), "line": number})
+
+
+def _form(first: str, separator: str, tsv: bool) -> _Form:
+    """How a table is written, by its first row."""
+    if not separator:
+        counts = {s: len(next(csv.reader([first], delimiter=s), [])) for s in _SEPARATORS}
+        separator = max(_SEPARATORS, key=lambda s: counts[s])
+    behind = re.findall(re.escape(separator) + r"(\s?)", first.strip())
+    return _Form(separator, separator != "\t" and bool(behind) and all(behind), not tsv)
+
+
+def _rows(lines: Iterable[str], form: _Form, path: Path, above: int) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of its last line, of which so many stand above the first row."""
+    if not form.quotes:
+        for number, line in enumerate(lines, above + 1):
+            yield number, [_bare(cell) for cell in line.rstrip("\r\n").split(form.separator)]
+        return
+    watched = _Watched(iter(lines))
+    reader = csv.reader(watched, delimiter=form.separator, skipinitialspace=form.spaced)
+    begins = above + 1
+    try:
+        for row in reader:
+            if watched.ended:  # csv takes all that follows an unclosed quote for one cell
+                raise csv.Error(f"a quote that is opened in line {begins} or behind it is never closed")
+            begins = above + reader.line_num + 1
+            yield above + reader.line_num, row
+    except csv.Error as error:
+        raise InputError(f"{path}:{above + reader.line_num}: {error}; mend the quotes around there") from error
+
+
+class _Watched:
+    """Lines, and whether all of them were read: a row that is complete is given before the next line is asked for."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines, self.ended = lines, False
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._lines
+        self.ended = True
+
+
+def _bare(cell: str) -> str:
+    """A cell of a TSV file, which has no quotes of its own, without those that a spreadsheet put around it."""
+    inner = cell[1:-1]
+    if len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', ""):
+        return inner.replace('""', '"')
+    return cell
+
+
+def _is_data(row: list[str]) -> bool:
+    """Whether a first row looks like data: no known name, but a number in front, an id and words, or a sentence."""
+    if _KNOWN.intersection(cell.strip().lower() for cell in row):
+        return False
+    numbered = row[0].strip().isdecimal()
+    identified = len(row) == 2 and any(c.isdigit() for c in row[0]) and len(row[1].split()) > 1
+    return numbered or identified or any(len(cell.split()) > _MOST_WORDS for cell in row)
+
+
+def _names(row: list[str]) -> list[str]:
+    """The names of the columns, each once: by the header, or made up above data."""
+    if _is_data(row):
+        if len(row) == 1:
+            return ["text"]
+        return ["id", "text"] if len(row) == 2 and len(row[0].split()) == 1 else _names([""] * len(row))
+    names: list[str] = []
+    for i, cell in enumerate(row, 1):
+        name = cell.strip() or f"column {i}"
+        names.append(name if name not in names else f"{name} (column {i})")
+    return names
+
+
+def _cells(row: list[str], names: list[str], form: _Form, where: str) -> dict[str, str]:
+    """A row's cells by name; those that go beyond the header are more of a text in its last column."""
+    beyond = row[len(names) :]
+    if any(cell.strip() for cell in beyond):
+        if names[-1].lower() not in TEXT_FIELDS and len(names) > 1:
+            raise InputError(
+                f"{where}: {len(row)} cells under a header of {len(names)}; "
+                f"put quotes around a cell that has {form.separator!r} in it"
+            )
+        separator = form.separator + " " * form.spaced
+        row = [*row[: len(names) - 1], separator.join(row[len(names) - 1 :])]
+    return dict(zip(names, row, strict=False))

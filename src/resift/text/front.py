@@ -1,0 +1,78 @@
+"""Front matter: the block of settings, in YAML or TOML, that static site generators put above a Markdown page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import NamedTuple
+
+from resift.text.passages import Line
+
+_LONGEST = 300  # lines; a longer block is taken for text between two rules
+_MARKS = {"---": ("---", "..."), "+++": ("+++",)}
+_SETTING = {
+    "---": re.compile(r"[\w\"'][^:\n]*:(?:\s|$)|[-#\s\]}]|$"),
+    "+++": re.compile(r"[\w\"'][^=\n]*=|[\[#\s\]}]|$"),
+}
+_TITLE = re.compile(r"[\"']?title[\"']?\s*[:=](?P<value>.*)", re.IGNORECASE)
+
+
+class Front(NamedTuple):
+    """A page's title as its front matter gives it, with the line where it stands, and the other settings as written."""
+
+    title: str = ""
+    line: Line | None = None
+    text: str = ""
+
+
+def front_matter(lines: Iterable[Line]) -> tuple[Front, Iterator[Line]]:
+    """What stands above a page, and the page's lines; without front matter those are all lines."""
+    rest = iter(lines)
+    held = [line for line in [next(rest, None)] if line]
+    mark = held[0].text.rstrip() if held else ""
+    if mark not in _MARKS:
+        return Front(), chain(held, rest)
+    for line in rest:
+        held.append(line)
+        if line.text.rstrip() in _MARKS[mark]:
+            break
+        if len(held) > _LONGEST or not _SETTING[mark].match(line.text):
+            return Front(), chain(held, rest)
+    else:
+        return Front(), iter(held)
+    if len(held) == 2:
+        return Front(), chain(held, rest)
+    return _front(held[1:-1]), rest
+
+
+def _front(settings: list[Line]) -> Front:
+    for i, line in enumerate(settings):
+        match = _TITLE.match(line.text)
+        if not match:
+            continue
+        value, following = match["value"].strip(), i + 1
+        if value in (">", "|", ">-", "|-", ""):  # the title stands in the indented lines below
+            while following < len(settings) and settings[following].text[:1] in (" ", "\t"):
+                following += 1
+            value = " ".join(s.text.strip() for s in settings[i + 1 : following])
+        if value[:1] in ("'", '"') and value[-1:] == value[0] and len(value) > 1:
+            value = value[1:-1]
+        if value:
+            return Front(value, line, "".join(s.text for s in settings[:i] + settings[following:]).strip())
+    return Front(text="".join(s.text for s in settings).strip())
+
+
+def under_title(front: Front, lines: Iterable[Line]) -> Iterator[Line]:
+    """The lines with the title as the heading above all others; a first heading that repeats it is left out."""
+    if not front.line:
+        yield from lines
+        return
+    yield Line(front.title, front.line.number, front.line.start, 1, front.line.start + len(front.line.text.rstrip()))
+    first = True
+    for line in lines:
+        if first and line.level == 1 and line.text == front.title:
+            first = False
+            continue
+        first = first and not line.level
+        yield line._replace(level=line.level + 1) if line.level else line
