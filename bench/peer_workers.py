@@ -124,12 +124,12 @@ def resift_pairs(folder, model="cross-encoder", data="pairs", precision="auto"):
     import numpy as np
 
     import resift
-    from resift.api import Reranker
+    from resift.reranker import Reranker
 
     pairs, counted = read(folder, data), Counted()
     loaded = resift.load(folder / model, precision=precision)
     counting = Reranker(loaded.scorer.with_engine(counted.engine))
-    runs_on = loaded.scorer.runs_on
+    runs_on = loaded.scorer.info.runs_on
     return Contestant(
         lambda step: np.array(counting.score(pairs[::step]).values), counted, ("resift", "openvino"), runs_on=runs_on
     )
@@ -138,7 +138,7 @@ def resift_pairs(folder, model="cross-encoder", data="pairs", precision="auto"):
 def products(folder):
     """Not a contestant: the seconds that the model's matrix products alone would take, at the rate of bare products."""
     import resift
-    from resift.api import Reranker
+    from resift.reranker import Reranker
     from resift.engine.products import product_rate, shapes_of
 
     pairs, lengths = read(folder, "pairs"), []

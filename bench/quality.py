@@ -106,7 +106,7 @@ def tune(args) -> dict:
                 scored = reranked(model, firsts[stage])
                 note(f"{label} alone over {stage}", scored, c)
                 for weight in WEIGHTS:
-                    note(f"{label} blended {weight} over {stage}", Blend(model.scorer.name, weight).run(scored), c)
+                    note(f"{label} blended {weight} over {stage}", Blend(model.info.name, weight).run(scored), c)
         print(name, flush=True)
     rows = {k: {"mean": round(float(np.mean(v)), 4), "sets": v} for k, v in found.items()}
     for name, row in rows.items():
@@ -116,7 +116,7 @@ def tune(args) -> dict:
 
 def report(args) -> dict:
     base, mini = load_scorer(args.baseline), load_scorer(args.model)
-    blend = Blend(mini.name, mini.contract.blend_weight)
+    blend = Blend(mini.name, mini.scorer.contract.blend_weight)
     sets: dict[str, dict] = {}
     gains: dict[str, list[np.ndarray]] = {}
     for name in GOAL + SANITY:
@@ -151,7 +151,7 @@ def report(args) -> dict:
         print(name, flush=True)
     return {
         "what": "report halves; gain = nDCG@10 minus that of the row in `against`, 95 % paired bootstrap interval",
-        "model": mini.name, "blend_weight": mini.contract.blend_weight, "window_tokens": mini.contract.window_tokens,
+        "model": mini.name, "blend_weight": mini.scorer.contract.blend_weight, "window_tokens": mini.scorer.contract.window_tokens,
         "mean_gain_of_blended": {
             stage: {
                 "sets": GOAL,

@@ -63,7 +63,7 @@ def test_one_document_is_no_list_of_them(mini: Reranker, one: Any) -> None:
         lambda m: Index.of(TEXTS, False).search("q", top_k=2.0, reranker=False),  # type: ignore[arg-type]
         lambda m: Index.of(TEXTS, False).search("q", depth="9", reranker=False),  # type: ignore[arg-type]
         lambda m: Index.of(TEXTS, False).search("q", reranker=None),  # type: ignore[arg-type]
-        lambda m: Index.of(TEXTS, False).search("q", reranker=True),  # type: ignore[arg-type]
+        lambda m: Index.of(TEXTS, False).search("q", reranker=3),  # type: ignore[arg-type]
         lambda m: Index.of(TEXTS, False).search("q", reranker=m.scorer),
         lambda m: Index.of(TEXTS, False).search("q", reranker=""),
         lambda m: Index.of(TEXTS, False).search("q", reranker=m, blend="x"),  # type: ignore[arg-type]
@@ -77,7 +77,6 @@ def test_one_document_is_no_list_of_them(mini: Reranker, one: Any) -> None:
         lambda m: resift.search("q", ""),
         lambda m: resift.search("q", "docs", model=""),
         lambda m: resift.load(""),
-        lambda m: resift.load(None),  # type: ignore[arg-type]
         lambda m: resift.load(max_tokens=64.0),  # type: ignore[arg-type]
         lambda m: resift.load(cache={}),  # type: ignore[arg-type]
     ],
@@ -119,16 +118,16 @@ def test_every_search_reranks_by_default(corpus: Path) -> None:
 
 
 def test_a_named_reranker_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[str] = []
+    loaded: list[str | None] = []
     load = resift.api.load
     monkeypatch.setattr(resift.api, "load", lambda name: loaded.append(name) or load(name))
-    resift.api._named.cache_clear()
+    resift.api._kept.cache_clear()
     index = Index.of(TEXTS, embedder=False)
     for _ in range(2):
         index.search("capital of Norway")
         index.search("capital of Norway", reranker=False)
-    assert loaded == ["resift-mini-en"]
-    resift.api._named.cache_clear()
+    assert loaded == [None]
+    resift.api._kept.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -654,8 +654,8 @@ def test_row_21_another_separator_is_seen(tmp_path: Path) -> None:
     """A tokenizer that puts no segment to the second text changes the scores; golden pairs give it away."""
     folder = cross_encoder(tmp_path / "tiny", "bert", limit=512)
     export(str(folder), tmp_path / "out", "openvino", "f32")
-    contract = resift.load(tmp_path / "out").contract
-    assert len(contract.golden) == 24 and replace(contract, golden=()) == resift.load(folder).contract
+    contract = resift.load(tmp_path / "out").scorer.contract
+    assert len(contract.golden) == 24 and replace(contract, golden=()) == resift.load(folder).scorer.contract
     edited_tokenizer = json.loads((tmp_path / "out" / "tokenizer.json").read_text())
     for part in edited_tokenizer["post_processor"]["pair"]:
         for entry in part.values():

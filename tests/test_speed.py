@@ -119,7 +119,7 @@ def test_picking_a_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     good = [p for p in found["precisions"] if p["good"]]
     assert found["picked"] == max(good, key=lambda p: p["pairs_per_second"])["precision"]
     assert all(p["good"] == (p["agreement"]["tau"] >= 0.99 and p["agreement"]["top10"] >= 0.98) for p in good)
-    assert resift.load(model).scorer.runs_on == f"openvino {found['picked']}"
+    assert resift.load(model).scorer.info.runs_on == f"openvino {found['picked']}"
     shown = subprocess.run([*command, "--data", str(data)], capture_output=True, text=True)
     assert shown.returncode == 0 and "runs so from now on" in " ".join(shown.stdout.split())
     data.write_text(json.dumps({"query": "the lamp", "documents": ["one"]}) + "\n")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resift.errors import KindError, NonFiniteScore
-from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Scores, Signal
+from resift.types import Candidate, Document, Judgement, Query, Ranking, Score, ScoreKind, Scores, Signal
 
 
 def scored(id_: str, value: float | None, stage: int = 0, first: int | None = None) -> Candidate:
@@ -41,7 +41,7 @@ def test_scores_are_finite(value: float) -> None:
     with pytest.raises(NonFiniteScore):
         Score(value, ScoreKind.LOGIT, "m")
     with pytest.raises(NonFiniteScore):
-        Scores((value,), ScoreKind.LOGIT, "m", (frozenset(),), (None,))
+        Scores((Judgement(value),), ScoreKind.LOGIT, "m")
 
 
 def test_kinds_and_stages_are_never_compared() -> None:

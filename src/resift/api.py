@@ -3,151 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from resift import arguments, files
-from resift.engine.once import OfOneProcess
 from resift.errors import InputError
-from resift.memory import held, parse_size
-from resift.protocols import Budget, Retriever, Scorer, Stage
-from resift.rerank.blend import Blend
-from resift.rerank.cascade import Cascade
-from resift.rerank.pointwise import Pointwise
-from resift.types import Candidate, Document, Query, Ranking, Scores
+from resift.pipeline import DEFAULT_DEPTH, RETRIEVERS, Pipeline
+from resift.protocols import Retriever, Scorer
+from resift.rerank.drive import drive
+from resift.reranker import DocumentLike, Reranker, budget
+from resift.types import Document, Query, Ranking
 
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
     from resift.index.build import Built
     from resift.index.tensors import Tensors
     from resift.score.cache import PairCache
-    from resift.score.contract import Contract, Truncation
-    from resift.score.encoder import CrossEncoder, LongDocuments
+    from resift.score.contract import Truncation
+    from resift.score.encoder import LongDocuments
     from resift.score.engines import EngineName, Precision
-    from resift.score.late import LateInteraction, TokenStore
 
 DEFAULT_MODEL = "resift-mini-en"
 DEFAULT_EMBEDDER = "resift-static-en"
-DEFAULT_DEPTH = 100
-
-DocumentLike = str | Mapping[str, Any] | Document
 
 _KEPT = 4  # models that were named instead of loaded, and stay loaded
 _loading = Lock()
-
-
-class Reranker(OfOneProcess):
-    """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up.
-
-    Where the query or most of the texts are in a language that the model does not read, it leaves the order as it is
-    and the trace's reason says why and which model to take. One that was chosen by name (`named`) reranks all the same,
-    and the reason says that.
-    """
-
-    def __init__(
-        self, scorer: CrossEncoder | LateInteraction, cache: PairCache | None = None, named: bool = True
-    ) -> None:
-        self.scorer, self.cache, self.named = scorer, cache, named
-
-    @property
-    def contract(self) -> Contract:
-        """What the model's scores mean and how it is fed."""
-        return self.scorer.contract
-
-    def rerank(
-        self,
-        query: str | Query,
-        documents: Iterable[DocumentLike],
-        top_k: int | None = None,
-        depth: int | None = None,
-        deadline_ms: float | None = None,
-        max_memory: int | str | None = None,
-    ) -> Ranking:
-        """Order documents by the model's score.
-
-        Args:
-            query: what is looked for; not empty.
-            documents: texts, objects with "text" (and "id", "title"), or Documents, in first-stage order, which breaks
-                ties and is each candidate's `first_rank`; ids default to the position from 0.
-            top_k: how many to return; all by default.
-            depth: how many to score, from the first; all by default.
-            deadline_ms: after so many milliseconds no further batch is begun, and the best order so far comes back, all
-                documents in it; the trace's reason says "scored n/m". A model's first call also reads its weights.
-            max_memory: what the process may hold, in bytes or as "2GiB", pages of mapped files aside: less is scored at
-                once, and when the next batch, or one long document, does not fit beside what is held already, the best
-                order so far comes back, as by a deadline. On a model's first call its weights come on top. Linux only.
-
-        Raises:
-            InputError: an empty query, one document instead of a list, a document that is none of the three, or a top_k
-                or limit as `budget` refuses it.
-
-        """
-        limits, most = budget(depth, deadline_ms, max_memory), arguments.whole(top_k, "top_k")
-        ranking = Ranking.unscored(arguments.query(query), files.documents(documents))
-        foreign = self.misfit(ranking)
-        if foreign and not self.named:
-            return ranking.noting(foreign).top(most)
-        ranked = Pointwise(self._cached(self.scorer)).run([ranking], limits)[0]
-        return ranked.noting(foreign).top(most)
-
-    def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
-        """Score (query, document) pairs of any number of queries in one call; see `Scores`.
-
-        Raises:
-            InputError: one pair instead of a list, something that is no pair, or a query or document as in `rerank`.
-
-        """
-        listed = enumerate(arguments.items(pairs, "pairs", "(query, document)"))
-        asked = [_pair(pair, i) for i, pair in listed]
-        return self._cached(self.scorer).score(asked)
-
-    def misfit(self, ranking: Ranking) -> str:
-        """Why the model should not judge these candidates (a language), and what it does then; else empty."""
-        from resift.score.fitness import misfit
-
-        passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:20]]
-        reason = misfit(self.contract, self.scorer.tokens, ranking.query.text, passages)
-        if not reason:
-            return ""
-        name = self.contract.name
-        end = (
-            f"; reranked all the same, since {name} was named" if self.named else f", or {name} to rerank all the same"
-        )
-        return reason + end
-
-    def stage(self, blend: bool | float = True, store: TokenStore | None = None) -> Stage:
-        """The pipeline stage of this model, blended with what the first stage thought.
-
-        Args:
-            blend: True for the weight that was tuned with the model, a number for another, False for the score alone.
-            store: token vectors computed before; used by late-interaction models.
-
-        Raises:
-            InputError: a blend that is neither true, false nor a number of 0 or more.
-
-        """
-        from resift.score.late import LateInteraction
-
-        scorer = self.scorer
-        if store is not None and isinstance(scorer, LateInteraction):
-            scorer = scorer.with_store(store)
-        pointwise = Pointwise(self._cached(scorer))
-        if blend is False:
-            return pointwise
-        weight = self.contract.blend_weight if blend is True else arguments.number(blend, "blend")
-        if not 0 <= weight < float("inf"):
-            raise InputError(f"blend is a weight of 0 or more; not {blend}")
-        return Cascade([(pointwise, None), (Blend(self.scorer.name, weight), None)])
-
-    def _cached(self, scorer: CrossEncoder | LateInteraction) -> Scorer:
-        from resift.score.cache import Cached
-        from resift.score.late import LateInteraction
-
-        stored = isinstance(scorer, LateInteraction) and scorer.has_store  # merged or rounded: other scores, and quick
-        return scorer if self.cache is None or stored else Cached(scorer, self.cache)
 
 
 class Index:
@@ -277,23 +159,55 @@ class Index:
 
         """
         asked, most = arguments.query(query), arguments.whole(top_k, "top_k")
-        judge = _reranker(reranker)
-        limits = budget(depth, deadline_ms, max_memory)
-        stage = judge.stage(blend, self.store_for(judge)) if judge else None
-        ranking = self.retriever.retrieve([asked], max(limits.depth or DEFAULT_DEPTH, most or 0))[0]
-        if judge is None or stage is None:
+        judge, limits = _reranker(reranker), budget(deadline_ms, max_memory)
+        most_scored = arguments.whole(depth, "depth") or DEFAULT_DEPTH
+        ranking = self.retriever.retrieve([asked], max(most_scored, most or 0))[0]
+        if judge is None:
             return ranking.top(most)
-        foreign = judge.misfit(ranking)
-        if foreign and not judge.named:
-            return ranking.noting(foreign).top(most)
-        bare = replace(ranking, trace=replace(ranking.trace, reason=""))
-        ranked = stage.run([bare], limits)[0]
-        return ranked.noting(ranking.trace.reason).noting(foreign).top(most)
+        return drive(judge.stage(blend, self.store_for(judge), most_scored), [ranking], limits)[0].top(most)
+
+    def run(
+        self,
+        pipeline: Pipeline | str,
+        query: str | Query,
+        deadline_ms: float | None = None,
+        max_memory: int | str | None = None,
+    ) -> Ranking:
+        """Search by a pipeline, such as "bm25 + dense >> resift-mini-en@50 >> blend >> top 10" (see `Pipeline`).
+
+        Its models are loaded once and kept by the process; without retrievers in it, all that the index has are fused.
+
+        Raises:
+            InputError: no pipeline, a retriever that the index does not have, an empty query, or a limit that is none.
+            ModelError: a model can't be used.
+
+        """
+        plan = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
+        asked, limits = arguments.query(query), budget(deadline_ms, max_memory)
+        ranking = self._retriever_of(plan).retrieve([asked], plan.depth)[0]
+        return drive(plan.stage(self._scorer_of), [ranking], limits)[0].top(plan.top_k)
+
+    def _scorer_of(self, name: str) -> Scorer:
+        """The scorer of a pipeline's model, with this index's token vectors where they are its own."""
+        judge = _reranker(name)
+        assert judge is not None
+        return judge.with_store(self.store_for(judge))
+
+    def _retriever_of(self, plan: Pipeline) -> Retriever:
+        """The retrievers that a pipeline names, of those that the index has."""
+        from resift.retrieve.fuse import Hybrid
+
+        names = sorted({part.name for part in plan.retrievers}, key=RETRIEVERS.index)
+        if isinstance(self.retriever, Hybrid):
+            return self.retriever.only([RETRIEVERS.index(name) for name in names or RETRIEVERS])
+        if "dense" in names:
+            raise InputError("this index has no vectors; leave dense out of the pipeline, or index with an embedder")
+        return self.retriever
 
     def store_for(self, reranker: Reranker) -> Tensors | None:
         """The stored token vectors, where they are what the model would give; truncation is not stored."""
-        same = self.tensors is not None and self.tensors.fingerprint == reranker.scorer.fingerprint
-        return self.tensors if same and reranker.scorer.long_documents == "windows" else None
+        same = self.tensors is not None and self.tensors.fingerprint == reranker.info.fingerprint
+        return self.tensors if same and reranker.info.long_documents == "windows" else None
 
 
 def load(
@@ -374,27 +288,3 @@ def _reranker(which: Any) -> Reranker | None:  # noqa: ANN401 - whatever a calle
 @lru_cache(maxsize=_KEPT)
 def _kept(name: str | None) -> Reranker:
     return load(name)
-
-
-def _pair(pair: Any, i: int) -> tuple[Query, Candidate]:  # noqa: ANN401 - whatever a caller passes
-    try:
-        query, document = [] if isinstance(pair, (str, bytes, Mapping)) else pair
-    except (TypeError, ValueError) as error:
-        raise InputError(f"pair {i} is no pair; give a list of (query, document)") from error
-    return arguments.query(query), Candidate(files.document(document, str(i)))
-
-
-def budget(depth: int | None, deadline_ms: float | None, max_memory: int | str | None = None) -> Budget:
-    """The limits of one call, whose time runs from now.
-
-    Raises:
-        InputError: a limit that is no number, not positive or not a size, or one for memory where the system doesn't
-            tell how much a process holds.
-
-    """
-    if deadline_ms is not None and not 0 < arguments.number(deadline_ms, "deadline_ms (more than 0)") < float("inf"):
-        raise InputError(f"a deadline is a time of more than 0 milliseconds; not {deadline_ms}")
-    size = parse_size(max_memory) if isinstance(max_memory, str) else max_memory
-    if (bytes_ := arguments.whole(size, "max_memory")) is not None and not held():
-        raise InputError("this system doesn't tell how much memory a process holds; leave max_memory out")
-    return Budget.within(deadline_ms, arguments.whole(depth, "depth"), bytes_)

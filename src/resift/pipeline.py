@@ -10,6 +10,7 @@ double quotes. "no guard" lets a model judge texts of a language that it does no
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -83,8 +84,9 @@ class Pipeline:
             _check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")
             _check(part.name not in STAGES or part.depth is None, f"{part.name} takes no depth")
             allowed = STAGES.get(part.name, ())
-            for key, _ in part.parameters:
+            for key, value in part.parameters:
                 _check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
+                _check(_is_weight(value), f"the {key} of {part.name} is a finite number of 0 or more; not {value!r}")
             _check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
         _check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
         _check(not self.stages or self.stages[0].name not in STAGES, "a blend needs a model in front of it")
@@ -159,8 +161,14 @@ class Pipeline:
                 ]
         return "\n".join(lines).lstrip("\n") + "\n"
 
-    def stage(self, scorer_of: Callable[[str], Scorer]) -> Stage:
-        """The stages as one Stage; `scorer_of` gives the scorer of a model's name."""
+    def stage(self, scorer_of: Callable[[str], Scorer], insist: bool = False) -> Stage:
+        """The stages as one Stage.
+
+        Args:
+            scorer_of: gives the scorer of a model's name.
+            insist: the guard only says what a model does not read, and lets it judge all the same.
+
+        """
         stages: list[Stage] = []
         scorers: list[Scorer] = []
         for part in self.stages:
@@ -171,7 +179,11 @@ class Pipeline:
                 scorers.append(scorer_of(part.name))
                 stages.append(Pointwise(scorers[-1], part.depth))
         cascade = Cascade(stages)
-        return LanguageGuard(scorers[0], cascade) if self.guard and scorers else cascade
+        return LanguageGuard(scorers[0], cascade, insist) if self.guard and scorers else cascade
+
+
+def _is_weight(value: Value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _check(condition: bool, message: str) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from resift.types import Document, ModelInfo, Pair, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # NumPy stays out of `import resift`
     import numpy as np
     import numpy.typing as npt
-
-    from resift.engine.batching import Engine
-    from resift.engine.maxsim import TokenVectors
 
     FloatArray = npt.NDArray[np.float32]
 
@@ -52,6 +49,7 @@ class Retriever(Protocol):
         """Return one ranking per query, in the order of the queries."""
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """Turns a text into one vector of length 1, so that a dot product is a cosine."""
 
@@ -98,15 +96,15 @@ class CutsTexts(Protocol):
 class RunsOn(Protocol):
     """What a scorer has that runs on an engine which can be wrapped, to count or to share its batches."""
 
-    def with_engine(self, wrap: Callable[[Engine], Engine]) -> Scorer:
-        """Return the same scorer over the engine that `wrap` gives for the present one."""
+    def with_engine(self, wrap: Callable[[Any], Any]) -> Scorer:
+        """Return the same scorer over the engine that `wrap` gives for the present one (`engine.batching.Engine`)."""
 
 
 class TokenStore(Protocol):
     """Token vectors that were computed before."""
 
-    def windows_of(self, document: Document) -> tuple[TokenVectors, ...] | None:
-        """Return the document's windows; None when it is not stored."""
+    def windows_of(self, document: Document) -> tuple[Any, ...] | None:
+        """Return the document's windows (`engine.maxsim.TokenVectors`); None when it is not stored."""
 
 
 @runtime_checkable

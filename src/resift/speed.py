@@ -10,17 +10,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from resift.api import Reranker, load
+from resift.api import load
 from resift.engine.batching import Batch, Engine, FloatArray
 from resift.engine.native import cores, kernel, processor
 from resift.engine.native_engine import NativeEngine
 from resift.engine.openvino import OpenVINOEngine, fastest_float, has_int8
 from resift.engine.products import product_rate, shapes_of
 from resift.errors import InputError
+from resift.protocols import RunsOn
+from resift.reranker import Reranker
 from resift.score.agreement import Agreement, agreement, finite
 from resift.score.engines import EngineName, Precision
 from resift.score.precision import PICK_TAU, PICK_TOP10
-from resift.types import Candidate, Document, Query
+from resift.types import Candidate, Document, Flag, Query
 
 DEPTHS = (10, 20, 50, 100, 200)
 _PAIRS = 1000  # of the bulk measurement
@@ -133,6 +135,8 @@ def measure(
         engines.append(Watched(engine))
         return engines[-1]
 
+    if not isinstance(reranker.scorer, RunsOn):
+        raise InputError(f"{reranker.info.name} runs on no engine of Resift's, whose batches could be counted")
     watched = Reranker(reranker.scorer.with_engine(watch))
     (engine,) = engines
     rng = random.Random(1)
@@ -148,7 +152,7 @@ def measure(
     at_depths = tuple(a for a, _ in found)
     rate, share = _share(engine.engine, lengths, seconds)
     return Speed(
-        model=reranker.contract.name,
+        model=reranker.info.name,
         precision=getattr(engine.engine, "precision", ""),
         workload=workload.source,
         pairs=len(pairs),
@@ -156,8 +160,8 @@ def measure(
         pairs_per_second=len(pairs) / seconds,
         tokens_per_second=sum(lengths) / seconds,
         padding=1 - sum(lengths) / max(1, slots),
-        truncated=sum(bool({"truncated", "query_truncated"} & f) for f in scores.flags) / len(pairs),
-        windowed=sum("windowed" in f for f in scores.flags) / len(pairs),
+        truncated=sum(bool({Flag.TRUNCATED, Flag.QUERY_TRUNCATED} & f) for f in scores.flags) / len(pairs),
+        windowed=sum(Flag.WINDOWED in f for f in scores.flags) / len(pairs),
         depths=at_depths,
         base_ms=base,
         ms_per_1000_tokens=slope * 1e3,
@@ -201,7 +205,7 @@ def precisions(name: str, requests: Requests, rounds: int = 3) -> list[Tried]:
     cuts = np.cumsum([len(own) for _, own in given])[:-1]
     here: list[tuple[Precision, bool]] = [("f32", True), ("bf16", fastest_float() == "bf16"), ("int8", has_int8())]
     names = [p for p, there in here if there]
-    own: EngineName = "native" if load(name).scorer.runs_on.startswith("native") else "openvino"
+    own: EngineName = "native" if load(name).info.runs_on.startswith("native") else "openvino"
     scorers = {p: load(name, precision=p, engine="openvino" if p == "f32" else own).scorer for p in names}
     rows = {p: np.split(finite(scorer, pairs), cuts) for p, scorer in scorers.items()}  # compiles, too
     seconds: dict[str, list[float]] = {p: [] for p in names}

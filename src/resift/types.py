@@ -58,7 +58,7 @@ class NoteCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that happened to a ranking: a code for programs, a sentence for people."""
+    """What happened to a ranking: a code for programs, a sentence for people."""
 
     code: NoteCode
     message: str
@@ -286,8 +286,7 @@ class Scores:
 
     Attributes:
         judgements: in the order of the pairs.
-        kind: what the values are.
-        source: the model's name.
+        kind, source: what the values are, and the model's name.
         tokens: what the model read in all.
         ms: wall-clock milliseconds that the pairs took; a driver fills it in.
 

@@ -106,6 +106,7 @@ class HalfPrecision:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.characters = engine, engine.characters
+        self.name, self.precision = engine.name, "fp16"
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         for batch, outputs in self.engine.run(batches):

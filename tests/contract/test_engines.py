@@ -43,7 +43,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_engines_agree_at_f32(folder: Path, engine: EngineName) -> None:
     reference = cross_encoder_scores(folder)
     scorer = resift.load(folder, precision="f32", engine=engine)
-    assert scorer.scorer.runs_on == f"{engine} f32"
+    assert scorer.scorer.info.runs_on == f"{engine} f32"
     np.testing.assert_allclose(scorer.score(PAIRS).values, reference, atol=1e-4)
     alone = [scorer.score([p]).values[0] for p in PAIRS]
     np.testing.assert_allclose(alone, reference, atol=1e-4)

@@ -39,7 +39,7 @@ def stages(mini: Reranker, depth: int | None = None) -> dict[str, Stage]:
     return {
         "pointwise": Pointwise(Lengths(), depth),
         "blend": Cascade([Pointwise(Lengths(), depth), Blend("lengths", 1.0)]),
-        "cascade": Cascade([Pointwise(Lengths(), 3), Pointwise(Lengths(), min(2, depth or 2))]),
+        "cascade": Cascade([Pointwise(Lengths(), min(3, depth or 3)), Pointwise(Lengths(), min(2, depth or 2))]),
         "resift-mini-en": mini.stage(blend=False, depth=depth),
         "resift-mini-en blended": mini.stage(depth=depth),
     }
@@ -325,7 +325,7 @@ def test_the_facade_takes_a_memory_limit(mini: Reranker) -> None:
 
 
 def test_a_memory_limit_where_the_system_tells_nothing(mini: Reranker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resift.api.held", lambda: 0)
+    monkeypatch.setattr("resift.reranker.held", lambda: 0)
     with pytest.raises(InputError, match="max_memory"):
         mini.rerank("lamp", ["a"], max_memory="1GiB")
 

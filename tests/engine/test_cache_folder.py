@@ -47,7 +47,7 @@ def test_home_is_meant_by_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_a_model_is_found_below_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     cross_encoder(tmp_path / "m", "bert")
-    assert resift.load("~/m").contract.name == "m"
+    assert resift.load("~/m").scorer.contract.name == "m"
 
 
 def test_a_folder_that_can_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_cache_that_is_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("RESIFT_CACHE", str(tmp_path / "file"))
     with pytest.warns(UserWarning, match=f"can't write compiled models to {tmp_path}/file/openvino .*{WITHOUT}"):
         assert compiled_models() is None
-    assert default_precision(resift.load("resift-mini-en").contract, "weights") in ("bf16", "f32", "int8")
+    assert default_precision(resift.load("resift-mini-en").scorer.contract, "weights") in ("bf16", "f32", "int8")
     with pytest.raises(InputError, match=r"can't remember f32 in .*set RESIFT_CACHE to a folder .* precision='f32'"):
         remember("weights", "f32")
 
@@ -83,7 +83,7 @@ def test_no_home_at_all() -> None:
     assert cache_folder() is None
     with pytest.warns(UserWarning, match=f"there is no home folder to keep compiled models in; {WITHOUT}"):
         assert compiled_models() is None
-    assert default_precision(resift.load("resift-mini-en").contract, "weights") in ("bf16", "f32", "int8")
+    assert default_precision(resift.load("resift-mini-en").scorer.contract, "weights") in ("bf16", "f32", "int8")
     with pytest.raises(InputError, match="no home folder to remember f32 in; set RESIFT_CACHE"):
         remember("weights", "f32")
 
@@ -93,7 +93,7 @@ def test_another_users_folder_remembers_nothing(monkeypatch: pytest.MonkeyPatch,
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setenv("RESIFT_CACHE", str(tmp_path))
-    contract = resift.load("resift-mini-en").contract
+    contract = resift.load("resift-mini-en").scorer.contract
     expected = default_precision(contract, "weights")
     monkeypatch.setattr(Path, "exists", closed)
     assert default_precision(contract, "weights") == expected
@@ -158,4 +158,4 @@ def test_bf16_is_refused_where_it_would_be_imitated(monkeypatch: pytest.MonkeyPa
     with pytest.raises(InputError, match="this CPU has no bf16 .* use precision='auto' or 'f32'"):
         resift.load(folder, precision="bf16", engine="openvino")
     monkeypatch.setattr(openvino, "fastest_float", lambda: "bf16")
-    assert resift.load(folder, precision="bf16", engine="openvino").scorer.runs_on == "openvino bf16"
+    assert resift.load(folder, precision="bf16", engine="openvino").scorer.info.runs_on == "openvino bf16"

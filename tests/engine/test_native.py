@@ -66,7 +66,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def scores(folder: Path, engine: str, precision: str) -> Array:
     scorer = resift.load(folder, engine=engine, precision=precision).scorer  # type: ignore[arg-type]
-    assert scorer.runs_on == f"{engine} {precision}"
+    assert scorer.info.runs_on == f"{engine} {precision}"
     return np.array(scorer.score([pair(q, d) for q, d in PAIRS]).values, float)
 
 
@@ -267,16 +267,16 @@ def test_its_products_are_those_of_the_graph(bert: Path) -> None:
 
 
 def test_the_engine_is_taken_where_it_can_be(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert resift.load(bert).scorer.runs_on == "native bf16"
-    assert resift.load(bert, precision="f32").scorer.runs_on == "openvino f32"
+    assert resift.load(bert).scorer.info.runs_on == "native bf16"
+    assert resift.load(bert, precision="f32").scorer.info.runs_on == "openvino f32"
     other = edited(Path(shutil.copytree(bert, tmp_path / "relu")), hidden_act="relu")
-    assert resift.load(other).scorer.runs_on == "openvino bf16"
+    assert resift.load(other).scorer.info.runs_on == "openvino bf16"
     with pytest.raises(UnknownFamily, match=r"no activation 'relu'.*engine='openvino'"):
         resift.load(other, engine="native")
     with pytest.raises(UnknownFamily, match="runs at bf16, int8, not at f32"):
         resift.load(bert, engine="native", precision="f32")
     monkeypatch.setattr(encoder_kernel, "_library", lambda: None)
-    assert resift.load(Path(shutil.copytree(bert, tmp_path / "copy"))).scorer.runs_on == "openvino bf16"
+    assert resift.load(Path(shutil.copytree(bert, tmp_path / "copy"))).scorer.info.runs_on == "openvino bf16"
     with pytest.raises(UnknownFamily, match="AVX-512 BF16 and a C compiler"):
         resift.load(tmp_path / "copy", engine="native")
 

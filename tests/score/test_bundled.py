@@ -21,7 +21,7 @@ TEXTS = [
 
 
 def test_golden_scores(mini: Reranker) -> None:
-    golden = mini.contract.golden
+    golden = mini.scorer.contract.golden
     assert len(golden) >= 6
     scores = mini.score([(g.query, g.document) for g in golden])
     np.testing.assert_allclose(scores.values, [g.score for g in golden], atol=1e-4)

@@ -82,7 +82,7 @@ def test_the_tokenizers_limit_counts(tmp_path: Path) -> None:
 def test_a_shorter_window(tmp_path: Path) -> None:
     folder = cross_encoder(tmp_path, "bert", limit=64)
     short = resift.load(folder, max_tokens=32)
-    assert short.contract.max_tokens == short.contract.window_tokens == 32
+    assert short.scorer.contract.max_tokens == short.scorer.contract.window_tokens == 32
     assert short.score([("lamp", "water " * 40)]).flags == (frozenset({"windowed"}),)
     for wrong in (8, 65):
         with pytest.raises(InputError, match="32 to 64"):

@@ -40,7 +40,7 @@ def test_an_exported_folder_scores_as_its_source(tiny: Path, tmp_path: Path, to:
     assert (moved > 0) == (weights != "f32" or to == "onnx")
     assert report.max_delta >= moved * (1 - 1e-6) and report.pairs == 4 * 144
     assert json.loads((tmp_path / "out" / "agreement.json").read_text())["tau"] == report.tau
-    golden = made.contract.golden
+    golden = made.scorer.contract.golden
     assert len(golden) == 24
     np.testing.assert_allclose(
         made.score([(g.query, g.document) for g in golden]).values, [g.score for g in golden], atol=1e-4
@@ -53,7 +53,7 @@ def test_smaller_weights_are_smaller(tiny: Path, tmp_path: Path) -> None:
     assert small.bytes * 1.9 < half.bytes < 50_000_000
     assert half.passed and small.passed and small.tau > 0.99  # its int8 weights are rounded to the same int8 again
     mini = resift.load(tmp_path / "int8", precision="f32")
-    assert mini.contract.name == "resift-mini-en" and len(mini.contract.golden) == 6
+    assert mini.scorer.contract.name == "resift-mini-en" and len(mini.scorer.contract.golden) == 6
     assert mini.rerank("lamp", ["bread", "a lamp"])[0].document.text == "a lamp"
 
 

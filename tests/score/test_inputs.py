@@ -27,7 +27,7 @@ LIMIT = GOLDEN["max_tokens"]
 class Recorder:
     """An engine that keeps what it is given; its output is a number made of the ids."""
 
-    characters = 1 << 20
+    name, precision, characters = "onnx", "f32", 1 << 20
 
     def __init__(self) -> None:
         self.ids: list[list[int]] = []

@@ -64,8 +64,8 @@ def check(folder: Path) -> None:
     scores = ours.score([(q, d) for q in QUERIES for d in DOCUMENTS])
     expected = reference.similarity(theirs, read).numpy().ravel()
     np.testing.assert_allclose(scores.values, expected, atol=1e-4)
-    assert np.std(expected) > 0.01 and scores.kind is ours.contract.kind
-    mean = ours.contract.tokens.reduce == "mean"
+    assert np.std(expected) > 0.01 and scores.kind is ours.scorer.contract.kind
+    mean = ours.scorer.contract.tokens.reduce == "mean"
     assert scores.kind is (resift.ScoreKind.MAXSIM if mean else resift.ScoreKind.MAXSIM_SUM)
 
 

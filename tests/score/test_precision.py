@@ -31,7 +31,7 @@ def vnni(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_contract_and_the_cpu_decide(own_cache: Path, vnni: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    bears = resift.load("resift-mini-en").contract
+    bears = resift.load("resift-mini-en").scorer.contract
     assert bears.int8 and default_precision(bears, "weights") == "int8"
     monkeypatch.setattr(openvino, "has_int8", lambda: False)
     assert default_precision(bears, "weights") == fastest_float()
@@ -39,16 +39,16 @@ def test_the_contract_and_the_cpu_decide(own_cache: Path, vnni: None, monkeypatc
 
 def test_a_model_that_says_nothing_is_never_rounded_to_int8(own_cache: Path, vnni: None, tmp_path: Path) -> None:
     scorer = resift.load(cross_encoder(tmp_path / "model", "bert")).scorer
-    assert not scorer.contract.int8 and scorer.runs_on == f"openvino {fastest_float()}"
+    assert not scorer.contract.int8 and scorer.info.runs_on == f"openvino {fastest_float()}"
 
 
 def test_what_was_picked_is_remembered_per_model(own_cache: Path, tmp_path: Path) -> None:
     folder = cross_encoder(tmp_path / "model", "bert")
     before = resift.load(folder).scorer
-    assert remember(before.fingerprint, "f32") == own_cache / "precisions.json"
+    assert remember(before.info.fingerprint, "f32") == own_cache / "precisions.json"
     remember("another", "bf16")
     after = resift.load(folder).scorer
-    assert after.runs_on == "openvino f32"
+    assert after.info.runs_on == "openvino f32"
     assert default_precision(after.contract, "another") == "bf16"
     assert default_precision(after.contract, "a third") == fastest_float()
     assert not list(own_cache.glob("*.part"))

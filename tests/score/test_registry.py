@@ -129,7 +129,7 @@ def hub_copy(tmp_path: Path, row_id: str, **settings: object) -> Path:
 
 def test_the_hub_cache_says_what_a_folder_is(tmp_path: Path) -> None:
     folder = hub_copy(tmp_path, "BAAI/bge-reranker-base")
-    contract = resift.load(folder, precision="f32").contract
+    contract = resift.load(folder, precision="f32").scorer.contract
     assert (contract.name, contract.license, contract.languages) == ("BAAI/bge-reranker-base", "MIT", ("zh", "en"))
     assert (contract.max_tokens, contract.truncation, contract.parameters) == (512, "only_second", 278_000_000)
     plain = shutil.copytree(folder, tmp_path / "plain")
@@ -141,7 +141,7 @@ def test_the_hub_cache_says_what_a_folder_is(tmp_path: Path) -> None:
 def test_a_contract_in_the_folder_goes_before_the_table(tmp_path: Path) -> None:
     folder = hub_copy(tmp_path, "BAAI/bge-reranker-base")
     replace(contract_of(str(folder), folder), name="mine", license="secret").write(folder)
-    assert resift.load(folder).contract.license == "secret"
+    assert resift.load(folder).scorer.contract.license == "secret"
 
 
 def test_table_and_files_that_disagree_are_refused(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_table_and_files_that_disagree_are_refused(tmp_path: Path) -> None:
 def test_an_unverified_fact_gives_way_with_a_warning(tmp_path: Path) -> None:
     folder = hub_copy(tmp_path, "BAAI/bge-reranker-v2-m3")  # whose 8192 tokens are unverified
     with pytest.warns(UserWarning, match="max_tokens 8192, the files say 513; the files are believed"):
-        contract = resift.load(folder).contract
+        contract = resift.load(folder).scorer.contract
     assert contract.max_tokens == 512
 
 

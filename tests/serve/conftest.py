@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -36,10 +37,14 @@ class Meddled:
     """A real scorer, with something done before each call; passed through the public seam."""
 
     def __init__(self, scorer: Any, before: Callable[[Sequence[Pair]], None], name: str = "") -> None:
-        self._scorer, self._before, self.name = scorer, before, name or scorer.name
+        self._scorer, self._before = scorer, before
+        self.info = replace(scorer.info, name=name or scorer.info.name)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._scorer, name)
+    def misfit(self, query: str, passages: Sequence[str]) -> str:
+        return str(self._scorer.misfit(query, passages))
+
+    def start_of(self, text: str, tokens: int) -> str:
+        return str(self._scorer.start_of(text, tokens))
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         self._before(pairs)
@@ -47,7 +52,7 @@ class Meddled:
 
 
 def meddled(mini: Reranker, before: Callable[[Sequence[Pair]], None], name: str = "") -> ServedModel:
-    return ServedModel.of(Reranker(Meddled(mini.scorer, before, name)), name)  # type: ignore[arg-type]
+    return ServedModel.of(Reranker(Meddled(mini.scorer, before, name)), name)
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def run(chain: list[str], failing: dict[str, Exception], on_error: str) -> tuple
 
     breakers = {name: Breaker(3, 10.0) for name in chain}
     attempted = asyncio.run(attempt(chain, breakers, ask, on_error))  # type: ignore[arg-type]
-    return attempted.model, attempted.reason
+    return attempted.model, "; ".join(attempted.reasons)
 
 
 def test_the_next_stage_is_asked_and_the_reason_kept() -> None:

@@ -84,7 +84,7 @@ def test_a_poison_document_fails_alone(mini: Reranker, live: Live, poison: str) 
     for answer in bad:
         result = answer.result()
         assert result["reranked"]
-        assert result["reason"] == "failed: scored 40/41"
+        assert result["reason"] == "failed: resift-mini-en scored 40/41"
         last = result["results"][-1]
         assert (last["index"], last["flags"]) == (7, ["failed"])
         assert "score" not in last
@@ -215,7 +215,7 @@ def test_under_overload_a_request_may_shrink(mini: Reranker, live: Live) -> None
     assert shrunk
     for body in shrunk:
         scored = len(values(body))
-        assert body["reason"] == f"overload: scored {scored}/40"
+        assert body["reason"] == f"overload: resift-mini-en scored {scored}/40"
         assert sorted(r["index"] for r in body["results"]) == list(range(40))
         assert [r["index"] for r in body["results"][scored:]] == list(range(scored, 40))
         assert all("score" not in r and r["flags"] == ["overload"] for r in body["results"][scored:])
@@ -299,7 +299,7 @@ def test_a_deadline_gives_the_best_order_so_far(mini: Reranker, live: Live) -> N
     answer = ask(client, texts, deadline_ms=1500)
     scored = len(values(answer))
     assert 0 < scored < 400
-    assert answer["reason"] == f"deadline: scored {scored}/400"
+    assert answer["reason"] == f"deadline: resift-mini-en scored {scored}/400"
     assert answer["trace"][0]["scored"] == scored
     assert answer["ms"] < 400 * 10  # of sleep alone, were all of them scored
     assert sorted(r["index"] for r in answer["results"]) == list(range(400))
@@ -308,7 +308,7 @@ def test_a_deadline_gives_the_best_order_so_far(mini: Reranker, live: Live) -> N
     assert all(r["flags"] == ["deadline"] for r in left)
     assert [r["index"] for r in left] == sorted(r["index"] for r in left)
     nothing = ask(client, texts, deadline_ms=1)
-    assert (nothing["reranked"], nothing["reason"]) == (False, "deadline: scored 0/400")
+    assert (nothing["reranked"], nothing["reason"]) == (False, "deadline: resift-mini-en scored 0/400")
     assert [r["index"] for r in nothing["results"]] == list(range(400))
 
 
@@ -419,7 +419,7 @@ def test_an_embedder_folder_is_served(tmp_path: Path, live: Live) -> None:
 def test_models_are_named_with_the_hash_of_their_files(mini: Reranker, live: Live) -> None:
     client = live(create_app([ServedModel.of(mini), *load_models(["resift-static-en"])]))
     first, second = client.get("/api/models").json()["models"]
-    assert first["fingerprint"] == mini.scorer.fingerprint
+    assert first["fingerprint"] == mini.info.fingerprint
     assert first["fingerprint"] != second["fingerprint"]
     assert client.post("/api/rerank", json={"query": "a", "documents": ["b"], "model": "anything"}).status_code == 200
 
@@ -447,4 +447,4 @@ except MissingExtra as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("the server needs an optional dependency") and "serve" in done.stdout
+    assert done.stdout.startswith("the server needs what is not installed: pip install") and "starlette" in done.stdout

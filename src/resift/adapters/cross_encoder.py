@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resift import files
-from resift.api import DEFAULT_MODEL, Reranker, load
+from resift.api import DEFAULT_MODEL, load
 from resift.arguments import items
 from resift.errors import InputError
+from resift.reranker import Reranker
 from resift.types import Score, ScoreKind
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class CrossEncoder:
         """Scores as they are given out; of minus infinity the default activation makes minus infinity."""
         import numpy as np
 
-        chosen, kind = activation or self._activation, self._reranker.contract.kind
+        chosen, kind = activation or self._activation, self._reranker.info.kind
         if chosen is not None:
             import torch
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from resift.adapters import each
-from resift.api import DEFAULT_MODEL, Reranker, load
+from resift.api import DEFAULT_MODEL, load
 from resift.errors import MissingExtra
+from resift.reranker import Reranker
 
 try:
     from haystack import Document, component, default_from_dict, default_to_dict

@@ -89,7 +89,7 @@ def _pick(model: str, requests: Requests, as_json: bool) -> None:
         raise InputError("--pick compares orders of your own requests; name them with --data")
     tried = precisions(model, requests)
     best = max((t for t in tried if t.good), key=lambda t: t.pairs_per_second)
-    kept = remember(load(model).scorer.fingerprint, best.precision)
+    kept = remember(load(model).info.fingerprint, best.precision)
     if as_json:
         rows = [asdict(t) | {"good": t.good} for t in tried]
         show.print_json({"schema": show.SCHEMA, "model": model, "picked": best.precision, "precisions": rows})

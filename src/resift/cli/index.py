@@ -56,33 +56,52 @@ def index(
     """
     from rich.console import Console
 
-    from resift.cli import show
+    wishes, said = Wishes(tensors, pool, model, embedder, hnsw, replace), set[str]()
+    say = _once(said, Console(stderr=True, soft_wrap=True))
+
+    def build() -> Built:
+        return _build(paths, output, wishes, LeftOut(list_skipped), say)
+
+    if watch:
+        _watch(build, paths, output, every, as_json, say)
+    else:
+        _print(build(), output, as_json)
+
+
+def _watch(
+    build: Callable[[], Built],
+    paths: list[Path],
+    output: Path,
+    every: float,
+    as_json: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Build again and again; what went wrong is said, and the next look may find it mended."""
     from resift.errors import InputError
 
-    said: set[str] = set()
-    warnings = Console(stderr=True, soft_wrap=True)
-    watching = (
-        f"watching {', '.join(map(str, paths))}: {output} is brought up to date when files change; Ctrl-C ends it"
-    )
     while True:
         began = time.monotonic()
         try:
-            wishes = Wishes(tensors, pool, model, embedder, hnsw, replace)
-            built = _build(paths, output, wishes, LeftOut(list_skipped), _once(said, warnings))
+            built = build()
         except InputError as error:
-            if not watch:
-                raise
-            _once(said, warnings)(str(error))
+            say(str(error))
             time.sleep(every)
             continue
-        if built.read or built.removed or not watch:
-            show.print_json({"schema": show.SCHEMA} | asdict(built)) if as_json else Console().print(
-                _summary(built, output), highlight=False
-            )
-        if not watch:
-            return
-        _once(said, warnings)(watching)
+        if built.read or built.removed:
+            _print(built, output, as_json)
+        say(f"watching {', '.join(map(str, paths))}: {output} is brought up to date when files change; Ctrl-C ends it")
         time.sleep(max(every, _REST * (time.monotonic() - began)))
+
+
+def _print(built: Built, output: Path, as_json: bool) -> None:
+    from rich.console import Console
+
+    from resift.cli import show
+
+    if as_json:
+        show.print_json({"schema": show.SCHEMA} | asdict(built))
+    else:
+        Console().print(_summary(built, output), highlight=False)
 
 
 def _once(said: set[str], console: Console) -> Callable[[str], None]:

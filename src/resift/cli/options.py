@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from resift.api import DEFAULT_DEPTH, DEFAULT_EMBEDDER, DEFAULT_MODEL
+from resift.api import DEFAULT_EMBEDDER, DEFAULT_MODEL
+from resift.pipeline import DEFAULT_DEPTH
 
 
 class EngineChoice(StrEnum):

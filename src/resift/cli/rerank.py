@@ -16,7 +16,6 @@ from resift.atomic import blaming, in_place, replacing, write_all
 from resift.cli import options, streams
 
 if TYPE_CHECKING:
-    from resift.api import Reranker
     from resift.protocols import Stage
     from resift.types import Document, Ranking
 
@@ -25,9 +24,8 @@ _TOGETHER = 64  # requests scored in one call
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Per request: candidates scored, milliseconds, and results kept; and the memory of the process."""
+    """Per request: milliseconds and results kept; and the memory of the process."""
 
-    depth: int
     deadline_ms: float | None
     max_memory: str | None
     top: int | None
@@ -56,40 +54,29 @@ def rerank(
     (schema: docs/json.md). A TREC run needs --queries and --documents; out comes a TREC run.
     """
     from resift import files
-    from resift.api import budget, load
+    from resift.api import load
+    from resift.reranker import budget
 
-    budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
+    budget(deadline_ms, max_memory)  # refuses what is none before anything is read
     reranker = load(model, long_documents="truncate" if truncate else "windows", engine=engine.value)
     if deadline_ms is not None:
         reranker.score([("a", "a")])  # reads the weights before the time of the first request runs
-    limits = Limits(depth, deadline_ms, max_memory, top)
+    limits = Limits(deadline_ms, max_memory, top)
     lines = files.read_lines(file)
     if queries or documents:
-        results = _run(lines, file, queries, documents, _Judge.of(reranker, blend is not False), limits)
+        results = _run(lines, file, queries, documents, reranker.stage(blend is not False, depth=depth), limits)
     else:
-        results = _requests(lines, file, _Judge.of(reranker, bool(blend)), limits)
+        results = _requests(lines, file, reranker.stage(bool(blend), depth=depth), limits)
     _write(results, output)
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """A reranker and its stage."""
-
-    reranker: Reranker
-    stage: Stage
-
-    @classmethod
-    def of(cls, reranker: Reranker, blend: bool) -> _Judge:
-        return cls(reranker, reranker.stage(blend))
-
-
-def _requests(lines: Iterable[str], where: str, judge: _Judge, limits: Limits) -> Iterator[str]:
+def _requests(lines: Iterable[str], where: str, stage: Stage, limits: Limits) -> Iterator[str]:
     from resift import files
     from resift.cli.show import as_json
     from resift.types import Ranking
 
     rankings = (Ranking.unscored(query, found) for query, found in files.read_requests(lines, where))
-    for ranking in _reranked(rankings, judge, limits):
+    for ranking in _reranked(rankings, stage, limits):
         yield json.dumps(as_json(ranking.top(limits.top)), ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -98,7 +85,7 @@ def _run(
     where: str,
     queries: Path | None,
     documents: Path | None,
-    judge: _Judge,
+    stage: Stage,
     limits: Limits,
 ) -> Iterator[str]:
     from resift import files
@@ -115,7 +102,7 @@ def _run(
         Ranking(Query(asked[q], q), tuple(Candidate(texts[r.document], None, (Signal("run", r.rank),)) for r in found))
         for q, found in run.items()
     )
-    for ranking in _reranked(rankings, judge, limits):
+    for ranking in _reranked(rankings, stage, limits):
         out = io.StringIO()
         files.write_run([ranking.top(limits.top)], "resift", out)
         yield out.getvalue()
@@ -142,7 +129,7 @@ def _by_id(path: Path, wanted: AbstractSet[str], what: str) -> dict[str, Documen
     return texts
 
 
-def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Iterator[Ranking]:
+def _reranked(rankings: Iterable[Ranking], stage: Stage, limits: Limits) -> Iterator[Ranking]:
     """Score many requests together, so that short ones fill batches, but never hold all of them.
 
     With a deadline, which is each request's own, one after the other. A request in a language that the model does not
@@ -150,9 +137,11 @@ def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Ite
     """
     from itertools import islice
 
-    from resift.api import budget
     from resift.cli.progress import counted
     from resift.errors import InputError
+    from resift.rerank.drive import drive
+    from resift.reranker import budget
+    from resift.types import NoteCode
 
     told = False
     waiting, size = iter(rankings), _TOGETHER if limits.deadline_ms is None else 1
@@ -160,16 +149,12 @@ def _reranked(rankings: Iterable[Ranking], judge: _Judge, limits: Limits) -> Ite
         for ranking in part:
             if not ranking.query.text.strip():
                 raise InputError(f"query {ranking.query.id!r} is empty; ask with at least one word")
-        foreign = [judge.reranker.misfit(ranking) for ranking in part]
-        able = [r for r, reason in zip(part, foreign, strict=True) if judge.reranker.named or not reason]
-        ranked = iter(judge.stage.run(able, budget(limits.depth, limits.deadline_ms, limits.max_memory)))
-        judged = [
-            next(ranked) if judge.reranker.named or not reason else r for r, reason in zip(part, foreign, strict=True)
-        ]
-        if any(foreign) and not told:
-            told = True
-            typer.secho(f"warning: {next(filter(None, foreign))}", fg="yellow", err=True)
-        yield from (r.noting(reason) for r, reason in zip(judged, foreign, strict=True))
+        for ranking in drive(stage, part, budget(limits.deadline_ms, limits.max_memory)):
+            foreign = [note for note in ranking.trace.notes if note.code is NoteCode.LANGUAGE]
+            if foreign and not told:
+                told = True
+                typer.secho(f"warning: {foreign[0].message}", fg="yellow", err=True)
+            yield ranking
 
 
 def _write(results: Iterable[str], output: str) -> None:

@@ -15,6 +15,7 @@ from resift.cli.left_out import LeftOut
 if TYPE_CHECKING:
     from resift.api import Index
     from resift.cli.progress import Count
+    from resift.score.encoder import LongDocuments
     from resift.types import Document
 
 _SLOW = 5.0  # seconds after which a search says what would make the next one faster
@@ -55,20 +56,16 @@ def search(
     from rich.console import Console
 
     from resift import arguments
-    from resift.api import budget, load
+    from resift.api import load
     from resift.cli import show
     from resift.cli.progress import counter
-    from resift.errors import InputError
+    from resift.reranker import budget
 
     query = arguments.query(streams.decoded(query)).text
-    budget(depth, deadline_ms, max_memory)  # refuses what is none before anything is read
-    if bool(paths) == bool(index):
-        raise InputError("name either paths to search or an index (--index DIR)")
-    if index and embedder is not None:
-        raise InputError("an index has the embedder that it was made with; leave --embedder out")
-    reranker = (
-        load(model, long_documents="truncate" if truncate else "windows", engine=engine.value) if rerank else None
-    )
+    budget(deadline_ms, max_memory)  # refuses what is none before anything is read
+    _check_place(paths, index, embedder)
+    long_documents: LongDocuments = "truncate" if truncate else "windows"
+    reranker = load(model, long_documents=long_documents, engine=engine.value) if rerank else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
     chosen = options.DEFAULT_EMBEDDER if embedder is None else embedder
     with counter() as count:
@@ -84,6 +81,15 @@ def search(
         return
     advice = hint(seconds, depth if reranker else 0, index, searched.tensors is not None)
     show.print_results(ranking, Console(), explain, advice)
+
+
+def _check_place(paths: list[Path] | None, index: Path | None, embedder: str | None) -> None:
+    from resift.errors import InputError
+
+    if bool(paths) == bool(index):
+        raise InputError("name either paths to search or an index (--index DIR)")
+    if index and embedder is not None:
+        raise InputError("an index has the embedder that it was made with; leave --embedder out")
 
 
 def hint(seconds: float, depth: int, index: Path | None, tensors: bool) -> str:

@@ -21,7 +21,7 @@ from resift.score.load import find_model, load_embedder
 from resift.score.registry import reader_of
 from resift.score.static import StaticEmbedder
 from resift.text.language import guess
-from resift.types import Document, Query, Ranking, Step, Trace
+from resift.types import Document, Note, NoteCode, Query, Ranking, Step, Trace
 
 _STEEP = 10.0  # k beside a weight: of 60, a voice of .2 would bring up nothing that BM25 did not find
 
@@ -70,12 +70,13 @@ class Understood:
 
     def _silent(self, query: Query, tongue: str) -> Ranking:
         reason = self._reason(f"was not asked, since the query is {tongue}", [tongue, *self.contract.languages])
-        return Ranking(query, (), Trace((Step(self.contract.name, 0.0),), reason=reason))
+        return Ranking(query, (), Trace((Step(self.contract.name, 0.0),), notes=(reason,)))
 
-    def _reason(self, what: str, tongues: Sequence[str]) -> str:
+    def _reason(self, what: str, tongues: Sequence[str]) -> Note:
         remedy = reader_of(sorted({"" if t == OTHER else t for t in tongues}), "embedder")
         languages = ", ".join(self.contract.languages)
-        return f"{self.contract.name} reads {languages} and {what}: name another, such as --embedder {remedy}"
+        message = f"{self.contract.name} reads {languages} and {what}: name another, such as --embedder {remedy}"
+        return Note(NoteCode.LANGUAGE, message)
 
     def _readable(self, ranking: Ranking) -> Ranking:
         tongues = [self._tongue(c.document) for c in ranking]
@@ -87,7 +88,7 @@ class Understood:
         if 2 * len(able) < len(ranking):
             commonest = Counter(t for t in tongues if t).most_common(1)[0][0]
             what = f"was not asked about most passages, since they are {commonest}"
-            trace = replace(trace, reason=self._reason(what, [commonest, *self.contract.languages]))
+            trace = replace(trace, notes=(self._reason(what, [commonest, *self.contract.languages]),))
         return Ranking(ranking.query, able, trace)
 
     def _tongue(self, document: Document) -> str:

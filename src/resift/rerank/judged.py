@@ -22,7 +22,7 @@ def judged(ranking: Ranking, head: Sequence[Candidate], scores: Scores) -> Ranki
     unreached = [c for c, j in zip(candidates, scores.judgements, strict=True) if j.flags & UNREACHED]
     reached = [c for c, j in zip(candidates, scores.judgements, strict=True) if not j.flags & UNREACHED]
     values = [c.score.value for c in reached if c.score]
-    notes = _shortfalls(scores, len(values))
+    notes = _shortfalls(scores, sum(not j.flags & UNREACHED and Flag.FAILED not in j.flags for j in scores.judgements))
     step = Step(
         scores.source, scores.ms, len(reached), scores.tokens, len(values), len(ranking),
         sum(Flag.TRUNCATED in c.flags for c in reached),
@@ -48,11 +48,11 @@ def _scored(candidate: Candidate, judgement: Judgement, scores: Scores, stage: i
     return replace(candidate, score=score, span=judgement.span or candidate.span, flags=flags)
 
 
-def _shortfalls(scores: Scores, scored: int) -> list[Note]:
-    """Why candidates have no score, where time, room or the model was the reason."""
+def _shortfalls(scores: Scores, judged_: int) -> list[Note]:
+    """Why candidates were not judged, where time, room or the model was the reason."""
     flags = {flag for judgement in scores.judgements for flag in judgement.flags if judgement.value is None}
     return [
-        Note(code, f"{code}: {scores.source} scored {scored}/{len(scores)}")
+        Note(code, f"{code}: {scores.source} scored {judged_}/{len(scores)}")
         for flag, code in _SHORTFALLS.items()
         if flag in flags
     ]

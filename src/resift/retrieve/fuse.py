@@ -157,6 +157,13 @@ class Hybrid:
         self.retrievers = tuple(retrievers)
         self.fusion = fusion or ReciprocalRank()
 
+    def only(self, places: Sequence[int]) -> Retriever:
+        """Some of the retrievers, by their positions from 0: one alone, or several fused as before."""
+        if list(places) == list(range(len(self.retrievers))):
+            return self
+        (place,) = places
+        return self.retrievers[place]
+
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """The k best of the union per query; a candidate's first signal is the fusion's, then each retriever's."""
         found = [r.retrieve(queries, k) for r in self.retrievers]
@@ -174,7 +181,7 @@ class Hybrid:
             for i, c in merged.items()
         ]
         steps = tuple(step for ranking in rankings for step in ranking.trace.steps)
-        trace = Trace(steps, reason="; ".join(r.trace.reason for r in rankings if r.trace.reason))
+        trace = Trace(steps, notes=tuple(note for ranking in rankings for note in ranking.trace.notes))
         ordered = Ranking.from_scores(query, scored, trace).top(k)
         signed = tuple(replace(c, signals=(Signal(self.fusion.name, c.rank, c.score), *c.signals)) for c in ordered)
         return replace(ordered, candidates=signed)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from resift.errors import NonFiniteScore
 from resift.protocols import Scorer
 from resift.score.contract import Contract
-from resift.types import Candidate, Document, Pair, Query
+from resift.types import Candidate, Document, Flag, Pair, Query
 
 Row = npt.NDArray[np.float64]
 
@@ -100,8 +100,8 @@ def finite(scorer: Scorer, pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
 
     """
     scores = scorer.score(pairs)
-    if lost := sum(v is None or "rescored" in f for v, f in zip(scores.values, scores.flags, strict=True)):
-        raise NonFiniteScore(f"{scorer.name} gave {lost} of {len(scores)} pairs no number")
+    if lost := sum(v is None or Flag.RESCORED in f for v, f in zip(scores.values, scores.flags, strict=True)):
+        raise NonFiniteScore(f"{scorer.info.name} gave {lost} of {len(scores)} pairs no number")
     return np.array(scores.values, dtype=np.float64)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -55,6 +55,10 @@ class PairCache:
 
     def __len__(self) -> int:
         return len(self._memory)
+
+    def before(self, scorer: Scorer) -> Scorer:
+        """A scorer that asks this cache first."""
+        return Cached(scorer, self)
 
     def get(self, keys: Sequence[Key]) -> list[Judgement | None]:
         """What is kept under each key, else None."""
@@ -127,7 +131,8 @@ class Cached:
             tokens = fresh.tokens
             for i, judgement in zip(missing, fresh.judgements, strict=True):
                 judgements[i] = judgement
-            self.cache.put((keys[i], judgement) for i, judgement in zip(missing, fresh.judgements, strict=True))
+            kept = ((keys[i], replace(j, tokens=0)) for i, j in zip(missing, fresh.judgements, strict=True))
+            self.cache.put(kept)  # whoever is given it later reads nothing
         return Scores(tuple(j for j in judgements if j is not None), self.info.kind, self.info.name, tokens)
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinc
 from resift.score.tokens import Encoded, Tokens
 from resift.text.segment import joined_places
 from resift.text.windows import strides, windows
-from resift.types import Flag, Judgement, ModelInfo, Pair, Scores, Span
+from resift.types import Flag, Judgement, Pair, Scores, Span
 
 LongDocuments = Literal["windows", "strides", "truncate"]
 
@@ -125,8 +125,8 @@ class CrossEncoder(OfOneProcess):
         for batch, (output,) in engine.run(pack(Sequences(ids, segments), self._pad)):
             if output.shape[1] != self.contract.labels:
                 raise BrokenModel(
-                    f"{self.info.name} gives {output.shape[1]} outputs, and its config speaks of {self.contract.labels}; "
-                    "correct id2label"
+                    f"{self.info.name} gives {output.shape[1]} outputs, and its config speaks of "
+                    f"{self.contract.labels}; correct id2label"
                 )
             wide = output.astype(np.float64)
             with np.errstate(invalid="ignore"):  # infinity minus infinity: found by the caller

@@ -171,7 +171,7 @@ def _measure(source: CrossEncoder | LateInteraction, folder: Path, part: Path, t
     after, speed = _timed(made, languages)
     found = agreement(before, after)
     return Report(
-        source.name, to, weights, tuple(languages), found.pairs, found.tau, found.top10, found.max_delta,
+        source.info.name, to, weights, tuple(languages), found.pairs, found.tau, found.top10, found.max_delta,
         speed, source_speed, _weight_bytes(part), _weight_bytes(folder), LEAST_TAU, LEAST_TOP10, found.good,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from resift.score.token_inputs import Input, Inputs, TokenInputs
 from resift.score.tokens import Tokens
 from resift.text.clean import clean
 from resift.text.sentences import widen
-from resift.types import Document, Flag, Judgement, ModelInfo, Pair, Scores, Span
+from resift.types import Flag, Judgement, Pair, Scores, Span
 
 Places = npt.NDArray[np.int32]
 Outputs = tuple[FloatArray, FloatArray, FloatArray]  # of one window: vectors and weights around the pooled vector
@@ -167,6 +167,11 @@ class LateInteraction(OfOneProcess):
         other = copy(self)
         other._engine = wrap(self._engine)
         return other
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.info.name
 
     @cached_property
     def _sample(self) -> QueryVectors:

@@ -20,7 +20,7 @@ from resift.serve.replies import ranking_of
 from resift.types import Document, Query, Ranking
 
 if TYPE_CHECKING:
-    from resift.api import DocumentLike
+    from resift.reranker import DocumentLike
 
 TRANSIENT = frozenset({408, 409, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 60.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,20 +51,22 @@ class QueueDriver:
         self._names: dict[tuple[int, bool], str] = {}
         self._scorers: list[Scorer] = []  # alive as long as their ids are in use
 
-    def open_lane(self, job: str, scorer: Scorer, whole: bool = False) -> str:
-        """The name of the lane in which a scorer judges pairs, or whole lists; it is opened where there is none."""
+    def open_lane(self, name: str, scorer: Scorer, whole: bool = False) -> str:
+        """The lane in which a scorer judges pairs, or whole lists; where there is none, one is opened under a name."""
         key = (id(scorer), whole)
         if key not in self._names:
-            lane, n = f"{job} {scorer.info.name}", 2
+            lane, n = name, 2
             while lane in self._lanes:
-                lane, n = f"{job} {scorer.info.name} {n}", n + 1
+                lane, n = f"{name} {n}", n + 1
             self._lanes[lane] = jobs.score_lists(scorer) if whole else jobs.score_pairs(scorer)
             self._names[key] = lane
             self._scorers.append(scorer)
         return self._names[key]
 
-    async def drive(self, stage: Stage, ranking: Ranking, limits: RequestLimits = UNLIMITED_REQUEST) -> Ranking:
+    async def drive(self, stage: Stage, ranking: Ranking, limits: RequestLimits, model: str) -> Ranking:
         """Run a stage over one ranking; what time or room did not allow is sent to it as judgements without a value.
+
+        `model` is the name that metrics count under.
 
         Raises:
             Overloaded: there is no room in the queue.
@@ -74,27 +76,27 @@ class QueueDriver:
         """
         running = await asyncio.to_thread(RunningStage, stage.order(ranking))  # what comes first may tokenise
         while running.ask is not None:
-            running.send(await self._answer(running.ask, limits))
+            running.send(await self.answer(running.ask, limits, model))
         assert running.ranking is not None
         return running.ranking
 
-    async def _answer(self, ask: Ask, limits: RequestLimits) -> Scores:
-        """Scores of what a stage asks, as far as time and room allow."""
+    async def answer(self, ask: Ask, limits: RequestLimits, model: str) -> Scores:
+        """Scores of what is asked, as far as time and room allow; raises as `drive` does."""
         began, info = time.perf_counter(), ask.scorer.info
         if ask.whole:
             judgements = await self._whole(ask, limits)
         else:
-            lane = self.open_lane("score", ask.scorer)
+            lane = self.open_lane(f"score {info.name}", ask.scorer)
             items = [jobs.PairJob(pair, limits.truncate_to) for pair in ask.pairs]
             costs = [cost_of(pair, limits.truncate_to) for pair in ask.pairs]
             judgements = list(map(jobs.judgement_of, await self.outcomes(lane, items, costs, limits)))
-        self._metrics.scored(info.name, (j.tokens for j in judgements))
+        self._metrics.scored(model, (j.tokens for j in judgements))
         ms, tokens = (time.perf_counter() - began) * 1e3, sum(j.tokens for j in judgements)
         return Scores(tuple(judgements), info.kind, info.name, tokens, ms)
 
     async def _whole(self, ask: Ask, limits: RequestLimits) -> Sequence[Judgement]:
         """Judgements of a list that must be seen in one call."""
-        lane = self.open_lane("list", ask.scorer, whole=True)
+        lane = self.open_lane(f"list {ask.scorer.info.name}", ask.scorer, whole=True)
         cost = sum(cost_of(pair, None) for pair in ask.pairs)
         (outcome,) = await self.outcomes(lane, [ask.pairs], [cost], limits)
         return outcome if isinstance(outcome, tuple) else [jobs.judgement_of(outcome)] * len(ask.pairs)

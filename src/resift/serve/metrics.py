@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from resift.engine.batching import Batch, Engine, FloatArray
 from resift.memory import resident
 from resift.serve.queue import Slice, TokenQueue
-from resift.types import Ranking
+from resift.types import Flag, Ranking
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 16384)
@@ -92,12 +92,12 @@ class Metrics:
         """Count what came out for one request, before `top_k`."""
         self.documents.labels(model).observe(len(ranking))
         scored = [c for c in ranking if c.score]
-        self.truncated.labels(model).inc(sum("truncated" in c.flags for c in ranking))
-        self.failed.labels(model).inc(sum("failed" in c.flags for c in ranking))
+        self.truncated.labels(model).inc(sum(Flag.TRUNCATED in c.flags for c in ranking))
+        self.failed.labels(model).inc(sum(Flag.FAILED in c.flags for c in ranking))
         if ranking.trace.reranked and len(scored) > 1:
             self.spread.labels(model).observe(pstdev(c.score.value for c in scored if c.score))
             self._unchanged.append(all(c.rank == c.first_rank for c in ranking))
-        for reason in ("deadline", "overload"):
+        for reason in (Flag.DEADLINE, Flag.OVERLOAD):
             if any(reason in c.flags for c in ranking):
                 self.partial.labels(reason).inc()
 

@@ -52,7 +52,7 @@ class Attempted(Generic[T]):
 
     answer: T | None
     model: str | None
-    reason: str = ""
+    reasons: tuple[str, ...] = ()
 
 
 async def attempt(
@@ -79,7 +79,7 @@ async def attempt(
         try:
             answer = await run(name)
             ok = True
-            return Attempted(answer, name, "; ".join(reasons))
+            return Attempted(answer, name, tuple(reasons))
         except ModelFailed as error:
             ok = False
             if on_error == "raise":
@@ -87,4 +87,4 @@ async def attempt(
             reasons.append(f"{name}: {error}")
         finally:
             breakers[name].leave(ok)
-    return Attempted(None, None, "; ".join(reasons))
+    return Attempted(None, None, tuple(reasons))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from resift.errors import ModelFailed
-from resift.types import Ranking, Score, ScoreKind, Step
+from resift.types import Note, NoteCode, Ranking, Score, ScoreKind, Step
 
 
 def ranking_of(ranking: Ranking, body: bytes, headers: Mapping[str, str]) -> Ranking:
@@ -46,10 +46,11 @@ def ranking_of(ranking: Ranking, body: bytes, headers: Mapping[str, str]) -> Ran
         replace(c, score=Score(found[i], ScoreKind.RELEVANCE, str(source))) if i in found else c
         for i, c in enumerate(ranking)
     ]
+    reason = headers.get("x-resift-reason") or _reason(len(found), len(ranking), wrong)
     trace = ranking.trace.then(
         Step(str(source), 0.0, len(ranking), 0, len(found), len(ranking)),
+        *([Note(NoteCode.REMOTE, reason)] if reason else []),
         reranked=headers.get("x-resift-reranked", "true") == "true",
-        reason=headers.get("x-resift-reason") or _reason(len(found), len(ranking), wrong),
     )
     return Ranking.from_scores(ranking.query, scored, trace)
 

@@ -6,25 +6,24 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from resift.api import Index
 from resift.engine.native import cores
 from resift.errors import InputError, ModelFailed, TooLarge, UnknownModel
-from resift.protocols import Budget, Role, Scorer
-from resift.rerank.blend import Blend
-from resift.rerank.pointwise import Pointwise
-from resift.serve import lanes
+from resift.protocols import Ask, Role, Scorer
+from resift.serve import jobs
+from resift.serve.driver import UNLIMITED_REQUEST, QueueDriver, RequestLimits, cost_of
 from resift.serve.logs import event, note, where
 from resift.serve.metrics import Metrics
 from resift.serve.models import ServedModel
 from resift.serve.policy import Breaker, attempt
-from resift.serve.queue import Drain, Slice, TokenQueue, Work, tokens_of
-from resift.serve.service import ModelInfo, OnError, RerankAnswer, RerankRequest, SearchRequest
+from resift.serve.queue import Drain, Slice, TokenQueue, tokens_of
+from resift.serve.service import OnError, RerankAnswer, RerankRequest, SearchRequest, ServedInfo
 from resift.serve.settings import DEFAULTS, Settings
 from resift.serve.workers import Compute, Limits, Workers
-from resift.types import Candidate, Document, Pair, Query, Ranking, Scores
+from resift.types import Candidate, Document, Note, NoteCode, Pair, Query, Ranking, Scores
 
 if TYPE_CHECKING:
     from resift.protocols import FloatArray
@@ -33,35 +32,12 @@ _FIRST_GUESS = 1_000.0  # tokens a second, until it is measured: low, so that a 
 _ANSWERING = 0.005  # seconds of a deadline kept back to put the answer together
 
 
-class _Known:
-    """A Scorer that says what was computed already."""
-
-    def __init__(self, name: str, scores: Scores) -> None:
-        self.name, self._scores = name, scores
-
-    def score(self, pairs: Sequence[Pair]) -> Scores:
-        return self._scores
-
-
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """The items of a ranking that a lane is to score, what they cost, and what may be spent on them.
+class _Judges:
+    """Whom a model's stages ask: for documents of a request, and for passages of the index."""
 
-    `until` is on the monotonic clock; with `may_shrink` fewer items from the first will do.
-    """
-
-    ranking: Ranking
-    items: Sequence[lanes.PairItem]
-    costs: Sequence[int]
-    until: float | None
-    may_shrink: bool
-
-    @classmethod
-    def of(
-        cls, ranking: Ranking, depth: int | None, truncate_to: int | None, until: float | None, may_shrink: bool
-    ) -> _Job:
-        items = lanes.pair_items(ranking.query, ranking.candidates[:depth], truncate_to)
-        return cls(ranking, items, [_cost(item) for item in items], until, may_shrink)
+    rerank: Scorer | None
+    search: Scorer | None
 
 
 class Room:
@@ -74,29 +50,30 @@ class Room:
         self._models = {m.info.name: m.shared(self.metrics) for m in models}
         if unknown := [n for n in settings.fallback if n not in self._models]:
             raise InputError(f"the fallback {unknown[0]} is not served; there is {', '.join(self._models)}")
-        self._lanes: dict[str, Compute] = {}
-        for name, model in self._models.items():
-            self._open_lanes(name, model)
         self._breakers = {n: Breaker(settings.breaker_failures, settings.breaker_rest_s) for n in self._models}
         self.queue = TokenQueue(settings.queue_tokens, settings.queue_seconds, Drain(_FIRST_GUESS))
-        self.workers = Workers(self.queue, self._lanes, Limits(cores(), settings.stall_s), self)
+        lanes: dict[str, Compute] = {}
+        self.workers = Workers(self.queue, lanes, Limits(cores(), settings.stall_s), self)
+        self.driver = QueueDriver(self.queue, self.workers, lanes, self.metrics)
+        self._judges = {name: self._opened(name, model, lanes) for name, model in self._models.items()}
         self.metrics.watch_queue(self.queue)
         self.ready = False
 
-    def _open_lanes(self, name: str, model: ServedModel) -> None:
-        """What workers compute for a model: scores, scores with stored vectors, vectors in both roles."""
-        if model.reranker is not None:
-            scorer: Scorer = model.reranker.scorer
-            self._lanes[f"score {name}"] = lanes.score_lane(scorer, getattr(scorer, "tokens", None))
-            self._lanes[f"search {name}"] = self._lanes[f"score {name}"]
-            store = self._index.store_for(model.reranker) if self._index else None
-            if store is not None:
-                self._lanes[f"search {name}"] = lanes.score_lane(scorer.with_store(store), None)  # type: ignore[attr-defined]
+    def _opened(self, name: str, model: ServedModel, lanes: dict[str, Compute]) -> _Judges:
+        """Open a model's lanes: scores, scores with stored vectors, vectors in both roles."""
         if model.embedder is not None:
-            self._lanes[f"query {name}"] = lanes.embed_lane(model.embedder, "query")
-            self._lanes[f"document {name}"] = lanes.embed_lane(model.embedder, "document")
+            lanes[f"query {name}"] = jobs.embed_texts(model.embedder, "query")
+            lanes[f"document {name}"] = jobs.embed_texts(model.embedder, "document")
+        if model.reranker is None:
+            return _Judges(None, None)
+        judge = model.reranker.judge
+        self.driver.open_lane(f"score {name}", judge)
+        stored = model.reranker.with_store(self._index.store_for(model.reranker) if self._index else None)
+        if stored is not judge:
+            self.driver.open_lane(f"search {name}", stored)
+        return _Judges(judge, stored)
 
-    def models(self) -> Sequence[ModelInfo]:
+    def models(self) -> Sequence[ServedInfo]:
         """The models served, the default one first."""
         return [m.info for m in self._models.values()]
 
@@ -107,16 +84,14 @@ class Room:
         self._check(request.query, [d.text for d in request.documents])
         ranking = Ranking.unscored(_query(request.query), request.documents)
         note(documents=len(ranking))
-        job = _Job.of(ranking, None, request.truncate_to, until, request.may_shrink)
+        limits = RequestLimits(until, request.truncate_to, request.may_shrink)
+        costs = [cost_of((ranking.query, candidate), request.truncate_to) for candidate in ranking]
 
         async def run(name: str) -> Ranking:
-            if not job.may_shrink:
-                self.queue.check(job.costs)  # before anything is looked at in vain
-            chosen = self._models[name].reranker
-            foreign = await asyncio.to_thread(chosen.misfit, ranking) if chosen is not None else ""
-            if chosen is not None and foreign and not chosen.named:
-                return ranking.noting(foreign)
-            return (await self._ranked(name, f"score {name}", job)).noting(foreign)
+            if not request.may_shrink:
+                self.queue.check(costs)  # before anything is looked at in vain
+            stage = self._models[name].stage(self._judges[name].rerank, False, None)
+            return await self.driver.drive(stage, ranking, limits, name)
 
         ranked, stage = await self._governed(model.info.name, request.on_error, ranking, "input", run)
         return self._answer(ranked.top(request.top_k), model.info.name, stage, began)
@@ -127,50 +102,38 @@ class Room:
         if self._index is None:
             raise InputError("this server has no index; start it with --index DIR")
         model = self._find(request.model, scores=True)
-        assert model.reranker is not None
         self._check(request.query, [])
         pool = max(request.depth, request.top_k)
         if pool > (most := self._settings.max_documents):
             raise TooLarge(f"{pool} candidates are asked for; {most} are allowed in one request")
         self.queue.check([1])  # before anything is looked for in vain
-        found = await asyncio.to_thread(self._index.retriever.retrieve, [_query(request.query)], pool)
-        first = found[0].trace.reason
-        ranking = found[0]
+        (ranking,) = await asyncio.to_thread(self._index.retriever.retrieve, [_query(request.query)], pool)
         note(documents=len(ranking))
-        bare = replace(ranking, trace=replace(ranking.trace, reason=""))
-        job = _Job.of(bare, request.depth, None, until, request.may_shrink)
+        limits = RequestLimits(until, None, request.may_shrink)
 
         async def run(name: str) -> Ranking:
-            chosen = self._models[name].reranker
-            foreign = await asyncio.to_thread(chosen.misfit, ranking) if chosen is not None else ""
-            if chosen is not None and foreign and not chosen.named:
-                return ranking.noting(foreign)
-            ranked = (await self._ranked(name, f"search {name}", job)).noting(first).noting(foreign)
-            if request.blend is False or chosen is None:
-                return ranked
-            weight = chosen.contract.blend_weight if request.blend is True else request.blend
-            return Blend(chosen.scorer.name, weight).run([ranked])[0]
+            stage = self._models[name].stage(self._judges[name].search, request.blend, request.depth)
+            return await self.driver.drive(stage, ranking, limits, name)
 
         ranked, stage = await self._governed(model.info.name, request.on_error, ranking, "index", run)
         return self._answer(ranked.top(request.top_k), model.info.name, stage, began)
 
     async def score(self, model: str, pairs: Sequence[tuple[str, str]]) -> Scores:
         """Score (query, document) pairs, in their order; see Service."""
-        found = self._find(model, scores=True)
-        name, kind = found.info.name, found.info.kind
-        assert kind is not None
+        served = self._find(model, scores=True)
+        name = served.info.name
+        judge = self._judges[name].rerank
+        if judge is None:
+            raise InputError(f"{name} orders lists and has no score for a pair; ask for a ranking")
         self._count([d for _, d in pairs])
         for query in {q for q, _ in pairs}:
             self._check(query, [])
             _query(query)
         note(documents=len(pairs), model=name)
-        items = [lanes.PairItem((Query(q), Candidate(Document(str(i), d)))) for i, (q, d) in enumerate(pairs)]
+        asked = tuple((Query(q), Candidate(Document(str(i), d))) for i, (q, d) in enumerate(pairs))
 
         async def run(chosen: str) -> Scores:
-            outcomes = await self._outcomes(f"score {chosen}", items, [tokens_of(q) + tokens_of(d) for q, d in pairs])
-            scores = lanes.as_scores(outcomes, kind, chosen)
-            self.metrics.scored(chosen, scores.lengths)
-            return scores
+            return await self.driver.answer(Ask(judge, asked), UNLIMITED_REQUEST, chosen)
 
         attempted = await attempt([name], self._breakers, run, "raise")
         assert attempted.answer is not None
@@ -181,16 +144,16 @@ class Room:
         """Return (n, dims) vectors of length 1; see Service."""
         import numpy as np
 
-        found = self._find(model, scores=False)
-        name = found.info.name
-        assert found.embedder is not None
+        served = self._find(model, scores=False)
+        name = served.info.name
+        assert served.embedder is not None
         self._count(texts)
         note(documents=len(texts), model=name)
         if not texts:
-            return np.zeros((0, found.embedder.dims), np.float32)
+            return np.zeros((0, served.embedder.dims), np.float32)
 
         async def run(chosen: str) -> FloatArray:
-            outcomes = await self._outcomes(f"{role} {chosen}", list(texts), [tokens_of(t) for t in texts])
+            outcomes = await self.driver.outcomes(f"{role} {chosen}", list(texts), [tokens_of(t) for t in texts])
             if failed := [o for o in outcomes if isinstance(o, Exception)]:
                 raise ModelFailed(f"{len(failed)} of {len(outcomes)} texts can't be embedded") from failed[0]
             return np.stack(outcomes)
@@ -214,18 +177,22 @@ class Room:
 
         """
         for name, model in self._models.items():
-            if model.reranker is not None:
-                await asyncio.to_thread(self._lanes[f"score {name}"], _samples(model.info.max_tokens))
+            if (judge := self._judges[name].rerank) is not None:
+                await asyncio.to_thread(judge.score, _samples(model.info.max_tokens))
             if model.embedder is not None:
-                await asyncio.to_thread(self._lanes[f"document {name}"], ["a lamp"])
-        default = next((n for n, m in self._models.items() if m.reranker is not None), None)
+                await asyncio.to_thread(model.embedder.embed, ["a lamp"], "document")
+        default = next((n for n, judges in self._judges.items() if judges.rerank is not None), None)
         if default is not None:
-            items = _lamps(96, 24)
-            costs = [_cost(item) for item in items]
-            began = time.perf_counter()
-            lanes.raise_if_all_failed(await self._outcomes(f"score {default}", items, costs))
-            self.queue.drain.assume(sum(costs) / (time.perf_counter() - began))
+            await self._measure(default)
         self.ready = True
+
+    async def _measure(self, name: str) -> None:
+        """Tell the queue how many tokens a second a model gets through."""
+        judge, pairs = self._judges[name].rerank, _lamps(96, 24)
+        assert judge is not None
+        began = time.perf_counter()
+        await self.driver.answer(Ask(judge, tuple(pairs)), UNLIMITED_REQUEST, name)
+        self.queue.drain.assume(sum(cost_of(pair, None) for pair in pairs) / (time.perf_counter() - began))
 
     async def _governed(
         self,
@@ -241,61 +208,12 @@ class Room:
         stage = attempted.model or first
         if stage != name:
             self.metrics.fallbacks.labels(name, stage).inc()
+        failures = [Note(NoteCode.FAILED, reason) for reason in attempted.reasons]
         if attempted.answer is None:
-            return replace(ranking, trace=replace(ranking.trace, reason=attempted.reason)), stage
-        ranked = attempted.answer
+            return ranking.noting(*failures), stage
+        ranked = attempted.answer.noting(*failures)
         self.metrics.ranked(stage, ranked)
-        if attempted.reason:
-            said = "; ".join(r for r in (attempted.reason, ranked.trace.reason) if r)
-            ranked = replace(ranked, trace=replace(ranked.trace, reason=said))
         return ranked, stage if ranked.trace.reranked else first
-
-    async def _ranked(self, name: str, lane: str, job: _Job) -> Ranking:
-        """Score a ranking with one lane of a model, as far as time and room allow."""
-        began = time.perf_counter()
-        kind = self._models[name].info.kind
-        assert kind is not None
-        outcomes = await self._outcomes(lane, job.items, job.costs, job.until, job.may_shrink)
-        scores = lanes.as_scores(outcomes, kind, name)
-        self.metrics.scored(name, scores.lengths)
-        ranked = Pointwise(_Known(name, scores)).run([job.ranking], Budget(depth=len(job.items)))[0]
-        step = replace(ranked.trace.steps[-1], ms=(time.perf_counter() - began) * 1e3)
-        trace = replace(
-            ranked.trace, steps=(*ranked.trace.steps[:-1], step), reason=_partly(scores) or ranked.trace.reason
-        )
-        return replace(ranked, trace=trace)
-
-    async def _outcomes(
-        self,
-        lane: str,
-        items: Sequence[Any],
-        costs: Sequence[int],
-        until: float | None = None,
-        may_shrink: bool = False,
-    ) -> list[Any]:
-        """Queue items and wait for what comes of them until the time is up; a flag's name stands for each that is left.
-
-        Raises:
-            Overloaded: no room in the queue.
-            InputError: the items can't be computed, through no fault of the model.
-            ModelFailed: every item that was computed failed.
-
-        """
-        if not items:
-            return []
-        fitting = max(1, self.queue.fitting(costs)) if may_shrink else len(items)
-        work = Work(lane, items[:fitting], costs[:fitting], until)
-        self.workers.submit(work)
-        try:
-            async with asyncio.timeout(None if until is None else max(0.0, until - time.monotonic())):
-                await work.finished.wait()
-        except TimeoutError:
-            pass  # what is done by now is the answer
-        finally:
-            self.queue.drop(work)
-        done = ["deadline" if o is None else o for o in work.outcomes]
-        lanes.raise_if_all_failed(done)
-        return done + ["overload"] * (len(items) - fitting)
 
     def _answer(self, ranking: Ranking, model: str, stage: str, began: float) -> RerankAnswer:
         tokens = sum(step.tokens for step in ranking.trace.steps)
@@ -327,7 +245,7 @@ class Room:
 
     def _find(self, name: str, *, scores: bool) -> ServedModel:
         """The model of that name; the first that can do the job for the empty name, or when only one can."""
-        able = [m for m in self._models.values() if (m.reranker if scores else m.embedder) is not None]
+        able = [m for m in self._models.values() if (m.reranks if scores else m.embedder is not None)]
         if name in self._models and self._models[name] in able:
             return self._models[name]
         if able and (not name or len(able) == 1):
@@ -343,27 +261,14 @@ def _query(text: str) -> Query:
     return Query(text)
 
 
-def _cost(item: lanes.PairItem) -> int:
-    query, candidate = item.pair
-    document = tokens_of(candidate.document.text) + (tokens_of(t) if (t := candidate.document.title) else 0)
-    return tokens_of(query.text) + (document if item.truncate_to is None else min(document, item.truncate_to))
-
-
-def _partly(scores: Scores) -> str:
-    """Why some documents have no score, where time, room or the model was the reason; else empty."""
-    scored = sum(v is not None for v in scores.values)
-    missing = {flag for flags in scores.flags for flag in flags} & {"deadline", "overload", "failed"}
-    return f"{', '.join(sorted(missing))}: scored {scored}/{len(scores)}" if missing else ""
-
-
-def _samples(longest: int) -> list[lanes.PairItem]:
+def _samples(longest: int) -> list[Pair]:
     """Pairs of lengths from a few tokens to over `longest`, filling a few batches."""
     lengths = [words for words in (4, 16, 48, 96, 192, 384) if words <= max(longest, 16)]
     return [item for words in lengths for item in _lamps(words, max(2, 512 // words))]
 
 
-def _lamps(words: int, count: int) -> list[lanes.PairItem]:
+def _lamps(words: int, count: int) -> list[Pair]:
     """Pairs whose documents have so many words, no two alike."""
     query = Query("what does a keeper do with a lamp")
     texts = [" ".join(f"lamp {i + j}" for j in range(words // 2)) for i in range(count)]
-    return lanes.pair_items(query, [Candidate(Document(str(i), text)) for i, text in enumerate(texts)])
+    return [(query, Candidate(Document(str(i), text))) for i, text in enumerate(texts)]

@@ -74,7 +74,7 @@ class RerankAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInfo:
+class ServedInfo:
     """What is said of a served model; `kind` is None for an embedder."""
 
     name: str
@@ -87,7 +87,7 @@ class ModelInfo:
 class Service(Protocol):
     """Runs requests; safe to call from many tasks of one event loop, which it never blocks."""
 
-    def models(self) -> Sequence[ModelInfo]:
+    def models(self) -> Sequence[ServedInfo]:
         """The models served, the default one first."""
 
     async def rerank(self, request: RerankRequest) -> RerankAnswer:

@@ -18,7 +18,7 @@ from resift.serve.app import create_app
 from resift.serve.dialects import cohere, elasticsearch, infinity, jina, openai, pinecone, root, tei, vllm, voyage
 from resift.serve.dialects.answering import on_unit_scale
 from resift.serve.models import ServedModel
-from resift.serve.service import ModelInfo, RerankAnswer, RerankRequest, SearchRequest
+from resift.serve.service import RerankAnswer, RerankRequest, SearchRequest, ServedInfo
 from resift.types import Score, ScoreKind, Scores
 from tests.checkpoints import cross_encoder
 from tests.serve.dialects.bodies import DOCUMENTS, QUERY
@@ -76,8 +76,8 @@ class Refusing:
     def __init__(self, error: ResiftError) -> None:
         self.error = error
 
-    def models(self) -> Sequence[ModelInfo]:
-        return [ModelInfo("m", ScoreKind.LOGIT, 512, True, "0")]
+    def models(self) -> Sequence[ServedInfo]:
+        return [ServedInfo("m", ScoreKind.LOGIT, 512, True, "0")]
 
     async def rerank(self, request: RerankRequest) -> RerankAnswer:
         raise self.error

@@ -17,7 +17,7 @@ def test_requests_are_counted_under_tei_s_names(mini: Reranker) -> None:
         assert http.get("/health").status_code == 200
         text = http.get("/tei/metrics").text
     pairs = mini.score([(QUERY, d) for d in DOCUMENTS])
-    tokens = sum(pairs.lengths)
+    tokens = sum(judgement.tokens for judgement in pairs.judgements)
     families = {f.name: f.samples for f in text_string_to_metric_families(text)}
     found = {(s.name, *s.labels.values()): s.value for samples in families.values() for s in samples}
     assert found["te_request_count", "batch"] == 3

@@ -1,0 +1,138 @@
+"""A loaded model and what it does: order documents, score pairs, become a stage of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from resift import arguments, files
+from resift.engine.once import OfOneProcess
+from resift.errors import InputError
+from resift.memory import held, parse_size
+from resift.pipeline import Part, Pipeline
+from resift.protocols import Budget, Scorer, Stage, StoresTokens, TokenStore
+from resift.rerank.drive import drive
+from resift.types import Candidate, Document, ModelInfo, Query, Ranking, Scores
+
+if TYPE_CHECKING:  # it imports SQLite; `import resift` stays light
+    from resift.score.cache import PairCache
+
+DocumentLike = str | Mapping[str, Any] | Document
+
+
+class Reranker(OfOneProcess):
+    """A loaded model; safe to share between threads. With a cache, pairs that were scored before are looked up.
+
+    Where the query or most of the texts are in a language that the model does not read, it leaves the order as it is
+    and the trace's reason says why and which model to take. One that was chosen by name (`named`) reranks all the same,
+    and the reason says that.
+    """
+
+    def __init__(self, scorer: Scorer, cache: PairCache | None = None, named: bool = True) -> None:
+        self.scorer, self.cache, self.named = scorer, cache, named
+        self.judge = scorer if cache is None else cache.before(scorer)  # the scorer, with the cache before it
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, kind of score and limits of the model."""
+        return self.scorer.info
+
+    def rerank(
+        self,
+        query: str | Query,
+        documents: Iterable[DocumentLike],
+        top_k: int | None = None,
+        depth: int | None = None,
+        deadline_ms: float | None = None,
+        max_memory: int | str | None = None,
+    ) -> Ranking:
+        """Order documents by the model's score.
+
+        Args:
+            query: what is looked for; not empty.
+            documents: texts, objects with "text" (and "id", "title"), or Documents, in first-stage order, which breaks
+                ties and is each candidate's `first_rank`; ids default to the position from 0.
+            top_k: how many to return; all by default.
+            depth: how many to score, from the first; all by default.
+            deadline_ms: after so many milliseconds no further batch is begun, and the best order so far comes back, all
+                documents in it; the trace's reason says "scored n/m". A model's first call also reads its weights.
+            max_memory: what the process may hold, in bytes or as "2GiB", pages of mapped files aside: less is scored at
+                once, and when the next batch, or one long document, does not fit beside what is held already, the best
+                order so far comes back, as by a deadline. On a model's first call its weights come on top. Linux only.
+
+        Raises:
+            InputError: an empty query, one document instead of a list, a document that is none of the three, or a top_k
+                or limit as `budget` refuses it.
+
+        """
+        limits, most = budget(deadline_ms, max_memory), arguments.whole(top_k, "top_k")
+        ranking = Ranking.unscored(arguments.query(query), files.documents(documents))
+        stage = self.stage(blend=False, depth=arguments.whole(depth, "depth"))
+        return drive(stage, [ranking], limits)[0].top(most)
+
+    def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
+        """Score (query, document) pairs of any number of queries in one call; see `Scores`.
+
+        Raises:
+            InputError: one pair instead of a list, something that is no pair, or a query or document as in `rerank`.
+
+        """
+        listed = enumerate(arguments.items(pairs, "pairs", "(query, document)"))
+        asked = [_pair(pair, i) for i, pair in listed]
+        return self.judge.score(asked)
+
+    def stage(self, blend: bool | float = True, store: TokenStore | None = None, depth: int | None = None) -> Stage:
+        """The pipeline stage of this model, blended with what the first stage thought, guarded by language.
+
+        Args:
+            blend: True for the weight that was tuned with the model, a number for another, False for the score alone.
+            store: token vectors computed before; used by models that compare token vectors.
+            depth: how many candidates are scored, from the first; None: all.
+
+        Raises:
+            InputError: a blend that is neither true, false nor a number of 0 or more, or a depth below 1.
+
+        """
+        scorer = self.with_store(store)
+        return self.pipeline(blend, depth).stage(lambda name: scorer, self.named)
+
+    def with_store(self, store: TokenStore | None) -> Scorer:
+        """The scorer with stored token vectors where it compares any, and without the cache: they are quicker than it.
+
+        Their scores may be others, since stored vectors are rounded, and may be pooled.
+        """
+        if store is not None and isinstance(self.scorer, StoresTokens):
+            return self.scorer.with_store(store)
+        return self.judge
+
+    def pipeline(self, blend: bool | float = True, depth: int | None = None, top_k: int | None = None) -> Pipeline:
+        """The model as a pipeline without a retriever; the arguments are those of `stage` and `rerank`."""
+        stages = [Part(self.info.name, depth)]
+        if blend is not False:
+            weight = self.info.blend_weight if blend is True else arguments.number(blend, "blend")
+            stages.append(Part("blend", None, (("weight", weight),)))
+        return Pipeline((), tuple(stages), top_k)
+
+
+def budget(deadline_ms: float | None, max_memory: int | str | None = None) -> Budget:
+    """The limits of one call, whose time runs from now.
+
+    Raises:
+        InputError: a limit that is no number, not positive or not a size, or one for memory where the system doesn't
+            tell how much a process holds.
+
+    """
+    if deadline_ms is not None and not 0 < arguments.number(deadline_ms, "deadline_ms (more than 0)") < float("inf"):
+        raise InputError(f"a deadline is a time of more than 0 milliseconds; not {deadline_ms}")
+    size = parse_size(max_memory) if isinstance(max_memory, str) else max_memory
+    if (bytes_ := arguments.whole(size, "max_memory")) is not None and not held():
+        raise InputError("this system doesn't tell how much memory a process holds; leave max_memory out")
+    return Budget.within(deadline_ms, bytes_)
+
+
+def _pair(pair: Any, i: int) -> tuple[Query, Candidate]:  # noqa: ANN401 - whatever a caller passes
+    try:
+        query, document = [] if isinstance(pair, (str, bytes, Mapping)) else pair
+    except (TypeError, ValueError) as error:
+        raise InputError(f"pair {i} is no pair; give a list of (query, document)") from error
+    return arguments.query(query), Candidate(files.document(document, str(i)))
