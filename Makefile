@@ -91,7 +91,7 @@ bench-fuzz: .venv/installed  ## schemathesis against a live server
 	.venv-demo/bin/pip install -q .
 	touch $@
 
-.venv/installed: pyproject.toml constraints.txt hatch_build.py src/resift/engine/maxsim.c src/resift/engine/encoder.c
+.venv/installed: pyproject.toml constraints.txt hatch_build.py src/resift/engine/native/maxsim.c src/resift/engine/native/encoder.c
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install -q --upgrade pip
 	.venv/bin/pip install -q -c constraints.txt torch

@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = Path("src/resift/engine")
+FOLDER = Path("src/resift/engine/native")
 KERNELS = {"MaxSim": ("maxsim.c", "_maxsim.so"), "the encoder": ("encoder.c", "_encoder.so")}
 
 

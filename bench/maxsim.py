@@ -100,7 +100,7 @@ def pylate(folder: Path):
 
 def bandwidth(folder: Path):
     """GB/s read by all cores from an array that no cache holds: the best of three ways of reading."""
-    from resift.engine.native import cores
+    from resift.machine import cores
 
     array = np.ones(1 << 26, np.float32)
     parts = np.array_split(array, cores())
@@ -213,7 +213,7 @@ def main() -> None:
         child(args.child, args.folder)
         return
     from machine import machine
-    from resift.engine.native import kernel
+    from resift.engine.native.maxsim_library import kernel
 
     pythons = {"maxsim-cpu": args.maxsim_cpu, "pylate rank.rerank": args.pylate}
     names = [n for n in KERNELS if pythons.get(n, "here")]

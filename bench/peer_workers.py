@@ -138,8 +138,8 @@ def resift_pairs(folder, model="cross-encoder", data="pairs", precision="auto"):
 def products(folder):
     """Not a contestant: the seconds that the model's matrix products alone would take, at the rate of bare products."""
     import resift
-    from resift.reranker import Reranker
     from resift.engine.products import product_rate, shapes_of
+    from resift.reranker import Reranker
 
     pairs, lengths = read(folder, "pairs"), []
     loaded = resift.load(folder / "cross-encoder")

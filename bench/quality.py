@@ -23,14 +23,14 @@ from machine import machine
 from resift.engine.maxsim import TokenVectors
 from resift.index.first_stage import fusion
 from resift.index.tensors import pooled as neighbours
+from resift.models.contract import read_contract
 from resift.protocols import Budget
 from resift.rerank.blend import Blend
 from resift.rerank.pointwise import Pointwise
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
 from resift.retrieve.fuse import Hybrid
-from resift.score.contract import read_contract
-from resift.score.late import LateInteraction
+from resift.score.late_interaction import LateInteraction
 from resift.score.load import find_model, load_embedder, load_scorer
 from resift.score.pairs import whole_text
 from resift.types import Document, Ranking
@@ -151,7 +151,8 @@ def report(args) -> dict:
         print(name, flush=True)
     return {
         "what": "report halves; gain = nDCG@10 minus that of the row in `against`, 95 % paired bootstrap interval",
-        "model": mini.name, "blend_weight": mini.scorer.contract.blend_weight, "window_tokens": mini.scorer.contract.window_tokens,
+        "model": mini.name, "blend_weight": mini.scorer.contract.blend_weight,
+        "window_tokens": mini.scorer.contract.window_tokens,
         "mean_gain_of_blended": {
             stage: {
                 "sets": GOAL,

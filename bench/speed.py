@@ -29,7 +29,7 @@ from machine import machine
 from resift import files
 from resift.engine.maxsim import maxsim
 from resift.retrieve.bm25 import BM25Retriever
-from resift.score.late import LateInteraction
+from resift.score.late_interaction import LateInteraction
 from resift.types import Query
 
 EACH = 20  # candidates per question

@@ -21,7 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if folder := config.getoption("--kernels"):
-        from resift.engine import encoder_kernel, native
+        from resift.engine.native import encoder_library as encoder_kernel
+        from resift.engine.native import maxsim_library as native
 
         native.LIBRARY, encoder_kernel.LIBRARY = folder / native.LIBRARY.name, folder / encoder_kernel.LIBRARY.name
         assert native.kernel() is not None and native.LIBRARY.exists()

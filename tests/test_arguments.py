@@ -11,8 +11,8 @@ import pytest
 import resift
 from resift import Document, Index, Query, Reranker
 from resift.arguments import nearest
+from resift.client.http_client import Client
 from resift.errors import InputError
-from resift.serve.client import Client
 
 TEXTS = ["Bread is baked.", "Oslo is the capital of Norway."]
 ONE = [

@@ -26,11 +26,11 @@ import resift
 from resift import Document, InputError, Query, Reranker
 from resift.engine.openvino import OpenVINOEngine, SharedEngine
 from resift.errors import KindError, NonFiniteScore
-from resift.score.doctor import examine
-from resift.score.export import export
-from resift.score.late import LateInteraction
+from resift.inspection.doctor import examine
+from resift.inspection.export import export
+from resift.models.tokenizer import Tokens
+from resift.score.late_interaction import LateInteraction
 from resift.score.pairs import READ, slices
-from resift.score.tokens import Tokens
 from tests.checkpoints import cross_encoder
 from tests.processor import skip_without
 from tests.tiny_tokenizers import TOKENIZERS
@@ -428,7 +428,7 @@ def peak(scorer: Reranker, count: int) -> int:
 
 
 def in_small_slices(monkeypatch: pytest.MonkeyPatch, characters: int) -> None:
-    monkeypatch.setattr("resift.score.late.MANY_CHARACTERS", characters)
+    monkeypatch.setattr("resift.score.late_interaction.MANY_CHARACTERS", characters)
     for engine in (OpenVINOEngine, SharedEngine):
         monkeypatch.setattr(engine, "characters", characters)
 
@@ -637,7 +637,7 @@ def test_row_20_weights_that_changed_the_order_are_told_at_load(
     assert export(str(folder), tmp_path / "good", "openvino", "f32").passed
     resift.load(tmp_path / "good")  # without a warning
     with monkeypatch.context() as patch:
-        patch.setattr("resift.score.agreement.LEAST_TAU", 1.1)
+        patch.setattr("resift.inspection.agreement.LEAST_TAU", 1.1)
         assert not export(str(folder), tmp_path / "bad", "openvino", "int8", force=True).passed
     with pytest.warns(UserWarning, match="its int8 weights change the order of their source"):
         resift.load(tmp_path / "bad")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from resift import InputError
-from resift.memory import held, parse_size, resident
+from resift.machine import held, parse_size, resident
 
 
 @pytest.mark.parametrize(("text", "size"), [("6GiB", 6 << 30), ("500MB", 500_000_000), ("1000", 1000), ("1.5k", 1500)])

@@ -13,7 +13,7 @@ import resift
 from resift.cli.chart import lines
 from resift.engine.openvino import OpenVINOEngine
 from resift.engine.products import product_rate, shapes_of
-from resift.speed import AtDepth, Watched, Workload, measure, recommended
+from resift.inspection.speed import AtDepth, Watched, Workload, measure, recommended
 from tests.checkpoints import cross_encoder
 
 
@@ -29,7 +29,7 @@ def test_the_recommended_depth(budget: float, depth: int) -> None:
 
 
 def test_measuring_a_cross_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resift.speed._PAIRS", 120)
+    monkeypatch.setattr("resift.inspection.speed._PAIRS", 120)
     reranker = resift.load(cross_encoder(tmp_path, "bert"), precision="f32")
     words = Workload.drawn([3, 12, 90])
     assert {len(d.text.split()) for d in words.documents} == {3, 12, 90}

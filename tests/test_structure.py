@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import time
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,14 @@ SOURCE = Path(resift.__file__).parent
 # A module may import from layers above its own; modules of one layer's braces never import each other's folder.
 LAYERS = [
     {"types", "errors"},
-    {"protocols", "memory", "machine", "arguments", "atomic"},
+    {"protocols", "machine", "arguments", "atomic", "measures"},
     {"text", "engine"},
-    {"files", "retrieve", "score", "rerank"},
+    {"files", "models", "retrieve", "rerank"},
+    {"score", "client"},
     {"pipeline", "index"},
     {"reranker"},
     {"api"},
-    {"speed"},
+    {"inspection"},
     {"serve", "adapters"},
     {"cli"},
 ]
@@ -55,6 +57,22 @@ def test_imports_flow_one_way(path: Path) -> None:
         if own in ("cli", "serve") and imported in resift.__all__ + ["__version__"]:
             continue
         assert imported in above or (own, imported) in ALLOWED_WITHIN, f"{own} must not import {imported}"
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    """No circles of modules, inside folders either; what is imported only for types, or when called, counts too."""
+    modules = {
+        ".".join(("resift", *path.relative_to(SOURCE).with_suffix("").parts)): path for path in SOURCE.rglob("*.py")
+    }
+    arrows: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        arrows[name] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                named = {f"{node.module}.{alias.name}" for alias in node.names}
+                arrows[name] |= (named & modules.keys()) or ({node.module} & modules.keys())
+    ordered = TopologicalSorter({name: targets - {name, "resift"} for name, targets in arrows.items()})
+    ordered.prepare()  # raises CycleError, which names the circle
 
 
 def test_importing_resift_is_light() -> None:

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from resift import arguments, files
 from resift.errors import InputError
+from resift.files.records import DocumentLike
 from resift.pipeline import DEFAULT_DEPTH, RETRIEVERS, Pipeline
 from resift.protocols import Retriever, Scorer
 from resift.rerank.drive import drive
-from resift.reranker import DocumentLike, Reranker, budget
+from resift.reranker import Reranker, budget
 from resift.types import Document, Query, Ranking
 
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
     from resift.index.build import Built
     from resift.index.tensors import Tensors
+    from resift.models.contract import Truncation
     from resift.score.cache import PairCache
-    from resift.score.contract import Truncation
-    from resift.score.encoder import LongDocuments
-    from resift.score.engines import EngineName, Precision
+    from resift.score.cross_encoder import LongDocuments
+    from resift.score.engine_choice import EngineName, Precision
 
 DEFAULT_MODEL = "resift-mini-en"
 DEFAULT_EMBEDDER = "resift-static-en"

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 from resift import arguments, files
 from resift.engine.once import OfOneProcess
 from resift.errors import InputError
-from resift.memory import held, parse_size
+from resift.files.records import DocumentLike
+from resift.machine import held, parse_size
 from resift.pipeline import Part, Pipeline
 from resift.protocols import Budget, Scorer, Stage, StoresTokens, TokenStore
 from resift.rerank.drive import drive
-from resift.types import Candidate, Document, ModelInfo, Query, Ranking, Scores
+from resift.types import Candidate, ModelInfo, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # it imports SQLite; `import resift` stays light
     from resift.score.cache import PairCache
-
-DocumentLike = str | Mapping[str, Any] | Document
 
 
 class Reranker(OfOneProcess):

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from resift.cli.show import print_explanation, print_rows, print_table
-from resift.score.registry import rows
+from resift.models.registry import rows
 from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Signal, Step, Trace
 
 HEADINGS = ("name", "languages", "window", "licence")

@@ -13,7 +13,7 @@ import torch
 import resift
 from resift import Reranker
 from resift.engine.batching import Batch, Engine, FloatArray
-from resift.score.encoder import CrossEncoder
+from resift.score.cross_encoder import CrossEncoder
 from resift.types import Candidate, Document, Query
 from tests.checkpoints import cross_encoder
 from tests.processor import skip_without

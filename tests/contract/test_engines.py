@@ -14,9 +14,9 @@ import pytest
 import resift
 from resift.engine.torch import reads
 from resift.errors import BrokenModel, InputError, MissingExtra, UnknownFamily
-from resift.score.agreement import grid
-from resift.score.engines import EngineName
-from resift.score.export import export
+from resift.inspection.agreement import grid
+from resift.inspection.export import export
+from resift.score.engine_choice import EngineName
 from resift.score.load import find_model
 from tests.checkpoints import cross_encoder, edited
 

@@ -12,7 +12,7 @@ import pytest
 import resift
 from resift import Reranker
 from resift.errors import InputError
-from resift.score.engines import EngineName, Precision
+from resift.score.engine_choice import EngineName, Precision
 from resift.types import Candidate, Document, Pair, Query
 from tests.checkpoints import cross_encoder
 from tests.processor import skip_without

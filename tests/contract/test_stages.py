@@ -336,7 +336,7 @@ def test_a_process_stays_below_its_memory_limit() -> None:
     code = (
         "import resift, sys, threading, time; model = resift.load(); model.score([('a', 'b')])\n"
         "documents = [f'{i} ' + 'the keeper lit the lamp ' * 30 for i in range(200)]\n"
-        "from resift.memory import held; before, most = held(), [0]\n"
+        "from resift.machine import held; before, most = held(), [0]\n"
         "def watch():\n"
         "    while True: most[0] = max(most[0], held()); time.sleep(.001)\n"
         "threading.Thread(target=watch, daemon=True).start()\n"

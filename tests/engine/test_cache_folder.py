@@ -12,7 +12,7 @@ import pytest
 
 import resift
 from resift.engine import openvino
-from resift.engine.cache import cache_folder, compiled_models
+from resift.engine.compiled_models import cache_folder, compiled_models
 from resift.engine.openvino import OpenVINOEngine, openvino_model, openvino_ops, read_model
 from resift.errors import BrokenModel, InputError, ModelError
 from resift.score.precision import default_precision, remember

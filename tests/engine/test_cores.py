@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from resift.engine.native import _cores, cores
+from resift.machine import _cores, cores
 
 
 def machine(root: Path, siblings: list[str], files: dict[str, str]) -> Path:

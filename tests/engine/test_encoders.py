@@ -7,9 +7,9 @@ from transformers import GteConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
-from resift.engine.encoders.deberta import buckets
-from resift.engine.encoders.jinabert import alibi_slopes
-from resift.engine.encoders.rope import frequencies
+from resift.engine.graphs.deberta import buckets
+from resift.engine.graphs.jinabert import alibi_slopes
+from resift.engine.graphs.rope import frequencies
 from tests.references import jinabert
 
 

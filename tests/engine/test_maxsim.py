@@ -20,7 +20,7 @@ from resift.engine.maxsim import (
     maxsim,
     rounded,
 )
-from resift.engine.native import HALVES, LEVELS, Kernel
+from resift.engine.native.maxsim_library import HALVES, LEVELS, Kernel
 
 ROOT = Path(__file__).parents[2]
 Way = Callable[[np.ndarray, Documents], Best]

@@ -17,20 +17,20 @@ from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 import resift
-from resift.engine import encoder_kernel
 from resift.engine.batching import Sequences, pack
-from resift.engine.encoder_kernel import Encoder, Ragged, available, unsupported
-from resift.engine.encoders.names import as_bert, root_of
-from resift.engine.endings import _erf, steps
-from resift.engine.heads import POOLINGS
-from resift.engine.native_engine import Checkpoint, NativeEngine
-from resift.engine.onnx_weights import read_onnx_weights
+from resift.engine.graphs.heads import POOLINGS
+from resift.engine.graphs.names import as_bert, root_of
+from resift.engine.native import encoder_library as encoder_kernel
+from resift.engine.native.encoder_library import Encoder, Ragged, available, unsupported
+from resift.engine.native.native_engine import Checkpoint, NativeEngine
+from resift.engine.native.native_heads import _erf, steps
 from resift.engine.openvino import OpenVINOEngine
 from resift.engine.products import shapes_of
-from resift.engine.weights import read_weights
+from resift.engine.weights.checkpoint_files import read_weights
+from resift.engine.weights.onnx_weights import read_onnx_weights
 from resift.errors import BrokenModel, UnknownFamily
+from resift.inspection.agreement import pair
 from resift.machine import has_amx
-from resift.score.agreement import pair
 from resift.score.load import find_model, load_embedder
 from tests import vector_checkpoints
 from tests.checkpoints import cross_encoder, edited

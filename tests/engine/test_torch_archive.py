@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from resift.engine.torch_archive import read_archive, saved_tensors
-from resift.engine.weights import read_weights, weight_files
+from resift.engine.weights.checkpoint_files import read_weights, weight_files
+from resift.engine.weights.torch_archive import read_archive, saved_tensors
 from resift.errors import BrokenModel
 
 
@@ -142,7 +142,7 @@ def test_damaged_files(tmp_path: Path) -> None:
 def test_reading_loads_no_torch(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(2)}, tmp_path / "x.bin")
     code = (
-        "import sys; from pathlib import Path; from resift.engine.torch_archive import read_archive;"
+        "import sys; from pathlib import Path; from resift.engine.weights.torch_archive import read_archive;"
         f"print(read_archive(Path({str(tmp_path / 'x.bin')!r}))['weight'].sum(), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from resift.engine.weights import read_weights
+from resift.engine.weights.checkpoint_files import read_weights
 from resift.errors import BrokenModel
 
 

@@ -10,10 +10,10 @@ from transformers import AutoModel, AutoTokenizer
 
 import resift
 from resift.errors import BrokenModel
-from resift.score.contract import read_contract
-from resift.score.doctor import examine
-from resift.score.export import export
-from resift.score.late import LateInteraction
+from resift.inspection.doctor import examine
+from resift.inspection.export import export
+from resift.models.contract import read_contract
+from resift.score.late_interaction import LateInteraction
 from resift.score.load import load_embedder
 from tests.vector_checkpoints import DOCUMENTS, LIMIT, QUERIES, WIDTH, bge_m3
 

@@ -12,7 +12,7 @@ from transformers import AutoModel
 
 import resift
 from resift.errors import BrokenModel, InputError, UnknownFamily
-from resift.score.contract import read_contract
+from resift.models.contract import read_contract
 from tests.checkpoints import cross_encoder, edited
 from tests.references import jinabert, renamed
 
@@ -29,7 +29,7 @@ def without(folder: Path, *ends: str) -> Path:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_head_that_would_be_random(tmp_path: Path, family: str) -> None:
-    from resift.engine.encoders.graph import ARCHITECTURES
+    from resift.engine.graphs.graph import ARCHITECTURES
 
     for tensor in ARCHITECTURES[family].head:
         folder = without(cross_encoder(tmp_path / tensor, family), tensor)

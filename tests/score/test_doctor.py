@@ -11,8 +11,8 @@ import torch
 from transformers import AutoModel
 
 import resift
-from resift.score.doctor import Finding, examine
-from resift.score.export import export
+from resift.inspection.doctor import Finding, examine
+from resift.inspection.export import export
 from resift.score.load import find_model
 from tests.checkpoints import cross_encoder, edited
 from tests.vector_checkpoints import nested, pylate, stanford

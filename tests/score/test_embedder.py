@@ -14,7 +14,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import AutoModel
 
 import resift
-from resift.engine.heads import POOLINGS
+from resift.engine.graphs.heads import POOLINGS
 from resift.errors import BrokenModel, UnknownFamily
 from resift.score.embedder import TextEmbedder
 from resift.score.load import load_embedder
@@ -181,8 +181,8 @@ def exported(folder: Path, name: str) -> None:
     """Put an export of the encoder where its safetensors were: torch's exporter writes ONNX, OpenVINO its own."""
     import openvino
 
-    from resift.engine.encoders.graph import encoder_graph
-    from resift.engine.weights import read_weights
+    from resift.engine.graphs.graph import encoder_graph
+    from resift.engine.weights.checkpoint_files import read_weights
 
     weights = folder / "model.safetensors"
     if name.endswith(".onnx"):

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import resift
 from resift.errors import BrokenModel, InputError, ScoreError
-from resift.score import export as exporting
-from resift.score.agreement import agreement, grid, kendall, probes
-from resift.score.checks import wrong_hashes
-from resift.score.export import Format, Weights, export
+from resift.inspection import export as exporting
+from resift.inspection.agreement import agreement, grid, kendall, probes
+from resift.inspection.export import Format, Weights, export
+from resift.models.integrity import wrong_hashes
 from resift.score.load import find_model
 from tests.checkpoints import cross_encoder
 from tests.vector_checkpoints import nested, pylate
@@ -81,7 +81,7 @@ def test_a_nested_folder_and_the_case_of_letters(tmp_path: Path, lower: bool) ->
 
 
 def test_an_order_that_changed_too_much_is_refused(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resift.score.agreement.LEAST_TAU", 0.999)
+    monkeypatch.setattr("resift.inspection.agreement.LEAST_TAU", 0.999)
     with pytest.raises(ScoreError, match="int8 weights change the order: tau .*--weights fp16"):
         export(str(tiny), tmp_path / "out", "openvino", "int8")
     assert list(tmp_path.iterdir()) == []

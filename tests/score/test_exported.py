@@ -10,9 +10,9 @@ from huggingface_hub.utils import filter_repo_objects
 
 import resift
 from resift.errors import BrokenModel
-from resift.score.doctor import examine
-from resift.score.engines import EngineName
-from resift.score.export import export
+from resift.inspection.doctor import examine
+from resift.inspection.export import export
+from resift.score.engine_choice import EngineName
 from resift.score.load import find_model, load_embedder
 from tests.checkpoints import cross_encoder
 from tests.vector_checkpoints import sentence_transformer

@@ -44,7 +44,7 @@ def test_a_foreign_query_over_english_passages(mini: Reranker) -> None:
 def test_models_without_languages_judge_anything() -> None:
     from dataclasses import replace
 
-    from resift.score.fitness import misfit
+    from resift.score.language_fit import misfit
 
     scorer = resift.load("resift-mini-en").scorer
     assert misfit(replace(scorer.contract, languages=()), scorer.tokens, "谁点亮了油灯", []) == ""
@@ -97,14 +97,14 @@ def test_a_model_that_is_named_reranks_all_the_same() -> None:
     ],
 )
 def test_too_little_tells_no_language(query: str, text: str) -> None:
-    from resift.score.fitness import misfit
+    from resift.score.language_fit import misfit
 
     scorer = resift.load().scorer
     assert misfit(scorer.contract, scorer.tokens, query, [text]) == ""
 
 
 def test_the_remedy_reads_what_is_at_hand() -> None:
-    from resift.score.registry import reader_of, rows
+    from resift.models.registry import reader_of, rows
 
     for languages in (["de"], ["de", "en"], ["", "en"], ["zh", "vi"], [""], []):
         row = rows()[reader_of(languages)]

@@ -13,8 +13,8 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, LocalEntry
 
 import resift
 from resift.errors import BrokenModel, InputError, ModelError, NotAModel, UnknownFamily
-from resift.score.doctor import examine
-from resift.score.export import export
+from resift.inspection.doctor import examine
+from resift.inspection.export import export
 from resift.score.load import find_model, load_embedder
 from tests.checkpoints import cross_encoder, edited
 from tests.vector_checkpoints import pylate, sentence_transformer

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from resift.engine.batching import Batch, FloatArray
-from resift.score.contract import Contract
-from resift.score.encoder import CrossEncoder
-from resift.score.tokens import Tokens
+from resift.models.contract import Contract
+from resift.models.tokenizer import Tokens
+from resift.score.cross_encoder import CrossEncoder
 from resift.types import Candidate, Document, Query, ScoreKind, Scores
 from tests.checkpoints import save_tokenizer
 from tests.tiny_tokenizers import TOKENIZERS
@@ -120,7 +120,7 @@ def test_of_a_long_document_only_the_start_is_tokenised(
         for document in ("bread and water in oslo, " * 4000, "a" * 50_000, "b" * 50_000 + " lamp" * 50):
             (ids,) = fed(folder, query, document, long_documents="truncate", truncation=rule).ids
             with monkeypatch.context() as patch:
-                patch.setattr("resift.score.tokens._CHARACTERS", 10**9)
+                patch.setattr("resift.models.tokenizer._CHARACTERS", 10**9)
                 assert [ids] == fed(folder, query, document, long_documents="truncate", truncation=rule).ids
     long = "bread and water in oslo, " * 400_000
     assert (

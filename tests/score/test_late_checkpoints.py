@@ -14,8 +14,8 @@ from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
 import resift
 from resift.errors import BrokenModel, UnknownFamily
-from resift.score.contract import read_contract
-from resift.score.late import LateInteraction
+from resift.models.contract import read_contract
+from resift.score.late_interaction import LateInteraction
 from tests.checkpoints import edited
 from tests.vector_checkpoints import DOCUMENTS, OUT, QUERIES, WIDTH, encoder, pylate, seeded, stanford
 

@@ -9,7 +9,7 @@ import pytest
 
 import resift
 from resift.engine.exact import ExactVectors
-from resift.score.late import DocumentVectors, LateInteraction, QueryVectors, compare
+from resift.score.late_interaction import DocumentVectors, LateInteraction, QueryVectors, compare
 from resift.score.pairs import Distinct
 from tests.vector_checkpoints import DOCUMENTS, PYLATE, QUERIES, STANFORD, pylate, stanford
 

@@ -15,8 +15,8 @@ from sentence_transformers import CrossEncoder as Reference
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import resift
-from resift.score.encoder import longest_first
-from resift.score.export import export
+from resift.inspection.export import export
+from resift.score.cross_encoder import longest_first
 from tests.checkpoints import cross_encoder
 from tests.references import jinabert, renamed
 

@@ -10,7 +10,7 @@ import resift
 from resift.engine import openvino
 from resift.engine.openvino import fastest_float, has_int8
 from resift.errors import InputError
-from resift.score.agreement import agreement, grid
+from resift.inspection.agreement import agreement, grid
 from resift.score.precision import default_precision, remember
 from tests.checkpoints import cross_encoder
 from tests.contract.test_scorers import pairs
@@ -105,7 +105,7 @@ def test_stored_weights_of_int8_come_out_as_they_were() -> None:
 
 
 def test_precisions_json_names_the_cpu(own_cache: Path) -> None:
-    from resift.engine.native import processor
+    from resift.machine import processor
 
     remember("weights", "f32")
     assert list(json.loads((own_cache / "precisions.json").read_text())) == [f"weights on {processor()}"]

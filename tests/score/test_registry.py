@@ -9,10 +9,10 @@ import pytest
 
 import resift
 from resift.errors import BrokenModel, UnknownFamily
-from resift.score import registry
-from resift.score.contract import Contract, read_contract
+from resift.models import registry
+from resift.models.contract import Contract, read_contract
+from resift.models.registry import FAMILIES, SUPPORTED, applied, parse, row_of, rows, select, with_row
 from resift.score.load import find_model
-from resift.score.registry import FAMILIES, SUPPORTED, applied, parse, row_of, rows, select, with_row
 from tests.checkpoints import cross_encoder
 
 GOOD = """

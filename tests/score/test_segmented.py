@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import resift
-from resift.score.contract import read_contract
+from resift.models.contract import read_contract
 from resift.text.segment import joined, joined_places
 from tests.checkpoints import cross_encoder
 

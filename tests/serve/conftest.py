@@ -14,8 +14,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from resift import Reranker
-from resift.serve.models import ServedModel
 from resift.serve.run import listening
+from resift.serve.runtime.served_models import ServedModel
 from resift.types import Pair, Scores
 
 Live = Callable[..., httpx.Client]

@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 
 from resift import Reranker
 from resift.errors import InputError, Overloaded
-from resift.memory import held
+from resift.machine import held
 from resift.serve.app import create_app
-from resift.serve.ceiling import Ceiling
-from resift.serve.gate import Rate
-from resift.serve.models import ServedModel
+from resift.serve.http.admission import Rate
+from resift.serve.http.memory_limit import Ceiling
+from resift.serve.runtime.served_models import ServedModel
 from resift.serve.settings import Settings
 
 BODY = {"query": "who lit the lamp", "documents": ["the keeper", "the cook"]}

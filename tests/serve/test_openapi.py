@@ -10,8 +10,8 @@ from schemathesis.core.failures import AcceptedNegativeData, FailureGroup
 
 from resift import Index, Reranker
 from resift.serve.app import create_app
-from resift.serve.models import ServedModel
-from resift.serve.openapi import document
+from resift.serve.http.openapi import document
+from resift.serve.runtime.served_models import ServedModel
 
 
 @pytest.fixture(scope="module")

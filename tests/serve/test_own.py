@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 import resift
 from resift import Index, Reranker
 from resift.serve.app import create_app
-from resift.serve.models import ServedModel, load_models
-from resift.serve.openapi import document
-from resift.serve.own import fields_of
+from resift.serve.dialects.resift import fields_of
+from resift.serve.http.openapi import document
+from resift.serve.runtime.served_models import ServedModel, load_models
 from tests.checkpoints import cross_encoder
 from tests.serve.conftest import running
 

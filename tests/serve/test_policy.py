@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resift.errors import InputError, ModelFailed, Overloaded
-from resift.serve.policy import Breaker, attempt
-from resift.serve.workers import narrowed
+from resift.serve.runtime.failover import Breaker, attempt
+from resift.serve.runtime.workers import narrowed
 
 
 def test_a_breaker_opens_rests_and_lets_one_try() -> None:

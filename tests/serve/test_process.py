@@ -179,7 +179,7 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(tmp_path: Path) -> None:
 
 def test_warnings_are_lines_of_the_log() -> None:
     code = (
-        "import warnings; from resift.serve.logs import to_stderr; to_stderr('info');"
+        "import warnings; from resift.serve.http.logs import to_stderr; to_stderr('info');"
         "warnings.warn('no cache', stacklevel=1)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

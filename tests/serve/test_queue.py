@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resift.errors import Overloaded
-from resift.serve.queue import Drain, TokenQueue, Work, tokens_of
+from resift.serve.runtime.token_queue import Drain, TokenQueue, Work, tokens_of
 
 
 def queue(capacity: int = 1000) -> TokenQueue:
@@ -90,7 +90,7 @@ def test_a_request_can_be_refused_before_anything_is_done_for_it() -> None:
 
 def test_refused_clients_are_told_to_come_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [50.0]
-    monkeypatch.setattr("resift.serve.queue.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("resift.serve.runtime.token_queue.time.monotonic", lambda: now[0])
     waiting = full()
     waits = []
     for _ in range(100):
@@ -164,7 +164,7 @@ def test_tokens_are_estimated_from_characters(text: str, tokens: int) -> None:
 
 def test_the_drain_follows_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("resift.serve.queue.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("resift.serve.runtime.token_queue.time.monotonic", lambda: now[0])
     drain = Drain(100.0)
     drain.begin()
     for _ in range(200):

@@ -24,8 +24,8 @@ from resift.engine.openvino import _Pool
 from resift.errors import InputError, MissingExtra, ModelFailed
 from resift.score.load import load_embedder
 from resift.serve.app import create_app
-from resift.serve.logs import JsonLines
-from resift.serve.models import ServedModel, load_models
+from resift.serve.http.logs import JsonLines
+from resift.serve.runtime.served_models import ServedModel, load_models
 from resift.serve.settings import Settings
 from resift.types import Pair
 from tests.checkpoints import cross_encoder
@@ -425,7 +425,7 @@ def test_models_are_named_with_the_hash_of_their_files(mini: Reranker, live: Liv
 
 
 def test_errors_carry_what_clients_read() -> None:
-    from resift.serve.refusals import refusal
+    from resift.serve.http.error_responses import refusal
 
     for error in (InputError("a"), ModelFailed("b", 3.2), MissingExtra("c", "d"), ValueError("secret")):
         answer = refusal(error)

@@ -11,7 +11,7 @@ from resift.types import Ranking
 
 
 class Reranks(Protocol):
-    """A loaded model (`resift.load`) or a server (`resift.serve.client.Client`)."""
+    """A loaded model (`resift.load`) or a server (`resift.client.http_client.Client`)."""
 
     def rerank(self, query: str, documents: Sequence[str], top_k: int | None = None) -> Ranking:
         """Order texts; a candidate's id is its text's position from "0"."""

@@ -13,7 +13,7 @@ from resift.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from resift.speed import Requests, Speed
+    from resift.inspection.speed import Requests, Speed
 
 
 def bench(
@@ -40,7 +40,7 @@ def bench(
     from resift.cli import show
     from resift.cli.chart import lines
     from resift.errors import InputError
-    from resift.speed import Workload, measure
+    from resift.inspection.speed import Workload, measure
 
     if data and lengths:
         raise InputError("name either --data or --lengths")
@@ -82,8 +82,8 @@ def _pick(model: str, requests: Requests, as_json: bool) -> None:
     from resift.api import load
     from resift.cli import show
     from resift.errors import InputError
+    from resift.inspection.speed import precisions
     from resift.score.precision import PICK_TAU, PICK_TOP10, remember
-    from resift.speed import precisions
 
     if not requests:
         raise InputError("--pick compares orders of your own requests; name them with --data")

@@ -20,7 +20,7 @@ def doctor(
     from rich.markup import escape
 
     from resift.cli import show
-    from resift.score.doctor import examine
+    from resift.inspection.doctor import examine
 
     styles = {"ok": "green", "note": "dim", "warn": "yellow", "fail": "bold red"}
     console = Console(soft_wrap=True)

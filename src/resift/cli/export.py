@@ -43,7 +43,7 @@ def export(
     from rich.console import Console
 
     from resift.cli import show
-    from resift.score import export as exporting
+    from resift.inspection import export as exporting
 
     report = exporting.export(model, out, to.value, weights.value, force)
     if as_json:

@@ -9,7 +9,7 @@ import typer
 from resift.cli import options
 
 if TYPE_CHECKING:
-    from resift.score.registry import Row
+    from resift.models.registry import Row
 
 
 def models(
@@ -27,8 +27,8 @@ def models(
 
     from resift.cli import show
     from resift.errors import InputError
+    from resift.models.registry import FAMILIES, bundled_row, rows, select
     from resift.score.load import bundled_models
-    from resift.score.registry import FAMILIES, bundled_row, rows, select
 
     if family and family not in FAMILIES:
         raise InputError(f"{family!r} is no family; one of {', '.join(FAMILIES)}")

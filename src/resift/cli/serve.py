@@ -62,7 +62,7 @@ def serve(
 
     if any(importlib.util.find_spec(name) is None for name in ("starlette", "uvicorn", "prometheus_client")):
         raise MissingExtra("resift serve", "serve")
-    from resift.serve.logs import event, to_stderr
+    from resift.serve.http.logs import event, to_stderr
     from resift.serve.run import run
     from resift.serve.settings import of_kubernetes, read_settings
 

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.engine.batching import FloatArray
-from resift.engine.native import HALVES, Kernel, Work, cores, kernel
+from resift.engine.native.maxsim_library import HALVES, Kernel, Work, kernel
+from resift.machine import cores
 
 _BLOCK = 1 << 16  # document tokens that NumPy multiplies at once: bounds the memory of the similarity matrix
 _ALONE = 1 << 26  # multiply-adds that are not worth a second thread: about 0.1 ms

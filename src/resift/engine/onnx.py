@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
-from resift.engine.native import cores
 from resift.engine.once import Once
-from resift.engine.onnx_weights import check_whole
 from resift.engine.openvino import SMALL
+from resift.engine.weights.onnx_weights import check_whole
 from resift.errors import MissingExtra, ModelError
+from resift.machine import cores
 
 
 class OnnxEngine:

@@ -18,10 +18,10 @@ import numpy as np
 
 from resift import machine
 from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
-from resift.engine.cache import compiled_models
-from resift.engine.native import cores
+from resift.engine.compiled_models import compiled_models
 from resift.engine.once import Once
 from resift.errors import BrokenModel, InputError, ModelError
+from resift.machine import cores
 
 PRECISIONS = ("f32", "bf16", "int8")
 # Models are read, compiled and written one at a time. Two threads in OpenVINO's bindings for the first time can wait

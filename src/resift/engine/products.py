@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from resift.engine.batching import Sequences, pack
-from resift.engine.encoders.names import as_bert
-from resift.engine.native_engine import Checkpoint, NativeEngine
+from resift.engine.graphs.names import as_bert
+from resift.engine.native.native_engine import Checkpoint, NativeEngine
 from resift.engine.openvino import OpenVINOEngine, openvino_model, openvino_ops
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from resift.engine.batching import Batch, IntArray
-from resift.engine.encoders.bert import OFFSET_TYPES
+from resift.engine.graphs.bert import OFFSET_TYPES
 
 ATTENTION = "resift_varlen"  # the name under which Transformers knows it
 MODEL_TYPES = ("bert", "electra", "modernbert", *OFFSET_TYPES)

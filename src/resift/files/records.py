@@ -10,6 +10,8 @@ from resift.arguments import identity
 from resift.errors import InputError
 from resift.types import Document
 
+DocumentLike = str | Mapping[str, Any] | Document  # what a caller may pass as a document
+
 ID_FIELDS = ("id", "_id", "pid", "qid", "docid", "doc_id", "sku")
 # What an answer of Resift says of a document beside the document itself: told of an earlier query, so no metadata.
 _ALWAYS = frozenset(("rank", "first_rank", "flags", "signals"))

@@ -13,7 +13,7 @@ from resift.engine.maxsim import TokenVectors
 from resift.index.layout import Settings
 from resift.index.tensors import pooled
 from resift.protocols import Embedder
-from resift.score.late import LateInteraction
+from resift.score.late_interaction import LateInteraction
 from resift.score.pairs import whole_text
 from resift.types import Document
 

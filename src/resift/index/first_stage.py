@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from resift.models.contract import Contract, read_contract
+from resift.models.registry import reader_of
 from resift.protocols import Retriever
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
 from resift.retrieve.fuse import Hybrid, ReciprocalRank
 from resift.retrieve.hnsw import HnswRetriever, Ids
-from resift.score.contract import Contract, read_contract
-from resift.score.fitness import HEAD, OTHER, Reader, foreign
+from resift.score.language_fit import HEAD, OTHER, Reader, foreign
 from resift.score.load import find_model, load_embedder
-from resift.score.registry import reader_of
 from resift.score.static import StaticEmbedder
 from resift.text.language import guess
 from resift.types import Document, Note, NoteCode, Query, Ranking, Step, Trace

@@ -17,11 +17,11 @@ from resift.index.graph import graph_of
 from resift.index.layout import Settings, current, read_manifest
 from resift.index.passages import Passages
 from resift.index.tensors import Tensors
+from resift.models.checkpoints import to_rerank
+from resift.models.contract import read_contract
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.fuse import Hybrid
-from resift.score.checkpoints import to_rerank
-from resift.score.contract import read_contract
-from resift.score.late import LateInteraction
+from resift.score.late_interaction import LateInteraction
 from resift.score.load import find_model, fingerprint, load_embedder, load_scorer
 from resift.text.analysis import Analyzer
 

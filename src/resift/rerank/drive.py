@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter as clock
 
-from resift.memory import held, trim
+from resift.machine import held, trim
 from resift.protocols import UNLIMITED, Ask, Budget, Flow, Scorer, Stage
 from resift.types import UNREACHED, Flag, Judgement, Pair, Ranking, Scores
 

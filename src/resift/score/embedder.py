@@ -9,9 +9,9 @@ import numpy as np
 from resift.engine.batching import Engine, FloatArray, Sequences, pack
 from resift.engine.once import OfOneProcess
 from resift.errors import NonFiniteScore
+from resift.models.contract import Contract
+from resift.models.tokenizer import Tokens
 from resift.protocols import Role
-from resift.score.contract import Contract
-from resift.score.tokens import Tokens
 from resift.text.clean import clean
 from resift.text.segment import joined
 

@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from resift import arguments
-from resift.engine.encoder_kernel import unsupported
-from resift.engine.endings import classifier, token_vectors
-from resift.engine.native_engine import Checkpoint, obstacle
-from resift.engine.onnx_weights import names_matrices, read_onnx_weights
-from resift.engine.weights import header, read_weights
+from resift.engine.native.encoder_library import unsupported
+from resift.engine.native.native_engine import Checkpoint, obstacle
+from resift.engine.native.native_heads import classifier, token_vectors
+from resift.engine.weights.checkpoint_files import header, read_weights
+from resift.engine.weights.onnx_weights import names_matrices, read_onnx_weights
 from resift.errors import BrokenModel, InputError, NotAModel, UnknownFamily
+from resift.models.checkpoints import lowered, to_rerank
+from resift.models.config import read_config
+from resift.models.contract import Contract, Truncation, read_contract
+from resift.models.exported import OWN, exported, weights_or_graph
+from resift.models.hub import fetch
+from resift.models.integrity import check_export, check_files, check_tokens
+from resift.models.registry import refuse_unsupported, row_of, with_row
+from resift.models.tokenizer import Tokens
+from resift.models.vector_sources import Source, vector_source, vocabulary_rows
 from resift.protocols import Embedder
-from resift.score.checkpoints import lowered, to_rerank
-from resift.score.checks import check_export, check_files, check_tokens
-from resift.score.config import read_config
-from resift.score.contract import Contract, Truncation, read_contract
+from resift.score.cross_encoder import CrossEncoder, LongDocuments
 from resift.score.embedder import TextEmbedder
-from resift.score.encoder import CrossEncoder, LongDocuments
-from resift.score.engines import EngineName, Precision, open_engine
-from resift.score.exported import OWN, exported, weights_or_graph
-from resift.score.hub import fetch
-from resift.score.late import LateInteraction
+from resift.score.engine_choice import EngineName, Precision, open_engine
+from resift.score.late_interaction import LateInteraction
 from resift.score.precision import default_precision
-from resift.score.registry import refuse_unsupported, row_of, with_row
-from resift.score.tokens import Tokens
-from resift.score.vectors import Source, vector_source, vocabulary_rows
 
 if TYPE_CHECKING:
     from resift.engine.batching import Engine
@@ -248,7 +248,7 @@ def _source(folder: Path, contract: Contract) -> Source:
 
     A graph in a subfolder is read where there are no weights.
     """
-    from resift.engine.encoders.graph import classifier_graph, missing_head
+    from resift.engine.graphs.graph import classifier_graph, missing_head
     from resift.engine.openvino import read_model
 
     config = read_config(folder)

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from resift.atomic import replacing
-from resift.engine.cache import VARIABLE, cache_folder
-from resift.engine.native import processor
+from resift.engine.compiled_models import VARIABLE, cache_folder
 from resift.errors import InputError
-from resift.score.contract import Contract
+from resift.machine import processor
+from resift.models.contract import Contract
 
 # What `resift bench --pick` asks of a precision, on the user's own queries: mean over queries, against f32. Higher than
 # the bar of `agreement`, whose probes are few.

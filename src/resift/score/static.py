@@ -15,9 +15,9 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from resift.errors import BrokenModel
+from resift.models.modules import read_json
+from resift.models.tokenizer import tokenizer_json
 from resift.protocols import Role
-from resift.score.modules import read_json
-from resift.score.tokens import tokenizer_json
 from resift.text.clean import clean
 
 _SLICE = 4096  # texts tokenised at once: bounds memory

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.errors import BrokenModel, InputError
-from resift.score.contract import Contract
-from resift.score.tokens import Encoded, Tokens
+from resift.models.contract import Contract
+from resift.models.tokenizer import Encoded, Tokens
 from resift.text.windows import windows
 
 _NO_TOKEN = "the query has no token that the model can read; ask with at least one word"

@@ -23,15 +23,16 @@ except ImportError as error:
     raise MissingExtra("the server", "serve") from error
 
 from resift.api import Index
-from resift.memory import parse_size
-from resift.serve import operations, own
-from resift.serve.ceiling import Ceiling
+from resift.machine import parse_size
 from resift.serve.dialects import cohere, elasticsearch, infinity, jina, openai, pinecone, root, tei, vllm, voyage
-from resift.serve.gate import Gate
-from resift.serve.logs import event, where
-from resift.serve.models import ServedModel
-from resift.serve.refusals import refusal, refuse
-from resift.serve.room import Room
+from resift.serve.dialects import resift as own
+from resift.serve.http import health as operations
+from resift.serve.http.admission import Gate
+from resift.serve.http.error_responses import refusal, refuse
+from resift.serve.http.logs import event, where
+from resift.serve.http.memory_limit import Ceiling
+from resift.serve.runtime.request_runner import Room
+from resift.serve.runtime.served_models import ServedModel
 from resift.serve.service import Service
 from resift.serve.settings import DEFAULTS, Settings
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from resift.api import Index
 from resift.errors import InputError, MissingExtra
-from resift.memory import few_arenas
+from resift.machine import few_arenas
 from resift.serve.app import create_app
-from resift.serve.logs import event, to_stderr
-from resift.serve.models import load_models
+from resift.serve.http.logs import event, to_stderr
+from resift.serve.runtime.served_models import load_models
 from resift.serve.settings import Settings
 
 try:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from resift.arguments import nearest
 from resift.errors import InputError
-from resift.memory import parse_size
+from resift.machine import parse_size
 from resift.serve.service import OnError
 
 ServedPrecision = Literal["auto", "f32", "bf16", "int8"]

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from resift import Reranker
 from resift.serve.app import create_app
-from resift.serve.models import ServedModel
+from resift.serve.runtime.served_models import ServedModel
 from tests.serve.conftest import running
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from resift import Reranker
+from resift.client.http_client import AsyncClient, Client, Policy, endpoint
 from resift.errors import InputError, ModelFailed, Overloaded, ServiceError, TooLarge, UnknownModel
-from resift.serve.client import AsyncClient, Client, Policy, endpoint
 from resift.types import Ranking, ScoreKind
 from tests.serve.dialects.bodies import DOCUMENTS, QUERY
 

@@ -17,7 +17,7 @@ from resift.protocols import Role
 from resift.serve.app import create_app
 from resift.serve.dialects import cohere, elasticsearch, infinity, jina, openai, pinecone, root, tei, vllm, voyage
 from resift.serve.dialects.answering import on_unit_scale
-from resift.serve.models import ServedModel
+from resift.serve.runtime.served_models import ServedModel
 from resift.serve.service import RerankAnswer, RerankRequest, SearchRequest, ServedInfo
 from resift.types import Score, ScoreKind, Scores
 from tests.checkpoints import cross_encoder

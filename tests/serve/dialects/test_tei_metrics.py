@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 
 from resift import Reranker
 from resift.serve.app import create_app
-from resift.serve.models import ServedModel
+from resift.serve.runtime.served_models import ServedModel
 from tests.serve.dialects.bodies import DOCUMENTS, QUERY
 
 

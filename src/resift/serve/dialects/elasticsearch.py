@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 from resift.errors import InputError, ResiftError
 from resift.serve.dialects.answering import Json, items, reply
 from resift.serve.dialects.reading import read
-from resift.serve.refusals import headers_of, message_of, status_of
+from resift.serve.http.error_responses import headers_of, message_of, status_of
 from resift.serve.service import RerankRequest, Service
 
 _PRODUCT = {"X-Elastic-Product": "Elasticsearch"}  # the client takes no answer without it

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from resift.errors import InputError, ResiftError
 from resift.serve.dialects.answering import Json
 from resift.serve.dialects.reading import Body, read
-from resift.serve.refusals import headers_of, message_of, refuse, status_of
+from resift.serve.http.error_responses import headers_of, message_of, refuse, status_of
 from resift.serve.service import Service
 
 Translate = Callable[[Body, Service], Awaitable[Response]]

@@ -9,7 +9,7 @@ from resift.errors import InputError, ResiftError
 from resift.serve.dialects.answering import Json, echo, items, reply
 from resift.serve.dialects.endpoint import post
 from resift.serve.dialects.reading import Body
-from resift.serve.refusals import headers_of, message_of, status_of
+from resift.serve.http.error_responses import headers_of, message_of, status_of
 from resift.serve.service import RerankRequest, Service
 
 HEADER = "x-pinecone-api-version"

@@ -13,7 +13,7 @@ from resift.serve.dialects.endpoint import post
 from resift.serve.dialects.openai import check_dims, embedded, role
 from resift.serve.dialects.reading import Body
 from resift.serve.dialects.tei_metrics import exposition
-from resift.serve.refusals import headers_of, message_of, status_of
+from resift.serve.http.error_responses import headers_of, message_of, status_of
 from resift.serve.service import RerankRequest, Service
 
 _BATCH = 1000  # texts per request that clients are told; many split what is longer

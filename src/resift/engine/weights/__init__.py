@@ -1,0 +1,1 @@
+"""Weights as they lie on disk: safetensors, PyTorch archives, ONNX files."""

@@ -1,0 +1,141 @@
+"""Tensors of an ONNX file by the names that they have in the checkpoint, read without the package onnx.
+
+For files whose matrices keep their names, as `runs/resift_mini_en/export.py` writes them: `NAME.weight_transposed` for
+what a product takes (inputs, outputs). Field numbers are those of onnx.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from resift.engine.graphs.names import Weights
+from resift.errors import BrokenModel
+
+TRANSPOSED = ".weight_transposed"
+_KINDS = {1: "<f4", 3: "i1", 10: "<f2"}  # TensorProto.DataType
+_GRAPH, _INITIALIZER = 7, 5
+_DIMS, _KIND, _NAME, _RAW = 1, 2, 8, 9
+
+Field = tuple[int, int | memoryview]  # its number, and a whole number or bytes
+
+
+def read_onnx_weights(path: Path) -> Weights:
+    """All matrices and vectors as f32, (outputs, inputs); int8 ones times their scales.
+
+    Raises:
+        BrokenModel: the file is cut off, or is none of ONNX.
+
+    """
+    stored = dict(_tensors(path))
+    found = {}
+    for name, value in stored.items():
+        plain = name.removesuffix("_int8").removesuffix("_fp16")
+        if name.endswith("_scale") and name.removesuffix("_scale") + "_int8" in stored:
+            continue
+        scale = stored[f"{plain}_scale"] if name.endswith("_int8") else np.ones((1,) * value.ndim, np.float32)
+        if plain.endswith(TRANSPOSED):
+            plain, value, scale = plain.removesuffix(TRANSPOSED) + ".weight", value.T, scale.T
+        found[plain] = np.multiply(value, scale, dtype=np.float32, order="C")
+    return found
+
+
+def names_matrices(path: Path) -> bool:
+    """Whether the file's matrices bear their names.
+
+    Raises:
+        BrokenModel: see `read_onnx_weights`.
+
+    """
+    return any(TRANSPOSED in name for name, _ in _tensors(path))
+
+
+def check_whole(path: Path) -> None:
+    """Refuse a file that is cut off or none of ONNX, whatever its operations are.
+
+    Raises:
+        BrokenModel: see `read_onnx_weights`.
+
+    """
+    for _ in _tensors(path):
+        pass
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Name and values of every initializer whose values lie in the file as bytes."""
+    data = np.fromfile(path, np.uint8)
+    try:
+        graphs = [value for number, value in _fields(data.data) if number == _GRAPH]
+        if not graphs:  # cut off where a field ends
+            raise ValueError("no graph")
+        for graph in graphs:
+            for number, value in _fields(graph):
+                if number == _INITIALIZER and (found := _tensor(value)):
+                    yield found
+    except (IndexError, ValueError, TypeError) as error:
+        raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
+
+
+def _tensor(message: int | memoryview) -> tuple[str, npt.NDArray[Any]] | None:
+    dims: list[int] = []
+    kind, name = 0, ""
+    raw: memoryview | None = None
+    for number, value in _fields(message):
+        if number == _DIMS:
+            dims += [value] if isinstance(value, int) else list(_packed(value))
+        elif number == _KIND and isinstance(value, int):
+            kind = value
+        elif number == _NAME and not isinstance(value, int):
+            name = bytes(value).decode()
+        elif number == _RAW and not isinstance(value, int):
+            raw = value
+    if raw is None or kind not in _KINDS:
+        return None
+    return name, np.frombuffer(raw, _KINDS[kind]).reshape(dims)
+
+
+def _fields(message: int | memoryview) -> Iterator[Field]:
+    """The fields of a protobuf message."""
+    if isinstance(message, int):
+        raise TypeError("a number where a message should be")
+    at, end = 0, len(message)
+    while at < end:
+        key, at = _number(message, at)
+        wire = key & 7
+        if wire == 0:
+            value, at = _number(message, at)
+            yield key >> 3, value
+            continue
+        if wire == 2:
+            size, at = _number(message, at)
+        elif wire in (1, 5):
+            size = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"a field of wire type {wire}")
+        if at + size > end:
+            raise ValueError("the message ends within a field")
+        yield key >> 3, message[at : at + size]
+        at += size
+
+
+def _packed(message: memoryview) -> Iterator[int]:
+    at = 0
+    while at < len(message):
+        value, at = _number(message, at)
+        yield value
+
+
+def _number(message: memoryview, at: int) -> tuple[int, int]:
+    """A number in groups of seven bits, lowest first, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 127) << shift
+        at += 1
+        if byte < 128:
+            return value, at
+        shift += 7

@@ -1,0 +1,1 @@
+"""A model looked at from outside: does it keep its promises, how fast is it, how is it exported."""

@@ -1,0 +1,205 @@
+"""Writes a model folder in another format or with smaller weights, and measures what that did to the order."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from resift.errors import InputError, ScoreError, UnknownFamily
+from resift.inspection.agreement import (
+    LEAST_TAU,
+    LEAST_TOP10,
+    agreement,
+    finite,
+    grid,
+    languages_of,
+    pair,
+    probes,
+)
+from resift.models.checkpoints import encoder_folder, lowered
+from resift.models.contract import Contract, Golden
+from resift.models.exported import onnx_file
+from resift.models.integrity import REPORT, SUMS, file_hash
+from resift.score.cross_encoder import CrossEncoder
+from resift.score.late_interaction import LateInteraction
+from resift.score.load import find_model, load_scorer, read_graph
+
+Format = Literal["openvino", "onnx"]
+Weights = Literal["f32", "fp16", "int8"]
+
+_COPIED = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "config.json",
+    "MODEL_CARD.md",
+    "LICENSE",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the exported folder compares with its source, both at f32, on the probes of `languages`.
+
+    Attributes:
+        tau: Kendall's tau-b per question, averaged.
+        top10: the share of the ten best per question that stayed among them, averaged.
+        max_delta: the largest change of a score.
+        source_pairs_per_second: of the source at f32, here; `pairs_per_second` of the export.
+        bytes: of the weights' files; `source_bytes` of the source's.
+        passed: whether tau and top10 meet `least_tau` and `least_top10`.
+
+    """
+
+    model: str
+    to: Format
+    weights: Weights
+    languages: tuple[str, ...]
+    pairs: int
+    tau: float
+    top10: float
+    max_delta: float
+    pairs_per_second: float
+    source_pairs_per_second: float
+    bytes: int
+    source_bytes: int
+    least_tau: float
+    least_top10: float
+    passed: bool
+
+
+def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp16", force: bool = False) -> Report:
+    """Write `out`: weights, tokenizer, config, contract with golden pairs, report, and hashes; all of it or nothing.
+
+    Args:
+        name: a reranker: bundled name, folder or hub id.
+        out: a folder that does not exist yet, or is empty.
+        to: "openvino" needs nothing more; "onnx" needs torch, unless the source is an ONNX file already.
+        weights: how matrices are stored; they are computed with at f32 or bf16 in any case.
+        force: write it even when the order changed too much.
+
+    Raises:
+        InputError: `out` is there already, or can't be written.
+        ModelError: the source can't be used.
+        ScoreError: the order changed too much.
+        MissingExtra: a package for this format is not installed.
+
+    """
+    if to not in get_args(Format) or weights not in get_args(Weights):
+        raise InputError(f"export to {get_args(Format)} with weights of {get_args(Weights)}; not {to!r}, {weights!r}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is there already; name a folder that is not")
+    folder = find_model(name)
+    source = load_scorer(str(folder), "f32", engine="openvino")
+    contract = replace(source.contract, golden=())
+    out = out.resolve()
+    part: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        _copy_settings(folder, part)
+        contract.write(part)
+        _write_weights(folder, contract, part, to, weights)
+        report = _measure(source, folder, part, to, weights)
+        if not report.passed and not force:
+            raise ScoreError(
+                f"{weights} weights change the order: tau {report.tau:.3f} (least {LEAST_TAU}), ten best kept "
+                f"{report.top10:.1%} (least {LEAST_TOP10:.0%}); choose --weights fp16 or f32, or --force"
+            )
+        _seal(part, contract, source, report)
+        if out.exists():
+            out.rmdir()
+        part.replace(out)
+    except OSError as error:
+        raise InputError(f"can't write {out}: {error.strerror or error}") from error
+    finally:
+        if part:
+            shutil.rmtree(part, ignore_errors=True)
+    return report
+
+
+def _copy_settings(folder: Path, part: Path) -> None:
+    """Copy what stands beside weights; what modules.json says of the case of letters goes into the tokenizer."""
+    for file in _COPIED:
+        given = next((f for f in (encoder_folder(folder) / file, folder / file) if f.exists()), None)
+        if given is not None:
+            shutil.copyfile(given, part / file)
+    if lowered(folder):
+        path = part / "tokenizer.json"
+        tokenizer = json.loads(path.read_text("utf-8"))
+        own = [tokenizer["normalizer"]] if tokenizer.get("normalizer") else []
+        tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *own]}
+        path.write_text(json.dumps(tokenizer, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _write_weights(folder: Path, contract: Contract, part: Path, to: Format, weights: Weights) -> None:
+    if to == "openvino":
+        from resift.engine.openvino import save_model
+
+        save_model(read_graph(folder, contract), part / "openvino_model.xml", weights)
+        return
+    from resift.engine.onnx import round_weights
+    from resift.engine.torch import export_onnx
+
+    given = onnx_file(folder) if (folder / "contract.json").exists() or contract.family == "encoder" else None
+    if given:
+        round_weights(given, part / "model.onnx", weights)
+        return
+    if contract.family != "encoder" or not list(folder.glob("*.safetensors")):
+        raise UnknownFamily(
+            f"{contract.name} has neither model.onnx nor safetensors of a classifier; use --to openvino"
+        )
+    export_onnx(folder, part / "model.onnx")
+    if weights != "f32":
+        round_weights(part / "model.onnx", part / "model.onnx", weights)
+
+
+def _measure(source: CrossEncoder | LateInteraction, folder: Path, part: Path, to: Format, weights: Weights) -> Report:
+    """Score the probes with both, at f32, on OpenVINO."""
+    languages = languages_of(source.contract) or ["en"]
+    made = load_scorer(str(part), "f32", engine="openvino")
+    before, source_speed = _timed(source, languages)
+    after, speed = _timed(made, languages)
+    found = agreement(before, after)
+    return Report(
+        source.info.name, to, weights, tuple(languages), found.pairs, found.tau, found.top10, found.max_delta,
+        speed, source_speed, _weight_bytes(part), _weight_bytes(folder), LEAST_TAU, LEAST_TOP10, found.good,
+    )  # fmt: skip
+
+
+def _timed(scorer: CrossEncoder | LateInteraction, languages: Sequence[str]) -> tuple[npt.NDArray[np.float64], float]:
+    """Scores of the probes, and pairs per second without the first call, which compiles."""
+    scorer.score([pair("a", "b")])
+    began = time.perf_counter()
+    scores = np.concatenate([grid(scorer, language) for language in languages])
+    return scores, scores.size / (time.perf_counter() - began)
+
+
+def _weight_bytes(folder: Path) -> int:
+    files = {f for at in (folder, encoder_folder(folder)) for f in at.iterdir()}
+    return sum(f.stat().st_size for f in files if f.suffix in (".bin", ".xml", ".onnx", ".safetensors"))
+
+
+def _seal(part: Path, contract: Contract, source: CrossEncoder | LateInteraction, report: Report) -> None:
+    """Golden pairs with the exported weights' own scores, the report, and the hash of every file."""
+    given = [(g.query, g.document) for g in source.contract.golden] or [
+        (p.query, text)
+        for language in report.languages
+        for p in probes()[language][:3]
+        for text in (p.relevant, p.irrelevant)
+    ]
+    scores = finite(load_scorer(str(part), "f32", engine="openvino"), [pair(q, d) for q, d in given])
+    golden = [Golden(q, d, round(float(value), 6)) for (q, d), value in zip(given, scores, strict=True)]
+    replace(contract, golden=tuple(golden)).write(part)
+    (part / REPORT).write_text(json.dumps(asdict(report), indent=1) + "\n", "utf-8")
+    files = sorted(f for f in part.iterdir() if f.name != SUMS)
+    (part / SUMS).write_text("".join(f"{file_hash(f)}  {f.name}\n" for f in files), "utf-8")

@@ -1,0 +1,88 @@
+"""Fetches a model from the model hub, and says what to do where that fails."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from resift.errors import BrokenModel, ModelError, NotAModel
+from resift.models.adapter import ADAPTER
+from resift.models.exported import BELOW
+
+# What a hub repository is asked for; weights in other formats stay where they are.
+_FILES = [
+    "*.json",
+    "model.safetensors",
+    "model-*.safetensors",
+    "*Dense/model.safetensors",
+    "model.onnx",
+    "openvino_model.*",
+    "colbert_linear.pt",
+    "SHA256SUMS",
+    "*.metadata",
+]
+_WEIGHTS = (".safetensors", ".onnx", ".xml", ".bin")
+# Where there is nothing of that.
+_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin"]
+_GRAPHS = [*BELOW, "openvino/openvino_model.bin", "onnx/model.onnx_data"]
+
+
+def fetch(name: str) -> Path:
+    """The folder in which the hub's cache keeps a model (`owner/name`); fetched once.
+
+    Raises:
+        NotAModel: the hub has none of that name, gives it to others only, or can't be reached.
+        BrokenModel: it has no weights of a kind that Resift reads.
+        ModelError: there is no place to keep what is fetched.
+
+    """
+    import httpx
+    from huggingface_hub import list_repo_files, snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import HFValidationError
+
+    if HF_HUB_CACHE.startswith("~"):
+        raise ModelError(f"there is no home folder to keep {name} in; set HF_HOME to a folder")
+    try:
+        for patterns in (_FILES, _OLDER, _GRAPHS):
+            folder = Path(snapshot_download(name, allow_patterns=patterns))
+            weights = (p for p in folder.rglob("*") if p.suffix in _WEIGHTS)
+            if any(not p.parent.name.endswith("Dense") for p in weights) or (folder / ADAPTER).exists():
+                return folder
+        there = [f for f in list_repo_files(name) if Path(f).suffix in (*_WEIGHTS, ".gguf")]
+    except (OSError, HFValidationError, httpx.HTTPError) as error:
+        raise _refusal(name, error, HF_HUB_CACHE) from error
+    raise BrokenModel(
+        f"{name} has no weights that Resift knows by name, but {', '.join(sorted(there)[:20]) or 'none at all'}; fetch "
+        "the one you want into a folder beside its config.json and tokenizer.json, as model.onnx or model.safetensors"
+    )
+
+
+def _refusal(name: str, error: Exception, cache: str) -> ModelError:
+    """What failed, and the way around it."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+
+    missing = f"there is no folder {name!r}, and the model hub"
+    if isinstance(error, HFValidationError):
+        return NotAModel(f"{missing} has no names of this form (owner/name)")
+    if isinstance(error, GatedRepoError):
+        return NotAModel(
+            f"the model hub gives {name} only to those who accepted its terms: accept them at "
+            f"https://huggingface.co/{name}, then type: hf auth login"
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return NotAModel(f"{missing} has no {name}, or none for everybody; if it is yours, type: hf auth login")
+    local = isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError)
+    if isinstance(error, OSError) and local and not isinstance(error, HfHubHTTPError):
+        return ModelError(
+            f"{name} can't be kept in {cache} ({error.strerror or error}); set HF_HOME to a folder that can be written"
+        )
+    lines = str(error).strip().removeprefix("Got: ").splitlines()
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    reason = "HF_HUB_OFFLINE is set" if offline else lines[0] if lines else repr(error)
+    target = name.rpartition("/")[2]
+    return NotAModel(
+        f"{missing} can't be reached ({reason}). To bring the model by hand, type where the hub can be reached: "
+        f"hf download {name} --local-dir {target}; then copy that folder to {Path.cwd() / target} and name it: "
+        f"./{target}"
+    )

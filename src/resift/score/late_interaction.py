@@ -1,0 +1,343 @@
+"""Late interaction: query and document are encoded apart, and compared token by token with MaxSim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from resift.engine.batching import MANY_CHARACTERS, Engine, FloatArray, Sequences, pack
+from resift.engine.exact import ExactVectors, exact_maxsim
+from resift.engine.maxsim import TokenVectors, densest, maxsim
+from resift.engine.once import OfOneProcess
+from resift.errors import NonFiniteScore
+from resift.models.contract import Contract
+from resift.models.tokenizer import Tokens
+from resift.protocols import Role, TokenStore
+from resift.score.cross_encoder import LongDocuments
+from resift.score.language_fit import misfit
+from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinct, overlapping, slices, spread
+from resift.score.token_inputs import Input, Inputs, TokenInputs
+from resift.text.clean import clean
+from resift.text.sentences import widen
+from resift.types import Flag, Judgement, Pair, Scores, Span
+
+Places = npt.NDArray[np.int32]
+Outputs = tuple[FloatArray, FloatArray, FloatArray]  # of one window: vectors and weights around the pooled vector
+
+_SPAN_TOKENS = 40  # the stretch of so many tokens that wins most of the score, grown to whole sentences, is the span
+_NOWHERE = 1 << 30  # the place of a match that covers no characters: further from all others than a span is long
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVectors:
+    """A query's token vectors (Q, D), the share of each token (Q,), and its pooled vector (H,), empty without one.
+
+    The shares sum to 1, or to Q where the contract says that a score is a sum. `flags` is "rescored" where only f32
+    gave finite vectors, "non_finite" where nothing did.
+    """
+
+    values: FloatArray
+    shares: FloatArray
+    pooled: FloatArray
+    cut: bool
+    flags: frozenset[Flag] = NO_FLAGS
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentVectors:
+    """A document's token vectors, one entry per window, and the pooled vector (H,): the windows' mean, of length 1.
+
+    There is no window where the flags say "non_finite"; see QueryVectors.
+    """
+
+    windows: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
+    pooled: FloatArray
+    tokens: int
+    cut: bool
+    flags: frozenset[Flag] = NO_FLAGS
+
+
+Vectors = TypeVar("Vectors", QueryVectors, DocumentVectors)
+
+
+class LateInteraction(OfOneProcess):
+    """Scores pairs by MaxSim over token vectors, which depend on one text alone and so can be kept.
+
+    The model's outputs are token vectors (B, T, D), and where it has them pooled vectors (B, H), of length 1, and token
+    weights (B, T). The span is the sentences in which most of the score was won.
+    A document over the window is encoded in overlapping windows, and the best one counts (flag "windowed"); with
+    long_documents="truncate" only the first window is read (flag "truncated"). Of a text over a million characters the
+    rest is never read, and documents are worked off in slices, so that memory is bounded.
+
+    Vectors that are not finite are computed again by `exact`, the same model at f32; a document whose vectors still are
+    not stays unscored (flag "non_finite"), as do all documents of such a query.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        tokens: Tokens,
+        engine: Engine,
+        pad: int,
+        long_documents: LongDocuments = "windows",
+        exact: Engine | None = None,
+        fingerprint: str = "",
+    ) -> None:
+        self.contract, self.long_documents = contract, long_documents
+        self.info = contract.info(fingerprint, f"{engine.name} {engine.precision}", long_documents)
+        self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
+        self._store: TokenStore | None = None
+        self._inputs = TokenInputs(contract, tokens)
+
+    def score(self, pairs: Sequence[Pair]) -> Scores:
+        """MaxSim of the pairs, a mean or sum of cosines (`contract.tokens.reduce`); an empty document has none.
+
+        Raises:
+            InputError: a query without any token.
+
+        """
+        work = distinct(pairs)
+        queries = self.encode_queries(work.queries)
+        tokens = sum(len(q.values) for q in queries)
+        judgements: dict[int, Judgement] = {}
+        for rows, part in _parts(work):
+            documents = self._vectors_of(part)
+            tokens += sum(d.tokens for d in documents)
+            for row, judgement, (_, d) in zip(rows, compare(queries, documents, part), part.rows, strict=True):
+                narrow = judgement.span
+                span = Span(*widen(part.documents[d], narrow.start, narrow.end)) if narrow else None
+                judgements[row] = replace(judgement, span=span)
+        return spread(pairs, work, [judgements[row] for row in range(len(work.rows))], self.info, tokens)
+
+    def encode_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
+        """Encode queries; one over the model's window is cut."""
+        inputs = self._inputs.queries(texts)
+        found: list[QueryVectors] = []
+        for own, ((values, pooled, weights), flags) in zip(inputs, self._run(inputs), strict=True):
+            total = weights.sum() if self.contract.tokens.reduce == "mean" else np.float32(1)
+            with np.errstate(invalid="ignore"):  # infinity by infinity: such a query is flagged
+                found.append(QueryVectors(values, weights / total, pooled, own.cut, flags))
+        return found
+
+    def _run(self, inputs: Sequence[Inputs]) -> list[tuple[Outputs, frozenset[Flag]]]:
+        """What every window gave, in order; what was not finite is computed again at f32, and flagged."""
+        every = [w for own in inputs for w in own.windows]
+        found = self._outputs(self._engine, every)
+        flags = [NO_FLAGS if _finite(o) else NON_FINITE for o in found]
+        again = [i for i, flag in enumerate(flags) if flag] if self._exact is not None else []
+        if again and self._exact is not None:
+            for i, outputs in zip(again, self._outputs(self._exact, [every[i] for i in again]), strict=True):
+                found[i], flags[i] = outputs, RESCORED if _finite(outputs) else NON_FINITE
+        return list(zip(found, flags, strict=True))
+
+    def _outputs(self, engine: Engine, windows: Sequence[Input]) -> list[Outputs]:
+        """Vectors and weights of the compared tokens, and the pooled vector, of every window, in order."""
+        sequences = Sequences([w.ids for w in windows], None, [w.attended for w in windows])
+        found: dict[int, Outputs] = {}
+        for batch, (vectors, *more) in engine.run(pack(sequences, self._pad)):
+            pooled, weights = more if more else (np.zeros((len(vectors), 0), np.float32), np.ones(vectors.shape[:2]))
+            for j, i in enumerate(batch.rows):
+                keep = windows[i].compared
+                found[i] = vectors[j][keep], pooled[j], weights[j][keep].astype(np.float32)
+        return [found[i] for i in range(len(windows))]
+
+    def with_store(self, store: TokenStore) -> LateInteraction:
+        """The same model, which takes the token vectors of stored documents from `store` instead of encoding them."""
+        stored = copy(self)
+        stored._store = store
+        stored.info = replace(self.info, settings=f"{self.info.settings} stored")  # rounded or merged: other scores
+        return stored
+
+    def misfit(self, query: str, passages: Sequence[str]) -> str:
+        """Why the model should not judge these texts, see `fitness.misfit`; empty when it should."""
+        return misfit(self.contract, self.tokens, query, passages)
+
+    def start_of(self, text: str, tokens: int) -> str:
+        """The beginning of a text that has at most so many tokens."""
+        return self.tokens.start_of(text, tokens)
+
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> LateInteraction:
+        """The same model over the engine that `wrap` gives for the present one."""
+        other = copy(self)
+        other._engine = wrap(self._engine)
+        return other
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.info.name
+
+    @cached_property
+    def _sample(self) -> QueryVectors:
+        return self.encode_queries(["a"])[0]
+
+    @property
+    def dims(self) -> int:
+        """The pooled vector's dimensions; 0 where the contract has no `pooled`."""
+        return len(self._sample.pooled)
+
+    @property
+    def token_dims(self) -> int:
+        """A token vector's dimensions."""
+        return int(self._sample.values.shape[1])
+
+    def _vectors_of(self, work: Distinct) -> list[DocumentVectors]:
+        """Stored vectors where there are any; the other documents are encoded, and rounded as stored ones are."""
+        stored = [self._store.windows_of(d) if self._store else None for d in work.sources]
+        missing = [text for text, windows_ in zip(work.documents, stored, strict=True) if windows_ is None]
+        rounded = self.contract.tokens.rounded or self._store is not None
+        encoded = iter(self.encode_documents(missing, rounded))
+        return [next(encoded) if w is None else DocumentVectors(w, np.zeros(0, np.float32), 0, False) for w in stored]
+
+    def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
+        """Pooled vectors (n, H) of length 1: the same pass that gives token vectors serves dense retrieval.
+
+        Raises:
+            NonFiniteScore: the model gave NaN or infinity.
+
+        """
+        cleaned = [clean(t) for t in texts]
+        if role == "query":
+            return np.stack([q.pooled for q in self.all_finite(self.encode_queries(cleaned))])
+        pooled = [d.pooled for d in self.all_finite(self.encode_documents(cleaned))]
+        return np.stack([p if len(p) else np.zeros(self.dims, np.float32) for p in pooled])
+
+    def encode_documents(self, texts: Sequence[str], rounded: bool = True) -> list[DocumentVectors]:
+        """Encode documents, each in as many windows as it needs; one without any token has none.
+
+        Args:
+            texts: the documents.
+            rounded: to int8, as an index keeps them, or as they came out of the model.
+
+        """
+        parts = [texts[part.start : part.stop] for part in slices([len(t) for t in texts], self._engine.characters)]
+        encoded = overlapping(
+            parts,
+            lambda part: self._inputs.documents(part, self.long_documents == "truncate"),
+            self._run,
+            lambda inputs, outputs: list(_documents(inputs, outputs, rounded)),
+        )
+        return [document for own in encoded for document in own]
+
+    def all_finite(self, encoded: list[Vectors]) -> list[Vectors]:
+        """What is given; an index has no place for the others.
+
+        Raises:
+            NonFiniteScore: the model gave NaN or infinity for one of them.
+
+        """
+        if any(e.flags >= NON_FINITE for e in encoded):
+            raise NonFiniteScore(
+                f"{self.info.name} gave a vector that is not finite: its weights are damaged, or f32 is needed"
+            )
+        return encoded
+
+
+def _documents(
+    inputs: Sequence[Inputs], outputs: Sequence[tuple[Outputs, frozenset[Flag]]], rounded: bool
+) -> Iterator[DocumentVectors]:
+    """Each document's vectors, from what its windows gave."""
+    results = iter(outputs)
+    for own in inputs:
+        given = [next(results) for _ in own.windows]
+        flags = frozenset(f for _, said in given for f in said)
+        vectors = [] if flags >= NON_FINITE else [o for o, _ in given]
+        pairs = [(v, w.spans) for (v, _, _), w in zip(vectors, own.windows, strict=False)]
+        kept: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
+        if rounded:
+            kept = tuple(TokenVectors.quantized(v, spans) for v, spans in pairs)
+        else:
+            kept = tuple(ExactVectors(v, spans) for v, spans in pairs)
+        pooled = np.mean([p for _, p, _ in vectors], axis=0) if vectors else np.zeros(0, np.float32)
+        length = float(np.linalg.norm(pooled)) or 1.0
+        yield DocumentVectors(kept, pooled / length, own.tokens, own.cut, flags)
+
+
+def _finite(outputs: Outputs) -> bool:
+    return all(bool(np.isfinite(o).all()) for o in outputs)
+
+
+def _parts(work: Distinct) -> Iterator[tuple[list[int], Distinct]]:
+    """The rows of some documents at a time, and the work that they are; each document is in one part."""
+    order = sorted(range(len(work.rows)), key=lambda row: work.rows[row][1])
+    at = 0
+    for part in slices([len(d) for d in work.documents], MANY_CHARACTERS):
+        first, rows = part.start, []
+        while at < len(order) and work.rows[order[at]][1] < part.stop:
+            rows.append(order[at])
+            at += 1
+        own = [(q, d - first) for q, d in (work.rows[row] for row in rows)]
+        yield rows, Distinct(work.queries, work.documents[first : part.stop], work.sources[first : part.stop], own, [])
+
+
+def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors], work: Distinct) -> list[Judgement]:
+    """MaxSim of each row of `work`; the span is where the best window's best-matching tokens lie."""
+    by_query: dict[int, list[int]] = {}
+    for row, (q, _) in enumerate(work.rows):
+        by_query.setdefault(q, []).append(row)
+    judgements: dict[int, Judgement] = {}
+    for q, rows in by_query.items():
+        if queries[q].flags >= NON_FINITE:
+            judgements |= dict.fromkeys(rows, Judgement(None, flags=queries[q].flags))
+        else:
+            judgements |= _compared(queries[q], [documents[work.rows[row][1]] for row in rows], rows)
+    return [judgements[row] for row in range(len(work.rows))]
+
+
+def _compared(query: QueryVectors, documents: Sequence[DocumentVectors], rows: Sequence[int]) -> dict[int, Judgement]:
+    """One query against the documents of its rows."""
+    limit = round(float(query.shares.sum(dtype=np.float64)), 5)  # vectors rounded to int8 may be longer than 1
+    parts = [(row, w) for row, document in zip(rows, documents, strict=True) for w in document.windows]
+    scores, places, cosines = _matches(query, [w for _, w in parts])
+    best: dict[int, int] = {}
+    for p, (row, _) in enumerate(parts):
+        if row not in best or scores[p] > scores[best[row]]:
+            best[row] = p
+    won = list(best.values())
+    spans = _spans([parts[p][1].spans for p in won], places[won], cosines[won] * query.shares)
+    span_of = dict(zip(won, spans, strict=True))
+    judgements = {}
+    for row, document in zip(rows, documents, strict=True):
+        if row in best:
+            p, tokens = best[row], len(query.values) + document.tokens
+            value = float(np.clip(scores[p], -limit, limit))
+            judgements[row] = Judgement(value, span_of[p], _flags(query, document), tokens)
+        else:
+            judgements[row] = Judgement(None, flags=document.flags or frozenset({Flag.EMPTY}))
+    return judgements
+
+
+def _matches(
+    query: QueryVectors, windows: Sequence[TokenVectors | ExactVectors]
+) -> tuple[FloatArray, Places, FloatArray]:
+    exact = [w for w in windows if isinstance(w, ExactVectors)]
+    if exact:
+        return exact_maxsim(query.values, query.shares, exact)
+    return maxsim(query.values, query.shares, [w for w in windows if isinstance(w, TokenVectors)])
+
+
+def _spans(spans: Sequence[npt.NDArray[np.int32]], places: Places, gains: FloatArray) -> list[Span | None]:
+    """The characters where most was gained; None when all was at tokens that cover none, such as [CLS]."""
+    places = places.copy()
+    for own, row in zip(spans, places, strict=True):
+        row[own[row, 1] <= own[row, 0]] = _NOWHERE
+    gains = np.where(places == _NOWHERE, np.float32(0), gains)
+    return [
+        None if first == _NOWHERE else Span(int(own[first, 0]), int(own[last, 1]))
+        for own, (first, last) in zip(spans, densest(places, gains, _SPAN_TOKENS).tolist(), strict=True)
+    ]
+
+
+def _flags(query: QueryVectors, document: DocumentVectors) -> frozenset[Flag]:
+    flags = {
+        Flag.QUERY_TRUNCATED: query.cut,
+        Flag.TRUNCATED: document.cut,
+        Flag.WINDOWED: len(document.windows) > 1,
+    }
+    return frozenset(flag for flag, true in flags.items() if true) | query.flags | document.flags

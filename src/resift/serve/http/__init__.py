@@ -1,0 +1,1 @@
+"""What stands between the network and a request: admission, errors, health, logs."""

@@ -1,0 +1,44 @@
+"""What operators ask: is it alive, is it ready, how is it doing, what does it serve."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from resift.serve.http.openapi import document
+from resift.serve.runtime.request_runner import Room
+
+
+def routes(room: Room) -> list[BaseRoute]:
+    """Routes for operators and their tools."""
+
+    async def health(request: Request) -> Response:
+        """200 as long as the process answers."""
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        """200 once every model has run on real shapes."""
+        if room.ready:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "warming"}, 503, {"Retry-After": "1"})
+
+    async def metrics(request: Request) -> Response:
+        text, kind = room.metrics.exposition()
+        return Response(text, media_type=kind)
+
+    async def models(request: Request) -> Response:
+        return JSONResponse({"models": [asdict(m) for m in room.models()]})
+
+    async def openapi(request: Request) -> Response:
+        return JSONResponse(document())
+
+    return [
+        Route("/health", health),
+        Route("/ready", ready),
+        Route("/metrics", metrics),
+        Route("/api/models", models),
+        Route("/openapi.json", openapi),
+    ]

@@ -1,0 +1,1 @@
+"""What runs requests: models, queue, workers and the driver of stages."""
