@@ -490,7 +490,9 @@ def test_row_14_a_language_that_the_model_does_not_read_is_left_alone(mini: Rera
     query, texts = FOREIGN["zh"]
     ranking = mini.rerank(query, texts)
     assert not ranking.trace.reranked and ids(ranking) == ["0", "1"] and not any(c.score for c in ranking)
-    assert ranking.trace.reason == mini.misfit(ranking) and "the query and the texts are zh" in ranking.trace.reason
+    (note,) = ranking.trace.notes
+    assert note.code is NoteCode.LANGUAGE and "the query and the texts are zh" in note.message
+    assert note.message.endswith(", or resift-mini-en to rerank all the same")
     assert mini.rerank(QUERY, TEXTS).trace.reason == ""
 
 
@@ -499,10 +501,11 @@ def test_row_14_a_model_that_was_named_reranks_it_and_says_so(mini: Reranker) ->
     named = Reranker(mini.scorer)
     ranking = named.rerank(query, texts)
     assert ranking.trace.reranked and all(c.score for c in ranking)
-    assert ranking.trace.reason == named.misfit(ranking) and "the query and the texts are zh" in ranking.trace.reason
-    assert ids(ranking) == ids(mini.stage(False).run([resift.Ranking.unscored(Query(query), [
-        Document(str(i), t) for i, t in enumerate(texts)
-    ])])[0])  # fmt: skip
+    (note,) = ranking.trace.notes
+    assert note.code is NoteCode.LANGUAGE and "the query and the texts are zh" in note.message
+    assert note.message.endswith("; reranked all the same, since resift-mini-en was named")
+    given = resift.Ranking.unscored(Query(query), [Document(str(i), t) for i, t in enumerate(texts)])
+    assert ids(ranking) == ids(drive(Pointwise(mini.scorer), [given])[0])
     late = named.rerank(query, texts * 200, deadline_ms=1e-6)
     assert "texts are zh" in late.trace.reason and "; deadline: resift-mini-en scored 0/400" in late.trace.reason
 

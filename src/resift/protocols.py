@@ -85,6 +85,15 @@ class KnowsLanguages(Protocol):
 
 
 @runtime_checkable
+class HasContract(Protocol):
+    """What a scorer has that was loaded from a model folder."""
+
+    @property
+    def contract(self) -> Any:  # noqa: ANN401 - protocols stay free of what is below them
+        """The folder's contract (`models.contract.Contract`)."""
+
+
+@runtime_checkable
 class CutsTexts(Protocol):
     """What a scorer has that can cut a text at a number of its tokens."""
 

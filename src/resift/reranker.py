@@ -11,11 +11,12 @@ from resift.errors import InputError
 from resift.files.records import DocumentLike
 from resift.machine import held, parse_size
 from resift.pipeline import Part, Pipeline
-from resift.protocols import Budget, Scorer, Stage, StoresTokens, TokenStore
+from resift.protocols import Budget, HasContract, Scorer, Stage, StoresTokens, TokenStore
 from resift.rerank.drive import drive
 from resift.types import Candidate, ModelInfo, Query, Ranking, Scores
 
-if TYPE_CHECKING:  # it imports SQLite; `import resift` stays light
+if TYPE_CHECKING:  # these import much; `import resift` stays light
+    from resift.models.contract import Contract
     from resift.score.cache import PairCache
 
 
@@ -35,6 +36,19 @@ class Reranker(OfOneProcess):
     def info(self) -> ModelInfo:
         """Name, kind of score and limits of the model."""
         return self.scorer.info
+
+    @property
+    def contract(self) -> Contract:
+        """How the model is fed and read, as its folder says.
+
+        Raises:
+            InputError: the scorer was not loaded from a model folder.
+
+        """
+        if not isinstance(self.scorer, HasContract):
+            raise InputError(f"{self.info.name} has no model folder, and so no contract; see `info`")
+        contract: Contract = self.scorer.contract
+        return contract
 
     def rerank(
         self,
