@@ -29,8 +29,11 @@ from resift.errors import KindError, NonFiniteScore
 from resift.inspection.doctor import examine
 from resift.inspection.export import export
 from resift.models.tokenizer import Tokens
+from resift.rerank.drive import drive
+from resift.rerank.pointwise import Pointwise
 from resift.score.late_interaction import LateInteraction
 from resift.score.pairs import READ, slices
+from resift.types import NoteCode
 from tests.checkpoints import cross_encoder
 from tests.processor import skip_without
 from tests.tiny_tokenizers import TOKENIZERS
