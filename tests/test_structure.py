@@ -21,7 +21,7 @@ LAYERS = [
     {"files", "models", "retrieve", "rerank"},
     {"score", "client"},
     {"pipeline", "index"},
-    {"reranker"},
+    {"reranker", "testing"},
     {"api"},
     {"inspection"},
     {"serve", "adapters"},
