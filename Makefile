@@ -2,10 +2,19 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-cpus parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak bench-fuzz test-clients clean
+.PHONY: demo quick test test-cpus parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak bench-fuzz test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "what if my documents are too long for the model" docs --top 5 --explain
+
+QUICK := tests/text tests/files tests/test_types.py tests/test_pipeline.py tests/test_arguments.py tests/test_files.py \
+  tests/test_structure.py tests/test_memory.py tests/engine/test_cores.py tests/cli/test_tables.py tests/cli/test_progress.py \
+  tests/contract/test_stages.py tests/contract/test_retrievers.py tests/contract/test_first_stage.py \
+  tests/engine/test_maxsim.py tests/engine/test_engine.py tests/engine/test_shared.py \
+  tests/score/test_static.py tests/score/test_fitness.py tests/score/test_pairs.py
+quick: .venv-quick/installed  ## under a minute: no torch, no server
+	.venv-quick/bin/python -m ruff check src tests
+	.venv-quick/bin/python -m pytest -q $(QUICK)
 
 test: .venv/installed  ## everything that CI runs
 	$(DEV) -m ruff format --check src tests bench runs
@@ -89,6 +98,12 @@ bench-fuzz: .venv/installed  ## schemathesis against a live server
 .venv-demo/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/pip install -q .
+	touch $@
+
+.venv-quick/installed: pyproject.toml constraints.txt hatch_build.py $(wildcard src/resift/engine/native/*.c)
+	$(PYTHON) -m venv .venv-quick
+	.venv-quick/bin/pip install -q --upgrade pip
+	.venv-quick/bin/pip install -q -c constraints.txt -e . --group quick
 	touch $@
 
 .venv/installed: pyproject.toml constraints.txt hatch_build.py src/resift/engine/native/maxsim.c src/resift/engine/native/encoder.c
