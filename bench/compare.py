@@ -66,8 +66,8 @@ print(clock(lambda: [index.search(q, reranker=model) for q in queries], 9))
     "rankings at once": """
 import subprocess
 lines = "\\n".join(json.dumps({"query": q, "documents": [d["text"] for d in documents[:40]]}) for q in queries[:12])
-run = lambda: subprocess.run([sys.executable, "-m", "resift.cli.main", "rerank", "-o", "/dev/null"], input=lines, text=True, check=True)
-print(clock(run, 2))
+command = [sys.executable, "-m", "resift.cli.main", "rerank", "-o", "/dev/null"]
+print(clock(lambda: subprocess.run(command, input=lines, text=True, check=True), 2))
 """,
     "served, one client": """
 import urllib.request
@@ -79,7 +79,8 @@ print(clock(lambda: ask(body), 15)); stop()
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 {SERVER}
-bodies = [json.dumps({"query": queries[i % 24], "documents": [d["text"] for d in documents[i * 7 : i * 7 + 20]]}).encode() for i in range(48)]
+texts = [[d["text"] for d in documents[i * 7 : i * 7 + 20]] for i in range(48)]
+bodies = [json.dumps({"query": queries[i % 24], "documents": own}).encode() for i, own in enumerate(texts)]
 def all_of_them():
     with ThreadPoolExecutor(16) as threads: list(threads.map(ask, bodies))
 print(clock(all_of_them, 2)); stop()
@@ -88,7 +89,8 @@ print(clock(all_of_them, 2)); stop()
 
 SERVER = """
 import subprocess, re
-process = subprocess.Popen([sys.executable, "-m", "resift.cli.main", "serve", "--port", "0", "--queue-tokens", "400000"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+command = [sys.executable, "-m", "resift.cli.main", "serve", "--port", "0", "--queue-tokens", "400000"]
+process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 port = None
 for line in process.stderr:
     if (found := re.search(r"127\\.0\\.0\\.1:(\\d+)", line)): port = int(found[1])
@@ -104,9 +106,7 @@ def stop():
 
 def seconds(checkout: Path, work: str) -> float:
     """One turn."""
-    words = Path(__file__).parents[1] / "src/resift/bundled/resift-static-en/tokenizer.json"
-    vocabulary = Path(os.environ["COMPARE_WORDS"]) if "COMPARE_WORDS" in os.environ else _words(words)
-    code = PRELUDE.format(words=str(vocabulary)) + WORK[work].replace("{SERVER}", SERVER)
+    code = PRELUDE.format(words=str(_words())) + WORK[work].replace("{SERVER}", SERVER)
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src"), "RESIFT_API_KEYS": ""}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
@@ -114,8 +114,9 @@ def seconds(checkout: Path, work: str) -> float:
     return float(done.stdout.split()[-1])
 
 
-def _words(tokenizer: Path) -> Path:
+def _words() -> Path:
     """A file of whole words of the bundled vocabulary, one to a line."""
+    tokenizer = Path(__file__).parents[1] / "src/resift/bundled/resift-static-en/tokenizer.json"
     path = Path(__file__).parents[1] / "build/words.txt"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
