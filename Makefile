@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-cpus parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak bench-fuzz test-clients clean
+.PHONY: demo test test-cpus docs docs-tree parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak bench-fuzz test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "what if my documents are too long for the model" docs --top 5 --explain
@@ -23,6 +23,12 @@ test-cpus: .venv/installed  ## scoring once per instruction set that this proces
 	CC="$(SANITIZE)" $(DEV) -c "import hatch_build; hatch_build.compile_all('build/sanitized')"
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  $(DEV) -m pytest -q --kernels build/sanitized tests/engine/test_maxsim.py tests/engine/test_native.py -k "$(KERNELS)"
+
+docs: .venv/installed  ## the docs as a site in build/site; every link and anchor is checked
+	NO_MKDOCS_2_WARNING=1 $(DEV) -m mkdocs build --quiet
+
+docs-tree: .venv/installed  ## write the generated parts of the docs anew: tree, layers, options, figures
+	$(DEV) runs/docs_blocks.py
 
 parity: .venv/installed .venv/benches .venv-flag/installed  ## our scores beside Transformers, sentence-transformers, FlagEmbedding
 	$(DEV) -W ignore bench/parity.py --flag-python .venv-flag/bin/python
