@@ -91,7 +91,7 @@ def described(parameter: Any) -> str:
     shown = ", ".join(f"`{spelling.strip('{}')}`" for spelling in spellings)
     text = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
     flag = option and parameter.is_flag
-    silent = parameter.required or text in (None, "", False, ()) or callable(text)
+    silent = parameter.required or text in (None, "", ()) or text is False or callable(text)
     default = "" if silent else f" (default: `{parameter.opts[0] if flag else worded(text)}`)"
     return f"{shown}{default}: {' '.join(filter(None, [(parameter.help or '').strip(), bounds(parameter)]))}"
 
