@@ -2,13 +2,14 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo quick test test-cpus parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim bench-search bench-peers bench-soak bench-fuzz test-clients clean
+.PHONY: demo quick test test-cpus docs docs-tree parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
+  bench-search bench-peers bench-soak bench-fuzz test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "what if my documents are too long for the model" docs --top 5 --explain
 
 QUICK := tests/text tests/files tests/test_types.py tests/test_pipeline.py tests/test_arguments.py tests/test_files.py \
-  tests/test_structure.py tests/test_memory.py tests/engine/test_cores.py tests/cli/test_tables.py tests/cli/test_progress.py \
+  tests/test_structure.py tests/test_machine.py tests/test_measures.py tests/cli/test_tables.py tests/cli/test_progress.py \
   tests/contract/test_stages.py tests/contract/test_retrievers.py tests/contract/test_first_stage.py \
   tests/engine/test_maxsim.py tests/engine/test_engine.py tests/engine/test_shared.py \
   tests/score/test_static.py tests/score/test_fitness.py tests/score/test_pairs.py
@@ -32,6 +33,12 @@ test-cpus: .venv/installed  ## scoring once per instruction set that this proces
 	CC="$(SANITIZE)" $(DEV) -c "import hatch_build; hatch_build.compile_all('build/sanitized')"
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  $(DEV) -m pytest -q --kernels build/sanitized tests/engine/test_maxsim.py tests/engine/test_native.py -k "$(KERNELS)"
+
+docs: .venv/installed  ## the docs as a site in build/site; every link and anchor is checked
+	NO_MKDOCS_2_WARNING=1 $(DEV) -m mkdocs build --quiet
+
+docs-tree: .venv/installed  ## write the generated parts of the docs anew: tree, layers, options, figures
+	$(DEV) runs/docs_blocks.py
 
 parity: .venv/installed .venv/benches .venv-flag/installed  ## our scores beside Transformers, sentence-transformers, FlagEmbedding
 	$(DEV) -W ignore bench/parity.py --flag-python .venv-flag/bin/python
@@ -100,13 +107,13 @@ bench-fuzz: .venv/installed  ## schemathesis against a live server
 	.venv-demo/bin/pip install -q .
 	touch $@
 
-.venv-quick/installed: pyproject.toml constraints.txt hatch_build.py $(wildcard src/resift/engine/native/*.c)
+.venv-quick/installed: pyproject.toml constraints.txt hatch_build.py $(wildcard src/resift/engine/native/*.[ch])
 	$(PYTHON) -m venv .venv-quick
 	.venv-quick/bin/pip install -q --upgrade pip
 	.venv-quick/bin/pip install -q -c constraints.txt -e . --group quick
 	touch $@
 
-.venv/installed: pyproject.toml constraints.txt hatch_build.py src/resift/engine/native/maxsim.c src/resift/engine/native/encoder.c
+.venv/installed: pyproject.toml constraints.txt hatch_build.py $(wildcard src/resift/engine/native/*.[ch])
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install -q --upgrade pip
 	.venv/bin/pip install -q -c constraints.txt torch
