@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from resift import machine
-from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
+from resift.engine.batching import MANY_CHARACTERS, Backend, Batch, FloatArray
 from resift.engine.compiled_models import compiled_models
 from resift.engine.once import Once
+from resift.engine.rounding import round_symmetric
 from resift.errors import BrokenModel, InputError, ModelError
 from resift.machine import cores
 
@@ -114,7 +115,7 @@ class OpenVINOEngine:
 
     """
 
-    name: EngineName = "openvino"
+    name: Backend = "openvino"
     pads = True
     characters = MANY_CHARACTERS
 
@@ -127,8 +128,8 @@ class OpenVINOEngine:
             )
         self.precision = precision
         self._read = Once(read, _LOADING)
-        self._alone = Once(lambda: _Pool(self._read(), precision, streams=1), _LOADING)
-        self._bulk = Once(lambda: _Pool(self._read(), precision, streams=cores()), _LOADING)
+        self._alone = Once(lambda: _RequestPool(self._read(), precision, streams=1), _LOADING)
+        self._bulk = Once(lambda: _RequestPool(self._read(), precision, streams=cores()), _LOADING)
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs: few batches on all cores together, many on one core each."""
@@ -147,11 +148,11 @@ class OpenVINOEngine:
 class SharedEngine:
     """A call that finds no other has all cores for each batch; several have one core each, and others wait."""
 
-    name: EngineName = "openvino"
+    name: Backend = "openvino"
     pads = True
     characters = MANY_CHARACTERS
 
-    def __init__(self, alone: Callable[[], _Pool], bulk: Callable[[], _Pool], precision: str) -> None:
+    def __init__(self, alone: Callable[[], _RequestPool], bulk: Callable[[], _RequestPool], precision: str) -> None:
         self._alone, self._bulk, self.precision = alone, bulk, precision
         self._calls, self._lock = 0, Lock()
 
@@ -168,7 +169,7 @@ class SharedEngine:
                 self._calls -= 1
 
 
-class _Pool:
+class _RequestPool:
     """A compiled model and as many requests as it has streams; taking one waits until one is free."""
 
     def __init__(self, model: Any, precision: str, streams: int) -> None:  # noqa: ANN401
@@ -299,9 +300,8 @@ def _with_int8(model: Any) -> Any:  # noqa: ANN401
 def _rounded(value: FloatArray, axis: int) -> Any:  # noqa: ANN401
     """Multiply(Convert(int8), scale) of a matrix, symmetric, one scale for all values along `axis`."""
     op = openvino_ops()
-    scale = (np.abs(value).max(axis=axis, keepdims=True) / 127).clip(1e-12).astype(np.float32)
-    stored = op.constant(np.rint(value / scale).astype(np.int8))
-    return op.multiply(op.convert(stored, "f32"), op.constant(scale))
+    integers, scale = round_symmetric(value, axis)
+    return op.multiply(op.convert(op.constant(integers), "f32"), op.constant(scale))
 
 
 def _restore_weights(model: Any) -> None:  # noqa: ANN401

@@ -77,12 +77,12 @@ def _rows(lines: Iterable[str], form: _Form, path: Path, above: int) -> Iterator
         for number, line in enumerate(lines, above + 1):
             yield number, [_bare(cell) for cell in line.rstrip("\r\n").split(form.separator)]
         return
-    watched = _Watched(iter(lines))
-    reader = csv.reader(watched, delimiter=form.separator, skipinitialspace=form.spaced)
+    counted = _CountedLines(iter(lines))
+    reader = csv.reader(counted, delimiter=form.separator, skipinitialspace=form.spaced)
     begins = above + 1
     try:
         for row in reader:
-            if watched.ended:  # csv takes all that follows an unclosed quote for one cell
+            if counted.ended:  # csv takes all that follows an unclosed quote for one cell
                 raise csv.Error(f"a quote that is opened in line {begins} or behind it is never closed")
             begins = above + reader.line_num + 1
             yield above + reader.line_num, row
@@ -90,7 +90,7 @@ def _rows(lines: Iterable[str], form: _Form, path: Path, above: int) -> Iterator
         raise InputError(f"{path}:{above + reader.line_num}: {error}; mend the quotes around there") from error
 
 
-class _Watched:
+class _CountedLines:
     """Lines, and whether all of them were read: a row that is complete is given before the next line is asked for."""
 
     def __init__(self, lines: Iterator[str]) -> None:

@@ -46,7 +46,7 @@ def _lines(path: Path) -> Iterator[Line]:
             raise InputError(f"{path} is encrypted or an old .doc file; save it as .docx without a password")
         try:
             with ZipFile(file) as archive:
-                body = _Body(_levels(archive))
+                body = _WordBody(_levels(archive))
                 with archive.open("word/document.xml") as part:
                     yield from _parsed(part, body)
         except KeyError as error:
@@ -56,7 +56,7 @@ def _lines(path: Path) -> Iterator[Line]:
             raise InputError(f"{path} is a broken .docx file ({error}); open it and save it again") from error
 
 
-def _parsed(part: IO[bytes], body: _Body) -> Iterator[Line]:
+def _parsed(part: IO[bytes], body: _WordBody) -> Iterator[Line]:
     from xml.etree.ElementTree import XMLParser
 
     parser = XMLParser(target=body)
@@ -100,7 +100,7 @@ def _value(attributes: dict[str, str]) -> str:
     return next((v for k, v in attributes.items() if _local(k) == "val"), "")
 
 
-class _Body:
+class _WordBody:
     """The target of an XML parser: gathers paragraphs, and the cells of outermost tables' rows, as lines."""
 
     def __init__(self, levels: dict[str, int]) -> None:

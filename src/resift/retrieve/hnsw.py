@@ -19,7 +19,7 @@ from resift.errors import InputError, MissingExtra
 from resift.protocols import Embedder
 from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Signal, Step, Trace
 
-Vectors = npt.NDArray[np.float32]
+UnitVectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.uint64]
 
 _SLICE = 4096  # vectors handed over at once
@@ -64,7 +64,7 @@ def _saying(what: str, remedy: str = _ANEW) -> Iterator[None]:
         raise InputError(f"{what} ({error}); {remedy}") from error
 
 
-def build_hnsw(folder: Path, vectors: Vectors, ids: Ids) -> None:
+def build_hnsw(folder: Path, vectors: UnitVectors, ids: Ids) -> None:
     """Write the graph of (n, D) unit vectors, each known by its id, into a new folder; many processes may then read it.
 
     Raises:
@@ -92,7 +92,7 @@ def build_hnsw(folder: Path, vectors: Vectors, ids: Ids) -> None:
         shard.close()
 
 
-def change_hnsw(old: Path, folder: Path, gone: Ids, vectors: Vectors, ids: Ids, count: int) -> None:
+def change_hnsw(old: Path, folder: Path, gone: Ids, vectors: UnitVectors, ids: Ids, count: int) -> None:
     """Write the graph in `old` into a new folder, without what is gone and with (n, D) vectors more.
 
     The new ones stay outside of the graph: a search looks at each of them. An id may be both gone and new. `count` is
@@ -150,7 +150,7 @@ def _copy_file(source: BinaryIO, target: Path) -> None:
         copy.truncate(source.tell())
 
 
-def _add(edge: Any, shard: Any, vectors: Vectors, ids: Ids) -> None:  # noqa: ANN401
+def _add(edge: Any, shard: Any, vectors: UnitVectors, ids: Ids) -> None:  # noqa: ANN401
     for at in range(0, len(vectors), _SLICE):
         part = zip(ids[at : at + _SLICE].tolist(), vectors[at : at + _SLICE].tolist(), strict=True)
         shard.update(edge.UpdateOperation.upsert_points([edge.Point(i, v) for i, v in part]))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resift.engine.graphs.names import Weights
+from resift.engine.graphs.names import NamedTensors
 from resift.engine.openvino import openvino_ops
 from resift.errors import BrokenModel
 
@@ -23,7 +23,7 @@ ACTIVATIONS = ("gelu", "relu", "tanh", "silu", "gelu_new", "gelu_pytorch_tanh")
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class GraphInputs:
     """The three inputs of every encoder, each (B, T) int64; a family without segments ignores them."""
 
     ids: Node
@@ -42,7 +42,7 @@ class Builder:
 
     """
 
-    def __init__(self, config: Mapping[str, Any], weights: Weights, root: str, first_only: bool = False) -> None:
+    def __init__(self, config: Mapping[str, Any], weights: NamedTensors, root: str, first_only: bool = False) -> None:
         self.op = openvino_ops()
         self.config, self.weights, self.root, self.first_only = config, weights, root, first_only
 

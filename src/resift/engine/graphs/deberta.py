@@ -7,12 +7,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from resift.engine.graphs.builder import Builder, Inputs, Node
+from resift.engine.graphs.builder import Builder, GraphInputs, Node
 
 _STEP = 8
 
 
-def hidden_states(b: Builder, inputs: Inputs) -> Node:
+def hidden_states(b: Builder, inputs: GraphInputs) -> Node:
     """Last hidden states (B, T, H)."""
     op = b.op
     there = op.unsqueeze(op.convert(inputs.mask, "f32"), op.constant(2))
@@ -25,7 +25,7 @@ def hidden_states(b: Builder, inputs: Inputs) -> Node:
     return x
 
 
-def logits(b: Builder, hidden: Node, inputs: Inputs) -> Node:
+def logits(b: Builder, hidden: Node, inputs: GraphInputs) -> Node:
     """ContextPooler of the first token, classifier."""
     pooled = b.outside.linear(b.first_token(hidden), "pooler.dense")
     return b.outside.linear(b.activation(pooled, b.config.get("pooler_hidden_act", "gelu")), "classifier")
@@ -35,7 +35,7 @@ def _eps(b: Builder) -> float:
     return float(b.config.get("layer_norm_eps", 1e-7))
 
 
-def _embeddings(b: Builder, inputs: Inputs) -> Node:
+def _embeddings(b: Builder, inputs: GraphInputs) -> Node:
     op = b.op
     x = b.look_up("embeddings.word_embeddings", inputs.ids)
     if b.config.get("position_biased_input", True):

@@ -21,7 +21,7 @@ ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "Sigmoid", "SiLU")  # class n
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class Pooling:
     """Token vectors (B, T, H) -> (B, H x len(modes))."""
 
     modes: tuple[str, ...]
@@ -42,14 +42,14 @@ class Normalize:
     """Bring vectors to length 1."""
 
 
-Step = Pool | Linear | Normalize
+HeadStep = Pooling | Linear | Normalize
 
 
-def apply(x: Node, mask: Node, steps: Sequence[Step]) -> Node:
+def apply(x: Node, mask: Node, steps: Sequence[HeadStep]) -> Node:
     """The steps in order on hidden states (B, T, H); `mask` is (B, T) int64."""
     op = openvino_ops()
     for step in steps:
-        if isinstance(step, Pool):
+        if isinstance(step, Pooling):
             x = op.concat([_pooled(x, mask, mode) for mode in step.modes], 1)
         elif isinstance(step, Linear):
             x = _linear(x, step)
@@ -58,7 +58,7 @@ def apply(x: Node, mask: Node, steps: Sequence[Step]) -> Node:
     return x
 
 
-def append(model: Any, steps: Sequence[Step]) -> Any:  # noqa: ANN401 - openvino ships no types
+def append(model: Any, steps: Sequence[HeadStep]) -> Any:  # noqa: ANN401 - openvino ships no types
     """A graph that was exported with the encoder's hidden states as an output, ended by the steps.
 
     Raises:

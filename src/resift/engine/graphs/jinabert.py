@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 
-from resift.engine.graphs.builder import Builder, Inputs, Node
+from resift.engine.graphs.builder import Builder, GraphInputs, Node
 
 
-def hidden_states(b: Builder, inputs: Inputs) -> Node:
+def hidden_states(b: Builder, inputs: GraphInputs) -> Node:
     """Last hidden states (B, T, H)."""
     op = b.op
     x = b.look_up("embeddings.word_embeddings", inputs.ids)

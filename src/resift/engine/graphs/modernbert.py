@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.graphs.builder import HIDDEN, Builder, Inputs, Node
+from resift.engine.graphs.builder import HIDDEN, Builder, GraphInputs, Node
 from resift.engine.graphs.rope import frequencies
 
 _BASES = {"full_attention": ("global_rope_theta", 160_000.0), "sliding_attention": ("local_rope_theta", 10_000.0)}
 
 
-def hidden_states(b: Builder, inputs: Inputs) -> Node:
+def hidden_states(b: Builder, inputs: GraphInputs) -> Node:
     """Last hidden states (B, T, H)."""
     op, length = b.op, b.length(inputs.ids)
     everywhere = b.mask_bias(inputs.mask)
@@ -29,7 +29,7 @@ def hidden_states(b: Builder, inputs: Inputs) -> Node:
     return _norm(b, x, "final_norm")
 
 
-def logits(b: Builder, hidden: Node, inputs: Inputs) -> Node:
+def logits(b: Builder, hidden: Node, inputs: GraphInputs) -> Node:
     """Prediction head over the first token or the mean of all (`classifier_pooling`), classifier."""
     op, own = b.op, b.outside
     if b.config.get("classifier_pooling", "cls") == "mean":

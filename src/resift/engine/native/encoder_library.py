@@ -15,7 +15,9 @@ import numpy.typing as npt
 from resift import machine
 from resift.engine.batching import FloatArray
 from resift.engine.graphs.bert import OFFSET_TYPES
-from resift.engine.graphs.names import Weights
+from resift.engine.graphs.names import NamedTensors
+from resift.engine.native.library import load
+from resift.engine.rounding import round_symmetric
 from resift.errors import BrokenModel
 
 LIBRARY = Path(__file__).with_name("_encoder.so")
@@ -43,7 +45,7 @@ class _Layer(ctypes.Structure):
     ]
 
 
-class _Model(ctypes.Structure):
+class _EncoderModel(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("hidden", "heads", "layers")),
         ("epsilon", ctypes.c_float),
@@ -53,7 +55,7 @@ class _Model(ctypes.Structure):
     ]
 
 
-class _Work(ctypes.Structure):
+class _EncoderWork(ctypes.Structure):
     _fields_ = [
         ("model", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("n", "chunk", "threads")),
@@ -63,22 +65,26 @@ class _Work(ctypes.Structure):
     ]
 
 
+_CALLS = 1  # CALLS in encoder.c
+_RECORDS = (_Matrix, _Layer, _EncoderModel, _EncoderWork)
+
+
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The compiled encoder; None where the installed wheel has none or the processor is another."""
-    library = ctypes.CDLL(str(LIBRARY)) if LIBRARY.exists() else None
+    """The compiled encoder; None where the wheel has none, it is of another version, or the processor can't run it."""
+    library = load(LIBRARY, "resift_encoder", _CALLS, _RECORDS)
     if library is None or not library.resift_encoder_level():
         return None
     return library if not machine.held_to() or "avx512_bf16" in machine.features() else None
 
 
 def available() -> bool:
-    """Whether the compiled encoder is there and this processor runs it."""
+    """Whether there is a compiled encoder that this processor runs."""
     return _library() is not None
 
 
 def unsupported(config: Mapping[str, Any]) -> str:
-    """What of a config the compiled encoder does not have, in words; empty when it runs the model."""
+    """The part of a config that the compiled encoder lacks, in words; empty where it runs the model."""
     kind = config.get("model_type")
     if kind not in MODEL_TYPES:
         return f"model_type {kind!r}"
@@ -109,7 +115,7 @@ _SIZES = (("dim", "hidden_size"), ("n_heads", "num_attention_heads"), ("hidden_d
 
 
 @dataclass(frozen=True, slots=True)
-class Ragged:
+class JoinedSequences:
     """Sequences one behind the other.
 
     Attributes:
@@ -125,7 +131,7 @@ class Ragged:
     attended: Int64Array
 
 
-class Encoder:
+class CompiledEncoder:
     """A checkpoint's encoder, its matrices rounded and laid out for the kernel.
 
     Args:
@@ -142,7 +148,7 @@ class Encoder:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], weights: Weights, root: str, rounded: bool, tail: Tail | None
+        self, config: Mapping[str, Any], weights: NamedTensors, root: str, rounded: bool, tail: Tail | None
     ) -> None:
         library = _library()
         if library is None:
@@ -160,7 +166,7 @@ class Encoder:
         self._limits = len(words), len(places), len(kinds)
         layers = [self._layer(f"encoder.layer.{i}", heads, rounded) for i in range(int(config["num_hidden_layers"]))]
         self._layers = (_Layer * len(layers))(*layers)
-        self._model = _Model(
+        self._model = _EncoderModel(
             self.hidden, heads, len(layers), float(config.get("layer_norm_eps", 1e-12)),
             self._keep(words), self._keep(places), self._keep(kinds),
             *self._norm("embeddings.LayerNorm"), ctypes.addressof(self._layers),
@@ -168,7 +174,7 @@ class Encoder:
         )  # fmt: skip
         self._weights = {}
 
-    def run(self, given: Ragged, first_only: bool, threads: int) -> tuple[FloatArray, FloatArray]:
+    def run(self, given: JoinedSequences, first_only: bool, threads: int) -> tuple[FloatArray, FloatArray]:
         """Last hidden states (T, H), or of each sequence's first token (n, H), and the tail's products (T or n, D).
 
         Python's lock is free meanwhile.
@@ -190,7 +196,7 @@ class Encoder:
                 raise BrokenModel(f"{what} {value}: the model has {limit}; tokenizer and weights don't belong together")
         hidden = np.empty((n if first_only else len(given.ids), self.hidden), np.float32)
         tail = np.empty((len(hidden), self._model.tail.outputs), np.float32)
-        work = _Work(
+        work = _EncoderWork(
             ctypes.addressof(self._model), n, _CHUNK, max(1, threads), given.starts.ctypes.data,
             given.attended.ctypes.data, given.ids.ctypes.data, segments.ctypes.data, hidden.ctypes.data,
             tail.ctypes.data, first_only, 0, 0,
@@ -228,10 +234,8 @@ class Encoder:
         outputs, inputs = weight.shape
         scales, panels = 0, _aligned(weight.size * (1 if rounded else 2))
         if rounded:
-            scale = (np.abs(weight).max(axis=1) / 127).clip(1e-12).astype(np.float32)
-            with np.errstate(invalid="ignore"):  # of what is not finite the scale makes an output that is not
-                weight = np.rint(weight / scale[:, None]).astype(np.int8)
-            scales = self._keep(scale)
+            weight, factors = round_symmetric(weight, axis=1)
+            scales = self._keep(factors)
         lay = self._library.resift_encoder_pack_bytes if rounded else self._library.resift_encoder_pack
         weight = np.ascontiguousarray(weight)
         lay(*(ctypes.c_void_p(weight.ctypes.data), ctypes.c_int64(outputs), ctypes.c_int64(inputs)),

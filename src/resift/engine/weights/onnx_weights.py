@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file by the names that they have in the checkpoint, read without the package onnx.
+"""NamedTensors of an ONNX file by the names that they have in the checkpoint, read without the package onnx.
 
 For files whose matrices keep their names, as `runs/resift_mini_en/export.py` writes them: `NAME.weight_transposed` for
 what a product takes (inputs, outputs). Field numbers are those of onnx.proto.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resift.engine.graphs.names import Weights
+from resift.engine.graphs.names import NamedTensors
 from resift.errors import BrokenModel
 
 TRANSPOSED = ".weight_transposed"
@@ -24,7 +24,7 @@ _DIMS, _KIND, _NAME, _RAW = 1, 2, 8, 9
 Field = tuple[int, int | memoryview]  # its number, and a whole number or bytes
 
 
-def read_onnx_weights(path: Path) -> Weights:
+def read_onnx_weights(path: Path) -> NamedTensors:
     """All matrices and vectors as f32, (outputs, inputs); int8 ones times their scales.
 
     Raises:
