@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from resift.errors import InputError
+from resift.measures import ndcg
 from resift.protocols import Retriever
 from resift.types import RECIPROCAL_RANKS, Candidate, Query, Ranking, Score, ScoreKind, Signal, Trace
 
@@ -126,19 +127,12 @@ def _learned(
         raise InputError("learning fusion weights needs one set of judgements per query, and at least one query")
 
     def quality(weights: Sequence[float]) -> tuple[float, float]:
-        fused = [fusion(weights).combine(own) for own in rankings]
-        mean = math.fsum(ndcg(f, g) for f, g in zip(fused, relevant, strict=True)) / len(fused)
+        scores = [fusion(weights).combine(of_query) for of_query in rankings]
+        orders = [sorted(of_query, key=lambda document: -of_query[document]) for of_query in scores]
+        mean = math.fsum(ndcg(order, grades, 10) for order, grades in zip(orders, relevant, strict=True)) / len(orders)
         return round(mean, 9), -max(weights)
 
     return max(_simplex(len(rankings[0]), steps), key=quality)
-
-
-def ndcg(scores: Mapping[str, float], grades: Mapping[str, int], depth: int = 10) -> float:
-    """NDCG with linear gains (Järvelin & Kekäläinen 2002); 0 where nothing is relevant."""
-    order = sorted(scores, key=lambda d: -scores[d])[:depth]
-    gained = sum(grades.get(d, 0) / math.log2(i + 2) for i, d in enumerate(order))
-    ideal = sum(g / math.log2(i + 2) for i, g in enumerate(sorted(grades.values(), reverse=True)[:depth]))
-    return gained / ideal if ideal > 0 else 0.0
 
 
 def _simplex(n: int, steps: int) -> list[tuple[float, ...]]:
