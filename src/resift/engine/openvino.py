@@ -44,7 +44,7 @@ def _openvino() -> Any:  # noqa: ANN401 - openvino ships no types
     left_out = [name for name in ("openvino_telemetry", "openvino.tools.ovc") if name not in sys.modules]
     for name in left_out:
         sys.modules[name] = None  # type: ignore[assignment]
-    if level := machine.held_to():
+    if level := machine.cpu_level():
         os.environ["ONEDNN_MAX_CPU_ISA"] = machine.LEVELS[level][1]  # read when the library is loaded
     try:
         found = importlib.import_module("openvino")

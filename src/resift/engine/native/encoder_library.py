@@ -75,7 +75,7 @@ def _library() -> ctypes.CDLL | None:
     library = load(LIBRARY, "resift_encoder", _CALLS, _RECORDS)
     if library is None or not library.resift_encoder_level():
         return None
-    return library if not machine.held_to() or "avx512_bf16" in machine.features() else None
+    return library if not machine.cpu_level() or "avx512_bf16" in machine.features() else None
 
 
 def available() -> bool:

@@ -53,7 +53,7 @@ class Kernel:
 
 def _highest_level() -> int:
     """The highest level that `RESIFT_CPU` allows; all levels where the variable is not set."""
-    if not machine.held_to():
+    if not machine.cpu_level():
         return max(LEVELS)
     return 3 if machine.has_vnni() else 2
 
