@@ -13,8 +13,8 @@ from pathlib import Path
 from resift.errors import InputError
 
 VARIABLE = "RESIFT_CPU"
-# The levels that `RESIFT_CPU` may name, from the lowest: the flags (Linux's names) that each one adds, and oneDNN's name
-# of it, which OpenVINO takes.
+# The levels that `RESIFT_CPU` may name, from the lowest: the flags (names of Linux) that each adds, and its name in
+# oneDNN, which OpenVINO uses.
 LEVELS = {
     "avx2": (("avx2", "fma"), "AVX2"),
     "avx512": (("avx512f", "avx512bw", "avx512dq", "avx512vl"), "AVX512_CORE"),
@@ -98,7 +98,7 @@ def cores() -> int:
 
 @cache
 def _cores(allowed: frozenset[int], root: Path) -> int:
-    """Physical cores among the allowed processors, whose threads share arithmetic; `root` is where /sys and /proc lie."""
+    """Physical cores among the allowed processors, whose threads share arithmetic; `root` has /sys and /proc."""
     siblings = (root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list" for cpu in allowed)
     physical = {_text(path) or str(path) for path in siblings}
     return max(1, min(len(physical), *_shares(root)))

@@ -47,13 +47,13 @@ def _openvino() -> Any:  # noqa: ANN401 - openvino ships no types
     if level := machine.cpu_level():
         os.environ["ONEDNN_MAX_CPU_ISA"] = machine.LEVELS[level][1]  # read when the library is loaded
     try:
-        found = importlib.import_module("openvino")
+        module = importlib.import_module("openvino")
     finally:
         for name in left_out:
             del sys.modules[name]
-    if "convert_model" not in vars(found):
-        found.__getattr__ = _converter  # type: ignore[method-assign]
-    return found
+    if "convert_model" not in vars(module):
+        module.__getattr__ = _converter  # type: ignore[method-assign]
+    return module
 
 
 def _converter(name: str) -> Any:  # noqa: ANN401
@@ -85,11 +85,11 @@ def openvino_model(outputs: list[Any], inputs: list[Any]) -> Any:  # noqa: ANN40
 @cache
 def fastest_float() -> str:
     """bf16 where the CPU multiplies it natively (AMX, AVX-512 BF16, Arm BF16), else f32."""
-    known = machine.has_bf16()
-    if known is None:
+    has_bf16 = machine.has_bf16()
+    if has_bf16 is None:
         with _LOADING:
-            known = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "bf16" if known else "f32"
+            has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if has_bf16 else "f32"
 
 
 def has_int8() -> bool:

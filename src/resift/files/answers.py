@@ -24,7 +24,7 @@ def as_json(ranking: Ranking) -> dict[str, Any]:
 
 
 def _candidate(c: Candidate) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "rank": c.rank,
         "first_rank": c.first_rank,
         "id": clean(c.document.id),
@@ -35,10 +35,10 @@ def _candidate(c: Candidate) -> dict[str, Any]:
         "signals": [_signal(s) for s in c.signals],
     }
     if c.score is not None:
-        found["score"] = _score(c.score)
+        fields["score"] = _score(c.score)
     if c.span is not None:
-        found["span"] = {"start": c.span.start, "end": c.span.end}
-    return found
+        fields["span"] = {"start": c.span.start, "end": c.span.end}
+    return fields
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a document carried along

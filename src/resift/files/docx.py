@@ -87,8 +87,8 @@ def _levels(archive: ZipFile) -> dict[str, int]:
 
 
 def _level(style: str) -> int:
-    found = _HEADING.match(style)
-    return int(found.group(1)) if found else int(style.lower() == "title")
+    match = _HEADING.match(style)
+    return int(match.group(1)) if match else int(style.lower() == "title")
 
 
 def _local(name: str) -> str:

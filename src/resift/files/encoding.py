@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from resift.errors import InputError
 
 _HEAD = 1 << 16  # bytes that decide about the encoding
-_DECLARED = 4096  # bytes of a page, or of a Python file's first lines, that may declare an encoding
+_DECLARATION = 4096  # bytes of a page, or of a Python file's first lines, that may declare an encoding
 _PROBED = 8192  # bytes among which a NUL means a binary file
 _LEAST = 32  # bytes; fewer say too little about which language, hence which encoding, this is
 # Those in wide use. Left free, charset-normalizer takes Japanese for Korean and German for old Macintosh Icelandic.
@@ -151,33 +151,33 @@ def _text(file: BinaryIO, path: Path) -> OpenText:
         rest = (
             stream if len(head) == _HEAD else io.BytesIO()
         )  # a terminal would have to say twice that it is at its end
-        opened = OpenText(io.BufferedReader(_Whole(head, rest, file)), encoding=encoding, newline="")
-        opened.head = codecs.getincrementaldecoder(encoding)("replace").decode(head[:_PROBED])
+        text = OpenText(io.BufferedReader(_Whole(head, rest, file)), encoding=encoding, newline="")
+        text.head = codecs.getincrementaldecoder(encoding)("replace").decode(head[:_PROBED])
     except BaseException:
         file.close()
         raise
-    return opened
+    return text
 
 
 def _encoding(head: bytes, path: Path) -> str:
-    marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
-    if marked:
-        return marked
+    mark_encoding = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
+    if mark_encoding:
+        return mark_encoding
     if b"\x00" in head[:_PROBED]:
         raise InputError(f"{path} is a binary file; give text, or one of the formats that docs/cli.md lists")
-    declared = _declared(head, kind(path))
-    if declared:
-        return declared
+    declaration = _declared_encoding(head, kind(path))
+    if declaration:
+        return declaration
     try:
         _decode(head, "utf-8")
     except UnicodeDecodeError as error:
-        guessed = _guess(head)
-        if guessed is None:
+        guess = _guess(head)
+        if guess is None:
             raise InputError(
                 f"{path} is not UTF-8 text (byte {error.start}) and its encoding can't be told; "
                 "convert it: iconv -f ENCODING -t utf-8"
             ) from error
-        return guessed
+        return guess
     return "utf-8"
 
 
@@ -185,10 +185,10 @@ def _decode(head: bytes, encoding: str) -> str:
     return codecs.getincrementaldecoder(encoding)().decode(head, final=len(head) < _HEAD)
 
 
-def _declared(head: bytes, suffix: str) -> str | None:
+def _declared_encoding(head: bytes, suffix: str) -> str | None:
     """The encoding that a page or a Python file names, where there is such a one and its beginning is written in it."""
     pattern = {".html": _CHARSET, ".htm": _CHARSET, ".py": _COOKIE}.get(suffix)
-    match = pattern.search(head[:_DECLARED]) if pattern else None
+    match = pattern.search(head[:_DECLARATION]) if pattern else None
     if not match:
         return None
     label = match[1].decode("ascii", "replace").lower()

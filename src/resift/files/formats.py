@@ -40,9 +40,9 @@ def read_file(path: Path) -> Iterator[Document]:
             to do.
 
     """
-    read = _READERS.get(kind(path), _untyped)
+    reader = _READERS.get(kind(path), _untyped)
     with blamed_on(path):
-        yield from read(path)
+        yield from reader(path)
 
 
 def read_lines(file: str) -> Iterator[str]:

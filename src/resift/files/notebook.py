@@ -35,8 +35,8 @@ def read_notebook(path: Path) -> Iterator[Document]:
             ready, waiting = waiting, []
         else:
             cell = waiting + list(lines)
-            told = [i for i, line in enumerate(cell) if line.text.strip() and not line.level]
-            cut = told[-1] + 1 if told else 0
+            texts = [i for i, line in enumerate(cell) if line.text.strip() and not line.level]
+            cut = texts[-1] + 1 if texts else 0
             ready, waiting = cell[:cut], [line for line in cell[cut:] if line.level]
         for p in passages(above + ready):
             if p.line != _ABOVE:
@@ -64,8 +64,8 @@ def _cells(path: Path) -> Iterator[Iterator[Line]]:
         if not isinstance(source, str):
             raise InputError(f"{path}: cell {number} has no source; open the notebook in Jupyter and save it again")
         if cell.get("cell_type") in ("markdown", "code"):
-            read = markup.markdown if cell["cell_type"] == "markdown" else markup.plain
-            yield read(without_data(_lines(source, number)))
+            reader = markup.markdown if cell["cell_type"] == "markdown" else markup.plain
+            yield reader(without_data(_lines(source, number)))
 
 
 def _json(path: Path) -> list[Any]:

@@ -41,12 +41,12 @@ def read_paths(
         InputError: a path that is missing, unreadable, binary or malformed.
 
     """
-    named = {Path(p) for p in paths}
+    arguments = {Path(p) for p in paths}
     for path in list_paths(paths, on_skip):
         try:
             yield from read_file(path)
         except InputError as error:
-            if path in named:
+            if path in arguments:
                 raise
             on_skip(Skipped(str(path), str(error)))
 
@@ -60,19 +60,19 @@ def list_paths(
         InputError: a path that is missing.
 
     """
-    seen: set[Path] = set()
+    earlier: set[Path] = set()
     for path in map(Path, paths):
         if os.path.isdir(path):
-            found = _list_folder(path, on_skip)
+            files = _list_folder(path, on_skip)
         elif os.path.lexists(path):
-            found = iter([path])
+            files = iter([path])
         else:
             raise InputError(f"no such file or folder: {path}; check its spelling and that you may open its folder")
-        for file in found:
+        for file in files:
             if len(paths) == 1:
                 yield file
-            elif file not in seen:
-                seen.add(file)
+            elif file not in earlier:
+                earlier.add(file)
                 yield file
 
 
@@ -89,19 +89,19 @@ def _list_folder(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[P
 def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
     """What lies in a folder: its files by name, then its folders by name; one folder's names are held at a time."""
 
-    def closed(error: OSError) -> None:
+    def skip_folder(error: OSError) -> None:
         path = str(error.filename)
         on_skip(Skipped(path, str(unreadable(Path(path), error))))
 
     ignored = _Ignored()
-    for root, folders, names in os.walk(folder, onerror=closed):
+    for root, folders, names in os.walk(folder, onerror=skip_folder):
         if "lock" in names and any(re.fullmatch(r"g\d{6}", f) for f in folders):  # an index of Resift's own
             folders[:] = []
             continue
         ignored.enter(root, names, on_skip)
-        kept = sorted(f for f in folders if not f.startswith(".") and not ignored(os.path.join(root, f), "/"))
+        visible = sorted(f for f in folders if not f.startswith(".") and not ignored(os.path.join(root, f), "/"))
         folders[:] = []
-        for name in kept:
+        for name in visible:
             if os.path.islink(os.path.join(root, name)):
                 on_skip(Skipped(os.path.join(root, name), f"{name} is a link to a folder and is not read; name it"))
             else:

@@ -48,7 +48,7 @@ def _pages(file: BinaryIO, path: Path) -> Iterator[PageObject]:
 
     logging.getLogger("pypdf").addHandler(_SILENT)
     try:
-        reader = _opened(file, path)
+        reader = _reader(file, path)
         count = len(reader.pages)
     except DependencyError as error:
         raise _needs_cryptography(path) from error
@@ -62,7 +62,7 @@ def _pages(file: BinaryIO, path: Path) -> Iterator[PageObject]:
         yield page
 
 
-def _opened(file: BinaryIO, path: Path) -> PdfReader:
+def _reader(file: BinaryIO, path: Path) -> PdfReader:
     from pypdf import PdfReader
 
     reader = PdfReader(file)

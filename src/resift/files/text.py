@@ -29,12 +29,12 @@ MARKUP: dict[str, Callable[[Iterable[Line]], Iterator[Line]]] = {
 
 def lines_of(file: TextIO) -> Iterator[Line]:
     """Stream a file's lines with their offsets; one that is longer than 64 K characters comes in pieces."""
-    number, at, begun = 1, 0, True
+    number, at, is_start = 1, 0, True
     while text := file.readline(_LONGEST_LINE):
         yield Line(text, number, at)
         at += len(text)
-        begun = text.endswith("\n")
-        number += begun
+        is_start = text.endswith("\n")
+        number += is_start
 
 
 def read_text(path: Path) -> Iterator[Document]:
@@ -49,14 +49,14 @@ def text_documents(file: TextIO, path: Path) -> Iterator[Document]:
     The front matter of a Markdown file gives its title; what else it says is in the first passage's metadata.
     """
     suffix = kind(path)
-    read = MARKUP.get(suffix, markup.plain)
+    reader = MARKUP.get(suffix, markup.plain)
     lines, front = lines_of(file), Front()
-    if read is markup.markdown:
+    if reader is markup.markdown:
         front, lines = front_matter(lines)
     more = {"front_matter": clean(front.text)} if front.text else {}
-    if read is not html:
+    if reader is not html:
         lines = without_data(lines)
-    for p in passages(under_title(front, read(lines))):
+    for p in passages(under_title(front, reader(lines))):
         yield placed(p, p.title, path, more)
         more = {}
     if more:  # nothing else stands in the file

@@ -122,9 +122,9 @@ class Analyzer:
             name, count = stemmers.most_common(1)[0]
             mixed = mixed or count < _ALONE * stemmers.total()
             names.append(name)
-        guessed = sum(c.total() for c in by_script.values())
-        others = guessed - by_script.get("han", Counter()).total()
-        units = "bigrams" if others >= _ALONE * guessed else "bigrams+characters"
+        texts_guessed = sum(c.total() for c in by_script.values())
+        others = texts_guessed - by_script.get("han", Counter()).total()
+        units = "bigrams" if others >= _ALONE * texts_guessed else "bigrams+characters"
         return cls((_GUESS if mixed else "") + "+".join(filter(None, names)), units)
 
     @property
@@ -147,9 +147,9 @@ class Analyzer:
         """
         version, language, units = (*signature.split("/"), "", "")[:3]
         if version == _VERSION and language:
-            found = cls("" if language == "none" else language, units.partition("@")[0])
-            if found.signature == signature:
-                return found
+            analyzer = cls("" if language == "none" else language, units.partition("@")[0])
+            if analyzer.signature == signature:
+                return analyzer
         raise InputError(
             f"terms of {signature!r} can't be made again with what is installed: index the documents again"
         )
@@ -186,11 +186,11 @@ class Analyzer:
     def _word(self, word: str, at: int, stemmers: Mapping[str, str]) -> Iterator[Term]:
         if not word:
             return
-        folded = _fold(word)
-        name = stemmers.get("latin" if word.isascii() else script(folded[0]), "")
-        if name == "english" and folded in _STOP_WORDS:
+        term = _fold(word)
+        name = stemmers.get("latin" if word.isascii() else script(term[0]), "")
+        if name == "english" and term in _STOP_WORDS:
             return
-        yield Term(self._stem(folded, name), at, at + len(word))
+        yield Term(self._stem(term, name), at, at + len(word))
 
     def _run(self, run: str, at: int) -> Iterator[Term]:
         """Han, Kana, Thai: the segmenter's words, or overlapping pairs; a single character stands alone."""

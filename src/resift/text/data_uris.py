@@ -11,7 +11,7 @@ from resift.text.passages import Line
 _TYPE = r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+=-]+)*"
 _URI = re.compile(rf"{_TYPE};base64,(?P<coded>[\w+/=%-]{{40,}})|{_TYPE},(?P<plain>[^\s()<>\"']{{200,}})")
 _MORE = {"coded": re.compile(r"[\w+/=%-]*"), "plain": re.compile(r"[^\s()<>\"']*")}
-_BEGUN = re.compile(r"d(?:a(?:t(?:a(?::[^\s()<>\"']*)?)?)?)?$")
+_START = re.compile(r"d(?:a(?:t(?:a(?::[^\s()<>\"']*)?)?)?)?$")
 _LONGEST_BEGINNING = 400  # characters
 
 
@@ -23,23 +23,23 @@ def strip_data(text: str) -> str:
 def without_data(lines: Iterable[Line]) -> Iterator[Line]:
     """Lines without data: URIs, also where one goes on in the next piece of a line; the offsets frame the source."""
     going_on = ""  # how the URI is written that the piece before ended in
-    begun: Line | None = None  # the end of the piece before, where a URI may have begun
+    start: Line | None = None  # the end of the piece before, where a URI may have begun
     for line in lines:
-        if not (begun or going_on or "data:" in line.text) and line.text.endswith("\n"):
+        if not (start or going_on or "data:" in line.text) and line.text.endswith("\n"):
             yield line  # most lines, of which there can be millions
             continue
-        if begun:
-            line = line._replace(text=begun.text + line.text, start=begun.start)
+        if start:
+            line = line._replace(text=start.text + line.text, start=start.start)
         if going_on:
             line = _behind(line, going_on)
-        line, begun = _held_back(line)
-        going_on = going_on if not line.text and not begun else ""
+        line, start = _held_back(line)
+        going_on = going_on if not line.text and not start else ""
         if "data:" in line.text:
             line, going_on = _stripped(line)
         if line.text:
             yield line
-    if begun:
-        yield begun
+    if start:
+        yield start
 
 
 def _behind(line: Line, written: str) -> Line:
@@ -53,7 +53,7 @@ def _held_back(line: Line) -> tuple[Line, Line | None]:
     """A piece of a longer line without the end of it where a URI may begin, and that end."""
     if line.text.endswith("\n"):
         return line, None
-    tail = _BEGUN.search(line.text, max(0, len(line.text) - _LONGEST_BEGINNING))
+    tail = _START.search(line.text, max(0, len(line.text) - _LONGEST_BEGINNING))
     if not tail:
         return line, None
     at = tail.start()

@@ -29,21 +29,21 @@ class Front(NamedTuple):
 def front_matter(lines: Iterable[Line]) -> tuple[Front, Iterator[Line]]:
     """What stands above a page, and the page's lines; without front matter those are all lines."""
     rest = iter(lines)
-    held = [line for line in [next(rest, None)] if line]
-    mark = held[0].text.rstrip() if held else ""
+    block = [line for line in [next(rest, None)] if line]
+    mark = block[0].text.rstrip() if block else ""
     if mark not in _MARKS:
-        return Front(), chain(held, rest)
+        return Front(), chain(block, rest)
     for line in rest:
-        held.append(line)
+        block.append(line)
         if line.text.rstrip() in _MARKS[mark]:
             break
-        if len(held) > _LONGEST or not _SETTING[mark].match(line.text):
-            return Front(), chain(held, rest)
+        if len(block) > _LONGEST or not _SETTING[mark].match(line.text):
+            return Front(), chain(block, rest)
     else:
-        return Front(), iter(held)
-    if len(held) == 2:
-        return Front(), chain(held, rest)
-    return _front(held[1:-1]), rest
+        return Front(), iter(block)
+    if len(block) == 2:
+        return Front(), chain(block, rest)
+    return _front(block[1:-1]), rest
 
 
 def _front(settings: list[Line]) -> Front:

@@ -167,10 +167,10 @@ def _of_script(name: str, head: str) -> str:
 def _marks(head: str) -> list[tuple[tuple[str, float], ...]]:
     """The votes of each function word, as often as it occurs, and of each letter, once."""
     lowered = head.lower()
-    said = [_WORD_VOTES[word] for word in _LATIN.findall(lowered) if word in _WORD_VOTES]
+    votes = [_WORD_VOTES[word] for word in _LATIN.findall(lowered) if word in _WORD_VOTES]
     if not head.isascii():
-        said += [_LETTER_VOTES[letter] for letter in _LETTER_SET.intersection(head)]
-    return said
+        votes += [_LETTER_VOTES[letter] for letter in _LETTER_SET.intersection(head)]
+    return votes
 
 
 def _latin(head: str) -> str:

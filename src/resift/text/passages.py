@@ -84,9 +84,9 @@ class _Headings:
 
     def leave(self, level: int) -> Iterator[Passage]:
         if not self.used and self.path and level <= self.path[-1].level:
-            own = self.path[-1]
+            innermost = self.path[-1]
             above = " > ".join(h.text.strip() for h in self.path[:-1])
-            pending = _Pending([own])
+            pending = _Pending([innermost])
             yield from pending.flush(above)
 
 

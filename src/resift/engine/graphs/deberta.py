@@ -79,10 +79,10 @@ class _Relative:
         count = int(config.get("position_buckets", -1))
         span = count if count > 0 else limit
         widest = b.size("max_position_embeddings") + _STEP
-        own = buckets(np.arange(-widest + 1, widest), count, limit)  # of i - j, ascending
+        bucket = buckets(np.arange(-widest + 1, widest), count, limit)  # of i - j, ascending
         self._columns = {
-            "c2p": self._middle(np.clip(own[::-1] + span, 0, 2 * span - 1), widest),  # column k is j - i
-            "p2c": self._middle(np.clip(span - own[::-1], 0, 2 * span - 1), widest),  # the same seen from the key
+            "c2p": self._middle(np.clip(bucket[::-1] + span, 0, 2 * span - 1), widest),  # column k is j - i
+            "p2c": self._middle(np.clip(span - bucket[::-1], 0, 2 * span - 1), widest),  # the same seen from the key
         }
         table = b.tensor("encoder.rel_embeddings.weight")
         if "layer_norm" in str(config.get("norm_rel_ebd", "none")).lower():
@@ -108,10 +108,10 @@ class _Relative:
             projected = self.b.linear(rows, f"{name}.{part if shared else 'pos_' + part}")
             split = op.reshape(projected, op.constant(np.array([0, heads, -1])), True)
             positions = op.transpose(split, op.constant(np.array([1, 0, 2])))
-            own = self._skewed(op.matmul(query if kind == "c2p" else key, positions, False, True))
+            part_scores = self._skewed(op.matmul(query if kind == "c2p" else key, positions, False, True))
             if kind == "p2c":
-                own = op.transpose(own, op.constant(np.array([0, 1, 3, 2])))
-            total = own if total is None else op.add(total, own)
+                part_scores = op.transpose(part_scores, op.constant(np.array([0, 1, 3, 2])))
+            total = part_scores if total is None else op.add(total, part_scores)
         return total
 
     def _skewed(self, x: Node) -> Node:
@@ -130,12 +130,12 @@ class _Relative:
 
 
 def _layer(b: Builder, x: Node, bias: Node, relative: _Relative, name: str) -> Node:
-    op, heads, own = b.op, b.size("num_attention_heads"), f"{name}.attention.self"
-    query, key, value = (b.split_heads(b.linear(x, f"{own}.{p}_proj"), heads) for p in ("query", "key", "value"))
+    op, heads, attention = b.op, b.size("num_attention_heads"), f"{name}.attention.self"
+    query, key, value = (b.split_heads(b.linear(x, f"{attention}.{p}_proj"), heads) for p in ("query", "key", "value"))
     scores = op.matmul(query, key, False, True)
-    if (extra := relative.scores(query, key, own, heads)) is not None:
+    if (extra := relative.scores(query, key, attention, heads)) is not None:
         scores = op.add(scores, extra)
-    width = b.weights[f"{b.root}{own}.query_proj.weight"].shape[0] // heads
+    width = b.weights[f"{b.root}{attention}.query_proj.weight"].shape[0] // heads
     scale = op.constant(np.float32(1 / math.sqrt(width * (1 + len(relative.kinds)))))
     shares = op.softmax(op.add(op.multiply(scores, scale), bias), -1)
     a = b.linear(b.merge_heads(op.matmul(shares, value, False, False)), f"{name}.attention.output.dense")

@@ -66,11 +66,11 @@ def append(model: Any, steps: Sequence[HeadStep]) -> Any:  # noqa: ANN401 - open
 
     """
     hidden = [p for p in model.outputs if len(p.get_partial_shape()) == 3]
-    named = [p for p in hidden if p.get_names() & {"last_hidden_state", "token_embeddings"}]
+    by_name = [p for p in hidden if p.get_names() & {"last_hidden_state", "token_embeddings"}]
     masks = [p for p in model.get_parameters() if p.get_friendly_name() == "attention_mask"]
     if not hidden or not masks:
         raise BrokenModel("the exported encoder has no hidden states or no attention_mask; export it again")
-    result = (named or hidden)[0].get_node().input_value(0)
+    result = (by_name or hidden)[0].get_node().input_value(0)
     return openvino_model([apply(result, masks[0].output(0), steps)], model.get_parameters())
 
 

@@ -86,9 +86,9 @@ def distilbert_as_bert(config: Mapping[str, Any], weights: NamedTensors) -> tupl
 
 
 def _renamed(weights: NamedTensors, rules: list[tuple[str, str]]) -> NamedTensors:
-    found = {}
+    tensors = {}
     for name, value in weights.items():
         for old, new in rules:
             name = re.sub(old, new, name)
-        found[name] = value
-    return found
+        tensors[name] = value
+    return tensors

@@ -93,12 +93,12 @@ def unsupported(config: Mapping[str, Any]) -> str:
     activation = config.get("activation" if kind == "distilbert" else "hidden_act", "gelu")
     if activation != "gelu":
         return f"activation {activation!r}"
-    given = [config.get(old) or config.get(new) for old, new in _SIZES]
-    if not all(given):
+    values = [config.get(old) or config.get(new) for old, new in _SIZES]
+    if not all(values):
         return "a config.json without " + ", ".join(
-            new for (_, new), size in zip(_SIZES, given, strict=True) if not size
+            new for (_, new), size in zip(_SIZES, values, strict=True) if not size
         )
-    hidden, heads, wide = map(int, given)  # type: ignore[arg-type]
+    hidden, heads, wide = map(int, values)  # type: ignore[arg-type]
     if hidden % _GROUP or wide % _GROUP or hidden % heads or (hidden // heads) % _PANEL:
         return f"a hidden size of {hidden} in {heads} heads, {wide} between"
     if int(config.get("embedding_size") or hidden) != hidden:
@@ -174,7 +174,7 @@ class CompiledEncoder:
         )  # fmt: skip
         self._weights = {}
 
-    def run(self, given: JoinedSequences, first_only: bool, threads: int) -> tuple[FloatArray, FloatArray]:
+    def run(self, sequences: JoinedSequences, first_only: bool, threads: int) -> tuple[FloatArray, FloatArray]:
         """Last hidden states (T, H), or of each sequence's first token (n, H), and the tail's products (T or n, D).
 
         Python's lock is free meanwhile.
@@ -185,20 +185,20 @@ class CompiledEncoder:
             MemoryError: no room for the activations.
 
         """
-        n = len(given.attended)
-        if given.attended.min(initial=1) < 1:
+        n = len(sequences.attended)
+        if sequences.attended.min(initial=1) < 1:
             raise ValueError("a sequence without a token that is attended to")
-        segments = given.segments if self._segmented else np.zeros_like(given.segments)
-        longest = int(np.diff(given.starts).max(initial=0))
-        most = (int(given.ids.max(initial=0)), longest - 1, int(segments.max(initial=0)))
+        segments = sequences.segments if self._segmented else np.zeros_like(sequences.segments)
+        longest = int(np.diff(sequences.starts).max(initial=0))
+        most = (int(sequences.ids.max(initial=0)), longest - 1, int(segments.max(initial=0)))
         for what, value, limit in zip(("token id", "position", "segment"), most, self._limits, strict=True):
             if value >= limit:
                 raise BrokenModel(f"{what} {value}: the model has {limit}; tokenizer and weights don't belong together")
-        hidden = np.empty((n if first_only else len(given.ids), self.hidden), np.float32)
+        hidden = np.empty((n if first_only else len(sequences.ids), self.hidden), np.float32)
         tail = np.empty((len(hidden), self._model.tail.outputs), np.float32)
         work = _EncoderWork(
-            ctypes.addressof(self._model), n, _CHUNK, max(1, threads), given.starts.ctypes.data,
-            given.attended.ctypes.data, given.ids.ctypes.data, segments.ctypes.data, hidden.ctypes.data,
+            ctypes.addressof(self._model), n, _CHUNK, max(1, threads), sequences.starts.ctypes.data,
+            sequences.attended.ctypes.data, sequences.ids.ctypes.data, segments.ctypes.data, hidden.ctypes.data,
             tail.ctypes.data, first_only, 0, 0,
         )  # fmt: skip
         self._library.resift_encode(ctypes.byref(work))
@@ -210,15 +210,15 @@ class CompiledEncoder:
         h, wide = self.hidden, self._wide
         scale = np.float32((h // heads) ** -0.5)  # of attention's scores, put into the queries
         query, *others = (self._linear(f"{name}.attention.self.{part}", h, h) for part in ("query", "key", "value"))
-        scaled = (query[0] * scale, query[1] * scale)
-        weights, biases = zip(scaled, *others, strict=True)
+        scaled_query = (query[0] * scale, query[1] * scale)
+        weights, biases = zip(scaled_query, *others, strict=True)
         qkv: Tail = np.concatenate(weights), np.concatenate(biases)
         merge = self._linear(f"{name}.attention.output.dense", h, h)
         up = self._linear(f"{name}.intermediate.dense", wide, h)
         down = self._linear(f"{name}.output.dense", h, wide)
         return _Layer(
-            *(self._matrix(*own, rounded=False) for own in (qkv, merge)),
-            *(self._matrix(*own, rounded) for own in (up, down)),
+            *(self._matrix(*matrix, rounded=False) for matrix in (qkv, merge)),
+            *(self._matrix(*matrix, rounded) for matrix in (up, down)),
             *self._norm(f"{name}.attention.output.LayerNorm"), *self._norm(f"{name}.output.LayerNorm"),
         )  # fmt: skip
 
@@ -245,14 +245,14 @@ class CompiledEncoder:
 
     def _tensor(self, name: str, *shape: int) -> FloatArray:
         """A tensor whose last axes have these lengths: the kernel looks at none."""
-        found = self._weights.get(self._root + name)
-        if found is None:
+        tensor = self._weights.get(self._root + name)
+        if tensor is None:
             raise BrokenModel(f"the checkpoint has no tensor {self._root + name}; its files are incomplete")
-        if found.shape[-len(shape) :] != shape or found.ndim > 2:
+        if tensor.shape[-len(shape) :] != shape or tensor.ndim > 2:
             raise BrokenModel(
-                f"{self._root + name} has the shape {found.shape}, and config.json tells {shape}: not of one model"
+                f"{self._root + name} has the shape {tensor.shape}, and config.json tells {shape}: not of one model"
             )
-        return found
+        return tensor
 
     def _keep(self, values: FloatArray) -> int:
         """The address of an array that lives as long as this object."""

@@ -32,7 +32,7 @@ def read_onnx_weights(path: Path) -> NamedTensors:
 
     """
     stored = dict(_tensors(path))
-    found = {}
+    weights = {}
     for name, value in stored.items():
         plain = name.removesuffix("_int8").removesuffix("_fp16")
         if name.endswith("_scale") and name.removesuffix("_scale") + "_int8" in stored:
@@ -40,8 +40,8 @@ def read_onnx_weights(path: Path) -> NamedTensors:
         scale = stored[f"{plain}_scale"] if name.endswith("_int8") else np.ones((1,) * value.ndim, np.float32)
         if plain.endswith(TRANSPOSED):
             plain, value, scale = plain.removesuffix(TRANSPOSED) + ".weight", value.T, scale.T
-        found[plain] = np.multiply(value, scale, dtype=np.float32, order="C")
-    return found
+        weights[plain] = np.multiply(value, scale, dtype=np.float32, order="C")
+    return weights
 
 
 def names_matrices(path: Path) -> bool:
@@ -74,8 +74,8 @@ def _tensors(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
             raise ValueError("no graph")
         for graph in graphs:
             for number, value in _fields(graph):
-                if number == _INITIALIZER and (found := _tensor(value)):
-                    yield found
+                if number == _INITIALIZER and (tensor := _tensor(value)):
+                    yield tensor
     except (IndexError, ValueError, TypeError) as error:
         raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
 
