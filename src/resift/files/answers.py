@@ -12,7 +12,7 @@ SCHEMA = 1
 
 
 def as_json(ranking: Ranking) -> dict[str, Any]:
-    """A ranking in the schema of docs/json.md; what a candidate lacks (a score, a span) is left out, never null."""
+    """A ranking in the schema of docs/json.md; a score or span that a candidate lacks is absent, never null."""
     return {
         "schema": SCHEMA,
         "query": {"id": clean(ranking.query.id), "text": clean(ranking.query.text)},
@@ -41,7 +41,7 @@ def _candidate(c: Candidate) -> dict[str, Any]:
     return fields
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a document carried along
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever the metadata of a document holds
     """Metadata as JSON can hold it: unsafe characters replaced, NaN and infinity as text."""
     if isinstance(value, dict):
         return {clean(str(k)): _plain(v) for k, v in value.items()}

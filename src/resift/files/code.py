@@ -1,10 +1,10 @@
 """Source code -> passages by function and class, titled with the qualified name.
 
-Python goes by its syntax tree. Other languages, and Python that does not parse, go by a rule: a definition begins at a
-line that opens with a defining keyword (`class`, `fn`, `function`, …) or, in the C family, looks like `type name(…`,
-and that stands at column 0 or, one step further in, directly inside a class. It ends with the line of its own column
-that closes a bracket or says `end`, or where the next definition of that column begins. A line that ends with `;`
-defines nothing. Comments and annotations right above a definition belong to it.
+Python is cut by its syntax tree. Other languages, and Python that does not parse, are cut by a rule: a definition
+begins at a line that starts with a defining keyword (`class`, `fn`, `function`, …) or, in the C family, looks like
+`type name(…`, and that stands at column 0 or, one step further in, directly inside a class. It ends at the line of the
+same column that closes a bracket or is `end`, or before the next definition of that column. A line that ends with `;`
+defines nothing. Comments and annotations directly above a definition belong to it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ SUFFIXES = frozenset(
     ".py .js .ts .tsx .jsx .go .rs .java .c .h .cpp .hpp .cs .rb .php .sh .sql .kt .swift .scala .lua".split()
 )
 _C_FAMILY = frozenset(".js .ts .tsx .jsx .java .c .h .cpp .hpp .cs .sh".split())
-_LARGEST = 1 << 20  # characters of a Python file that is held whole for its syntax tree
-_HEAD = 300  # characters of a line that are looked at
-_MOST_COMMENTS = 200  # lines held back until it is seen whether a definition follows
+_LARGEST = 1 << 20  # characters of a Python file up to which it is held whole for its syntax tree
+_HEAD = 300  # characters of a line that the rule reads
+_MOST_COMMENTS = 200  # lines of comments that wait for a definition below them
 
 _PREFIX = (
     r"(?:@[\w.]+(?:\([^()]*\))?\s+)*"
@@ -69,14 +69,14 @@ _CLOSES = re.compile(r"\}|\]|\);|end\b")
 
 
 class _Definition(NamedTuple):
-    """A definition that a line begins, and whether others may stand in it."""
+    """A definition that begins at a line, and whether it may hold others."""
 
     name: str
     holds: bool
 
 
 class _Owned(NamedTuple):
-    """A line with the definition that it lies in: its qualified name, and a number that sets namesakes apart."""
+    """A line with its definition: the qualified name, and a number that differs for definitions of the same name."""
 
     block: int
     name: str
@@ -86,7 +86,7 @@ class _Owned(NamedTuple):
 def read_code(path: Path) -> Iterator[Document]:
     """Stream a source file's passages; metadata as for text, title the qualified name (`Class.method`) or empty.
 
-    A Python file of up to 1 Mi characters is held whole, everything else is streamed.
+    A Python file of up to 1 Mi characters is held whole; all others are streamed.
     """
     suffix = kind(path)
     with open_text(path) as file:
@@ -104,7 +104,7 @@ def read_code(path: Path) -> Iterator[Document]:
 
 
 def _beginning(lines: Iterable[Line]) -> tuple[list[Line], Iterable[Line]]:
-    """The lines of as much as is held for a syntax tree, and those that follow: an empty list where none do."""
+    """The first lines, as many as are held for a syntax tree, and an iterator over the others, or [] for none."""
     beginning, size, rest = list[Line](), 0, iter(lines)
     for line in rest:
         beginning.append(line)
@@ -118,7 +118,7 @@ def _beginning(lines: Iterable[Line]) -> tuple[list[Line], Iterable[Line]]:
 
 
 def _by_tree(lines: list[Line]) -> Iterator[_Owned] | None:
-    """The lines with their definitions, or None where the text is not Python as this interpreter knows it."""
+    """The lines with their definitions, or None where this interpreter can't parse the text as Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the file's own faults, such as invalid escapes
@@ -130,7 +130,7 @@ def _by_tree(lines: list[Line]) -> Iterator[_Owned] | None:
 
 
 def _definitions(node: ast.AST, above: str) -> Iterator[tuple[int, int, str]]:
-    """First row, last row and qualified name, the outer before the inner; a function's inner ones are its own."""
+    """First row, last row and qualified name of definitions, outer ones first, without those inside functions."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
@@ -164,7 +164,7 @@ def _owned(lines: list[Line], definitions: list[tuple[int, int, str]]) -> Iterat
 
 @dataclass(slots=True)
 class _Open:
-    """A definition that has begun: its name, its column, whether others may stand in it and, then, at which column."""
+    """A definition that has begun: its name, its column, whether it may hold others and, if so, at which column."""
 
     name: str
     column: int
@@ -217,7 +217,7 @@ def _by_rule(lines: Iterable[Line], c_family: bool) -> Iterator[_Owned]:
 
 
 def _still_open(path: list[_Open], column: int, definition: _Definition | None) -> list[_Open]:
-    """Without those that a line further out has left, and without the one that a definition beside it follows."""
+    """The definitions that a line at `column` does not end, by its column or as a definition of the same column."""
     surrounding = [o for o in path if o.column <= column]
     return [o for o in surrounding if o.column < column] if definition else surrounding
 

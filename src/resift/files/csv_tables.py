@@ -85,7 +85,7 @@ def _rows(lines: Iterable[str], form: _Form, path: Path, above: int) -> Iterator
     begins = above + 1
     try:
         for row in reader:
-            if counted.ended:  # csv takes all that follows an unclosed quote for one cell
+            if counted.complete:  # csv takes everything behind an unclosed quote for one cell
                 raise csv.Error(f"a quote that is opened in line {begins} or behind it is never closed")
             begins = above + reader.line_num + 1
             yield above + reader.line_num, row
@@ -97,11 +97,11 @@ class _CountedLines:
     """Lines, and whether the last of them was read: the module csv reads on only where a row is not complete."""
 
     def __init__(self, lines: Iterator[str]) -> None:
-        self._lines, self.ended = lines, False
+        self._lines, self.complete = lines, False
 
     def __iter__(self) -> Iterator[str]:
         yield from self._lines
-        self.ended = True
+        self.complete = True
 
 
 def _bare(cell: str) -> str:

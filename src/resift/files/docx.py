@@ -69,7 +69,7 @@ def _parsed(part: IO[bytes], body: _WordBody) -> Iterator[Line]:
 
 
 def _levels(archive: ZipFile) -> dict[str, int]:
-    """Heading levels by style id. Ids are in Word's own language ("berschrift1"), the names behind them in English."""
+    """Heading levels by style id. Ids are in the language of Word ("berschrift1"), the names of styles in English."""
     from xml.etree.ElementTree import iterparse
 
     levels: dict[str, int] = {}
@@ -101,7 +101,7 @@ def _value(attributes: dict[str, str]) -> str:
 
 
 class _WordBody:
-    """The target of an XML parser: gathers paragraphs, and the cells of outermost tables' rows, as lines."""
+    """The target of an XML parser: it collects paragraphs, and rows of the outermost tables, as lines."""
 
     def __init__(self, levels: dict[str, int]) -> None:
         self.levels = levels
@@ -110,15 +110,15 @@ class _WordBody:
         self.at = 0
         self.open: list[tuple[int, list[str]]] = []  # paragraphs, each with its number; a text box is one in another
         self.level = 0
-        self.told = False  # whether characters are text
+        self.is_text = False  # whether characters are text
         self.tables = 0
-        self.repeated = 0  # depth within a fallback, which says again what was just said
+        self.repeated = 0  # depth within a fallback, which repeats the text before it
         self.row = 0
         self.cells: list[list[str]] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = _local(tag)
-        self.told = name == "t" and not self.repeated
+        self.is_text = name == "t" and not self.repeated
         if name == "p":
             self.number += 1
             self.level = 0
@@ -142,12 +142,12 @@ class _WordBody:
             self.cells.append([])
 
     def data(self, text: str) -> None:
-        if self.told and self.open:
+        if self.is_text and self.open:
             self.open[-1][1].append(text)
 
     def end(self, tag: str) -> None:
         name = _local(tag)
-        self.told = False
+        self.is_text = False
         if name == "p" and self.open:
             number, parts = self.open.pop()
             self._paragraph(number, "".join(parts).strip())

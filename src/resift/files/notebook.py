@@ -16,7 +16,7 @@ from resift.text.data_uris import without_data
 from resift.text.passages import Line, passages
 from resift.types import Document
 
-_ABOVE = 0  # the cell number of headings that only stand above a cell
+_ABOVE = 0  # the cell number of headings from cells above
 
 
 def read_notebook(path: Path) -> Iterator[Document]:
@@ -46,7 +46,7 @@ def read_notebook(path: Path) -> Iterator[Document]:
 
 
 def _path(above: Iterable[Line], lines: Iterable[Line]) -> list[Line]:
-    """The headings that stand above what follows."""
+    """The headings that apply to the lines after these."""
     path: list[Line] = []
     for line in chain(above, lines):
         if line.level:
@@ -56,7 +56,7 @@ def _path(above: Iterable[Line], lines: Iterable[Line]) -> list[Line]:
 
 
 def _cells(path: Path) -> Iterator[Iterator[Line]]:
-    """The lines of each cell; their number is the cell's."""
+    """The lines of each cell; their line number is the number of the cell."""
     for number, cell in enumerate(_json(path), 1):
         source = cell.get("source") if isinstance(cell, dict) else None
         if isinstance(source, list) and all(isinstance(part, str) for part in source):

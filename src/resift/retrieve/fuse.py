@@ -83,8 +83,8 @@ class WeightedSum:
             values = [c.score.value for c in ranking if c.score]
             low, spread = min(values, default=0.0), max(values, default=0.0) - min(values, default=0.0)
             for c in ranking:
-                scaled = 0.0 if c.score is None else (c.score.value - low) / spread if spread else 1.0
-                scores[c.document.id] = scores.get(c.document.id, 0.0) + weight * scaled
+                share = 0.0 if c.score is None else (c.score.value - low) / spread if spread else 1.0
+                scores[c.document.id] = scores.get(c.document.id, 0.0) + weight * share
         return scores
 
     @classmethod

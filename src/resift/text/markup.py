@@ -1,4 +1,4 @@
-"""Lines of plain text, Markdown and reStructuredText, with the headings among them marked."""
+"""Lines of plain text, Markdown and reStructuredText, with headings marked."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _UNDERLINE = re.compile(r"([=\-`:'\"~^_*+#<>.])\1{2,}\s*$")
 
 
 def _heading(line: Line, text: str, level: int) -> Line:
-    """The line as a heading; its offsets keep framing the whole source line."""
+    """The line as a heading; its offsets stay those of the whole source line."""
     return line._replace(text=text.strip(), level=level, end=line.start + len(line.text.rstrip()))
 
 
 def _without_closing(title: str) -> str:
-    """A heading's text without the row of # that may end it; one that is part of a word, as in C#, stays."""
+    """A heading's text without the # signs at its end, except those of a word, as in C#."""
     title = title.strip()
     bare = title.rstrip("#")
     return bare if not bare or bare.endswith((" ", "\t")) else title
@@ -31,7 +31,7 @@ def plain(lines: Iterable[Line]) -> Iterator[Line]:
 
 
 def markdown(lines: Iterable[Line]) -> Iterator[Line]:
-    """Mark `# ATX` and underlined headings; what looks like one inside a fenced block is code."""
+    """Mark `# ATX` and underlined headings, except in fenced blocks of code."""
     fence = ""
     previous: Line | None = None  # the line before; it becomes a heading if this one underlines it
     heads = False  # whether it may
@@ -59,7 +59,7 @@ def markdown(lines: Iterable[Line]) -> Iterator[Line]:
 
 
 def restructured(lines: Iterable[Line]) -> Iterator[Line]:
-    """Mark titles by their underline; levels in the order in which the underlines first appear."""
+    """Mark titles by their underline; levels follow the order in which kinds of underline first appear."""
     levels: dict[str, int] = {}
     previous: Line | None = None
     for line in lines:
@@ -77,5 +77,5 @@ def restructured(lines: Iterable[Line]) -> Iterator[Line]:
 
 
 def _underlines(rule: str, title: str) -> bool:
-    """Whether a line of punctuation is long enough for the line above, which is text."""
+    """Whether a line of punctuation is at least as long as the text above it."""
     return bool(title.strip()) and len(rule.strip()) >= len(title.strip()) and not _UNDERLINE.match(title)

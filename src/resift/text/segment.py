@@ -17,7 +17,7 @@ from resift.errors import MissingExtra
 
 Segmenter = Callable[[str], Iterable[tuple[int, int]]]
 
-# Language (and name of the extra) -> what it is called and the distributions that its words hang on.
+# Language, which is also the name of the extra -> the name of the function, and the packages that determine words.
 LIBRARIES = {
     "zh": ("word segmentation of Chinese", ("rjieba",)),
     "ja": ("word segmentation of Japanese", ("sudachipy", "sudachidict_small")),
@@ -47,7 +47,7 @@ def segmenter(language: str) -> Segmenter:
 
 
 def joined(text: str, language: str) -> str:
-    """The text's words with spaces between them and "_" within, as PhoBERT's were: "thủ đô Hà Nội", "thủ_đô Hà_Nội".
+    """The text's words with spaces between and "_" within, as for PhoBERT: "thủ đô Hà Nội" gives "thủ_đô Hà_Nội".
 
     Raises:
         MissingExtra: the language's library is not installed.
@@ -57,7 +57,7 @@ def joined(text: str, language: str) -> str:
 
 
 def joined_places(text: str, language: str) -> tuple[str, list[int]]:
-    """The same, and which character of `text` each of its characters was; joints stand for the one behind them."""
+    """The same, and the position in `text` of each character; a space or "_" has that of the next character."""
     parts: list[str] = []
     places: list[int] = []
     for start, end in segmenter(language)(text):
@@ -71,7 +71,7 @@ def joined_places(text: str, language: str) -> tuple[str, list[int]]:
 
 
 def library(language: str) -> str:
-    """The libraries behind a segmenter with their versions, such as "rjieba-0.2.2": other versions, other words."""
+    """The libraries of a segmenter with their versions, on which its words depend, such as "rjieba-0.2.2"."""
     for module in LIBRARIES[language][1]:
         _load(module, language)
     from importlib.metadata import version
@@ -120,7 +120,7 @@ def _vietnamese() -> Segmenter:
     lock = threading.Lock()  # it loads its model into a global at the first call
 
     def segment(text: str) -> Iterator[tuple[int, int]]:
-        # It answers with words, not places: count characters other than white space, composed as it composes them.
+        # It returns words without places: count characters other than white space, composed as in its words.
         letters, places, last = [], [], 0
         for cluster in _CLUSTER.finditer(text.encode("utf-8", "replace").decode()):
             characters = unicodedata.normalize("NFC", cluster.group())
@@ -130,7 +130,7 @@ def _vietnamese() -> Segmenter:
         with lock:
             words = word_tokenize("".join(letters), use_token_normalize=False)
         lengths = [len("".join(word.split())) for word in words]
-        if sum(lengths) != len(places):  # it changed the text: every syllable is a word
+        if sum(lengths) != len(places):  # it changed the text, so each syllable is a word
             yield from (match.span() for match in re.finditer(r"\S+", text))
             return
         at = end = 0

@@ -1,4 +1,4 @@
-"""DeBERTa-v2 and v3 (He et al., 2021): attention that sees content and relative position apart."""
+"""DeBERTa-v2 and v3 (He et al., 2021): attention scores content and relative position separately."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _embeddings(b: Builder, inputs: GraphInputs) -> Node:
 def buckets(distance: npt.NDArray[np.int64], count: int, limit: int) -> npt.NDArray[np.int64]:
     """Relative positions i - j as buckets: exact up to half of `count`, logarithmic beyond, odd around 0.
 
-    All in f32, as the reference computes it: at a bucket's edge another precision gives another bucket.
+    Everything is f32, as in the reference: at the edge of a bucket another precision gives another bucket.
     """
     if count <= 0:
         return distance
@@ -115,9 +115,9 @@ class _Relative:
         return total
 
     def _skewed(self, x: Node) -> Node:
-        """(B, heads, T, 2 T - 1) -> (B, heads, T, T): entry (i, j) is taken from column j - i + T - 1.
+        """(B, heads, T, 2 T - 1) -> (B, heads, T, T): entry (i, j) comes from column j - i + T - 1 of row i.
 
-        Read row after row, the entry lies at i (2 T - 2) + j + T - 1: a cut and a reshape instead of a gather.
+        In the flat array that entry has the position i (2 T - 2) + j + T - 1, so a slice and a reshape do.
         """
         op, one = self.b.op, self.b.op.constant(np.array([1]))
         t = op.unsqueeze(self.length, op.constant(0))

@@ -1,4 +1,4 @@
-"""From a checkpoint's config and tensors to a graph: which architecture it is, and what its outputs are."""
+"""The graph of a checkpoint, by the architecture that its config names."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Architecture:
     Attributes:
         hidden_states: builds the encoder; last hidden states (B, T, H).
         logits: builds the classification head that the authors' library puts on it; (B, labels).
-        first: a tensor that every checkpoint of it has; what stands before its name is the encoder's root.
-        head: tensors of the head; without them the scores would be random.
+        first: the name of a tensor that every such checkpoint has; its prefix is that of the encoder.
+        head: tensors of the classification head, which is random without them.
         allowed: the values that entries of the config may have; an absent entry is fine.
 
     """

@@ -1,4 +1,4 @@
-"""What stands behind an encoder in a vector model: pooling, projections, normalisation, as nodes of a graph.
+"""The head of a vector model, pooling, projections and normalisation, as nodes of a graph.
 
 The formulas are those of sentence-transformers' modules Pooling, Dense and Normalize.
 """
@@ -59,7 +59,7 @@ def apply(x: Node, mask: Node, steps: Sequence[HeadStep]) -> Node:
 
 
 def append(model: Any, steps: Sequence[HeadStep]) -> Any:  # noqa: ANN401 - openvino ships no types
-    """A graph that was exported with the encoder's hidden states as an output, ended by the steps.
+    """An exported graph whose output is the encoder's hidden states, with the steps added to it.
 
     Raises:
         BrokenModel: it has no such output, or takes no attention mask.
@@ -77,7 +77,7 @@ def append(model: Any, steps: Sequence[HeadStep]) -> Any:  # noqa: ANN401 - open
 def _pooled(x: Node, mask: Node, mode: str) -> Node:
     """(B, T, H) -> (B, H). Every pooling but the maximum is a sum of token vectors with weights (B, T).
 
-    Places and counts are whole numbers, which bf16 would round from 257 on.
+    Positions and counts are whole numbers, because bf16 rounds numbers from 257 on.
     """
     op = openvino_ops()
     last = op.constant(np.array([1]))
@@ -89,7 +89,7 @@ def _pooled(x: Node, mask: Node, mode: str) -> Node:
         away = op.multiply(op.subtract(real(mask), op.constant(np.float32(1))), op.constant(np.float32(1e30)))
         return op.reduce_max(op.add(x, op.unsqueeze(away, op.constant(2))), last, False)
     count = op.reduce_sum(mask, last, True)
-    place = op.multiply(op.cum_sum(mask, op.constant(1)), mask)  # 1, 2, ... for tokens that are there
+    place = op.multiply(op.cum_sum(mask, op.constant(1)), mask)  # 1, 2, ... for tokens, 0 for padding
     if mode == "cls":
         weights = real(op.equal(place, op.constant(np.int64(1))))
     elif mode == "lasttoken":

@@ -1,4 +1,4 @@
-"""Checkpoints that are BERT under other names: their config entries and tensors, given BERT's."""
+"""Checkpoints that are BERT under other names: their config entries and tensors get the names of BERT."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _DISTILBERT_ENTRIES = {
 
 
 def as_bert(config: Mapping[str, Any], weights: NamedTensors) -> tuple[Mapping[str, Any], NamedTensors]:
-    """A checkpoint under the names that its architecture is built from."""
+    """A checkpoint's config and tensors under the names that the builder of its architecture uses."""
     if config["model_type"] == "distilbert":
         return distilbert_as_bert(config, weights)
     return config, flash_as_bert(weights) if is_flash(weights) else weights
 
 
 def root_of(weights: NamedTensors, first: str = "embeddings.word_embeddings.weight") -> str:
-    """What stands before the encoder's own names: "" in an encoder saved alone, "bert." in a classifier.
+    """The prefix of the encoder's tensors: "" in an encoder that was saved alone, "bert." in a classifier.
 
     Raises:
         BrokenModel: there is no tensor `first`, which every encoder has.

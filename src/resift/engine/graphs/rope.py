@@ -16,7 +16,7 @@ def frequencies(dims: int, base: float, scaling: Mapping[str, Any] | None = None
     """Radians per position, (dims / 2,).
 
     Scalings: "linear" divides them; "ntk" is the fixed and the mixed rule of https://kexue.fm/archives/9706, equations
-    6 and 10-13, as mGTE uses it; "dynamic" changes nothing within the window of the config, which is never left.
+    6 and 10-13, as mGTE uses it; "dynamic" changes nothing up to the window of the config, and no input is longer.
     """
     parameters = scaling or {}
     kind, factor, mixed = scaling_of(parameters), float(parameters.get("factor") or 1.0), parameters.get("mixed_b")

@@ -1,4 +1,4 @@
-"""The compiled encoder (`encoder.c`): BERT's kind, without padding, on processors with AVX-512 BF16."""
+"""The compiled encoder (`encoder.c`): BERT and models alike, without padding, on processors with AVX-512 BF16."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from resift.errors import BrokenModel
 
 LIBRARY = Path(__file__).with_name("_encoder.so")
 MODEL_TYPES = ("bert", "electra", "distilbert", *OFFSET_TYPES)
-_PANEL, _GROUP = 32, 32  # of encoder.c: outputs side by side; inputs that share a scale at int8
+_PANEL, _GROUP = 32, 32  # PANEL and GROUP in encoder.c: outputs side by side; inputs that share a scale at int8
 _LINE = 64  # bytes of a register, to which weights are aligned
-_CHUNK = 512  # tokens that a thread takes at a time; its activations stay near it, and its weights are read seldom
+_CHUNK = 512  # tokens that a thread takes at a time: few enough for its cache, many enough to read weights seldom
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -119,9 +119,10 @@ class JoinedSequences:
     """Sequences one behind the other.
 
     Attributes:
-        ids: token ids (T,); segments: of each token (T,).
-        starts: where each sequence begins, and T (n + 1,).
-        attended: how many tokens of each sequence are attended to (n,), its first ones.
+        ids: token ids (T,).
+        segments: segment ids (T,).
+        starts: the position of each sequence's first token, and T at the end (n + 1,).
+        attended: the number of tokens of each sequence, from its first, that attention sees (n,).
 
     """
 
@@ -132,18 +133,18 @@ class JoinedSequences:
 
 
 class CompiledEncoder:
-    """A checkpoint's encoder, its matrices rounded and laid out for the kernel.
+    """A checkpoint's encoder with matrices in the precision and order of the kernel.
 
     Args:
-        config: one that `unsupported` has nothing against, under BERT's names.
+        config: under BERT's names; `unsupported` is empty for it.
         weights: its tensors under BERT's names.
-        root: what stands before the names of the encoder's own tensors, such as "bert.".
-        rounded: the feed-forward matrices, two thirds of the work, and what they are multiplied with are int8. All
-            other products are bf16: attention is what loses most by rounding (docs/log.md).
-        tail: weight (D, H) and bias (D,) of one more product, which `fits_tail`.
+        root: the prefix of the encoder's tensors, such as "bert.".
+        rounded: the feed-forward products, two thirds of the work, are int8. All other products are bf16, because
+            attention loses most by rounding (docs/log.md).
+        tail: weight (D, H) and bias (D,) of a last product, which `fits_tail`.
 
     Raises:
-        BrokenModel: a tensor is missing, or not of the shape that the config tells.
+        BrokenModel: a tensor is missing or has another shape than the config has.
 
     """
 
@@ -154,14 +155,14 @@ class CompiledEncoder:
         if library is None:
             raise RuntimeError("there is no compiled encoder for this processor")
         self._library, self._weights, self._root = library, weights, root
-        self._kept: list[npt.NDArray[Any]] = []  # what the structures point to
+        self._arrays: list[npt.NDArray[Any]] = []  # the structures point to their memory
         self.hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
         first = int(config.get("pad_token_id") or 0) + 1 if config["model_type"] in OFFSET_TYPES else 0
         self._wide = int(config["intermediate_size"])
         words = self._tensor("embeddings.word_embeddings.weight", self.hidden)
         places = self._tensor("embeddings.position_embeddings.weight", self.hidden)[first:]
         kind = "embeddings.token_type_embeddings.weight"
-        self._segmented = root + kind in weights  # not in DistilBERT, whose tokenizer tells segments all the same
+        self._segmented = root + kind in weights  # false for DistilBERT, whose tokenizer gives segments nevertheless
         kinds = self._tensor(kind, self.hidden) if self._segmented else np.zeros((1, self.hidden), np.float32)
         self._limits = len(words), len(places), len(kinds)
         layers = [self._layer(f"encoder.layer.{i}", heads, rounded) for i in range(int(config["num_hidden_layers"]))]
@@ -177,12 +178,12 @@ class CompiledEncoder:
     def run(self, sequences: JoinedSequences, first_only: bool, threads: int) -> tuple[FloatArray, FloatArray]:
         """Last hidden states (T, H), or of each sequence's first token (n, H), and the tail's products (T or n, D).
 
-        Python's lock is free meanwhile.
+        Other Python threads run meanwhile.
 
         Raises:
             BrokenModel: an id, a segment or a length that the model has no embedding for.
-            ValueError: a sequence none of whose tokens is attended to.
-            MemoryError: no room for the activations.
+            ValueError: a sequence of which attention sees no token.
+            MemoryError: no memory for the activations.
 
         """
         n = len(sequences.attended)
@@ -208,7 +209,7 @@ class CompiledEncoder:
 
     def _layer(self, name: str, heads: int, rounded: bool) -> _Layer:
         h, wide = self.hidden, self._wide
-        scale = np.float32((h // heads) ** -0.5)  # of attention's scores, put into the queries
+        scale = np.float32((h // heads) ** -0.5)  # of attention's scores; the queries are multiplied by it
         query, *others = (self._linear(f"{name}.attention.self.{part}", h, h) for part in ("query", "key", "value"))
         scaled_query = (query[0] * scale, query[1] * scale)
         weights, biases = zip(scaled_query, *others, strict=True)
@@ -230,7 +231,7 @@ class CompiledEncoder:
         return self._tensor(f"{name}.weight", outputs, inputs), self._tensor(f"{name}.bias", outputs)
 
     def _matrix(self, weight: FloatArray, bias: FloatArray, rounded: bool) -> _Matrix:
-        """Lay out a matrix (outputs, inputs), at int8 where it is `rounded`."""
+        """A matrix (outputs, inputs) in the order of the kernel, at bf16, or at int8 where it is `rounded`."""
         outputs, inputs = weight.shape
         scales, panels = 0, _aligned(weight.size * (1 if rounded else 2))
         if rounded:
@@ -240,11 +241,11 @@ class CompiledEncoder:
         weight = np.ascontiguousarray(weight)
         lay(*(ctypes.c_void_p(weight.ctypes.data), ctypes.c_int64(outputs), ctypes.c_int64(inputs)),
             ctypes.c_void_p(panels.ctypes.data))  # fmt: skip
-        self._kept.append(panels)
+        self._arrays.append(panels)
         return _Matrix(inputs, outputs, panels.ctypes.data, self._keep(bias), scales)
 
     def _tensor(self, name: str, *shape: int) -> FloatArray:
-        """A tensor whose last axes have these lengths: the kernel looks at none."""
+        """A tensor whose last axes have these lengths, which the kernel does not check."""
         tensor = self._weights.get(self._root + name)
         if tensor is None:
             raise BrokenModel(f"the checkpoint has no tensor {self._root + name}; its files are incomplete")
@@ -256,12 +257,12 @@ class CompiledEncoder:
 
     def _keep(self, values: FloatArray) -> int:
         """The address of an array that lives as long as this object."""
-        self._kept.append(np.ascontiguousarray(values, np.float32))
-        return int(self._kept[-1].ctypes.data)
+        self._arrays.append(np.ascontiguousarray(values, np.float32))
+        return int(self._arrays[-1].ctypes.data)
 
 
 def _aligned(size: int) -> npt.NDArray[np.uint8]:
-    """So many bytes that begin where a register's worth begins."""
-    room = np.empty(size + _LINE, np.uint8)
-    at = -room.ctypes.data % _LINE
-    return room[at : at + size]
+    """`size` bytes that begin at a multiple of a register's size."""
+    memory = np.empty(size + _LINE, np.uint8)
+    at = -memory.ctypes.data % _LINE
+    return memory[at : at + size]
