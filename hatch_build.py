@@ -1,7 +1,7 @@
-"""Builds the compiled kernels into the wheel where there is a C compiler; without one the wheel is pure Python.
+"""Compiles the kernels into the wheel where there is a C compiler; without one the wheel is pure Python.
 
-The libraries have plain C interfaces, so one wheel per platform serves every Python. `CC=false pip wheel .` builds the
-pure wheel on purpose; there NumPy computes MaxSim, and OpenVINO runs the encoders.
+The libraries have plain C interfaces, so one wheel per platform serves every version of Python. `CC=false pip wheel .`
+builds the pure wheel on purpose; with that NumPy computes MaxSim, and OpenVINO runs the encoders.
 """
 
 import os
@@ -18,20 +18,20 @@ KERNELS = {"MaxSim": ("maxsim.c", "_maxsim.so"), "the encoder": ("encoder.c", "_
 
 
 def compile_kernel(source: Path, library: Path) -> str:
-    """Compile; returns why it could not be done, else an empty text."""
+    """Compile a library; returns the reason where that fails, else an empty text."""
     compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), "")
     if not compiler or os.name == "nt":
         return "there is no C compiler"
-    # Without -fno-tree-pre GCC copies all sums at each step: half the speed.
+    # Without -fno-tree-pre GCC copies all sums at each step, which halves the speed.
     flags = ["-O3", "-fno-tree-pre", "-std=gnu11", "-pthread", "-fPIC", "-shared", "-fvisibility=hidden"]
     part = library.with_suffix(".part")
-    done = subprocess.run(
+    process = subprocess.run(
         [*compiler.split(), *flags, "-o", str(part), str(source)], capture_output=True, text=True, check=False
     )
-    if done.returncode:
+    if process.returncode:
         part.unlink(missing_ok=True)
-        return f"{compiler} failed: {done.stderr.strip()[:400]}"
-    part.replace(library)  # a process that has the old one loaded keeps it
+        return f"{compiler} failed: {process.stderr.strip()[:400]}"
+    part.replace(library)  # a process that has loaded the old one keeps it
     return ""
 
 
@@ -43,17 +43,17 @@ def compile_all(folder: str) -> None:
 
 
 class KernelHook(BuildHookInterface):
-    """Compiles before the files of a wheel, or of an editable install, are collected."""
+    """Compiles before hatchling collects the files of a wheel or of an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add the library and the platform's tag; say so when there is none."""
+        """Add the libraries and the platform's tag; warn for each library that can't be compiled."""
         folder = Path(self.root) / FOLDER
         built = []
         for name, (source, library) in KERNELS.items():
             if reason := compile_kernel(folder / source, folder / library):
                 if version == "editable":
-                    (folder / library).unlink(missing_ok=True)  # of an older source: better none
-                self.app.display_warning(f"resift: {name} is left to others, {reason}")
+                    (folder / library).unlink(missing_ok=True)  # it is of an older source
+                self.app.display_warning(f"resift: {name} is not compiled, because {reason}")
             else:
                 built.append(str(FOLDER / library))
         if not built:

@@ -51,9 +51,9 @@ def resift(folder: Path, how: str):
     data = Data(folder)
     weights = np.full(QUERY_TOKENS, 1, np.float32)
     if how == "f16":
-        documents = maxsim.Ragged(data.vectors.astype(np.float16), None, data.starts, data.ends)
+        documents = maxsim.StackedVectors(data.vectors.astype(np.float16), None, data.starts, data.ends)
     else:
-        documents = maxsim.Ragged(*maxsim.rounded(data.vectors), data.starts, data.ends)
+        documents = maxsim.StackedVectors(*maxsim.rounded(data.vectors), data.starts, data.ends)
     if how == "numpy":
         return lambda: maxsim.best_numpy(data.query, documents)[1] @ weights
     return lambda: maxsim.maxsim(data.query, weights, documents)[0]

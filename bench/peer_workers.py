@@ -138,7 +138,7 @@ def resift_pairs(folder, model="cross-encoder", data="pairs", precision="auto"):
 def products(folder):
     """Not a contestant: the seconds that the model's matrix products alone would take, at the rate of bare products."""
     import resift
-    from resift.engine.products import product_rate, shapes_of
+    from resift.engine.roofline import product_rate, shapes_of
     from resift.reranker import Reranker
 
     pairs, lengths = read(folder, "pairs"), []

@@ -30,7 +30,7 @@ STEPS = {
     "guess the language": ("resift.api", "Reranker", "misfit"),
     "tokenize": ("resift.models.tokenizer", "Tokens", "encode"),
     "read the weights": ("resift.engine.native.native_engine", "NativeEngine", "_read"),
-    "run the model": ("resift.engine.native.encoder_library", "Encoder", "run"),
+    "run the model": ("resift.engine.native.encoder_library", "CompiledEncoder", "run"),
     "MaxSim": ("resift.score.late_interaction", None, "maxsim"),
     "rerank (all of it)": ("resift.rerank.pointwise", "Pointwise", "run"),
     "blend": ("resift.rerank.blend", "Blend", "run"),

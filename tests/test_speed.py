@@ -12,7 +12,7 @@ import pytest
 import resift
 from resift.cli.chart import lines
 from resift.engine.openvino import OpenVINOEngine
-from resift.engine.products import product_rate, shapes_of
+from resift.engine.roofline import product_rate, shapes_of
 from resift.inspection.speed import AtDepth, Watched, Workload, measure, recommended
 from tests.checkpoints import cross_encoder
 

@@ -42,8 +42,8 @@ def test_the_wheel_searches(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "paraffin" in done.stdout and '"maxsim"' in done.stdout
     code = (
-        "from resift.engine import encoder_kernel, native;"
-        "print(native.kernel() is not None and encoder_kernel.LIBRARY.exists())"
+        "from resift.engine.native import encoder_library, maxsim_library;"
+        "print(maxsim_library.kernel() is not None and encoder_library.LIBRARY.exists())"
     )
     kernel = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert kernel.stdout.strip() == str(any(map(shutil.which, ("cc", "gcc", "clang")))), kernel.stderr

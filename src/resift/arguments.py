@@ -1,4 +1,4 @@
-"""What a caller may pass: each check names the argument, what belongs there and what came instead."""
+"""Checks of what a caller passes; an error names the argument, the type that it takes and the value."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 def items(values: Iterable[T], name: str, one: str) -> Iterable[T]:
-    """The values, where they are a list or another iterable: a text would be taken for its letters.
+    """The values, if they are a list or another iterable, but no text, which would be a list of its letters.
 
     Args:
-        values: what came.
+        values: of the argument.
         name: of the argument.
-        one: what an item is called, such as "text".
+        one: the word for an item, such as "text".
 
     Raises:
         InputError: one item instead of a list of them, or nothing that has items.
@@ -32,7 +32,7 @@ def items(values: Iterable[T], name: str, one: str) -> Iterable[T]:
         kind = "text" if isinstance(values, (str, bytes)) else "mapping"
         raise InputError(f"{name} is one {kind}, not a list; put it into a list: [{one}]")
     if not isinstance(values, Iterable):
-        raise InputError(f"{name} is a list of {one}s; not {_shown(values)}")
+        raise InputError(f"{name} is a list of {one}s; not {_describe(values)}")
     return values
 
 
@@ -46,7 +46,7 @@ def whole(value: Any, name: str) -> int | None:  # noqa: ANN401 - whatever a cal
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InputError(f"{name} is a whole number; not {_shown(value)}")
+        raise InputError(f"{name} is a whole number; not {_describe(value)}")
     if value < 1:
         raise InputError(f"{name} must be 1 or more; not {value}")
     return int(value)
@@ -60,7 +60,7 @@ def number(value: Any, name: str) -> float:  # noqa: ANN401
 
     """
     if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
-        raise InputError(f"{name} is a number; not {_shown(value)}")
+        raise InputError(f"{name} is a number; not {_describe(value)}")
     return float(value)
 
 
@@ -71,14 +71,14 @@ def query(value: Any) -> Query:  # noqa: ANN401
         InputError: neither, or an empty one.
 
     """
-    asked = Query(value) if isinstance(value, str) else value
-    if not isinstance(asked, Query):
-        raise InputError(f"a query is a text; not {_shown(value)}")
-    if not isinstance(asked.text, str):
-        raise InputError(f"a query's text is a text; not {_shown(asked.text)}")
-    if not asked.text.strip():
+    question = Query(value) if isinstance(value, str) else value
+    if not isinstance(question, Query):
+        raise InputError(f"a query is a text; not {_describe(value)}")
+    if not isinstance(question.text, str):
+        raise InputError(f"a query's text is a text; not {_describe(question.text)}")
+    if not question.text.strip():
         raise InputError("the query is empty; ask with at least one word")
-    return asked
+    return question
 
 
 def path(value: Any, name: str) -> str:  # noqa: ANN401
@@ -90,7 +90,7 @@ def path(value: Any, name: str) -> str:  # noqa: ANN401
     """
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str):
-        raise InputError(f"{name} is a text or a path; not {_shown(value)}")
+        raise InputError(f"{name} is a text or a path; not {_describe(value)}")
     if not text.strip():
         raise InputError(f"{name} is empty; leave it out, or check the variable that it comes from")
     return text
@@ -103,30 +103,30 @@ def paths(value: Any, name: str) -> list[str]:  # noqa: ANN401
         InputError: anything else, or a path that is empty.
 
     """
-    listed = [value] if isinstance(value, (str, os.PathLike)) else items(value, name, "path")
-    return [path(p, f"one of {name}" if p is not value else name) for p in listed]
+    entries = [value] if isinstance(value, (str, os.PathLike)) else items(value, name, "path")
+    return [path(p, f"one of {name}" if p is not value else name) for p in entries]
 
 
 def identity(value: Any) -> str | None:  # noqa: ANN401
-    """An id as text, where it is a text, a whole number (NumPy's too) or a UUID; None for all else."""
+    """An id as text if it is a text, a whole number (NumPy's too) or a UUID, else None."""
     if isinstance(value, str):
         return value
-    known = isinstance(value, (Integral, UUID)) and not isinstance(value, bool)
-    return str(value) if known else None
+    is_id = isinstance(value, (Integral, UUID)) and not isinstance(value, bool)
+    return str(value) if is_id else None
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """What may have been meant by an unknown name: ", did you mean 'top_k'?", or nothing."""
-    folded = {_folded(k): k for k in known}
-    close = get_close_matches(_folded(name), folded, 1, 0.7)
-    return f"; did you mean {folded[close[0]]!r}?" if close else ""
+    """A hint at the known name that is most like an unknown one, "; did you mean 'top_k'?", or nothing."""
+    by_fold = {_fold(k): k for k in known}
+    close = get_close_matches(_fold(name), by_fold, 1, 0.7)
+    return f"; did you mean {by_fold[close[0]]!r}?" if close else ""
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-def _shown(value: object) -> str:
+def _describe(value: object) -> str:
     """A value with its type; long ones by their type alone."""
     if value is None:
         return "None"

@@ -1,4 +1,4 @@
-"""Writes a file so that it is there whole or not at all, and leaves alone what is no file: devices, pipes, links."""
+"""Writes a file completely or not at all; devices and pipes are written in place, and links stay links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DEVICES = ("/dev/", "/proc/")
 
 
 def in_place(path: Path) -> bool:
-    """Whether a path is written to and never replaced: a device, a pipe, a socket, or what a descriptor has open."""
+    """Whether a path is written in place, because it is a device, a pipe, a socket or the file of a descriptor."""
     if str(path.absolute()).startswith(_DEVICES):
         return True
     return path.exists() and not path.is_file()
@@ -24,9 +24,9 @@ def in_place(path: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file that takes the place of `path` in one step once all went well; of a link, of what it leads to.
+    """A file that replaces `path` in one step where the block ends without an error; of a link, it replaces the target.
 
-    It stands beside it meanwhile, under a name that nobody else uses. Permissions stay as they were.
+    Until then it lies beside `path` under a random name. Permissions stay.
     """
     target = path.resolve() if path.is_symlink() else path
     beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
@@ -44,7 +44,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def blaming(path: str | Path) -> Iterator[None]:
-    """Turn what the system refuses into one sentence about the path that is written.
+    """Turn an OSError into one sentence about the path that is written.
 
     Raises:
         InputError: instead of OSError.
@@ -57,7 +57,7 @@ def blaming(path: str | Path) -> Iterator[None]:
 
 
 def write_all(file: IO[bytes], data: bytes) -> None:
-    """Write bytes to a file without a buffer, which may take them in parts."""
+    """Write all bytes to an unbuffered file, whose `write` may take only a part of them."""
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]

@@ -13,8 +13,8 @@ from pathlib import Path
 from resift.errors import InputError
 
 VARIABLE = "RESIFT_CPU"
-# From the least to the most: what `RESIFT_CPU` may name, the flags (Linux's names) that each one adds, and what
-# oneDNN, under OpenVINO, calls it.
+# The levels that `RESIFT_CPU` may name, from the lowest: the flags (names of Linux) that each adds, and its name in
+# oneDNN, which OpenVINO uses.
 LEVELS = {
     "avx2": (("avx2", "fma"), "AVX2"),
     "avx512": (("avx512f", "avx512bw", "avx512dq", "avx512vl"), "AVX512_CORE"),
@@ -28,8 +28,11 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
 _M_ARENA_MAX = -8  # its number in glibc's malloc.h
 
 
-def held_to() -> str:
-    """The level that `RESIFT_CPU` holds kernels to, as if the processor had no more; empty for all that it has.
+def cpu_level() -> str:
+    """The level of `RESIFT_CPU`, which kernels do not exceed; empty where they may use all that the processor has.
+
+    Resift's kernels and choices keep to it. So do the kernels that OpenVINO takes from oneDNN, but not those that it
+    takes from elsewhere, such as its products at f32.
 
     Raises:
         InputError: the variable names no level.
@@ -42,18 +45,18 @@ def held_to() -> str:
 
 
 def features() -> frozenset[str]:
-    """The processor's flags by Linux's names, without those above `held_to`; empty where the system names none."""
-    return _below(_all_flags(), held_to())
+    """The processor's flags by Linux's names, without those above `cpu_level`; empty where the system has no list."""
+    return _up_to(_all_flags(), cpu_level())
 
 
 def levels() -> list[str]:
-    """The levels that this processor has, from the least."""
+    """The levels that this processor has, from the lowest."""
     flags = _all_flags()
     return [level for level, (needed, _) in LEVELS.items() if flags.issuperset(needed)]
 
 
 def has_amx() -> bool:
-    """Whether there are tiles for products at bf16."""
+    """Whether the processor multiplies tiles of bf16 (AMX)."""
     return "amx_bf16" in features()
 
 
@@ -63,7 +66,7 @@ def has_vnni() -> bool:
 
 
 def has_bf16() -> bool | None:
-    """Whether the processor multiplies bf16 (AMX, AVX-512 BF16, Arm BF16); None where the system names no flags."""
+    """Whether the processor multiplies bf16 (AMX, AVX-512 BF16, Arm BF16); None where the system lists no flags."""
     flags = features()
     return bool(flags & {"amx_bf16", "avx512_bf16", "bf16"}) if flags else None
 
@@ -80,7 +83,7 @@ def _fields(lines: list[str]) -> list[tuple[str, str, str]]:
 
 
 @cache
-def _below(flags: frozenset[str], level: str) -> frozenset[str]:
+def _up_to(flags: frozenset[str], level: str) -> frozenset[str]:
     if not level:
         return flags
     allowed = {flag for name in list(LEVELS)[: list(LEVELS).index(level) + 1] for flag in LEVELS[name][0]}
@@ -88,42 +91,42 @@ def _below(flags: frozenset[str], level: str) -> frozenset[str]:
 
 
 def cores() -> int:
-    """How many threads are worth starting: physical cores that this process may use, within its container's share."""
+    """How many threads to start: the physical cores that this process may use, within its container's share."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return _cores(frozenset(allowed), Path("/"))
 
 
 @cache
 def _cores(allowed: frozenset[int], root: Path) -> int:
-    """Cores of the allowed processors: the threads of one core share its arithmetic. `root` is that of the files."""
+    """Physical cores among the allowed processors, whose threads share arithmetic; `root` has /sys and /proc."""
     siblings = (root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list" for cpu in allowed)
     physical = {_text(path) or str(path) for path in siblings}
     return max(1, min(len(physical), *_shares(root)))
 
 
 def _shares(root: Path) -> list[int]:
-    """Processors' worth of time, rounded up, that each control group of the process gives: its own and those above."""
-    found = []
+    """The processor time, in processors rounded up, of each control group of the process and of the groups above it."""
+    shares = []
     for line in (_text(root / "proc/self/cgroup") or "0::/").splitlines():
-        _, controllers, own = line.split(":", 2)
+        _, controllers, group = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
         top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        for folder in [top / own.strip("/"), *(top / own.strip("/")).parents]:
+        for folder in [top / group.strip("/"), *(top / group.strip("/")).parents]:
             if not controllers:
                 limit = _text(folder / "cpu.max")
             else:  # version 1 of control groups
                 limit = f"{_text(folder / 'cpu.cfs_quota_us')} {_text(folder / 'cpu.cfs_period_us')}"
             quota, _, period = limit.partition(" ")
             if quota.isdecimal() and period.isdecimal() and int(period):
-                found.append(-(-int(quota) // int(period)))
+                shares.append(-(-int(quota) // int(period)))
             if folder == top:
                 break
-    return found or [sys.maxsize]
+    return shares or [sys.maxsize]
 
 
 def _text(path: Path) -> str:
-    """What a file of the system holds; nothing where there is none or it may not be read: it is only a hint."""
+    """The text of a file of the system; empty where it can't be read, because the text is only a hint."""
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError):
@@ -132,7 +135,7 @@ def _text(path: Path) -> str:
 
 @cache
 def processor() -> str:
-    """The CPU's name, as the system tells it."""
+    """The processor's name in the system's words."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
@@ -140,18 +143,18 @@ def processor() -> str:
 
 
 def resident() -> int:
-    """Bytes of memory in use by the process, pages of mapped files included; 0 where the system doesn't tell."""
+    """Bytes of memory that the process uses, pages of mapped files included; 0 where the system has no such number."""
     return _pages()[0] * _PAGE
 
 
 def held() -> int:
-    """The same without the pages of mapped files, such as an index's: the system takes those back at need."""
+    """The same without the pages of mapped files, such as an index's, which the system takes back at need."""
     whole, mapped = _pages()
     return (whole - mapped) * _PAGE
 
 
 def _pages() -> tuple[int, int]:
-    """Resident pages, and those of them that lie in files or are shared."""
+    """The number of resident pages, and of those that belong to files or are shared."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return 0, 0
@@ -163,7 +166,7 @@ def parse_size(text: str) -> int:
     """Bytes of "6GiB", "500M" or "1000000".
 
     Raises:
-        InputError: none of these.
+        InputError: the text is no size.
 
     """
     number = text.strip().lower().removesuffix("b")
@@ -176,23 +179,23 @@ def parse_size(text: str) -> int:
 
 
 def trim() -> None:
-    """Give freed memory back to the system, which the C library does only when it is asked."""
+    """Give freed memory back to the system; the C library does so only on request."""
     gc.collect()
     if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
 
 
 def few_arenas() -> None:
-    """Let all threads share two pools of memory; to be called before there are any.
+    """Let all threads share two pools of memory; call it before threads start.
 
-    By default glibc gives threads eight pools per core, and what one thread freed in its pool is not there for the
-    next: a server's memory grows for hours.
+    By default glibc makes up to eight pools per core, and a thread can't use memory that another thread freed in its
+    pool: the memory of a server grows for hours.
     """
     if (libc := _glibc()) is not None:
         libc.mallopt(_M_ARENA_MAX, 2)
 
 
 def _glibc() -> ctypes.CDLL | None:
-    """The C library, where it has these functions: musl and other systems' have not."""
+    """The C library, where it has these functions; that of musl and of other systems has not."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     return libc if hasattr(libc, "malloc_trim") and hasattr(libc, "mallopt") else None

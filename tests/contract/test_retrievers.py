@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from resift import InputError
 from resift.protocols import Retriever
 from resift.retrieve.bm25 import BM25Retriever
-from resift.retrieve.select import best
+from resift.retrieve.topk import best
 from resift.types import Document, Query, ScoreKind
 
 WORDS = st.sampled_from("lamp tower bread water island ferry".split())

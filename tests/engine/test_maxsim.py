@@ -1,9 +1,9 @@
-import importlib.util
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import hatch_build
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from resift.engine.maxsim import (
     Best,
     Documents,
-    Ragged,
+    StackedVectors,
     TokenVectors,
     best_compiled,
     best_numpy,
@@ -20,24 +20,25 @@ from resift.engine.maxsim import (
     maxsim,
     rounded,
 )
-from resift.engine.native.maxsim_library import HALVES, LEVELS, Kernel
+from resift.engine.native.maxsim_library import HALVES, LEVELS, Kernel, open_kernel
 
 ROOT = Path(__file__).parents[2]
 Way = Callable[[np.ndarray, Documents], Best]
 
 
 @pytest.fixture(scope="session")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Kernel:
-    """Compiled from the source that is here, whatever is installed."""
-    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        pytest.skip("there is no C compiler")
-    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
-    assert spec and spec.loader
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    library = tmp_path_factory.mktemp("kernel") / "_maxsim.so"
-    assert build.compile_kernel(ROOT / build.FOLDER / "maxsim.c", library) == ""
-    return Kernel(library)
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernel:
+    """Compiled from the source that is here, whatever is installed; or the one that --kernels names."""
+    if folder := request.config.getoption("--kernels"):
+        library = folder / "_maxsim.so"
+    else:
+        if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+            pytest.skip("there is no C compiler")
+        library = tmp_path_factory.mktemp("kernel") / "_maxsim.so"
+        assert hatch_build.compile_kernel(ROOT / hatch_build.FOLDER / "maxsim.c", library) == ""
+    kernel = open_kernel(library)
+    assert kernel
+    return kernel
 
 
 @pytest.fixture(scope="module", params=["numpy", *LEVELS.values()])
@@ -60,13 +61,13 @@ def tokens(rng: np.random.Generator, n: int, dims: int = 16) -> TokenVectors:
     return TokenVectors.quantized(unit(rng, n, dims), np.zeros((n, 2), np.int32))
 
 
-def ragged(rng: np.random.Generator, lengths: list[int], dims: int) -> Ragged:
+def ragged(rng: np.random.Generator, lengths: list[int], dims: int) -> StackedVectors:
     values, scales = rounded(unit(rng, sum(lengths), dims))
     ends = np.cumsum(lengths)
-    return Ragged(values, scales, ends - lengths, ends)
+    return StackedVectors(values, scales, ends - lengths, ends)
 
 
-def similarities(query: np.ndarray, documents: Ragged) -> list[np.ndarray]:
+def similarities(query: np.ndarray, documents: StackedVectors) -> list[np.ndarray]:
     """Every cosine, in f64: (Q, length) of each document."""
     scales = 1.0 if documents.scales is None else documents.scales[:, None]
     values = documents.values.astype(np.float64) * scales
@@ -76,7 +77,7 @@ def similarities(query: np.ndarray, documents: Ragged) -> list[np.ndarray]:
     return [similarity[:, a:b] for a, b in zip(documents.starts, documents.ends, strict=True)]
 
 
-def agrees(best: Best, query: np.ndarray, documents: Ragged) -> None:
+def agrees(best: Best, query: np.ndarray, documents: StackedVectors) -> None:
     """The place is the best one for the query as it was rounded, the cosine is that of the place."""
     integers, factors = rounded(query)
     coarse = query if documents.scales is None else integers * factors[:, None]
@@ -120,7 +121,7 @@ def test_compiled_and_numpy_are_equal(kernel: Kernel, seed: int, lengths: list[i
 def test_half_precision_documents(kernel: Kernel, seed: int, lengths: list[int], asked: int, dims: int) -> None:
     rng = np.random.default_rng(seed)
     query, ends = unit(rng, asked, dims), np.cumsum(lengths)
-    documents = Ragged(unit(rng, sum(lengths), dims).astype(np.float16), None, ends - lengths, ends)
+    documents = StackedVectors(unit(rng, sum(lengths), dims).astype(np.float16), None, ends - lengths, ends)
     agrees(best_numpy(query, documents), query, documents)
     agrees(maxsim(query, np.ones(asked, np.float32) / asked, documents)[1:], query, documents)
     if kernel.level >= HALVES:
@@ -166,7 +167,7 @@ def test_apart_and_in_one_array_are_equal() -> None:
     rng = np.random.default_rng(4)
     query, weights, apart = unit(rng, 9, 64), rng.random(9).astype(np.float32), [tokens(rng, n, 64) for n in (8, 1, 90)]
     ends = np.cumsum([len(d) for d in apart])
-    together = Ragged(
+    together = StackedVectors(
         np.concatenate([d.values for d in apart]), np.concatenate([d.scales for d in apart]),
         np.array([0, *ends[:-1]]), ends,
     )  # fmt: skip

@@ -21,11 +21,11 @@ from resift.engine.batching import Sequences, pack
 from resift.engine.graphs.heads import POOLINGS
 from resift.engine.graphs.names import as_bert, root_of
 from resift.engine.native import encoder_library as encoder_kernel
-from resift.engine.native.encoder_library import Encoder, Ragged, available, unsupported
+from resift.engine.native.encoder_library import CompiledEncoder, JoinedSequences, available, unsupported
 from resift.engine.native.native_engine import Checkpoint, NativeEngine
-from resift.engine.native.native_heads import _erf, steps
+from resift.engine.native.native_heads import _erf, head_of_steps
 from resift.engine.openvino import OpenVINOEngine
-from resift.engine.products import shapes_of
+from resift.engine.roofline import shapes_of
 from resift.engine.weights.checkpoint_files import read_weights
 from resift.engine.weights.onnx_weights import read_onnx_weights
 from resift.errors import BrokenModel, UnknownFamily
@@ -130,17 +130,17 @@ def reference(folder: Path, ids: list[int], attended: int, low: Callable, weight
     return x
 
 
-def encoder(folder: Path, rounded: bool = False) -> Encoder:
+def encoder(folder: Path, rounded: bool = False) -> CompiledEncoder:
     config, weights = as_bert(
         json.loads((folder / "config.json").read_text()), read_weights([folder / "model.safetensors"])
     )
-    return Encoder(config, weights, root_of(weights), rounded, None)
+    return CompiledEncoder(config, weights, root_of(weights), rounded, None)
 
 
-def ragged(ids: list[list[int]], attended: list[int] | None = None) -> Ragged:
+def ragged(ids: list[list[int]], attended: list[int] | None = None) -> JoinedSequences:
     flat = np.concatenate([np.array(i, np.int32) for i in ids])
     lengths = [len(i) for i in ids]
-    return Ragged(
+    return JoinedSequences(
         flat, np.zeros_like(flat), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         np.array(attended or lengths, np.int64),
     )  # fmt: skip
@@ -189,7 +189,7 @@ def test_what_is_not_a_number_stays_so(bert: Path, tmp_path: Path) -> None:
             hurt = {**weights, f"bert.{name}": weights[f"bert.{name}"].copy()}
             hurt[f"bert.{name}"][3, 5] = value
             for rounded in (False, True):
-                found, _ = Encoder(config, hurt, "bert.", rounded, None).run(ragged([[7, 8, 9]]), False, 1)
+                found, _ = CompiledEncoder(config, hurt, "bert.", rounded, None).run(ragged([[7, 8, 9]]), False, 1)
                 assert not np.isfinite(found).all()
 
 
@@ -209,16 +209,16 @@ def test_what_does_not_fit_is_refused(bert: Path) -> None:
     )
     for change in ({"hidden_size": 64}, {"intermediate_size": 128}):
         with pytest.raises(BrokenModel, match=r"has the shape \(.*\), and config.json tells \("):
-            Encoder({**config, **change}, weights, "bert.", False, None)
+            CompiledEncoder({**config, **change}, weights, "bert.", False, None)
     del weights["bert.encoder.layer.1.output.dense.bias"]  # type: ignore[attr-defined]
     with pytest.raises(BrokenModel, match=r"layer\.1\.output\.dense\.bias"):
-        Encoder(config, weights, "bert.", False, None)
+        CompiledEncoder(config, weights, "bert.", False, None)
 
 
 def test_batches_are_put_together_and_taken_apart_again(bert: Path) -> None:
     """Many groups, of which the next runs while one is handed out."""
     config = json.loads((bert / "config.json").read_text())
-    checkpoint = Checkpoint(config, lambda: read_weights([bert / "model.safetensors"]), lambda *_: steps([]))
+    checkpoint = Checkpoint(config, lambda: read_weights([bert / "model.safetensors"]), lambda *_: head_of_steps([]))
     engine, rng = NativeEngine(checkpoint, "bf16"), np.random.default_rng(0)
     ids = [rng.integers(5, 30, n).tolist() for n in rng.integers(1, 64, 1500)]
     batches = pack(Sequences(ids), 0)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resift.engine import varlen
-from resift.engine.batching import Batch, Sequences, pack
-from resift.engine.torch import TorchEngine, _groups, read_classifier
+from resift.engine.batching import Batch, Sequences, groups, pack
+from resift.engine.torch import TorchEngine, read_classifier
 from tests.checkpoints import cross_encoder, edited
 
 LENGTHS = [3, 40, 17, 40, 1, 64, 8, 29]
@@ -52,13 +52,14 @@ def test_modernbert_pooled_by_mean_and_with_short_local_windows(tmp_path: Path) 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 40_000), max_size=12))
 def test_groups_keep_every_batch_in_order(sizes: list[int]) -> None:
-    made = [
+    batches = [
         Batch([0], [n], np.zeros((1, n), np.int64), np.ones((1, n), np.int64), np.zeros((1, n), np.int64))
         for n in sizes
     ]
-    groups = list(_groups(made))
-    assert [b for g in groups for b in g] == made
-    assert all(sum(b.mask.sum() for b in g[:-1]) < 65_536 for g in groups)
+    calls = list(groups(batches, 65_536, lambda batch: int(batch.mask.sum())))
+    assert [b for call in calls for b in call] == batches
+    assert all(sum(b.mask.sum() for b in call[:-1]) < 65_536 for call in calls)
+    assert all(sum(b.mask.sum() for b in call) >= 65_536 for call in calls[:-1])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="takes a CUDA device")

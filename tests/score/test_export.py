@@ -6,14 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.stats
-from hypothesis import given
-from hypothesis import strategies as st
 
 import resift
 from resift.errors import BrokenModel, InputError, ScoreError
 from resift.inspection import export as exporting
-from resift.inspection.agreement import agreement, grid, kendall, probes
+from resift.inspection.agreement import agreement, grid, probes
 from resift.inspection.export import Format, Weights, export
 from resift.models.integrity import wrong_hashes
 from resift.score.load import find_model
@@ -132,15 +129,6 @@ def test_the_probes_are_a_dozen_of_each_language() -> None:
     for found in probes().values():
         texts = [t for p in found for t in (p.query, p.relevant, p.irrelevant)]
         assert len(found) == 12 and len(set(texts)) == 36
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12))
-def test_tau_is_scipys(pairs: list[tuple[int, int]]) -> None:
-    a, b = (np.array(x, float) for x in zip(*pairs, strict=True))
-    if np.ptp(a) and np.ptp(b):
-        assert kendall(a, b) == pytest.approx(scipy.stats.kendalltau(a, b).statistic)
-    else:
-        assert kendall(a, b) == 0
 
 
 def test_agreement_of_a_list_with_itself_and_its_reverse() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from resift import Reranker
-from resift.engine.openvino import _Pool
+from resift.engine.openvino import _RequestPool
 from resift.errors import InputError, MissingExtra, ModelFailed
 from resift.score.load import load_embedder
 from resift.serve.app import create_app
@@ -363,13 +363,13 @@ def test_a_model_is_loaded_once(mini: Reranker) -> None:
 def test_an_idle_model_is_still_there(tmp_path: Path, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is unloaded, so that no request can meet a model that goes or comes back: row 32."""
     made: list[object] = []
-    once = _Pool.__init__
+    once = _RequestPool.__init__
 
-    def counted(pool: _Pool, *given: Any, **more: Any) -> None:
+    def counted(pool: _RequestPool, *given: Any, **more: Any) -> None:
         made.append(pool)
         once(pool, *given, **more)
 
-    monkeypatch.setattr(_Pool, "__init__", counted)
+    monkeypatch.setattr(_RequestPool, "__init__", counted)
     client = live(create_app(load_models([str(cross_encoder(tmp_path / "tiny", "bert"))])))
     ask(client, ["oslo", "bread"])
     before = len(made)

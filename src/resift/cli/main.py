@@ -9,6 +9,7 @@ import typer
 
 from resift.cli import bench, doctor, export, index, models, rerank, search, serve, streams
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
+from resift.machine import cpu_level
 
 # Exit codes; README and docs/cli.md show this table.
 EXIT_CODES: dict[type[BaseException], int] = {
@@ -48,7 +49,8 @@ def _version(value: bool) -> None:
 def _options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    pass
+    if not {"-h", "--help"}.intersection(sys.argv):
+        cpu_level()  # a level that is none is refused before a command begins, and not blamed on a model
 
 
 def _one_line(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, Protocol
@@ -12,20 +12,20 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
-EngineName = Literal["native", "openvino", "onnx", "torch"]
+Backend = Literal["native", "openvino", "onnx", "torch"]
 
 # Tokens per batch, padding included. Around 1,500 the activations of a small encoder still lie in a core's cache.
 TOKEN_BUDGET = 1536
-MANY_CHARACTERS = 1 << 20  # of text, a quarter of a million tokens: enough to find equal lengths among
-_STEP = 8  # widths are multiples of this, so that few shapes occur and the allocator's memory stops growing
-_FINENESS = 8  # steps per doubling of the width: padding is an eighth at most
+MANY_CHARACTERS = 1 << 20  # of text, about 250,000 tokens: among so many texts, many have equal lengths
+_STEP = 8  # widths are multiples of it, so that few shapes occur and the allocator's memory stops growing
+_FINENESS = 8  # steps per doubling of the width, so that padding is at most an eighth
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Token ids of n inputs, their segment ids (or None where all are 0), and how many tokens of each are attended.
+    """Token ids of n inputs, and their segment ids, or None where all are 0.
 
-    All are when `attended` is None; else the first so many.
+    `attended` is the number of tokens of each input, from its first, that attention sees; all where it is None.
     """
 
     ids: Sequence[Sequence[int]]
@@ -35,7 +35,7 @@ class Sequences:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Arrays of shape (B, T), which inputs their rows are, and how long those are; `ids` is padded with `pad`.
+    """Arrays of shape (B, T), the inputs that their rows are, and the lengths of these.
 
     `mask` is 1 for tokens that the encoder attends to.
     """
@@ -52,13 +52,13 @@ class Engine(Protocol):
 
     Attributes:
         name: of the library.
-        precision: what it multiplies in: "f32", "bf16", "int8" or "fp16"; its outputs are f32 in any case.
-        pads: whether the padding of a batch is computed, too.
-        characters: how much text it is given at once: enough to fill its passes, or to find equal lengths among.
+        precision: of its products: "f32", "bf16", "int8" or "fp16"; its outputs are f32 always.
+        pads: whether the engine computes the padding of a batch too.
+        characters: how much text a caller should pass at once, so that passes are full or many lengths are equal.
 
     """
 
-    name: EngineName
+    name: Backend
     precision: str
     pads: bool
     characters: int
@@ -68,10 +68,11 @@ class Engine(Protocol):
 
 
 def pack(sequences: Sequences, pad: int, budget: int = TOKEN_BUDGET) -> list[Batch]:
-    """Cut sequences, longest first (memory peaks at once), into batches of one `width` and at most `budget` tokens.
+    """Cut sequences into batches of one `width` and at most `budget` tokens.
 
-    A sequence is padded to the same width whatever is scored beside it. Otherwise sums over padding, which differ in
-    their last bit by the width, would cross borders of rounding at bf16 and int8, and move scores by 0.001.
+    The longest come first, so that memory peaks at the start. A sequence has the same width whatever is scored beside
+    it: sums over padding depend on the width in their last bit, and after rounding to bf16 or int8 such a difference
+    moved scores by 0.001.
     """
     widths = [width(len(s)) for s in sequences.ids]
     order = sorted(range(len(widths)), key=lambda i: -len(sequences.ids[i]))
@@ -84,9 +85,23 @@ def pack(sequences: Sequences, pad: int, budget: int = TOKEN_BUDGET) -> list[Bat
 
 
 def width(length: int) -> int:
-    """To how many tokens an input of so many is padded: eighths of a power of two, and multiples of eight."""
+    """The number of tokens to which an input is padded: a multiple of an eighth of a power of two, and of eight."""
     step = max(_STEP, (1 << max(0, length - 1).bit_length()) // (2 * _FINENESS))
     return -(-length // step) * step
+
+
+def groups(batches: Iterable[Batch], tokens: int, count: Callable[[Batch], int]) -> Iterator[list[Batch]]:
+    """Batches that run together, in order: a group ends once it has `tokens` tokens; `count` counts a batch's."""
+    group: list[Batch] = []
+    size = 0
+    for batch in batches:
+        group.append(batch)
+        size += count(batch)
+        if size >= tokens:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _pad(sequences: Sequences, rows: Sequence[int], width: int, pad: int) -> Batch:

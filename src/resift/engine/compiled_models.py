@@ -1,4 +1,4 @@
-"""The folder in which compiled models and picked precisions are kept; everything runs without it, only slower."""
+"""The cache folder of compiled models and chosen precisions; without it everything works, but more slowly."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _REMEDY = f"going on without a cache (set {VARIABLE} to a folder that can be wri
 
 
 def cache_folder() -> Path | None:
-    """$RESIFT_CACHE, else $XDG_CACHE_HOME/resift, else ~/.cache/resift; None where no home folder is known.
+    """$RESIFT_CACHE, else $XDG_CACHE_HOME/resift, else ~/.cache/resift; None where there is no home folder.
 
-    A leading "~" is the home folder in either variable: a unit or env file does not expand it.
+    A leading "~" in either variable is the home folder, because systemd units and env files do not expand it.
     """
     variable, shared = os.environ.get(VARIABLE), os.environ.get("XDG_CACHE_HOME")
     path = variable or os.path.join(shared or "~/.cache", "resift")
@@ -22,9 +22,9 @@ def cache_folder() -> Path | None:
 
 
 def compiled_models() -> Path | None:
-    """Where compiled models may be kept, made if need be; None, with one warning, where that can't be.
+    """The folder of compiled models, which is made if it is missing; None, with one warning, where that fails.
 
-    A folder that may only be read serves what it holds; the warning is for one that holds nothing.
+    A read-only folder is used for the models in it; the warning is for an empty one.
     """
     root = cache_folder()
     if root is None:

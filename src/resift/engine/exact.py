@@ -1,4 +1,4 @@
-"""MaxSim on vectors that are not rounded, for contracts whose scores are those of another implementation."""
+"""MaxSim on f32 vectors, for models whose scores must equal those of another implementation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ExactVectors:
 def exact_maxsim(
     query: FloatArray, weights: FloatArray, documents: Sequence[ExactVectors]
 ) -> tuple[FloatArray, npt.NDArray[np.int32], FloatArray]:
-    """As `maxsim.maxsim`, each document alone: no padding, so that no other document can matter."""
+    """As `maxsim.maxsim`, but each document alone, so that no other document changes its score."""
     places = np.empty((len(documents), len(query)), np.int32)
     cosines = np.empty((len(documents), len(query)), np.float32)
     for i, document in enumerate(documents):

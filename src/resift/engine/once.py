@@ -1,4 +1,4 @@
-"""What many threads share: values made once, when first asked for, and objects that no process gives to another."""
+"""Values that are made once for all threads, at first use, and objects that belong to one process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class OfOneProcess:
-    """What threads share and processes can't: a deep copy of it is it, for it is never changed after it was made."""
+    """An object for all threads of one process. It never changes, so a deep copy is the object itself."""
 
     def __copy__(self) -> Self:
         other = object.__new__(type(self))
@@ -34,19 +34,20 @@ class OfOneProcess:
 
 
 class Once(Generic[T]):
-    """Calls `make` at the first call and gives that value ever after; when it raises, the next call tries again.
+    """Gives the value of `make`, which the first call makes; where `make` raises, the next call tries again.
 
-    `lock` is held meanwhile: one of its own, or one that several share because they must not be made side by side.
+    A call holds `lock` while it makes the value: a lock of this object, or one that several objects share because their
+    values must not be made at the same time.
     """
 
     def __init__(self, make: Callable[[], T], lock: AbstractContextManager[Any] | None = None) -> None:
         self._make, self._lock = make, lock or Lock()
-        self._made: list[T] = []
+        self._values: list[T] = []
 
     def __call__(self) -> T:
         """The value."""
-        if not self._made:
+        if not self._values:
             with self._lock:
-                if not self._made:
-                    self._made.append(self._make())
-        return self._made[0]
+                if not self._values:
+                    self._values.append(self._make())
+        return self._values[0]

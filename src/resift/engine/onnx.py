@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
+from resift.engine.batching import MANY_CHARACTERS, Backend, Batch, FloatArray
 from resift.engine.once import Once
 from resift.engine.openvino import SMALL
+from resift.engine.rounding import round_symmetric
 from resift.engine.weights.onnx_weights import check_whole
 from resift.errors import MissingExtra, ModelError
 from resift.machine import cores
@@ -27,7 +28,7 @@ class OnnxEngine:
 
     """
 
-    name: EngineName = "onnx"
+    name: Backend = "onnx"
     precision = "f32"
     pads = True
     characters = MANY_CHARACTERS
@@ -52,7 +53,7 @@ class OnnxEngine:
     def _open(self, path: Path) -> Any:  # noqa: ANN401 - onnxruntime ships no types
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = cores(), 1
-        options.log_severity_level = 3  # errors alone; the rest is of no use to a caller
+        options.log_severity_level = 3  # errors alone
         try:
             return self._runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except self._errors() as error:
@@ -84,33 +85,33 @@ def round_weights(source: Path, target: Path, weights: str) -> None:
         raise MissingExtra("writing ONNX files", "onnx") from error
     model = onnx.load(source)
     graph = model.graph
-    looked_up = {node.input[0] for node in graph.node if node.op_type == "Gather"}
-    kept, added = [], []
+    vocabularies = {node.input[0] for node in graph.node if node.op_type == "Gather"}
+    tensors, restoring = [], []
     for tensor in graph.initializer:
         value = onnx.numpy_helper.to_array(tensor)
         if weights == "f32" or value.dtype != np.float32 or value.ndim != 2 or value.size < SMALL:
-            kept.append(tensor)
+            tensors.append(tensor)
             continue
-        rounded, nodes = _rounded(onnx, tensor.name, value, weights, axis=1 if tensor.name in looked_up else 0)
-        kept += rounded
-        added += nodes
+        parts, nodes = _stored(onnx, tensor.name, value, weights, axis=1 if tensor.name in vocabularies else 0)
+        tensors += parts
+        restoring += nodes
     del graph.initializer[:]
-    graph.initializer.extend(kept)
-    own = list(graph.node)
+    graph.initializer.extend(tensors)
+    nodes = list(graph.node)
     del graph.node[:]
-    graph.node.extend([*added, *own])
+    graph.node.extend([*restoring, *nodes])
     onnx.save(model, target)
 
 
-def _rounded(onnx: Any, name: str, value: Any, weights: str, axis: int) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
-    """The stored tensors of a matrix and the nodes that restore it; `axis` is the one that a scale covers."""
+def _stored(onnx: Any, name: str, value: Any, weights: str, axis: int) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
+    """The tensors that stand for a matrix in the file and the nodes that restore it; a scale covers `axis`."""
     make, wide = onnx.helper.make_node, onnx.TensorProto.FLOAT
     if weights == "fp16":
         stored = onnx.numpy_helper.from_array(value.astype(np.float16), f"{name}_fp16")
         return [stored], [make("Cast", [f"{name}_fp16"], [name], to=wide)]
-    scale = (np.abs(value).max(axis=axis, keepdims=True) / 127).clip(1e-12).astype(np.float32)
+    integers, scale = round_symmetric(value, axis)
     tensors = [
-        onnx.numpy_helper.from_array(np.rint(value / scale).astype(np.int8), f"{name}_int8"),
+        onnx.numpy_helper.from_array(integers, f"{name}_int8"),
         onnx.numpy_helper.from_array(scale, f"{name}_scale"),
     ]
     cast = make("Cast", [f"{name}_int8"], [f"{name}_wide"], to=wide)

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: compiles a graph once per precision, keeps the result on disk, runs batches on all cores."""
+"""OpenVINO on the CPU: it compiles a graph once per precision, caches it on disk and runs batches on all cores."""
 
 from __future__ import annotations
 
@@ -17,46 +17,47 @@ from typing import Any
 import numpy as np
 
 from resift import machine
-from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
+from resift.engine.batching import MANY_CHARACTERS, Backend, Batch, FloatArray
 from resift.engine.compiled_models import compiled_models
 from resift.engine.once import Once
+from resift.engine.rounding import round_symmetric
 from resift.errors import BrokenModel, InputError, ModelError
 from resift.machine import cores
 
 PRECISIONS = ("f32", "bf16", "int8")
-# Models are read, compiled and written one at a time. Two threads in OpenVINO's bindings for the first time can wait
-# for each other for ever: one holds Python's lock, the other that of a C++ static. And OpenVINO sets the process's
-# locale to "C" while it reads and writes XML, then puts back what it found: two threads at once leave "C" behind, and
-# Python's open() then reads ASCII.
+# Models are read, compiled and written one at a time. Two threads that enter OpenVINO's bindings for the first time can
+# wait for each other for ever: one has Python's lock, the other that of a C++ static. And OpenVINO sets the locale of
+# the process to "C" while it reads and writes XML, and restores it: two threads at once leave "C", with which
+# Python's open() reads ASCII.
 _LOADING = RLock()
-SMALL = 4096  # matrices with fewer values are never rounded: they cost nothing and may matter
-_REMEMBERED = 100  # kernels for shapes met before; OpenVINO's 5,000 are no quicker and took 150 MB a minute at first
-_GROUP = 64  # at int8, so many neighbouring values of a token's activations share a scale; 32 is slower than bf16
+SMALL = 4096  # matrices with fewer values are never rounded: rounding them saves nothing and may move scores
+_CACHE_CAPACITY = 100  # kernels by shape; OpenVINO's default of 5,000 is no faster and grew by 150 MB in a minute
+_GROUP = 64  # neighbouring values of a token's activations that share a scale at int8; 32 is slower than bf16
 
 
 @cache
 def _openvino() -> Any:  # noqa: ANN401 - openvino ships no types
     """Import openvino without its telemetry, which would report the import to a server, and its slow model converter.
 
-    Others in the process who ask for the converter get it then.
+    Other code in the process still gets the converter: it is imported at first use.
     """
     left_out = [name for name in ("openvino_telemetry", "openvino.tools.ovc") if name not in sys.modules]
     for name in left_out:
         sys.modules[name] = None  # type: ignore[assignment]
-    if level := machine.held_to():
+    if level := machine.cpu_level():
         os.environ["ONEDNN_MAX_CPU_ISA"] = machine.LEVELS[level][1]  # read when the library is loaded
     try:
-        found = importlib.import_module("openvino")
+        module = importlib.import_module("openvino")
     finally:
         for name in left_out:
             del sys.modules[name]
-    if "convert_model" not in vars(found):
-        found.__getattr__ = _converter  # type: ignore[method-assign]
-    return found
+    if "convert_model" not in vars(module):
+        module.__getattr__ = _converter  # type: ignore[method-assign]
+    return module
 
 
 def _converter(name: str) -> Any:  # noqa: ANN401
-    """What openvino lacks when it was imported here (PEP 562)."""
+    """The converter, which openvino lacks after the import above; called for missing names (PEP 562)."""
     if name != "convert_model":
         raise AttributeError(f"module 'openvino' has no attribute {name!r}")
     return importlib.import_module("openvino.tools.ovc").convert_model
@@ -67,7 +68,7 @@ def _core() -> Any:  # noqa: ANN401
     core = _openvino().Core()
     if folder := compiled_models():
         core.set_property({"CACHE_DIR": str(folder)})
-    atexit.register(_core.cache_clear)  # before the interpreter takes itself apart, which once ended in a crash
+    atexit.register(_core.cache_clear)  # freed before the interpreter ends; afterwards it crashed once
     return core
 
 
@@ -77,24 +78,24 @@ def openvino_ops() -> Any:  # noqa: ANN401
 
 
 def openvino_model(outputs: list[Any], inputs: list[Any]) -> Any:  # noqa: ANN401
-    """A graph of the given ends."""
+    """A graph from its inputs to its outputs."""
     return _openvino().Model(outputs, inputs)
 
 
 @cache
 def fastest_float() -> str:
     """bf16 where the CPU multiplies it natively (AMX, AVX-512 BF16, Arm BF16), else f32."""
-    known = machine.has_bf16()
-    if known is None:
+    has_bf16 = machine.has_bf16()
+    if has_bf16 is None:
         with _LOADING:
-            known = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "bf16" if known else "f32"
+            has_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if has_bf16 else "f32"
 
 
 def has_int8() -> bool:
-    """Whether OpenVINO multiplies int8 weights with activations rounded as it goes, and faster than `fastest_float`.
+    """Whether OpenVINO rounds activations to int8 and multiplies them by int8 weights faster than at `fastest_float`.
 
-    It does with AVX-512 VNNI. With AMX, bf16 is faster; without either, activations would not be rounded at all.
+    It does with AVX-512 VNNI. With AMX, bf16 is faster; without either, it does not round activations.
     """
     return machine.has_vnni() and not machine.has_amx()
 
@@ -103,18 +104,19 @@ class OpenVINOEngine:
     """One model in one precision.
 
     Args:
-        read: gives the openvino.Model; called when the first batch comes.
+        read: gives the openvino.Model; called at the first batch.
         precision: "f32"; "bf16": weights and activations rounded to bf16, sums in f32; "int8": in products with
             weights, those and the activations rounded to int8, one f32 scale per output of a layer and per 64
-            neighbouring values of a token, so that no token changes another's scale; the rest as at `fastest_float`.
+            neighbouring values of a token, so that no token changes the scale of another; the rest as at
+            `fastest_float`.
 
     Raises:
-        InputError: int8 on a CPU that gains nothing by it, see `has_int8`, or bf16 on one that has none: it is imitated
-            there, and takes many times as long as f32.
+        InputError: int8 on a CPU that is no faster with it, see `has_int8`, or bf16 on a CPU without it, which would
+            imitate bf16 and take many times as long as f32.
 
     """
 
-    name: EngineName = "openvino"
+    name: Backend = "openvino"
     pads = True
     characters = MANY_CHARACTERS
 
@@ -127,8 +129,8 @@ class OpenVINOEngine:
             )
         self.precision = precision
         self._read = Once(read, _LOADING)
-        self._alone = Once(lambda: _Pool(self._read(), precision, streams=1), _LOADING)
-        self._bulk = Once(lambda: _Pool(self._read(), precision, streams=cores()), _LOADING)
+        self._alone = Once(lambda: _RequestPool(self._read(), precision, streams=1), _LOADING)
+        self._bulk = Once(lambda: _RequestPool(self._read(), precision, streams=cores()), _LOADING)
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs: few batches on all cores together, many on one core each."""
@@ -145,19 +147,19 @@ class OpenVINOEngine:
 
 
 class SharedEngine:
-    """A call that finds no other has all cores for each batch; several have one core each, and others wait."""
+    """A single call uses all cores for each batch; calls at the same time use one core each, and further calls wait."""
 
-    name: EngineName = "openvino"
+    name: Backend = "openvino"
     pads = True
     characters = MANY_CHARACTERS
 
-    def __init__(self, alone: Callable[[], _Pool], bulk: Callable[[], _Pool], precision: str) -> None:
+    def __init__(self, alone: Callable[[], _RequestPool], bulk: Callable[[], _RequestPool], precision: str) -> None:
         self._alone, self._bulk, self.precision = alone, bulk, precision
         self._calls, self._lock = 0, Lock()
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs."""
-        alone, bulk = self._alone(), self._bulk()  # both are compiled by the first call, when a server warms up
+        alone, bulk = self._alone(), self._bulk()  # the first call, when a server warms up, compiles both
         with self._lock:
             self._calls += 1
         try:
@@ -168,8 +170,8 @@ class SharedEngine:
                 self._calls -= 1
 
 
-class _Pool:
-    """A compiled model and as many requests as it has streams; taking one waits until one is free."""
+class _RequestPool:
+    """A compiled model and one request per stream; a call waits for a free request."""
 
     def __init__(self, model: Any, precision: str, streams: int) -> None:  # noqa: ANN401
         rounds = precision == "int8"
@@ -177,8 +179,8 @@ class _Pool:
             "INFERENCE_PRECISION_HINT": fastest_float() if rounds else precision,
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": cores(),
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(_GROUP if rounds else 0),  # never behind the caller's back
-            "CPU_RUNTIME_CACHE_CAPACITY": str(_REMEMBERED),
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(_GROUP if rounds else 0),  # 0: off, which is not OpenVINO's default
+            "CPU_RUNTIME_CACHE_CAPACITY": str(_CACHE_CAPACITY),
         }
         with _LOADING:
             compiled = _compiled(_with_int8(model) if rounds else model, settings)
@@ -202,7 +204,7 @@ def _compiled(model: Any, settings: dict[str, Any]) -> Any:  # noqa: ANN401
     """The model, compiled.
 
     Raises:
-        ModelError: OpenVINO does not compile it; its files were read, so they are not what failed.
+        ModelError: OpenVINO can't compile it; its files are not at fault, since they were read.
 
     """
     try:
@@ -215,7 +217,7 @@ def _compiled(model: Any, settings: dict[str, Any]) -> Any:  # noqa: ANN401
 
 
 def _reason(error: Exception) -> str:
-    """The end of OpenVINO's message, which begins with places in its source code."""
+    """The last line of OpenVINO's message, which begins with places in its source code."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200] if lines else type(error).__name__
 
@@ -233,7 +235,7 @@ def read_model(path: Path) -> Any:  # noqa: ANN401
     with _LOADING:
         core = _core()
         try:
-            path.open("rb").close()  # OpenVINO tells a file that may not be read like one that is damaged
+            path.open("rb").close()  # OpenVINO gives the same error for an unreadable file as for a damaged one
             model = core.read_model(path)
         except OSError as error:
             raise BrokenModel(f"{path} can't be read ({error.strerror or error})") from error
@@ -252,7 +254,7 @@ def read_model(path: Path) -> Any:  # noqa: ANN401
 def save_model(model: Any, path: Path, weights: str) -> None:  # noqa: ANN401
     """Write openvino_model.xml and .bin with matrices as "f32", "fp16", or "int8" with one f32 scale per row.
 
-    Rounded weights stand in the file as arithmetic that `read_model` undoes, so that only the file is smaller.
+    The file stores rounded weights as arithmetic, which `read_model` computes once, so that only the file is smaller.
     `model` is altered.
     """
     if weights == "int8":
@@ -278,8 +280,8 @@ def _round_weights(model: Any) -> None:  # noqa: ANN401
 def _with_int8(model: Any) -> Any:  # noqa: ANN401
     """A copy whose products with a matrix read it as Multiply(Convert(int8), scale), one scale per output.
 
-    OpenVINO takes that for a compressed layer, whose activations it may round too. Weights that were stored so come out
-    as they were.
+    OpenVINO takes that for a compressed layer and may round its activations too. Weights that were stored at int8 get
+    the same values again.
     """
     op, copy = openvino_ops(), model.clone()
     for node in copy.get_ordered_ops():
@@ -299,15 +301,14 @@ def _with_int8(model: Any) -> Any:  # noqa: ANN401
 def _rounded(value: FloatArray, axis: int) -> Any:  # noqa: ANN401
     """Multiply(Convert(int8), scale) of a matrix, symmetric, one scale for all values along `axis`."""
     op = openvino_ops()
-    scale = (np.abs(value).max(axis=axis, keepdims=True) / 127).clip(1e-12).astype(np.float32)
-    stored = op.constant(np.rint(value / scale).astype(np.int8))
-    return op.multiply(op.convert(stored, "f32"), op.constant(scale))
+    integers, scale = round_symmetric(value, axis)
+    return op.multiply(op.convert(op.constant(integers), "f32"), op.constant(scale))
 
 
 def _restore_weights(model: Any) -> None:  # noqa: ANN401
     """Replace Multiply(Convert(int8 constant), scale) by its value.
 
-    Left in place, the plugin would take the pattern for a compressed layer and may quantise activations to match.
+    The plugin would take the pattern for a compressed layer and might round activations too.
     """
     ov = _openvino()
     for node in model.get_ordered_ops():

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from resift.engine import varlen
-from resift.engine.batching import MANY_CHARACTERS, Batch, EngineName, FloatArray
+from resift.engine.batching import MANY_CHARACTERS, Backend, Batch, FloatArray, groups
 from resift.engine.once import Once
 from resift.errors import BrokenModel, MissingExtra, UnknownFamily
 
 _DTYPES = {"f32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 PRECISIONS = tuple(_DTYPES)
-_TOGETHER = 65_536  # tokens of one pass without padding: keeps a GPU busy, and a large model's activations in 2 GB
-_GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # NVIDIA's, WSL's and AMD's drivers
+_PASS = 65_536  # tokens of one pass without padding: the GPU is busy, and a large model's activations fit 2 GB
+_GPU_NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # of the drivers of NVIDIA, WSL and AMD
 
 
 def has_gpu() -> bool:
-    """Whether torch is installed and sees a CUDA device; torch is imported only where a driver is there."""
+    """Whether torch is installed and sees a CUDA device; torch is imported only where there is a driver."""
     if not any(Path(node).exists() for node in _GPU_NODES):
         return False
     try:
@@ -42,7 +42,7 @@ def _torch() -> Any:  # noqa: ANN401
 
 
 def reads(folder: Path) -> bool:
-    """Whether Transformers itself has a classifier for a folder: the architecture is its own, not code on the hub."""
+    """Whether Transformers has a classifier for a folder in its own code, and not only as code on the hub."""
     _torch()
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as KNOWN
 
@@ -50,25 +50,25 @@ def reads(folder: Path) -> bool:
         return False
     config = json.loads((folder / "config.json").read_text("utf-8"))
     if config.get("position_embedding_type", "absolute") != "absolute":
-        return False  # Transformers would read the weights and leave the positions out
+        return False  # Transformers would read the weights and ignore the positions
     return "auto_map" not in config and config.get("model_type") in KNOWN and any(folder.glob("*.safetensors"))
 
 
 class TorchEngine:
-    """One folder that AutoModelForSequenceClassification reads, without code of its own.
+    """A folder that AutoModelForSequenceClassification reads without remote code.
 
     On CUDA at half precision, models of `varlen.MODEL_TYPES` run without padding, many batches in one pass.
 
     Args:
-        folder: the weights are read when the first batch comes.
-        precision: "f32", "bf16" or "fp16"; "auto" is bf16 on a GPU that has it, else fp16 there, and f32 on the CPU.
+        folder: of the model; its weights are read at the first batch.
+        precision: "f32", "bf16" or "fp16"; "auto" is bf16 on a GPU that has it, fp16 on other GPUs, f32 on the CPU.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
 
     """
 
-    name: EngineName = "torch"
+    name: Backend = "torch"
     characters = MANY_CHARACTERS
 
     def __init__(self, folder: Path, precision: str = "auto") -> None:
@@ -84,11 +84,11 @@ class TorchEngine:
         """Yield each batch with its logits (B, labels), in order."""
         torch, model = _torch(), self._model()
         if self._joins:
-            for group in _groups(batches):
+            for group in groups(batches, _PASS, lambda batch: int(batch.mask.sum())):
                 with torch.inference_mode():
-                    found = varlen.logits(model, group).float().cpu()
-                for batch, logits in zip(group, found.split([len(b.rows) for b in group]), strict=True):
-                    yield batch, (np.asarray(logits.numpy(), dtype=np.float32),)
+                    logits = varlen.logits(model, group).float().cpu()
+                for batch, rows in zip(group, logits.split([len(b.rows) for b in group]), strict=True):
+                    yield batch, (np.asarray(rows.numpy(), dtype=np.float32),)
             return
         segmented = "token_type_ids" in inspect.signature(model.forward).parameters
         for batch in batches:
@@ -116,22 +116,10 @@ class TorchEngine:
         return model.to(self.device).eval()
 
 
-def _groups(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
-    """Batches that run together: about _TOGETHER tokens, without padding."""
-    group: list[Batch] = []
-    for batch in batches:
-        group.append(batch)
-        if sum(int(b.mask.sum()) for b in group) >= _TOGETHER:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
 def read_classifier(folder: Path, dtype: Any, attention: str | None = None) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
-    """The model in eval mode on the CPU, and what Transformers says of its keys; quiet, offline, no remote code.
+    """The model in eval mode on the CPU, and Transformers' report on its keys; quiet, offline, no remote code.
 
-    `attention` is the implementation to use, by the name that Transformers knows it by; None is its own choice.
+    `attention` is Transformers' name of an implementation; with None Transformers chooses.
 
     Raises:
         UnknownFamily: an architecture that Transformers does not have.
@@ -142,41 +130,41 @@ def read_classifier(folder: Path, dtype: Any, attention: str | None = None) -> t
     import transformers
 
     logging: Any = transformers.utils.logging
-    shown = logging.is_progress_bar_enabled()
+    progress_bar = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        found: tuple[Any, dict[str, Any]] = transformers.AutoModelForSequenceClassification.from_pretrained(
+        model_and_report: tuple[Any, dict[str, Any]] = transformers.AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True,
             attn_implementation=attention,
         )  # fmt: skip
-        return found
+        return model_and_report
     except ValueError as error:
         raise UnknownFamily(f"Transformers has no classifier for {folder}: use engine='openvino'") from error
     except (OSError, RuntimeError) as error:
         raise BrokenModel(f"{folder} can't be read by Transformers ({error}); fetch the model again") from error
     finally:
-        if shown:
+        if progress_bar:
             logging.enable_progress_bar()
 
 
 def tokenized(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[str, list[tuple[list[int], list[int]]] | None]:
-    """Which Transformers is installed, and the ids and segment ids that it makes of pairs; None where it can't."""
+    """The version of Transformers, and the ids and segment ids that it gives each pair; None where it can't."""
     import transformers
 
-    whose = f"Transformers {transformers.__version__}"
+    version = f"Transformers {transformers.__version__}"
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        read = [tokenizer(first, second) for first, second in pairs]
+        encodings = [tokenizer(first, second) for first, second in pairs]
     except (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError):
-        return whose, None
-    return whose, [(e["input_ids"], e.get("token_type_ids", [0] * len(e["input_ids"]))) for e in read]
+        return version, None
+    return version, [(e["input_ids"], e.get("token_type_ids", [0] * len(e["input_ids"]))) for e in encodings]
 
 
 def export_onnx(folder: Path, target: Path) -> None:
     """Write a folder's classifier as an f32 ONNX file with free batch and length.
 
-    The inputs go by keyword, for their order differs between architectures; segment ids are among them where the model
-    has more than one kind.
+    The inputs go by keyword, because their order differs between architectures. Segment ids are among them where the
+    model has more than one kind of segment.
 
     Raises:
         BrokenModel: see `read_classifier`.
@@ -186,13 +174,13 @@ def export_onnx(folder: Path, target: Path) -> None:
     torch = _torch()
     model, _ = read_classifier(folder, torch.float32)
     ids = torch.arange(4, 22).reshape(2, 9)
-    named = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if (getattr(model.config, "type_vocab_size", 0) or 0) > 1:
-        named["token_type_ids"] = torch.zeros_like(ids)
-    axes = dict.fromkeys(named, {0: "batch", 1: "tokens"}) | {"logits": {0: "batch"}}
-    with warnings.catch_warnings():  # of the exporter's age, and of branches that the check of the result would show
+        inputs["token_type_ids"] = torch.zeros_like(ids)
+    axes = dict.fromkeys(inputs, {0: "batch", 1: "tokens"}) | {"logits": {0: "batch"}}
+    with warnings.catch_warnings():  # the exporter is deprecated, and the check of the result finds wrong branches
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            model.eval(), (), str(target), kwargs=named, dynamo=False, opset_version=17,
-            input_names=list(named), output_names=["logits"], dynamic_axes=axes,
+            model.eval(), (), str(target), kwargs=inputs, dynamo=False, opset_version=17,
+            input_names=list(inputs), output_names=["logits"], dynamic_axes=axes,
         )  # fmt: skip

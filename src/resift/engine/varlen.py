@@ -1,7 +1,7 @@
-"""Classifiers of Transformers without padding: texts stand one behind the other, and attention stays within each.
+"""Classifiers of Transformers without padding: the texts of a pass form one sequence, and attention stays in each text.
 
 On CUDA at half precision attention is `torch.nn.attention.varlen.varlen_attn`; elsewhere it goes text by text, which is
-slow and shows that the rest is right.
+slow and serves tests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MODEL_TYPES = ("bert", "electra", "modernbert", *OFFSET_TYPES)
 
 @cache
 def register() -> str:
-    """Make the attention known to Transformers; gives its name, for `attn_implementation`."""
+    """Register the attention with Transformers; returns its name, for `attn_implementation`."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
@@ -44,12 +44,12 @@ def logits(model: Any, batches: Sequence[Batch]) -> Any:  # noqa: ANN401 - torch
     starts = np.concatenate([[0], np.cumsum(lengths)])
     first = model.config.pad_token_id + 1 if model.config.model_type in OFFSET_TYPES else 0
     positions = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths) + first
-    given = {"input_ids": _joined([b.ids for b in batches], batches), "position_ids": positions}
+    inputs = {"input_ids": _joined([b.ids for b in batches], batches), "position_ids": positions}
     if model.config.model_type != "modernbert":
-        given["token_type_ids"] = _joined([b.segments for b in batches], batches)
+        inputs["token_type_ids"] = _joined([b.segments for b in batches], batches)
     at = torch.from_numpy(starts).to(model.device)
     hidden = model.base_model(
-        **{name: torch.from_numpy(a)[None].to(model.device) for name, a in given.items()},
+        **{name: torch.from_numpy(a)[None].to(model.device) for name, a in inputs.items()},
         cu_seq_lens_q=at.int(),
         max_length_q=int(lengths.max()),
     ).last_hidden_state[0]
@@ -105,7 +105,7 @@ def _attention(
     for start, end in zip(cu_seq_lens_q[:-1].tolist(), cu_seq_lens_q[1:].tolist(), strict=True):
         at = torch.arange(end - start, device=q.device)
         near = (at[:, None] - at).abs() <= reach if sliding_window else None
-        asking, asked, given = (x[start:end].transpose(0, 1)[None] for x in (q, k, v))
-        found = torch.nn.functional.scaled_dot_product_attention(asking, asked, given, attn_mask=near, scale=scaling)
-        out[start:end] = found[0].transpose(0, 1)
+        queries, keys, values = (x[start:end].transpose(0, 1)[None] for x in (q, k, v))
+        mixed = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=near, scale=scaling)
+        out[start:end] = mixed[0].transpose(0, 1)
     return out[None], None

@@ -1,4 +1,4 @@
-"""Every file format that Resift reads or writes, and nothing else: files and folders <-> types."""
+"""Every file format that Resift reads or writes: files and folders <-> types."""
 
 from resift.files.encoding import open_text
 from resift.files.formats import SUFFIXES, read_file, read_lines

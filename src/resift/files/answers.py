@@ -12,7 +12,7 @@ SCHEMA = 1
 
 
 def as_json(ranking: Ranking) -> dict[str, Any]:
-    """A ranking in the schema of docs/json.md; what a candidate lacks (a score, a span) is left out, never null."""
+    """A ranking in the schema of docs/json.md; a score or span that a candidate lacks is absent, never null."""
     return {
         "schema": SCHEMA,
         "query": {"id": clean(ranking.query.id), "text": clean(ranking.query.text)},
@@ -24,7 +24,7 @@ def as_json(ranking: Ranking) -> dict[str, Any]:
 
 
 def _candidate(c: Candidate) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "rank": c.rank,
         "first_rank": c.first_rank,
         "id": clean(c.document.id),
@@ -35,13 +35,13 @@ def _candidate(c: Candidate) -> dict[str, Any]:
         "signals": [_signal(s) for s in c.signals],
     }
     if c.score is not None:
-        found["score"] = _score(c.score)
+        fields["score"] = _score(c.score)
     if c.span is not None:
-        found["span"] = {"start": c.span.start, "end": c.span.end}
-    return found
+        fields["span"] = {"start": c.span.start, "end": c.span.end}
+    return fields
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a document carried along
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever the metadata of a document holds
     """Metadata as JSON can hold it: unsafe characters replaced, NaN and infinity as text."""
     if isinstance(value, dict):
         return {clean(str(k)): _plain(v) for k, v in value.items()}

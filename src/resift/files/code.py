@@ -1,10 +1,10 @@
 """Source code -> passages by function and class, titled with the qualified name.
 
-Python goes by its syntax tree. Other languages, and Python that does not parse, go by a rule: a definition begins at a
-line that opens with a defining keyword (`class`, `fn`, `function`, …) or, in the C family, looks like `type name(…`,
-and that stands at column 0 or, one step further in, directly inside a class. It ends with the line of its own column
-that closes a bracket or says `end`, or where the next definition of that column begins. A line that ends with `;`
-defines nothing. Comments and annotations right above a definition belong to it.
+Python is cut by its syntax tree. Other languages, and Python that does not parse, are cut by a rule: a definition
+begins at a line that starts with a defining keyword (`class`, `fn`, `function`, …) or, in the C family, looks like
+`type name(…`, and that stands at column 0 or, one step further in, directly inside a class. It ends at the line of the
+same column that closes a bracket or is `end`, or before the next definition of that column. A line that ends with `;`
+defines nothing. Comments and annotations directly above a definition belong to it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ SUFFIXES = frozenset(
     ".py .js .ts .tsx .jsx .go .rs .java .c .h .cpp .hpp .cs .rb .php .sh .sql .kt .swift .scala .lua".split()
 )
 _C_FAMILY = frozenset(".js .ts .tsx .jsx .java .c .h .cpp .hpp .cs .sh".split())
-_LARGEST = 1 << 20  # characters of a Python file that is held whole for its syntax tree
-_HEAD = 300  # characters of a line that are looked at
-_MOST_COMMENTS = 200  # lines held back until it is seen whether a definition follows
+_LARGEST = 1 << 20  # characters of a Python file up to which it is held whole for its syntax tree
+_HEAD = 300  # characters of a line that the rule reads
+_MOST_COMMENTS = 200  # lines of comments that wait for a definition below them
 
 _PREFIX = (
     r"(?:@[\w.]+(?:\([^()]*\))?\s+)*"
@@ -63,20 +63,20 @@ _CALLABLE = re.compile(
     r"case|delete|typeof|yield|print|echo|assert|super|this|describe|it|test)\b)"
     r"(?P<type>(?:[\w$<>\[\],.*&:?]++\s+[*&]*+)*?)(?P<name>[\w$:~#]+)\s*\((?!.*=>)[^\"'`;]*$"
 )
-_ATTACHED = re.compile(r"//|#|/\*|\*|--|@|\[\w.*\]$|template\b")  # comments, annotations, decorators
+_COMMENT = re.compile(r"//|#|/\*|\*|--|@|\[\w.*\]$|template\b")  # comments, annotations, decorators
 _ONLY_CLOSES = re.compile(r"[\])};,]*(?:end)?[\])};,]*")
 _CLOSES = re.compile(r"\}|\]|\);|end\b")
 
 
-class _Found(NamedTuple):
-    """A definition that a line begins, and whether others may stand in it."""
+class _Definition(NamedTuple):
+    """A definition that begins at a line, and whether it may hold others."""
 
     name: str
     holds: bool
 
 
 class _Owned(NamedTuple):
-    """A line with the definition that it lies in: its qualified name, and a number that sets namesakes apart."""
+    """A line with its definition: the qualified name, and a number that differs for definitions of the same name."""
 
     block: int
     name: str
@@ -86,7 +86,7 @@ class _Owned(NamedTuple):
 def read_code(path: Path) -> Iterator[Document]:
     """Stream a source file's passages; metadata as for text, title the qualified name (`Class.method`) or empty.
 
-    A Python file of up to 1 Mi characters is held whole, everything else is streamed.
+    A Python file of up to 1 Mi characters is held whole; all others are streamed.
     """
     suffix = kind(path)
     with open_text(path) as file:
@@ -104,7 +104,7 @@ def read_code(path: Path) -> Iterator[Document]:
 
 
 def _beginning(lines: Iterable[Line]) -> tuple[list[Line], Iterable[Line]]:
-    """The lines of as much as is held for a syntax tree, and those that follow: an empty list where none do."""
+    """The first lines, as many as are held for a syntax tree, and an iterator over the others, or [] for none."""
     beginning, size, rest = list[Line](), 0, iter(lines)
     for line in rest:
         beginning.append(line)
@@ -118,19 +118,19 @@ def _beginning(lines: Iterable[Line]) -> tuple[list[Line], Iterable[Line]]:
 
 
 def _by_tree(lines: list[Line]) -> Iterator[_Owned] | None:
-    """The lines with their definitions, or None where the text is not Python as this interpreter knows it."""
+    """The lines with their definitions, or None where this interpreter can't parse the text as Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the file's own faults, such as invalid escapes
             tree = ast.parse("".join(line.text for line in lines))
-        found = list(_definitions(tree, ""))
+        definitions = list(_definitions(tree, ""))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return _owned(lines, found)
+    return _owned(lines, definitions)
 
 
 def _definitions(node: ast.AST, above: str) -> Iterator[tuple[int, int, str]]:
-    """First row, last row and qualified name, the outer before the inner; a function's inner ones are its own."""
+    """First row, last row and qualified name of definitions, outer ones first, without those inside functions."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
@@ -141,14 +141,14 @@ def _definitions(node: ast.AST, above: str) -> Iterator[tuple[int, int, str]]:
             yield from _definitions(child, above)
 
 
-def _owned(lines: list[Line], found: list[tuple[int, int, str]]) -> Iterator[_Owned]:
+def _owned(lines: list[Line], definitions: list[tuple[int, int, str]]) -> Iterator[_Owned]:
     rows, row = [], 1  # the row of each line as Python counts: a lone \r ends one too
     for line in lines:
         rows.append(row)
         row += line.text.endswith(("\n", "\r"))
     texts = dict(zip(rows, (line.text for line in lines), strict=True))
     owner = [0] * (row + 1)
-    for i, (first, last, _) in enumerate(found, 1):
+    for i, (first, last, _) in enumerate(definitions, 1):
         while texts.get(first - 1, "").lstrip().startswith("#") and owner[first - 1] == owner[first]:
             first -= 1
         owner[first : last + 1] = [i] * (last + 1 - first)
@@ -156,7 +156,7 @@ def _owned(lines: list[Line], found: list[tuple[int, int, str]]) -> Iterator[_Ow
     for line, row in zip(lines, rows, strict=True):
         block += owner[row] != before
         before = owner[row]
-        yield _Owned(block, found[before - 1][2] if before else "", line)
+        yield _Owned(block, definitions[before - 1][2] if before else "", line)
 
 
 # --- any language ----------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def _owned(lines: list[Line], found: list[tuple[int, int, str]]) -> Iterator[_Ow
 
 @dataclass(slots=True)
 class _Open:
-    """A definition that has begun: its name, its column, whether others may stand in it and, then, at which column."""
+    """A definition that has begun: its name, its column, whether it may hold others and, if so, at which column."""
 
     name: str
     column: int
@@ -179,47 +179,47 @@ class _Open:
 
 
 def _by_rule(lines: Iterable[Line], c_family: bool) -> Iterator[_Owned]:
-    opened: list[_Open] = []
-    attached: list[Line] = []
+    path: list[_Open] = []
+    comments: list[Line] = []
     block = 0
     last = _Owned(0, "", Line("", 1, 0))
 
     def owned(some: Iterable[Line]) -> Iterator[_Owned]:
-        name = ".".join(o.name for o in opened)
+        name = ".".join(o.name for o in path)
         return (_Owned(block, name, line) for line in some)
 
     for line in lines:
         bare = line.text[:_HEAD].strip()
         column = len(line.text[:_HEAD]) - len(line.text[:_HEAD].lstrip())
-        found = _definition(bare, c_family and len(line.text) <= _HEAD)
-        if bare and not found and _ATTACHED.match(bare) and len(attached) < _MOST_COMMENTS:
-            attached.append(line)
+        definition = _definition(bare, c_family and len(line.text) <= _HEAD)
+        if bare and not definition and _COMMENT.match(bare) and len(comments) < _MOST_COMMENTS:
+            comments.append(line)
             continue
         if bare:
-            before = len(opened)
-            opened = _still_open(opened, column, found)
-            block += len(opened) != before
-            if found and (opened[-1].takes(column) if opened else column == 0):
-                if opened:
-                    opened[-1].inner = column
-                opened = [*opened, _Open(found.name, column, found.holds)]
+            before = len(path)
+            path = _still_open(path, column, definition)
+            block += len(path) != before
+            if definition and (path[-1].takes(column) if path else column == 0):
+                if path:
+                    path[-1].inner = column
+                path = [*path, _Open(definition.name, column, definition.holds)]
                 block += 1
-        if _ONLY_CLOSES.fullmatch(bare) and not attached:  # also a blank line: no passage of its own
+        if _ONLY_CLOSES.fullmatch(bare) and not comments:  # also a blank line: no passage of its own
             yield last._replace(line=line)
         else:
-            for last in owned([*attached, line]):
+            for last in owned([*comments, line]):
                 yield last
-        attached = []
-        if opened and opened[-1].column == column and _ends(bare, line.text):
-            opened = opened[:-1]
+        comments = []
+        if path and path[-1].column == column and _ends(bare, line.text):
+            path = path[:-1]
             block += 1
-    yield from owned(attached)
+    yield from owned(comments)
 
 
-def _still_open(opened: list[_Open], column: int, found: _Found | None) -> list[_Open]:
-    """Without those that a line further out has left, and without the one that a definition beside it follows."""
-    kept = [o for o in opened if o.column <= column]
-    return [o for o in kept if o.column < column] if found else kept
+def _still_open(path: list[_Open], column: int, definition: _Definition | None) -> list[_Open]:
+    """The definitions that a line at `column` does not end, by its column or as a definition of the same column."""
+    surrounding = [o for o in path if o.column <= column]
+    return [o for o in surrounding if o.column < column] if definition else surrounding
 
 
 def _ends(bare: str, text: str) -> bool:
@@ -230,15 +230,15 @@ def _ends(bare: str, text: str) -> bool:
     return "{" in whole and whole.endswith(("}", "};"))
 
 
-def _definition(bare: str, c_family: bool) -> _Found | None:
+def _definition(bare: str, c_family: bool) -> _Definition | None:
     if not bare or bare.endswith(";"):
         return None
     for patterns, holds in ((_CLASSES, True), (_FUNCTIONS, False)):
         for pattern in patterns:
-            if found := pattern.match(bare):
-                parts = found.groupdict()
+            if match := pattern.match(bare):
+                parts = match.groupdict()
                 names = [parts.get("receiver"), parts["name"].strip(':."`')]
-                return _Found(".".join(n for n in names if n), holds)
-    if c_family and (found := _CALLABLE.match(bare)) and (bare.endswith("{") or found["type"]):
-        return _Found(found["name"], False)
+                return _Definition(".".join(n for n in names if n), holds)
+    if c_family and (match := _CALLABLE.match(bare)) and (bare.endswith("{") or match["type"]):
+        return _Definition(match["name"], False)
     return None

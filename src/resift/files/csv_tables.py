@@ -1,4 +1,4 @@
-"""Tables of text, CSV and TSV, whatever stands between their cells -> documents."""
+"""Tables as text, CSV and TSV with any of the usual separators -> documents."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from resift.files.records import ID_FIELDS
 from resift.files.tables import LONGEST_LINE, TEXT_FIELDS, TITLE_FIELDS, document, record_lines
 from resift.types import Document
 
-_KNOWN = frozenset((*ID_FIELDS, *TITLE_FIELDS, *TEXT_FIELDS))
+_FIELDS = frozenset((*ID_FIELDS, *TITLE_FIELDS, *TEXT_FIELDS))
 _SEPARATORS = (",", ";", "\t", "|")
-_SAID = re.compile(r"\s*sep=(.)\s*$", re.IGNORECASE)  # the line by which spreadsheets say it
+_SEPARATOR_LINE = re.compile(
+    r"\s*sep=(.)\s*$", re.IGNORECASE
+)  # the line above the table by which a spreadsheet names the separator
 _MOST_WORDS = 5  # of a column's name
 
 
 class _Form(NamedTuple):
-    """What stands between cells, whether a space behind it belongs to it, and whether quotes may frame a cell."""
+    """The separator of cells, whether a space behind it belongs to it, and whether a cell may stand in quotes."""
 
     separator: str
     spaced: bool
@@ -32,11 +34,11 @@ class _Form(NamedTuple):
 def read_csv(path: Path) -> Iterator[Document]:
     """Stream the rows of a CSV or TSV file as documents; the first row names the fields.
 
-    Cells stand apart by the comma, semicolon, tab or bar that the first row has most of; a line `sep=;` above says so
-    too. A first row without a known name, but with a number or a sentence, is data: of two cells they are id and text.
-    Cells beyond the header's belong to a text in its last column, whose separators are not quoted.
+    The separator is the comma, semicolon, tab or bar that the first row has most of, or the one of a line `sep=;` above
+    it. A first row that has a number or a sentence but none of the known field names is data; two cells are then id
+    and text. More cells than the header has belong to a text in its last column, whose separators are not quoted.
 
-    Raises the limit that the module csv sets for a cell, of 131,072 characters, for the whole process.
+    The module csv limits a cell to 131,072 characters; this raises that limit for the whole process.
 
     Raises:
         InputError: a quote that is never closed, or a row with more cells than the header where they can't be text.
@@ -47,10 +49,11 @@ def read_csv(path: Path) -> Iterator[Document]:
         lines = record_lines(file, path)
         above = 0
         first = next(lines, "")
-        said = _SAID.match(first)
-        if said:
-            above, first = 1, next(lines, "")
-        form = _form(first, said[1] if said else "\t" if kind(path) == ".tsv" else "", kind(path) == ".tsv")
+        tsv = kind(path) == ".tsv"
+        separator = "\t" if tsv else ""
+        if separator_line := _SEPARATOR_LINE.match(first):
+            above, first, separator = 1, next(lines, ""), separator_line[1]
+        form = _form(first, separator, tsv)
         names: list[str] = []
         for number, row in _rows(chain([first], lines), form, path, above):
             if not names and any(row):
@@ -63,7 +66,7 @@ def read_csv(path: Path) -> Iterator[Document]:
 
 
 def _form(first: str, separator: str, tsv: bool) -> _Form:
-    """How a table is written, by its first row."""
+    """The form of a table, by its first row."""
     if not separator:
         counts = {s: len(next(csv.reader([first], delimiter=s), [])) for s in _SEPARATORS}
         separator = max(_SEPARATORS, key=lambda s: counts[s])
@@ -72,17 +75,17 @@ def _form(first: str, separator: str, tsv: bool) -> _Form:
 
 
 def _rows(lines: Iterable[str], form: _Form, path: Path, above: int) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the number of its last line, of which so many stand above the first row."""
+    """Each row with the number of its last line; `above` lines stand above the first row."""
     if not form.quotes:
         for number, line in enumerate(lines, above + 1):
             yield number, [_bare(cell) for cell in line.rstrip("\r\n").split(form.separator)]
         return
-    watched = _Watched(iter(lines))
-    reader = csv.reader(watched, delimiter=form.separator, skipinitialspace=form.spaced)
+    counted = _CountedLines(iter(lines))
+    reader = csv.reader(counted, delimiter=form.separator, skipinitialspace=form.spaced)
     begins = above + 1
     try:
         for row in reader:
-            if watched.ended:  # csv takes all that follows an unclosed quote for one cell
+            if counted.complete:  # csv takes everything behind an unclosed quote for one cell
                 raise csv.Error(f"a quote that is opened in line {begins} or behind it is never closed")
             begins = above + reader.line_num + 1
             yield above + reader.line_num, row
@@ -90,19 +93,19 @@ def _rows(lines: Iterable[str], form: _Form, path: Path, above: int) -> Iterator
         raise InputError(f"{path}:{above + reader.line_num}: {error}; mend the quotes around there") from error
 
 
-class _Watched:
-    """Lines, and whether all of them were read: a row that is complete is given before the next line is asked for."""
+class _CountedLines:
+    """Lines, and whether the last of them was read: the module csv reads on only where a row is not complete."""
 
     def __init__(self, lines: Iterator[str]) -> None:
-        self._lines, self.ended = lines, False
+        self._lines, self.complete = lines, False
 
     def __iter__(self) -> Iterator[str]:
         yield from self._lines
-        self.ended = True
+        self.complete = True
 
 
 def _bare(cell: str) -> str:
-    """A cell of a TSV file, which has no quotes of its own, without those that a spreadsheet put around it."""
+    """A cell of a TSV file without the quotes that a spreadsheet put around it; TSV itself has no quotes."""
     inner = cell[1:-1]
     if len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', ""):
         return inner.replace('""', '"')
@@ -111,11 +114,11 @@ def _bare(cell: str) -> str:
 
 def _is_data(row: list[str]) -> bool:
     """Whether a first row looks like data: no known name, but a number in front, an id and words, or a sentence."""
-    if _KNOWN.intersection(cell.strip().lower() for cell in row):
+    if _FIELDS.intersection(cell.strip().lower() for cell in row):
         return False
-    numbered = row[0].strip().isdecimal()
-    identified = len(row) == 2 and any(c.isdigit() for c in row[0]) and len(row[1].split()) > 1
-    return numbered or identified or any(len(cell.split()) > _MOST_WORDS for cell in row)
+    has_number = row[0].strip().isdecimal()
+    has_id = len(row) == 2 and any(c.isdigit() for c in row[0]) and len(row[1].split()) > 1
+    return has_number or has_id or any(len(cell.split()) > _MOST_WORDS for cell in row)
 
 
 def _names(row: list[str]) -> list[str]:

@@ -46,7 +46,7 @@ def _lines(path: Path) -> Iterator[Line]:
             raise InputError(f"{path} is encrypted or an old .doc file; save it as .docx without a password")
         try:
             with ZipFile(file) as archive:
-                body = _Body(_levels(archive))
+                body = _WordBody(_levels(archive))
                 with archive.open("word/document.xml") as part:
                     yield from _parsed(part, body)
         except KeyError as error:
@@ -56,7 +56,7 @@ def _lines(path: Path) -> Iterator[Line]:
             raise InputError(f"{path} is a broken .docx file ({error}); open it and save it again") from error
 
 
-def _parsed(part: IO[bytes], body: _Body) -> Iterator[Line]:
+def _parsed(part: IO[bytes], body: _WordBody) -> Iterator[Line]:
     from xml.etree.ElementTree import XMLParser
 
     parser = XMLParser(target=body)
@@ -69,7 +69,7 @@ def _parsed(part: IO[bytes], body: _Body) -> Iterator[Line]:
 
 
 def _levels(archive: ZipFile) -> dict[str, int]:
-    """Heading levels by style id. Ids are in Word's own language ("berschrift1"), the names behind them in English."""
+    """Heading levels by style id. Ids are in the language of Word ("berschrift1"), the names of styles in English."""
     from xml.etree.ElementTree import iterparse
 
     levels: dict[str, int] = {}
@@ -87,8 +87,8 @@ def _levels(archive: ZipFile) -> dict[str, int]:
 
 
 def _level(style: str) -> int:
-    found = _HEADING.match(style)
-    return int(found.group(1)) if found else int(style.lower() == "title")
+    match = _HEADING.match(style)
+    return int(match.group(1)) if match else int(style.lower() == "title")
 
 
 def _local(name: str) -> str:
@@ -100,8 +100,8 @@ def _value(attributes: dict[str, str]) -> str:
     return next((v for k, v in attributes.items() if _local(k) == "val"), "")
 
 
-class _Body:
-    """The target of an XML parser: gathers paragraphs, and the cells of outermost tables' rows, as lines."""
+class _WordBody:
+    """The target of an XML parser: it collects paragraphs, and rows of the outermost tables, as lines."""
 
     def __init__(self, levels: dict[str, int]) -> None:
         self.levels = levels
@@ -110,15 +110,15 @@ class _Body:
         self.at = 0
         self.open: list[tuple[int, list[str]]] = []  # paragraphs, each with its number; a text box is one in another
         self.level = 0
-        self.told = False  # whether characters are text
+        self.is_text = False  # whether characters are text
         self.tables = 0
-        self.repeated = 0  # depth within a fallback, which says again what was just said
+        self.repeated = 0  # depth within a fallback, which repeats the text before it
         self.row = 0
         self.cells: list[list[str]] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = _local(tag)
-        self.told = name == "t" and not self.repeated
+        self.is_text = name == "t" and not self.repeated
         if name == "p":
             self.number += 1
             self.level = 0
@@ -142,12 +142,12 @@ class _Body:
             self.cells.append([])
 
     def data(self, text: str) -> None:
-        if self.told and self.open:
+        if self.is_text and self.open:
             self.open[-1][1].append(text)
 
     def end(self, tag: str) -> None:
         name = _local(tag)
-        self.told = False
+        self.is_text = False
         if name == "p" and self.open:
             number, parts = self.open.pop()
             self._paragraph(number, "".join(parts).strip())

@@ -1,4 +1,4 @@
-"""Opens text files, pipes and gzip archives once, in the encoding that they are in."""
+"""Opens text files, pipes and gzip archives once, in their encoding."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import BinaryIO, cast
 
 from resift.errors import InputError
 
-_HEAD = 1 << 16  # bytes that decide about the encoding
-_DECLARED = 4096  # bytes of a page, or of a Python file's first lines, that may declare an encoding
+_HEAD = 1 << 16  # bytes from which the encoding is determined
+_DECLARATION = 4096  # bytes of a page, or of a Python file's first lines, that may declare an encoding
 _PROBED = 8192  # bytes among which a NUL means a binary file
-_LEAST = 32  # bytes; fewer say too little about which language, hence which encoding, this is
+_LEAST = 32  # bytes; from fewer the language, and so the encoding, can't be guessed
 # Those in wide use. Left free, charset-normalizer takes Japanese for Korean and German for old Macintosh Icelandic.
 _LIKELY = "cp1252 cp1250 cp1257 cp1254 cp1251 koi8_r cp1253 cp1255 cp1256 cp932 euc_jp gb18030 big5 cp949".split()
-# Letters beside a to z, by encoding. charset-normalizer hardly tells these encodings apart; what it calls Latin goes to
-# the alphabet that most of the letters belong to, the earlier of two.
+# Letters beside a to z, by encoding. charset-normalizer confuses these encodings; where it says Latin, the alphabet of
+# most of the letters decides, and the earlier of two equal ones.
 _ALPHABETS = (
     ("cp1252", "éèàùâêîôûëïüÿçœæ"),  # French
     ("cp1252", "äöüß"),  # German
@@ -53,10 +53,10 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _GZIP = b"\x1f\x8b"
-_UNZIPPABLE = frozenset({".pdf", ".docx"})  # these are no text, and are read from their own bytes
+_UNZIPPABLE = frozenset({".pdf", ".docx"})  # these are not text, and are not read through gzip
 _CHARSET = re.compile(rb"<(?:meta|\?xml)\b[^<>]*?\b(?:charset|encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _COOKIE = re.compile(rb"\A(?:#[^\n]*\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")
-# What browsers take these names for: pages that declare the standard are written in the wider code page.
+# The encodings that browsers use for these names: pages that declare the standard use the larger code page.
 _WIDER = {
     "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874",
     "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "utf-16": "utf-8",
@@ -68,15 +68,15 @@ _DECLARABLE = re.compile(
 
 
 class OpenText(io.TextIOWrapper):
-    """A text file that was opened, and what stands at its beginning, which is still to be read."""
+    """An open text file; `head` is the beginning of its text, which `read` still gives."""
 
     head: str = ""
 
 
 class _Whole(io.RawIOBase):
-    """A stream out of whose beginning some bytes were taken: gives them once more, then goes on.
+    """A stream whose first bytes were read: it gives them again, then the rest.
 
-    Closing it closes the stream, and the one that lies under it.
+    Closing it closes the stream and the one under it.
     """
 
     def __init__(self, head: bytes, rest: BinaryIO, under: BinaryIO) -> None:
@@ -99,7 +99,7 @@ class _Whole(io.RawIOBase):
 
 
 def kind(path: Path) -> str:
-    """The suffix that says how a file is read: of a text file in gzip, the one before `.gz`."""
+    """The suffix that decides how a file is read; for text in gzip it is the one before `.gz`."""
     suffix = path.suffix.lower()
     inner = Path(path.stem).suffix.lower() if suffix == ".gz" else ""
     return inner if inner and inner not in _UNZIPPABLE else suffix
@@ -108,11 +108,11 @@ def kind(path: Path) -> str:
 def open_text(path: Path) -> OpenText:
     """Open a text file, refusing binary ones; line ends stay as they are. It is opened once, so that pipes work.
 
-    The encoding is the one of a byte-order mark, else the one that HTML or Python declares, else UTF-8, else what the
-    first 64 KB look like. Files in gzip are taken out of it, whatever they are called.
+    The encoding is that of a byte-order mark, else the one that HTML or Python declares, else UTF-8, else a guess from
+    the first 64 KB. Files in gzip are decompressed, whatever their name is.
 
     Raises:
-        InputError: binary, or in no encoding that can be told.
+        InputError: the file is binary, or its encoding is unknown.
         OSError: it can't be opened.
         EOFError: its gzip is damaged.
 
@@ -121,10 +121,10 @@ def open_text(path: Path) -> OpenText:
 
 
 def open_stdin() -> OpenText:
-    """Read stdin as files are read, whatever the locale says.
+    """Open stdin in the same way as files, whatever the locale is.
 
     Raises:
-        InputError: stdin is closed, binary, or in no encoding that can be told.
+        InputError: stdin is closed or binary, or its encoding is unknown.
 
     """
     if sys.stdin is None:
@@ -133,7 +133,7 @@ def open_stdin() -> OpenText:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open a file whose parts are read in any order; what comes through a pipe is held whole."""
+    """Open a file for reading in any order; the content of a pipe is held whole."""
     file = path.open("rb")
     if file.seekable():
         return file
@@ -151,33 +151,33 @@ def _text(file: BinaryIO, path: Path) -> OpenText:
         rest = (
             stream if len(head) == _HEAD else io.BytesIO()
         )  # a terminal would have to say twice that it is at its end
-        opened = OpenText(io.BufferedReader(_Whole(head, rest, file)), encoding=encoding, newline="")
-        opened.head = codecs.getincrementaldecoder(encoding)("replace").decode(head[:_PROBED])
+        text = OpenText(io.BufferedReader(_Whole(head, rest, file)), encoding=encoding, newline="")
+        text.head = codecs.getincrementaldecoder(encoding)("replace").decode(head[:_PROBED])
     except BaseException:
         file.close()
         raise
-    return opened
+    return text
 
 
 def _encoding(head: bytes, path: Path) -> str:
-    marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
-    if marked:
-        return marked
+    mark_encoding = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
+    if mark_encoding:
+        return mark_encoding
     if b"\x00" in head[:_PROBED]:
         raise InputError(f"{path} is a binary file; give text, or one of the formats that docs/cli.md lists")
-    declared = _declared(head, kind(path))
-    if declared:
-        return declared
+    declaration = _declared_encoding(head, kind(path))
+    if declaration:
+        return declaration
     try:
         _decode(head, "utf-8")
     except UnicodeDecodeError as error:
-        guessed = _guess(head)
-        if guessed is None:
+        guess = _guess(head)
+        if guess is None:
             raise InputError(
                 f"{path} is not UTF-8 text (byte {error.start}) and its encoding can't be told; "
                 "convert it: iconv -f ENCODING -t utf-8"
             ) from error
-        return guessed
+        return guess
     return "utf-8"
 
 
@@ -185,10 +185,10 @@ def _decode(head: bytes, encoding: str) -> str:
     return codecs.getincrementaldecoder(encoding)().decode(head, final=len(head) < _HEAD)
 
 
-def _declared(head: bytes, suffix: str) -> str | None:
-    """The encoding that a page or a Python file names, where there is such a one and its beginning is written in it."""
+def _declared_encoding(head: bytes, suffix: str) -> str | None:
+    """The encoding that a page or a Python file declares, if it exists and the beginning of the file decodes in it."""
     pattern = {".html": _CHARSET, ".htm": _CHARSET, ".py": _COOKIE}.get(suffix)
-    match = pattern.search(head[:_DECLARED]) if pattern else None
+    match = pattern.search(head[:_DECLARATION]) if pattern else None
     if not match:
         return None
     label = match[1].decode("ascii", "replace").lower()
@@ -204,7 +204,7 @@ def _declared(head: bytes, suffix: str) -> str | None:
 
 
 def _guess(head: bytes) -> str | None:
-    """The encoding that charset-normalizer finds; among Latin ones the letters decide."""
+    """The encoding by charset-normalizer; among Latin encodings the letters decide."""
     if len(head) < _LEAST:
         return None
     from charset_normalizer import from_bytes
@@ -218,6 +218,6 @@ def _guess(head: bytes) -> str | None:
 
 
 def _share(head: bytes, encoding: str, alphabet: str) -> float:
-    """How many of the letters beside a to z belong to an alphabet, 0 to 1."""
+    """The share of the letters beside a to z that belong to an alphabet, 0 to 1."""
     letters = _FOREIGN.findall(head.decode(encoding, "replace").lower())
     return sum(c in alphabet for c in letters) / max(1, len(letters))

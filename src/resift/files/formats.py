@@ -1,4 +1,4 @@
-"""Which suffix is read how, and what is said when it can't be."""
+"""The reader of each suffix, and the errors for files that can't be read."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _CONTROLS = frozenset(map(chr, [*range(0x00, 0x09), *range(0x0E, 0x1B), 0x7F])) 
 
 
 def read_file(path: Path) -> Iterator[Document]:
-    """Stream one file's passages; its suffix says how it is read, any other suffix than those known is plain text.
+    """Stream the passages of a file; its suffix decides how it is read, and any unknown suffix means plain text.
 
-    What has no suffix, such as a pipe, is JSONL where it begins with an object. `.gz` behind a suffix of text is taken
-    off. Every file is opened once.
+    A file without a suffix, such as a pipe, is JSONL if it begins with an object. `.gz` behind a suffix of text is
+    ignored. Every file is opened once.
 
     Raises:
-        InputError: unreadable, binary, encrypted, of no known encoding, or malformed; the message says where and what
-            to do.
+        InputError: the file is unreadable, binary, encrypted, of no known encoding, or malformed; the message says
+            where and what to do.
 
     """
-    read = _READERS.get(kind(path), _untyped)
+    reader = _READERS.get(kind(path), _untyped)
     with blamed_on(path):
-        yield from read(path)
+        yield from reader(path)
 
 
 def read_lines(file: str) -> Iterator[str]:
@@ -58,7 +58,7 @@ def read_lines(file: str) -> Iterator[str]:
 
 
 def is_text(path: Path) -> bool:
-    """Whether a file of unknown type holds text, by its beginning; False also where it can't be opened."""
+    """Whether the beginning of a file of unknown type is text; False where it can't be opened."""
     try:
         with open_text(path) as file:
             return not _CONTROLS.intersection(file.head)
@@ -74,7 +74,7 @@ def _untyped(path: Path) -> Iterator[Document]:
 
 @contextmanager
 def blamed_on(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into an InputError about that file."""
+    """Turn errors that occur while a file is read into an InputError about that file."""
     try:
         yield
     except (BadGzipFile, EOFError, zlib.error) as error:
@@ -88,7 +88,7 @@ def blamed_on(path: Path) -> Iterator[None]:
 
 
 def unreadable(path: Path, error: OSError) -> InputError:
-    """What the operating system said about a path, with a remedy."""
+    """The error of the operating system about a path, with a remedy."""
     if error.errno == errno.ELOOP:
         return InputError(f"{path} is a link that leads back to itself; remove it or link it to a file")
     if error.errno == errno.ENOENT and path.is_symlink():

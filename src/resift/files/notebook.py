@@ -16,7 +16,7 @@ from resift.text.data_uris import without_data
 from resift.text.passages import Line, passages
 from resift.types import Document
 
-_ABOVE = 0  # the cell number of headings that only stand above a cell
+_ABOVE = 0  # the cell number of headings from cells above
 
 
 def read_notebook(path: Path) -> Iterator[Document]:
@@ -35,8 +35,8 @@ def read_notebook(path: Path) -> Iterator[Document]:
             ready, waiting = waiting, []
         else:
             cell = waiting + list(lines)
-            told = [i for i, line in enumerate(cell) if line.text.strip() and not line.level]
-            cut = told[-1] + 1 if told else 0
+            texts = [i for i, line in enumerate(cell) if line.text.strip() and not line.level]
+            cut = texts[-1] + 1 if texts else 0
             ready, waiting = cell[:cut], [line for line in cell[cut:] if line.level]
         for p in passages(above + ready):
             if p.line != _ABOVE:
@@ -46,7 +46,7 @@ def read_notebook(path: Path) -> Iterator[Document]:
 
 
 def _path(above: Iterable[Line], lines: Iterable[Line]) -> list[Line]:
-    """The headings that stand above what follows."""
+    """The headings that apply to the lines after these."""
     path: list[Line] = []
     for line in chain(above, lines):
         if line.level:
@@ -56,7 +56,7 @@ def _path(above: Iterable[Line], lines: Iterable[Line]) -> list[Line]:
 
 
 def _cells(path: Path) -> Iterator[Iterator[Line]]:
-    """The lines of each cell; their number is the cell's."""
+    """The lines of each cell; their line number is the number of the cell."""
     for number, cell in enumerate(_json(path), 1):
         source = cell.get("source") if isinstance(cell, dict) else None
         if isinstance(source, list) and all(isinstance(part, str) for part in source):
@@ -64,8 +64,8 @@ def _cells(path: Path) -> Iterator[Iterator[Line]]:
         if not isinstance(source, str):
             raise InputError(f"{path}: cell {number} has no source; open the notebook in Jupyter and save it again")
         if cell.get("cell_type") in ("markdown", "code"):
-            read = markup.markdown if cell["cell_type"] == "markdown" else markup.plain
-            yield read(without_data(_lines(source, number)))
+            reader = markup.markdown if cell["cell_type"] == "markdown" else markup.plain
+            yield reader(without_data(_lines(source, number)))
 
 
 def _json(path: Path) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Walks files and folders, leaving out what is hidden or ignored by .gitignore files."""
+"""Walks files and folders without those that are hidden or ignored by .gitignore files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file of a folder that was left out, and why."""
+    """A file of a folder that was not read, and the reason."""
 
     path: str
     reason: str
@@ -31,22 +31,22 @@ def read_paths(
 ) -> Iterator[Document]:
     """Stream the passages of files and folders, folders in sorted order.
 
-    A passage's metadata holds its path and place: line (from 1) and start/end (character offsets in the file) for text
-    and source code, line for tables, page, paragraph or cell (from 1) for PDF, Word files and notebooks. A file that is
-    named must be readable; one that lies in a folder is passed to `on_skip` when it is not, or is of no known type, and
-    one without a suffix is read there if it holds text.
-    Of a folder, hidden files and what its .gitignore files ignore are left out, and links to folders aren't followed.
+    A passage's metadata has its path and place: line (from 1) and start/end (character offsets in the file) for text
+    and source code, line for tables, page, paragraph or cell (from 1) for PDF, Word files and notebooks. A file among
+    `paths` must be readable. A file in a folder goes to `on_skip` where it is unreadable or of unknown type; one
+    without a suffix is read if it holds text. Hidden files of a folder and those that its .gitignore files ignore are
+    left out, and links to folders are not followed.
 
     Raises:
-        InputError: a path that is missing, unreadable, binary or malformed.
+        InputError: a path is missing, unreadable, binary or malformed.
 
     """
-    named = {Path(p) for p in paths}
+    arguments = {Path(p) for p in paths}
     for path in list_paths(paths, on_skip):
         try:
             yield from read_file(path)
         except InputError as error:
-            if path in named:
+            if path in arguments:
                 raise
             on_skip(Skipped(str(path), str(error)))
 
@@ -54,25 +54,25 @@ def read_paths(
 def list_paths(
     paths: Sequence[str | os.PathLike[str]], on_skip: Callable[[Skipped], None] = lambda s: None
 ) -> Iterator[Path]:
-    """List the files that `read_paths` reads, in its order; one that several paths lead to comes once.
+    """List the files that `read_paths` reads, in its order, each file once.
 
     Raises:
-        InputError: a path that is missing.
+        InputError: a path is missing.
 
     """
-    seen: set[Path] = set()
+    earlier: set[Path] = set()
     for path in map(Path, paths):
         if os.path.isdir(path):
-            found = _list_folder(path, on_skip)
+            files = _list_folder(path, on_skip)
         elif os.path.lexists(path):
-            found = iter([path])
+            files = iter([path])
         else:
             raise InputError(f"no such file or folder: {path}; check its spelling and that you may open its folder")
-        for file in found:
+        for file in files:
             if len(paths) == 1:
                 yield file
-            elif file not in seen:
-                seen.add(file)
+            elif file not in earlier:
+                earlier.add(file)
                 yield file
 
 
@@ -87,21 +87,21 @@ def _list_folder(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[P
 
 
 def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
-    """What lies in a folder: its files by name, then its folders by name; one folder's names are held at a time."""
+    """The files of a folder by name, then those of its folders by name; it holds the names of one folder at a time."""
 
-    def closed(error: OSError) -> None:
+    def skip_folder(error: OSError) -> None:
         path = str(error.filename)
         on_skip(Skipped(path, str(unreadable(Path(path), error))))
 
     ignored = _Ignored()
-    for root, folders, names in os.walk(folder, onerror=closed):
+    for root, folders, names in os.walk(folder, onerror=skip_folder):
         if "lock" in names and any(re.fullmatch(r"g\d{6}", f) for f in folders):  # an index of Resift's own
             folders[:] = []
             continue
         ignored.enter(root, names, on_skip)
-        kept = sorted(f for f in folders if not f.startswith(".") and not ignored(os.path.join(root, f), "/"))
+        visible = sorted(f for f in folders if not f.startswith(".") and not ignored(os.path.join(root, f), "/"))
         folders[:] = []
-        for name in kept:
+        for name in visible:
             if os.path.islink(os.path.join(root, name)):
                 on_skip(Skipped(os.path.join(root, name), f"{name} is a link to a folder and is not read; name it"))
             else:
@@ -118,12 +118,12 @@ def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
 
 @dataclass(slots=True)
 class _Ignored:
-    """The .gitignore files from the walked folder down to the present one, the innermost last."""
+    """The .gitignore files from the first folder down to the current one, the innermost last."""
 
     specs: list[tuple[str, GitIgnoreSpec]] = field(default_factory=list)
 
     def enter(self, root: str, names: Sequence[str], on_skip: Callable[[Skipped], None]) -> None:
-        """Go to a folder, in the order of `os.walk`."""
+        """Enter a folder; folders come in the order of `os.walk`."""
         base = os.path.join(root, "")
         while self.specs and not base.startswith(self.specs[-1][0]):
             self.specs.pop()
@@ -135,7 +135,7 @@ class _Ignored:
                 on_skip(Skipped(str(path), str(unreadable(path, error))))
 
     def __call__(self, path: str, suffix: str = "") -> bool:
-        """Whether a file (or, with the suffix "/", a folder) is ignored: the innermost file that knows it decides."""
+        """Whether a file (or, with the suffix "/", a folder) is ignored: the innermost matching .gitignore decides."""
         for base, spec in reversed(self.specs):
             verdict = spec.check_file(path[len(base) :].replace(os.sep, "/") + suffix).include
             if verdict is not None:
@@ -144,7 +144,7 @@ class _Ignored:
 
 
 def _patterns(path: Path) -> GitIgnoreSpec:
-    """One .gitignore file; like git, this passes over lines that are no pattern."""
+    """The patterns of a .gitignore file; lines that are no pattern are ignored, as by git."""
     from pathspec import GitIgnoreSpec
 
     lines = []

@@ -17,10 +17,10 @@ from resift.types import Document
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
 
-_SILENT = logging.NullHandler()  # pypdf's complaints about sloppy files go to whoever asked for logs, not to stderr
-# pypdf says of itself that a broken file "might cause other Exceptions" than its own. Mutated files raised these:
+_SILENT = logging.NullHandler()  # pypdf's warnings about sloppy files go to handlers of the application, not to stderr
+# The documentation of pypdf says that a broken file "might cause other Exceptions". Mutated files raised these:
 _MUTATED = (ArithmeticError, AssertionError, AttributeError, NotImplementedError, TypeError)
-_BROKEN = (*_MUTATED, LookupError, RecursionError, ValueError, zlib.error)  # and these stand in its source
+_BROKEN = (*_MUTATED, LookupError, RecursionError, ValueError, zlib.error)  # and its source raises these
 
 
 def read_pdf(path: Path) -> Iterator[Document]:
@@ -43,12 +43,12 @@ def read_pdf(path: Path) -> Iterator[Document]:
 
 
 def _pages(file: BinaryIO, path: Path) -> Iterator[PageObject]:
-    """The pages one after the other; what goes wrong in between is an InputError."""
+    """The pages one after the other; every error of pypdf becomes an InputError."""
     from pypdf.errors import DependencyError, DeprecationError, PyPdfError
 
     logging.getLogger("pypdf").addHandler(_SILENT)
     try:
-        reader = _opened(file, path)
+        reader = _reader(file, path)
         count = len(reader.pages)
     except DependencyError as error:
         raise _needs_cryptography(path) from error
@@ -62,7 +62,7 @@ def _pages(file: BinaryIO, path: Path) -> Iterator[PageObject]:
         yield page
 
 
-def _opened(file: BinaryIO, path: Path) -> PdfReader:
+def _reader(file: BinaryIO, path: Path) -> PdfReader:
     from pypdf import PdfReader
 
     reader = PdfReader(file)

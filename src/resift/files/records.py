@@ -1,4 +1,4 @@
-"""What a record's ids and metadata are, whichever of JSONL, Python or a server's answer it comes from."""
+"""Ids and metadata of records, which come from JSONL, Python or the answer of a server."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from resift.arguments import identity
 from resift.errors import InputError
 from resift.types import Document
 
-DocumentLike = str | Mapping[str, Any] | Document  # what a caller may pass as a document
+DocumentLike = str | Mapping[str, Any] | Document  # the types that a caller may pass as a document
 
 ID_FIELDS = ("id", "_id", "pid", "qid", "docid", "doc_id", "sku")
-# What an answer of Resift says of a document beside the document itself: told of an earlier query, so no metadata.
+# Fields of a result of Resift beside those of the document: they belong to an earlier query and are no metadata.
 _ALWAYS = frozenset(("rank", "first_rank", "flags", "signals"))
 _VERDICT = _ALWAYS | {"score", "span", "index", "probability"}
 
 
 def own_part(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A record as it is, or the document alone of a result that Resift gave (docs/json.md)."""
+    """The record, or only the document where the record is a result of Resift (docs/json.md)."""
     result = value.keys() >= _ALWAYS and isinstance(value["signals"], list)
     return {k: v for k, v in value.items() if k not in _VERDICT} if result else value
 
@@ -28,7 +28,7 @@ def identified(value: Mapping[str, Any], where: str) -> tuple[str, str | None]:
     """The field that holds a record's id, and the id; "" and None where there is none.
 
     Raises:
-        InputError: an id that is neither a text, a whole number nor a UUID.
+        InputError: the id is neither a text, a whole number nor a UUID.
 
     """
     field = next((f for f in ID_FIELDS if value.get(f) is not None), "")
@@ -48,9 +48,9 @@ def id_of(value: object, where: str) -> str:
 
 
 def flat(rest: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata in one layer: what is under "metadata" and what stands beside text, title and id.
+    """Metadata in one layer: the fields under "metadata" and those beside text, title and id.
 
-    A name that is in both keeps the value that stands beside the text; the other stays under "metadata".
+    Where both have a name, it gets the value beside the text, and the other value stays under "metadata".
     """
     nested = rest.get("metadata")
     if nested is not None and not isinstance(nested, Mapping):
@@ -61,10 +61,10 @@ def flat(rest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked(document: Document, where: str) -> Document:
-    """A Document with its id as a text; callers without a type checker put other things into it.
+    """A Document with its id as text; callers without a type checker pass other types.
 
     Raises:
-        InputError: a title or text that is none, or an id of a type that `id_of` refuses.
+        InputError: title or text is not a string, or `id_of` refuses the id.
 
     """
     for name, value in (("title", document.title), ("text", document.text)):

@@ -18,21 +18,21 @@ TEXT_FIELDS = ("text", "contents", "content", "body", "passage", "answer", "desc
 REQUEST = ("id", "query", "documents")  # the fields of a rerank request
 # Those of an answer, which is a request again: its results, in their order, for the same query.
 _ANSWER = ("schema", "query", "reranked", "reason", "results", "trace", "model", "stage", "tokens", "ms", "threshold")
-LONGEST_LINE = 64 << 20  # characters: a line has to fit into memory several times over
+LONGEST_LINE = 64 << 20  # characters; a line has to fit into memory several times
 
 
 def document(value: object, default_id: str, metadata: Mapping[str, Any] | None = None) -> Document:
     """A string or a mapping as a Document.
 
-    A mapping's id, title and text are looked for under ID_FIELDS, TITLE_FIELDS and TEXT_FIELDS, in capitals or not;
-    without a text field, all its strings together are the text, with their names where there are several, but not
-    beside a "text" of null. The other entries become metadata, and so do those of an object "metadata"; of a result
-    that Resift gave, the document alone is taken. A list of strings, or of parts with a text each, is text too, one to
-    a line, but for the field "text" itself.
+    A mapping's id, title and text are under ID_FIELDS, TITLE_FIELDS and TEXT_FIELDS, in capitals or not. Without a text
+    field all its strings together are the text, with their names where there are several; where "text" is null, the
+    text is empty. The other entries become metadata, and so do those of an object "metadata". Of a result of Resift
+    only the document is used. A list of strings, or of parts with a text each, is a text with one line for each; the
+    field "text" itself may be no list.
 
     Raises:
-        InputError: neither a string nor a mapping, a mapping without any string, one whose text is none, or an id that
-            is neither a text, a whole number nor a UUID.
+        InputError: neither a string nor a mapping, a mapping without any string, one whose text is no text, or an id
+            that is neither a text, a whole number nor a UUID.
 
     """
     if isinstance(value, Document):
@@ -81,7 +81,7 @@ def documents(values: Iterable[object], metadata: Mapping[str, Any] | None = Non
 
 
 def _roles(value: Mapping[Any, Any]) -> dict[str, Any]:
-    """The keys under which a mapping has its id, title and text, as far as it has them."""
+    """The keys of a mapping's id, title and text, without those that it lacks."""
     spelling: dict[str, Any] = {}
     for key in value:
         if isinstance(key, str):
@@ -98,7 +98,7 @@ def _roles(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _fits(role: str, value: object) -> bool:
-    """Whether a value may be what its field is called: any id is taken, to be refused if it is none."""
+    """Whether a value may have a role; any value may be an id, and `id_of` refuses the wrong ones."""
     if role == "id":
         return value is not None
     return isinstance(value, (str, int, list) if role == "text" else (str, int)) and not isinstance(value, bool)
@@ -137,7 +137,7 @@ def jsonl_documents(file: TextIO, path: Path) -> Iterator[Document]:
 
 
 def looks_like_jsonl(head: str) -> bool:
-    """Whether a file that begins so has an object on its first line, as far as the beginning goes."""
+    """Whether the first line of a file, of which `head` is the beginning, is or begins an object."""
     head = head.lstrip()
     try:
         return isinstance(json.JSONDecoder().raw_decode(head)[0], dict) if head.startswith("{") else False
@@ -146,7 +146,7 @@ def looks_like_jsonl(head: str) -> bool:
 
 
 def record_lines(file: TextIO, path: Path) -> Iterator[str]:
-    """Stream a file's lines, refusing one that is as long as a whole file would be."""
+    """Stream a file's lines, and refuse a line that is too long for a record."""
     number = 1
     while line := file.readline(LONGEST_LINE + 1):
         if len(line) > LONGEST_LINE:
@@ -169,7 +169,7 @@ def read_requests(file: Iterable[str], where: str) -> Iterator[tuple[Query, list
     An answer of Resift (docs/json.md) is a request too: its results are the documents.
 
     Raises:
-        InputError: a line of another shape, or with a field that is not known; the message names it.
+        InputError: a line has another shape or an unknown field; the message names it.
 
     """
     for number, line in enumerate(file, 1):
@@ -203,10 +203,10 @@ def _request(value: Any, number: int) -> tuple[Query, list[Document]]:  # noqa: 
 
 
 def refuse_unknown(value: Iterable[str], known: Sequence[str]) -> None:
-    """Refuse an object with a field that is not known, so that a typo is not silence.
+    """Refuse an object with an unknown field, so that a typo does not go unnoticed.
 
     Raises:
-        InputError: names the first such field, the one that may have been meant, and those that there are.
+        InputError: names the first such field, the known one that is most like it, and all known ones.
 
     """
     if unknown := [name for name in value if name not in known]:

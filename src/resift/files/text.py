@@ -1,4 +1,4 @@
-"""Text files and the markup among them -> documents; every place is an exact slice of the file."""
+"""Text files, with markup or without -> documents; every place is an exact slice of the file."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ MARKUP: dict[str, Callable[[Iterable[Line]], Iterator[Line]]] = {
 
 
 def lines_of(file: TextIO) -> Iterator[Line]:
-    """Stream a file's lines with their offsets; one that is longer than 64 K characters comes in pieces."""
-    number, at, begun = 1, 0, True
+    """Stream a file's lines with their offsets; a line of more than 64 K characters comes in pieces."""
+    number, at, is_start = 1, 0, True
     while text := file.readline(_LONGEST_LINE):
         yield Line(text, number, at)
         at += len(text)
-        begun = text.endswith("\n")
-        number += begun
+        is_start = text.endswith("\n")
+        number += is_start
 
 
 def read_text(path: Path) -> Iterator[Document]:
-    """Stream a text file's passages; its suffix says which markup it has, any that is not known has none."""
+    """Stream a text file's passages; its suffix names the markup, and an unknown suffix means none."""
     with open_text(path) as file:
         yield from text_documents(file, path)
 
@@ -46,17 +46,17 @@ def read_text(path: Path) -> Iterator[Document]:
 def text_documents(file: TextIO, path: Path) -> Iterator[Document]:
     """Stream the passages of a text file that is open.
 
-    The front matter of a Markdown file gives its title; what else it says is in the first passage's metadata.
+    The front matter of a Markdown file gives its title; the first passage's metadata has the rest of it.
     """
     suffix = kind(path)
-    read = MARKUP.get(suffix, markup.plain)
+    reader = MARKUP.get(suffix, markup.plain)
     lines, front = lines_of(file), Front()
-    if read is markup.markdown:
+    if reader is markup.markdown:
         front, lines = front_matter(lines)
     more = {"front_matter": clean(front.text)} if front.text else {}
-    if read is not html:
+    if reader is not html:
         lines = without_data(lines)
-    for p in passages(under_title(front, read(lines))):
+    for p in passages(under_title(front, reader(lines))):
         yield placed(p, p.title, path, more)
         more = {}
     if more:  # nothing else stands in the file

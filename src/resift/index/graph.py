@@ -11,7 +11,7 @@ import numpy as np
 from resift.errors import InputError
 from resift.index.layout import FULL, Manifest, Settings
 from resift.index.writer import Old, OnProgress
-from resift.retrieve.hnsw import Ids, Vectors, build_hnsw, change_hnsw, has_hnsw, hindrance
+from resift.retrieve.hnsw import Ids, UnitVectors, build_hnsw, change_hnsw, has_hnsw, hindrance
 
 EXACT = 50_000  # vectors: up to so many, a look at each takes about as long as a walk along the graph
 _STALE = 0.1  # share of an index that may have changed since its graph was built
@@ -50,7 +50,7 @@ def write_graph(
         return None
 
 
-def _written(folder: Path, old: Old | None, runs: Sequence[tuple[int, int]], vectors: Vectors, ids: Ids) -> int:
+def _written(folder: Path, old: Old | None, runs: Sequence[tuple[int, int]], vectors: UnitVectors, ids: Ids) -> int:
     if old and old.manifest.unbuilt is not None and (old.folder / "hnsw").exists():
         new, gone = np.ones(len(ids), bool), np.ones(len(old.ids), bool)
         at = 0

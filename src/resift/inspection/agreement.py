@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.errors import NonFiniteScore
+from resift.measures import kendall_tau, overlap
 from resift.models.contract import Contract
 from resift.protocols import Scorer
 from resift.types import Candidate, Document, Flag, Pair, Query
@@ -108,18 +109,12 @@ def finite(scorer: Scorer, pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
 def agreement(reference: Sequence[Row] | Row, other: Sequence[Row] | Row) -> Agreement:
     """Compare two arrays of scores (queries, documents), or the rows of such, which may differ in length."""
     rows = list(zip(reference, other, strict=True))
-    taus, shares = [kendall(a, b) for a, b in rows], [_overlap(a, b) for a, b in rows]
+    taus = [kendall_tau(a, b) for a, b in rows]
+    shares = [overlap(_order(a), _order(b), 10) for a, b in rows]
     delta = max(float(np.abs(a - b).max()) for a, b in rows)
     return Agreement(float(np.mean(taus)), float(np.mean(shares)), delta, sum(len(a) for a, _ in rows))
 
 
-def kendall(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
-    """Kendall's tau-b, which corrects for ties (Kendall 1945); 0 when all of one side are equal."""
-    x, y = np.sign(a[:, None] - a[None, :]), np.sign(b[:, None] - b[None, :])
-    pairs = float(np.sqrt((x != 0).sum() * (y != 0).sum()))
-    return float((x * y).sum()) / pairs if pairs else 0.0
-
-
-def _overlap(a: Sequence[float] | npt.NDArray[np.float64], b: Sequence[float] | npt.NDArray[np.float64]) -> float:
-    first, second = (set(np.argsort(-np.asarray(s), kind="stable")[:10].tolist()) for s in (a, b))
-    return len(first & second) / len(first)
+def _order(scores: Row) -> list[int]:
+    order: list[int] = np.argsort(-scores, kind="stable").tolist()
+    return order

@@ -15,7 +15,7 @@ from resift.engine.batching import Batch, Engine, FloatArray
 from resift.engine.native.maxsim_library import kernel
 from resift.engine.native.native_engine import NativeEngine
 from resift.engine.openvino import OpenVINOEngine, fastest_float, has_int8
-from resift.engine.products import product_rate, shapes_of
+from resift.engine.roofline import product_rate, shapes_of
 from resift.errors import InputError
 from resift.inspection.agreement import Agreement, agreement, finite
 from resift.machine import cores, processor

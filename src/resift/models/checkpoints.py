@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from resift.engine.graphs.bert import OFFSET_TYPES
-from resift.engine.graphs.heads import Linear, Normalize, Pool, Step
+from resift.engine.graphs.heads import HeadStep, Linear, Normalize, Pooling
 from resift.engine.weights.torch_archive import read_archive
 from resift.errors import BrokenModel, UnknownFamily
 from resift.models.config import first_position, read_config, read_object, whole
@@ -57,7 +57,7 @@ def derive(path: Path) -> Contract | None:
     return _embedder(folder) if folder.of("Pooling") else None
 
 
-def head(path: Path, contract: Contract) -> tuple[Path, tuple[Step, ...] | None]:
+def head(path: Path, contract: Contract) -> tuple[Path, tuple[HeadStep, ...] | None]:
     """Where a model's encoder lies, and what stands behind it; None for Stanford's projection, which lies beside it.
 
     Raises:
@@ -69,7 +69,7 @@ def head(path: Path, contract: Contract) -> tuple[Path, tuple[Step, ...] | None]
     if contract.family == "late" and (path / SECOND_HEAD).exists():
         return folder.encoder.folder if folder else path, _second_head(path / SECOND_HEAD)
     if folder is None:
-        return path, (Pool(contract.vectors.pooling),) if contract.family == "embedder" else None
+        return path, (Pooling(contract.vectors.pooling),) if contract.family == "embedder" else None
     if contract.family == "embedder":
         return folder.encoder.folder, steps(folder, "sentence_embedding")
     found = steps(folder, "token_embeddings")
@@ -88,7 +88,7 @@ def to_rerank(path: Path, contract: Contract) -> Contract:
     return replace(contract, family="late", kind=ScoreKind.MAXSIM, tokens=rules, vectors=VectorRules())
 
 
-def _second_head(file: Path) -> tuple[Step, ...]:
+def _second_head(file: Path) -> tuple[HeadStep, ...]:
     tensors = read_archive(file)
     try:
         return Linear(tensors["weight"], tensors["bias"]), Normalize()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resift.engine.graphs.heads import ACTIVATIONS, POOLINGS, Linear, Normalize, Pool, Step
+from resift.engine.graphs.heads import ACTIVATIONS, POOLINGS, HeadStep, Linear, Normalize, Pooling
 from resift.engine.weights.checkpoint_files import read_weights, weight_files
 from resift.errors import BrokenModel, UnknownFamily
 from resift.models.config import read_object
@@ -122,7 +122,7 @@ def pooling(module: Module) -> tuple[str, ...]:
     return modes
 
 
-def steps(folder: Folder, level: str) -> tuple[Step, ...]:
+def steps(folder: Folder, level: str) -> tuple[HeadStep, ...]:
     """What the modules behind the encoder do; reads the weights of projections.
 
     Args:
@@ -134,10 +134,10 @@ def steps(folder: Folder, level: str) -> tuple[Step, ...]:
         BrokenModel: its weights are missing.
 
     """
-    found: list[Step] = []
+    found: list[HeadStep] = []
     for module in folder.modules[1:]:
         if module.kind == "Pooling":
-            found.append(Pool(pooling(module)))
+            found.append(Pooling(pooling(module)))
         elif module.kind == "Dense":
             found.append(_dense(module, level))
         elif module.kind == "Normalize":

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from resift.engine.graphs.graph import ARCHITECTURES, architecture, encoder_graph, unsupported
-from resift.engine.graphs.heads import Linear, Normalize, Step, append, apply
-from resift.engine.graphs.names import Weights
-from resift.engine.native import native_heads as endings
+from resift.engine.graphs.heads import HeadStep, Linear, Normalize, append, apply
+from resift.engine.graphs.names import NamedTensors
 from resift.engine.native.native_engine import Checkpoint
+from resift.engine.native.native_heads import head_of_steps
 from resift.engine.weights.checkpoint_files import header, read_weights, rows
 from resift.errors import BrokenModel, UnknownFamily
 from resift.models.checkpoints import head
@@ -66,7 +66,7 @@ def vector_source(folder: Path, contract: Contract) -> Source:
     if steps is None and not any("linear.weight" in header(file) for file in files):
         raise BrokenModel(f"{path} has no projection (tensor linear.weight): its token vectors would be the encoder's")
 
-    def ending(weights: Weights) -> Sequence[Step]:
+    def ending(weights: NamedTensors) -> Sequence[HeadStep]:
         return (Linear(weights["linear.weight"]), Normalize()) if steps is None else steps
 
     def read() -> Any:  # noqa: ANN401 - openvino ships no types
@@ -74,7 +74,7 @@ def vector_source(folder: Path, contract: Contract) -> Source:
         last = ending(weights)
         return encoder_graph(config, weights, lambda build, hidden, inputs: [apply(hidden, inputs.mask, last)])
 
-    unpadded = Checkpoint(config, lambda: read_weights(files), lambda _, weights, __: endings.steps(ending(weights)))
+    unpadded = Checkpoint(config, lambda: read_weights(files), lambda _, weights, __: head_of_steps(ending(weights)))
     return Source(read, pad, path, unpadded, vocabulary_rows(config, files))
 
 
@@ -93,7 +93,7 @@ def _check_reach(folder: Path, config: Mapping[str, Any], rules: TokenRules) -> 
         )
 
 
-def _ended(path: Path, steps: Sequence[Step]) -> Any:  # noqa: ANN401
+def _ended(path: Path, steps: Sequence[HeadStep]) -> Any:  # noqa: ANN401
     from resift.engine.openvino import read_model
 
     return append(read_model(path), steps)

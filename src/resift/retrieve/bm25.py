@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.errors import InputError
-from resift.retrieve.select import best
+from resift.retrieve.candidates import candidates_of, ranking_of
+from resift.retrieve.topk import best
 from resift.text.analysis import Analyzer, sample
-from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Signal, Step, Trace
+from resift.types import Candidate, Document, Query, Ranking, ScoreKind
 
 K1, B = 1.5, 0.75
 _AT_ONCE = 1 << 22  # terms that are sorted together
@@ -33,9 +34,9 @@ class Terms:
     vocabulary: dict[str, int]
 
     @classmethod
-    def read(cls, analyzer: Analyzer, documents: Iterable[Document], known: dict[str, int] | None = None) -> Terms:
-        """Analyse documents; terms of `known` keep their ids, new ones get the next and are added to it."""
-        vocabulary = {} if known is None else known
+    def read(cls, analyzer: Analyzer, documents: Iterable[Document], vocabulary: dict[str, int] | None = None) -> Terms:
+        """Analyse documents; terms of `vocabulary` keep their ids, and new terms are added to it with the next ids."""
+        vocabulary = {} if vocabulary is None else vocabulary
         ids, ends = array("I"), [0]
         for d in documents:
             ids.extend(vocabulary.setdefault(w, len(vocabulary)) for w in analyzer.words(_searched(d)))
@@ -44,16 +45,16 @@ class Terms:
 
 
 def _searched(d: Document) -> str:
-    """The words that a document is found by: also the id that a file's record has of its own, such as a part number."""
+    """The text that is searched: title and text, and the id that stands in a file's record, such as a part number."""
     path = d.metadata.get("path")
-    own_id = f"{d.id} " if isinstance(path, str) and not d.id.startswith(path) else ""
-    return f"{own_id}{d.title} {d.text}"
+    record_id = f"{d.id} " if isinstance(path, str) and not d.id.startswith(path) else ""
+    return f"{record_id}{d.title} {d.text}"
 
 
 class Postings(NamedTuple):
-    """Of a range of terms, one after the other: values (P,) f32, documents (P,) i32, and how many each term has.
+    """The postings of a range of terms, term by term: values (P,) f32, documents (P,) i32, and their number per term.
 
-    `occurrences` counts the words of the texts that they stand for.
+    `occurrences` is the number of words in the texts that belong to these terms.
     """
 
     values: npt.NDArray[np.float32]
@@ -63,10 +64,10 @@ class Postings(NamedTuple):
 
 
 def postings(terms: Terms) -> Iterator[Postings]:
-    """BM25's matrix, term by term and documents ascending, in pieces that together hold every term.
+    """BM25's matrix in parts that together hold every term: term by term, documents ascending.
 
-    Made by sorting instead of document by document, which takes bm25s many times as long; the values are equal. A piece
-    takes about 300 MB however many terms there are, as only a range of them is picked out and sorted at a time.
+    Sorting gives the same values as bm25s, which goes document by document and takes many times as long. A part takes
+    about 300 MB however many terms there are, because it holds a limited range of them.
     """
     documents = len(terms.offsets) - 1
     lengths = np.diff(terms.offsets)
@@ -77,13 +78,13 @@ def postings(terms: Terms) -> Iterator[Postings]:
         part = terms.ids[terms.offsets[a] : terms.offsets[b]]
         occurrences += np.bincount(part, minlength=len(occurrences))
     for low, high in _blocks(np.concatenate([[0], np.cumsum(occurrences)])):
-        found = []
+        parts = []
         for a, b in blocks:
             part = terms.ids[terms.offsets[a] : terms.offsets[b]]
             inside = np.flatnonzero((part >= low) & (part < high))
             owner = np.repeat(np.arange(a, b), lengths[a:b])[inside]
-            found.append((part[inside].astype(np.int64) - low) * documents + owner)
-        pairs, counts = np.unique(np.concatenate(found), return_counts=True)
+            parts.append((part[inside].astype(np.int64) - low) * documents + owner)
+        pairs, counts = np.unique(np.concatenate(parts), return_counts=True)
         term, document = pairs // documents, pairs % documents
         containing = np.bincount(term, minlength=high - low)
         idf = np.log(1 + (documents - containing + 0.5) / (containing + 0.5))
@@ -92,7 +93,7 @@ def postings(terms: Terms) -> Iterator[Postings]:
 
 
 def _blocks(offsets: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Ranges of rows that hold about `_AT_ONCE` terms each, by where each row starts (n + 1,)."""
+    """Ranges of rows that hold about `_AT_ONCE` terms each; `offsets` (n + 1,) are the ends of rows, from 0."""
     cuts = np.searchsorted(offsets, np.arange(_AT_ONCE, offsets[-1], _AT_ONCE)).tolist()
     ends = sorted({*cuts, len(offsets) - 1})
     return list(zip([0, *ends[:-1]], ends, strict=True))
@@ -132,9 +133,9 @@ def empty_matrix(documents: int) -> Any:  # noqa: ANN401 - bm25s ships no types
 
 
 class BM25Retriever:
-    """Finds the documents that share words with a query; those that share none are no candidates.
+    """Finds the documents that share words with a query; documents that share none are no candidates.
 
-    `index` is a matrix made before by `build_matrix` of the same documents; it is made here when None.
+    `index` is the matrix that `build_matrix` gives for the same documents; where it is None, it is built here.
     """
 
     name = "bm25"
@@ -160,19 +161,15 @@ class BM25Retriever:
             began = time.perf_counter()
             candidates = self._candidates(query, k)
             ms = (time.perf_counter() - began) * 1e3
-            step = Step(self.name, ms, scored=len(candidates), total=len(self.documents))
-            rankings.append(Ranking(query, candidates, Trace((step,))))
+            rankings.append(ranking_of(query, candidates, self.name, ms, len(self.documents)))
         return rankings
 
     def _candidates(self, query: Query, k: int) -> tuple[Candidate, ...]:
         vocabulary = {} if self._index is None else self._index.vocab_dict
-        known = [vocabulary[w] for w in self.analyzer.words(query.text) if w in vocabulary]
-        if not known:
+        ids = [vocabulary[w] for w in self.analyzer.words(query.text) if w in vocabulary]
+        if not ids:
             return ()
-        values = self._index.get_scores_from_ids(known)
-        found = []
+        values = self._index.get_scores_from_ids(ids)
         positive = np.flatnonzero(values > 0)
-        for rank, i in enumerate(positive[best(values[positive], k)], 1):
-            score = Score(float(values[i]), ScoreKind.BM25, self.name)
-            found.append(Candidate(self.documents[int(i)], score, (Signal(self.name, rank, score),)))
-        return tuple(found)
+        places = positive[best(values[positive], k)].tolist()
+        return candidates_of(((self.documents[i], float(values[i])) for i in places), ScoreKind.BM25, self.name)

@@ -10,19 +10,20 @@ import numpy.typing as npt
 
 from resift.errors import InputError
 from resift.protocols import Embedder
-from resift.retrieve.select import best
-from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Signal, Step, Trace
+from resift.retrieve.candidates import candidates_of, ranking_of
+from resift.retrieve.topk import best
+from resift.types import Document, Query, Ranking, ScoreKind
 
-_BLOCK = 1 << 15  # vectors multiplied at once: their product stays in the cache, and memory-mapped rows are read once
+_BLOCK = 1 << 15  # vectors per product: the result stays in the cache, and memory-mapped rows are read once
 
 
 class DenseRetriever:
-    """Finds the documents of highest cosine; ties by the documents' order.
+    """Finds the documents of highest cosine; ties go by the order of the documents.
 
     Args:
         documents: n documents.
         vectors: (n, D) unit vectors of them, f32, possibly memory-mapped; computed with `embedder` when None.
-        embedder: of the queries; the same that made the vectors.
+        embedder: of the queries; the vectors are of the same embedder.
 
     Raises:
         InputError: the vectors' shape fits neither the documents nor the embedder.
@@ -49,18 +50,14 @@ class DenseRetriever:
         if not queries or not len(self.documents):
             return [Ranking(q) for q in queries]
         began = time.perf_counter()
-        asked = self.embedder.embed([q.text for q in queries], "query")
+        vectors = self.embedder.embed([q.text for q in queries], "query")
         cosines = np.empty((len(queries), len(self.vectors)), dtype=np.float32)
         for start in range(0, len(self.vectors), _BLOCK):
-            cosines[:, start : start + _BLOCK] = asked @ self.vectors[start : start + _BLOCK].T
+            cosines[:, start : start + _BLOCK] = vectors @ self.vectors[start : start + _BLOCK].T
         rankings = []
-        for query, own in zip(queries, cosines, strict=True):
-            candidates = tuple(self._candidate(int(i), rank, own) for rank, i in enumerate(best(own, k), 1))
+        for query, of_query in zip(queries, cosines, strict=True):
+            pairs = ((self.documents[i], float(of_query[i])) for i in best(of_query, k).tolist())
+            candidates = candidates_of(pairs, ScoreKind.COSINE, self.source)
             ms = (time.perf_counter() - began) * 1e3 / len(queries)
-            step = Step(self.name, ms, scored=len(candidates), total=len(self.documents))
-            rankings.append(Ranking(query, candidates, Trace((step,))))
+            rankings.append(ranking_of(query, candidates, self.name, ms, len(self.documents)))
         return rankings
-
-    def _candidate(self, i: int, rank: int, cosines: npt.NDArray[np.float32]) -> Candidate:
-        score = Score(float(cosines[i]), ScoreKind.COSINE, self.source)
-        return Candidate(self.documents[i], score, (Signal(self.source, rank, score),))

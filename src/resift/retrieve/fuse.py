@@ -1,4 +1,4 @@
-"""Fusion: several retrievers' rankings of one query become one; what each of them said stays with the candidates."""
+"""Fusion: the rankings of one query by several retrievers become one ranking, with the signals of all of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from resift.errors import InputError
+from resift.measures import ndcg
 from resift.protocols import Retriever
 from resift.types import RECIPROCAL_RANKS, Candidate, Query, Ranking, Score, ScoreKind, Signal, Trace
 
@@ -22,11 +23,11 @@ class Fusion(Protocol):
 
 
 class ReciprocalRank:
-    """Sum over retrievers of weight / (k + rank); a document that one did not find gets nothing from it.
+    """Sum over retrievers of weight / (k + rank), 0 for a retriever that did not find the document.
 
-    Cormack, Clarke & Büttcher, Reciprocal Rank Fusion (SIGIR 2009); their k of 60 is the default. Without weights each
-    is 1. A retriever of little weight needs a small k: its first document, weight / (k + 1), must pass what the others
-    found far down.
+    Cormack, Clarke & Büttcher, Reciprocal Rank Fusion (SIGIR 2009), whose k of 60 is the default. Without weights each
+    is 1. A retriever of little weight needs a small k, so that its first document, at weight / (k + 1), can come before
+    documents far down in the other rankings.
 
     Raises:
         ValueError: a weight is negative or not finite, or all are 0; in `combine`, there are not as many as retrievers.
@@ -54,19 +55,20 @@ class ReciprocalRank:
         steps: int = 10,
         k: float = 60.0,
     ) -> ReciprocalRank:
-        """Learn weights on judged queries, as `WeightedSum.fit` does; `k` is taken as it is.
+        """Learn weights on judged queries, as `WeightedSum.fit` does; `k` is not learned.
 
         Raises:
             InputError: there are no queries, or not one set of judgements for each.
 
         """
-        return cls(k, _learned(lambda weights: cls(k, weights), rankings, relevant, steps))
+        return cls(k, _best_weights(lambda weights: cls(k, weights), rankings, relevant, steps))
 
 
 class WeightedSum:
-    """Sum over retrievers of weight x score, each retriever's scores scaled to 0..1 per query.
+    """Sum over retrievers of weight x score, where the scores of each retriever are scaled to 0..1 per query.
 
-    A document that a retriever did not find gets its lowest value, 0; where all its scores are equal they count as 1.
+    A document that a retriever did not find has its lowest value, 0. Where all scores of a retriever are equal, each
+    counts as 1.
     """
 
     name = "weighted"
@@ -81,8 +83,8 @@ class WeightedSum:
             values = [c.score.value for c in ranking if c.score]
             low, spread = min(values, default=0.0), max(values, default=0.0) - min(values, default=0.0)
             for c in ranking:
-                scaled = 0.0 if c.score is None else (c.score.value - low) / spread if spread else 1.0
-                scores[c.document.id] = scores.get(c.document.id, 0.0) + weight * scaled
+                share = 0.0 if c.score is None else (c.score.value - low) / spread if spread else 1.0
+                scores[c.document.id] = scores.get(c.document.id, 0.0) + weight * share
         return scores
 
     @classmethod
@@ -100,7 +102,7 @@ class WeightedSum:
             InputError: there are no queries, or not one set of judgements for each.
 
         """
-        return cls(_learned(cls, rankings, relevant, steps))
+        return cls(_best_weights(cls, rankings, relevant, steps))
 
 
 def _checked(weights: Sequence[float]) -> tuple[float, ...]:
@@ -115,7 +117,7 @@ def _fitting(weights: tuple[float, ...], rankings: Sequence[Ranking]) -> tuple[f
     return weights
 
 
-def _learned(
+def _best_weights(
     fusion: Callable[[Sequence[float]], Fusion],
     rankings: Sequence[Sequence[Ranking]],
     relevant: Sequence[Mapping[str, int]],
@@ -126,19 +128,12 @@ def _learned(
         raise InputError("learning fusion weights needs one set of judgements per query, and at least one query")
 
     def quality(weights: Sequence[float]) -> tuple[float, float]:
-        fused = [fusion(weights).combine(own) for own in rankings]
-        mean = math.fsum(ndcg(f, g) for f, g in zip(fused, relevant, strict=True)) / len(fused)
+        scores = [fusion(weights).combine(of_query) for of_query in rankings]
+        orders = [sorted(of_query, key=lambda document: -of_query[document]) for of_query in scores]
+        mean = math.fsum(ndcg(order, grades, 10) for order, grades in zip(orders, relevant, strict=True)) / len(orders)
         return round(mean, 9), -max(weights)
 
     return max(_simplex(len(rankings[0]), steps), key=quality)
-
-
-def ndcg(scores: Mapping[str, float], grades: Mapping[str, int], depth: int = 10) -> float:
-    """NDCG with linear gains (Järvelin & Kekäläinen 2002); 0 where nothing is relevant."""
-    order = sorted(scores, key=lambda d: -scores[d])[:depth]
-    gained = sum(grades.get(d, 0) / math.log2(i + 2) for i, d in enumerate(order))
-    ideal = sum(g / math.log2(i + 2) for i, g in enumerate(sorted(grades.values(), reverse=True)[:depth]))
-    return gained / ideal if ideal > 0 else 0.0
 
 
 def _simplex(n: int, steps: int) -> list[tuple[float, ...]]:
@@ -166,22 +161,22 @@ class Hybrid:
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """The k best of the union per query; a candidate's first signal is the fusion's, then each retriever's."""
-        found = [r.retrieve(queries, k) for r in self.retrievers]
-        return [self._fused(query, [rankings[i] for rankings in found], k) for i, query in enumerate(queries)]
+        by_retriever = [r.retrieve(queries, k) for r in self.retrievers]
+        return [self._fused(query, [rankings[i] for rankings in by_retriever], k) for i, query in enumerate(queries)]
 
     def _fused(self, query: Query, rankings: Sequence[Ranking], k: int) -> Ranking:
         scores = self.fusion.combine(rankings)
-        merged: dict[str, Candidate] = {}
+        candidates: dict[str, Candidate] = {}
         for ranking in rankings:
             for c in ranking:
-                known = merged.get(c.document.id)
-                merged[c.document.id] = replace(known, signals=known.signals + c.signals) if known else c
-        scored = [
+                first = candidates.get(c.document.id)
+                candidates[c.document.id] = replace(first, signals=first.signals + c.signals) if first else c
+        with_scores = [
             replace(c, score=Score(scores[i], ScoreKind.FUSED, self.fusion.name), signals=c.signals)
-            for i, c in merged.items()
+            for i, c in candidates.items()
         ]
         steps = tuple(step for ranking in rankings for step in ranking.trace.steps)
         trace = Trace(steps, notes=tuple(note for ranking in rankings for note in ranking.trace.notes))
-        ordered = Ranking.from_scores(query, scored, trace).top(k)
-        signed = tuple(replace(c, signals=(Signal(self.fusion.name, c.rank, c.score), *c.signals)) for c in ordered)
-        return replace(ordered, candidates=signed)
+        fused = Ranking.from_scores(query, with_scores, trace).top(k)
+        with_signals = (replace(c, signals=(Signal(self.fusion.name, c.rank, c.score), *c.signals)) for c in fused)
+        return replace(fused, candidates=tuple(with_signals))

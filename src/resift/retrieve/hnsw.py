@@ -17,14 +17,15 @@ import numpy.typing as npt
 
 from resift.errors import InputError, MissingExtra
 from resift.protocols import Embedder
-from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Signal, Step, Trace
+from resift.retrieve.candidates import candidates_of, ranking_of
+from resift.types import Document, Query, Ranking, ScoreKind
 
-Vectors = npt.NDArray[np.float32]
+UnitVectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.uint64]
 
-_SLICE = 4096  # vectors handed over at once
-_LINKS, _BREADTH = 16, 128  # m and ef_construct: the graph's degree, and how widely a place for a node is sought
-_OVERHEAD = 40 << 20  # bytes of disk: its files are 32 MB long and mostly holes, which tmpfs fills when they are read
+_SLICE = 4096  # vectors per call of the engine
+_LINKS, _BREADTH = 16, 128  # m and ef_construct: links of a node, and candidates for these links
+_OVERHEAD = 40 << 20  # bytes of disk: the engine's files are 32 MB of holes, which tmpfs fills when they are read
 _SEARCH_BREADTH = 1024  # ef: candidates followed per query, at least k
 _PAGE = bytes(1 << 16)  # zeros
 _ANEW = "index again into a new folder"
@@ -45,7 +46,7 @@ def require_hnsw() -> Any:  # noqa: ANN401 - names are looked up at run time: th
 
 
 def hindrance(folder: Path) -> str:
-    """Why a graph can't be opened where it lies, or nothing: the engine writes in its files when it reads."""
+    """Why a graph can't be opened in its folder, or nothing: the engine writes to its files even to read them."""
     if any(not os.access(path, os.W_OK) and path.exists() for path in _paths(folder)):
         return f"{folder} may not be written, which a graph's engine does when it reads"
     if shutil.disk_usage(folder).free < _OVERHEAD:
@@ -64,20 +65,20 @@ def _saying(what: str, remedy: str = _ANEW) -> Iterator[None]:
         raise InputError(f"{what} ({error}); {remedy}") from error
 
 
-def build_hnsw(folder: Path, vectors: Vectors, ids: Ids) -> None:
-    """Write the graph of (n, D) unit vectors, each known by its id, into a new folder; many processes may then read it.
+def build_hnsw(folder: Path, vectors: UnitVectors, ids: Ids) -> None:
+    """Write the graph of (n, D) unit vectors and their ids into a new folder, which many processes may read.
 
     Raises:
         MissingExtra: qdrant-edge-py is not installed.
-        OSError: the disk has not three times the room of the vectors. Looked at before, because the engine writes to
-            mapped pages, where a full disk is a signal that ends the process.
+        OSError: the disk has less free space than three times the vectors. This is checked first, because the engine
+            writes to mapped pages: there a full disk ends the process by a signal.
         InputError: the engine failed.
 
     """
     edge = require_hnsw()
     folder.mkdir()
     _demand(folder, 3 * vectors.nbytes)
-    mapped = edge.Memory.Cached  # mapped and read at once: else a process reads page by page in its first queries
+    mapped = edge.Memory.Cached  # mapped and read at once; the first queries of a process need not wait for pages
     config = edge.EdgeConfig(
         vectors=edge.EdgeVectorParams(size=vectors.shape[1], distance=edge.Distance.Dot, memory=mapped),
         hnsw_config=edge.HnswIndexConfig(m=_LINKS, ef_construct=_BREADTH, full_scan_threshold=1, memory=mapped),
@@ -92,11 +93,11 @@ def build_hnsw(folder: Path, vectors: Vectors, ids: Ids) -> None:
         shard.close()
 
 
-def change_hnsw(old: Path, folder: Path, gone: Ids, vectors: Vectors, ids: Ids, count: int) -> None:
-    """Write the graph in `old` into a new folder, without what is gone and with (n, D) vectors more.
+def change_hnsw(old: Path, folder: Path, gone: Ids, vectors: UnitVectors, ids: Ids, count: int) -> None:
+    """Write the graph in `old` into a new folder, without the ids `gone` and with (n, D) more vectors.
 
-    The new ones stay outside of the graph: a search looks at each of them. An id may be both gone and new. `count` is
-    how many vectors there are then.
+    The new vectors stay outside of the graph: a search compares each of them. An id may be both gone and new. `count`
+    is the number of vectors afterwards.
 
     Raises:
         MissingExtra, OSError: as `build_hnsw`.
@@ -109,8 +110,8 @@ def change_hnsw(old: Path, folder: Path, gone: Ids, vectors: Vectors, ids: Ids, 
         shard = edge.EdgeShard.load(str(folder))
         shard.update(edge.UpdateOperation.delete_points(gone.tolist()))
         _add(edge, shard, vectors, ids)
-        if (found := shard.count(edge.CountRequest())) != count:
-            raise InputError(f"{old} is damaged: it gives {found} vectors, not {count}; {_ANEW}")
+        if (graph_count := shard.count(edge.CountRequest())) != count:
+            raise InputError(f"{old} is damaged: it gives {graph_count} vectors, not {count}; {_ANEW}")
         shard.flush()
         shard.close()
 
@@ -121,14 +122,14 @@ def _demand(folder: Path, size: int) -> None:
 
 
 def _paths(folder: Path) -> Iterator[Path]:
-    """The folder and what is in it, but for files that the engines of readers make for a moment."""
+    """The folder and everything in it, except the temporary files of engines that read it."""
     for parent, _, names in os.walk(folder):
         yield Path(parent)
         yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
 def _copy(old: Path, folder: Path, more: int) -> None:
-    """Copy a graph that others may be reading, where the disk then has room for so many bytes more."""
+    """Copy a graph that others may be reading; the disk must have `more` bytes free afterwards."""
     for path in _paths(old):
         target = folder / path.relative_to(old)
         if path.is_dir():
@@ -140,7 +141,7 @@ def _copy(old: Path, folder: Path, more: int) -> None:
 
 
 def _copy_file(source: BinaryIO, target: Path) -> None:
-    """Leave out pages of zeros: the engine's files are mostly holes."""
+    """Copy a file without its pages of zeros: the engine's files are mostly holes."""
     with target.open("wb") as copy:
         while page := source.read(len(_PAGE)):
             if page == _PAGE:
@@ -150,20 +151,20 @@ def _copy_file(source: BinaryIO, target: Path) -> None:
         copy.truncate(source.tell())
 
 
-def _add(edge: Any, shard: Any, vectors: Vectors, ids: Ids) -> None:  # noqa: ANN401
+def _add(edge: Any, shard: Any, vectors: UnitVectors, ids: Ids) -> None:  # noqa: ANN401
     for at in range(0, len(vectors), _SLICE):
         part = zip(ids[at : at + _SLICE].tolist(), vectors[at : at + _SLICE].tolist(), strict=True)
         shard.update(edge.UpdateOperation.upsert_points([edge.Point(i, v) for i, v in part]))
 
 
 class HnswRetriever:
-    """Finds documents of high cosine by walking a graph: faster than a look at every vector, and now and then wrong.
+    """Finds documents of high cosine along a graph: faster than comparing every vector, and sometimes wrong.
 
     Args:
         documents: n documents.
-        embedder: of the queries; the same that made the vectors.
-        folder: what `build_hnsw` or `change_hnsw` wrote.
-        ids: (n,) by which the graph knows the documents' vectors, in the documents' order.
+        embedder: of the queries; the vectors are of the same embedder.
+        folder: of a graph of `build_hnsw` or `change_hnsw`.
+        ids: (n,) of the documents' vectors in the graph, in the order of the documents.
 
     Raises:
         InputError: the graph is damaged, or is not of these documents, or may not be written, or the disk is full.
@@ -196,8 +197,8 @@ class HnswRetriever:
         if not queries:
             return []
         edge, rankings = self._edge, []
-        asked = self.embedder.embed([q.text for q in queries], "query")
-        for query, vector in zip(queries, asked, strict=True):
+        vectors = self.embedder.embed([q.text for q in queries], "query")
+        for query, vector in zip(queries, vectors, strict=True):
             began = time.perf_counter()
             request = edge.QueryRequest(
                 limit=k,
@@ -207,19 +208,16 @@ class HnswRetriever:
             with _saying(f"{self._folder} is damaged"):
                 points = self._shard.query(request)
             places = self._rows(np.array([p.id for p in points], np.uint64))
-            found = sorted(zip((-p.score for p in points), places.tolist(), strict=True))
-            candidates = tuple(self._candidate(i, rank, -cosine) for rank, (cosine, i) in enumerate(found, 1))
-            step = Step(self.name, (time.perf_counter() - began) * 1e3, scored=len(found), total=len(self.documents))
-            rankings.append(Ranking(query, candidates, Trace((step,))))
+            hits = sorted(zip((-p.score for p in points), places.tolist(), strict=True))
+            pairs = ((self.documents[i], -cosine) for cosine, i in hits)
+            candidates = candidates_of(pairs, ScoreKind.COSINE, self.source)
+            ms = (time.perf_counter() - began) * 1e3
+            rankings.append(ranking_of(query, candidates, self.name, ms, len(self.documents)))
         return rankings
 
     def _rows(self, ids: Ids) -> npt.NDArray[np.int64]:
-        """Where the documents of these ids stand."""
+        """The positions of the documents with these ids."""
         at = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
         if (self._ids[at] != ids).any():
             raise InputError(f"{self._folder} is damaged: it is of other vectors; {_ANEW}")
         return self._by_id[at]
-
-    def _candidate(self, i: int, rank: int, cosine: float) -> Candidate:
-        score = Score(cosine, ScoreKind.COSINE, self.source)
-        return Candidate(self.documents[i], score, (Signal(self.source, rank, score),))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from resift.engine.ahead import begun
+from resift.engine.background import run_in_background
 from resift.text.clean import clean
 from resift.types import Document, Flag, Judgement, ModelInfo, Pair, Scores, Span
 
@@ -72,11 +72,11 @@ def overlapping(
             yield finish(ready, compute(ready))
         return
     ready = prepare(parts[0])
-    coming = begun(compute, ready)
+    coming = run_in_background(compute, ready)
     for part in parts[1:]:
         following = prepare(part)
         raw = coming.result()
-        coming = begun(compute, following)
+        coming = run_in_background(compute, following)
         done = finish(ready, raw)
         del raw  # not held while the next is prepared
         ready = following

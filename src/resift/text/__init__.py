@@ -1,1 +1,1 @@
-"""Text in, words, passages and windows out; knows nothing of models."""
+"""Words, passages and windows of texts, without any model."""

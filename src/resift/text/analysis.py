@@ -1,6 +1,6 @@
 """Words for lexical search: NFKC, case-folded, stemmed in their language; Han, Kana and Thai as overlapping pairs.
 
-Offsets are those of the text as given, so that a match can be shown where it stands.
+Offsets are those of the original text, so that a match can be shown in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from resift.errors import InputError
 from resift.text.language import guess, script, script_of
 from resift.text.segment import LIBRARIES, library, segmenter
 
-# Combining marks are no word characters for `re`; without them Hindi, Thai and decomposed Vietnamese fall apart.
+# Combining marks are no word characters for `re`; without them words of Hindi, Thai and decomposed Vietnamese break up.
 _MARKS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff"
     "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3\u3099\u309a"
@@ -26,11 +26,11 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]+"
 )
-_VERSION = "resift-1"  # raise it when equal settings come to give other terms
+_VERSION = "resift-1"  # raise it when a change gives other terms for the same settings
 _GUESS = "guess:"
 _UNITS = ("bigrams", "bigrams+characters", *(f"words-{language}" for language in LIBRARIES))
-_SAMPLE = 500  # texts that the languages of a collection are taken from
-_ALONE = 0.9  # from this share of a script's texts on, its commonest language is taken for the only one
+_SAMPLE = 500  # texts whose languages stand for those of a collection
+_ALONE = 0.9  # share of a script's texts from which on its commonest language counts as the only one
 
 # Snowball's stemmers, by the code of the language; where a stemmer's script is not Latin, it is named below.
 _STEMMERS = {
@@ -59,18 +59,18 @@ class Term(NamedTuple):
 
 
 def sample(count: int) -> range:
-    """Positions of up to 500 of a collection's texts, evenly spread: the ones to fit an analyzer on."""
+    """Positions of up to 500 of a collection's texts, evenly spread, on which an analyzer is fitted."""
     return range(0, count, -(-count // _SAMPLE) or 1)
 
 
 class Analyzer:
-    """Text -> terms. Equal settings give equal terms, and documents and queries must be given the same.
+    """Text -> terms. Equal settings give equal terms, and documents and queries need the same settings.
 
     Args:
         language: the stemmers, at most one per script: "english", "english+russian", "" for none. English also drops
-            Lucene's stop words. With "guess:" in front, the language of each text is guessed, and the stemmers named
-            serve where the guess is unsure and for words of another script than the text's.
-        units: what text without spaces is cut into. "bigrams": overlapping pairs of characters. "bigrams+characters":
+            Lucene's stop words. With "guess:" in front, the language of each text is guessed; the named stemmers then
+            serve texts whose language is unsure and words of another script than the text's.
+        units: of text without spaces. "bigrams": overlapping pairs of characters. "bigrams+characters":
             each Han and Kana character alone as well, best for Chinese and Japanese. "words-zh", "words-ja": a
             segmenter's words instead (see `resift.text.segment`). "words-vi": bigrams, and Vietnamese words beside
             their syllables. The last three need the extra named after the language.
@@ -102,15 +102,15 @@ class Analyzer:
 
     @classmethod
     def fitting(cls, texts: Iterable[str]) -> Analyzer:
-        """The analyzer for a collection, by the languages guessed in its texts; `sample` says which are enough.
+        """The analyzer for a collection, by the guessed languages of its texts; those of `sample` are enough.
 
-        A script in which nine texts of ten are of one language is stemmed in that language throughout, queries
-        included: a wrong guess, likeliest for a short query, then costs nothing. Where languages of one script mix, the
-        language is guessed per text: one stemmer for all lost 0.023 nDCG@10 against that (six languages of XQuAD),
-        while guessing per text where there is one language lost up to 0.003. Without any hint the stemmer for
-        Latin words is English, which is also right for the foreign words in most other scripts. Where more than a tenth
-        of the texts are Chinese or Japanese, their characters are terms beside the pairs: this measured best there,
-        segmenters included (docs/languages.md), but a few foreign names in English text are better off without.
+        A script in which nine texts of ten are of one language is stemmed in that language always, in queries too, so
+        that a wrong guess, which is likeliest for a short query, does no harm. Where languages of one script mix, the
+        language is guessed per text: there, one stemmer for all lost 0.023 nDCG@10 (six languages of XQuAD), while
+        guessing per text in a collection of one language lost up to 0.003. Without any hint the stemmer for Latin words
+        is English, which is also right for the foreign words in most other scripts. Where more than a tenth of the
+        texts are Chinese or Japanese, their characters are terms beside the pairs: this measured best for them, also
+        against segmenters (docs/languages.md), but it is worse for a few foreign names in English text.
         """
         by_script: dict[str, Counter[str]] = {}
         for text in texts:
@@ -122,16 +122,16 @@ class Analyzer:
             name, count = stemmers.most_common(1)[0]
             mixed = mixed or count < _ALONE * stemmers.total()
             names.append(name)
-        guessed = sum(c.total() for c in by_script.values())
-        others = guessed - by_script.get("han", Counter()).total()
-        units = "bigrams" if others >= _ALONE * guessed else "bigrams+characters"
+        texts_guessed = sum(c.total() for c in by_script.values())
+        others = texts_guessed - by_script.get("han", Counter()).total()
+        units = "bigrams" if others >= _ALONE * texts_guessed else "bigrams+characters"
         return cls((_GUESS if mixed else "") + "+".join(filter(None, names)), units)
 
     @property
     def signature(self) -> str:
-        """The settings that terms hang on, such as "resift-1/english/bigrams"; to be kept with an index on disk.
+        """The settings that determine terms, such as "resift-1/english/bigrams"; an index on disk stores it.
 
-        A segmenter's libraries are in it with their versions; a stemmer's version is not, as new ones change few stems.
+        It has the versions of a segmenter's libraries, but not of a stemmer, because new versions change few stems.
         """
         versions = f"@{library(self._segmented)}" if self._segmented else ""
         return f"{_VERSION}/{self.language or 'none'}/{self.units}{versions}"
@@ -141,15 +141,15 @@ class Analyzer:
         """The analyzer that has this signature.
 
         Raises:
-            InputError: no analyzer of this version of Resift, with the libraries installed, has it.
+            InputError: no analyzer of this version of Resift and of the installed libraries has it.
             MissingExtra: the segmenter's library is not installed.
 
         """
         version, language, units = (*signature.split("/"), "", "")[:3]
         if version == _VERSION and language:
-            found = cls("" if language == "none" else language, units.partition("@")[0])
-            if found.signature == signature:
-                return found
+            analyzer = cls("" if language == "none" else language, units.partition("@")[0])
+            if analyzer.signature == signature:
+                return analyzer
         raise InputError(
             f"terms of {signature!r} can't be made again with what is installed: index the documents again"
         )
@@ -186,11 +186,11 @@ class Analyzer:
     def _word(self, word: str, at: int, stemmers: Mapping[str, str]) -> Iterator[Term]:
         if not word:
             return
-        folded = _fold(word)
-        name = stemmers.get("latin" if word.isascii() else script(folded[0]), "")
-        if name == "english" and folded in _STOP_WORDS:
+        term = _fold(word)
+        name = stemmers.get("latin" if word.isascii() else script(term[0]), "")
+        if name == "english" and term in _STOP_WORDS:
             return
-        yield Term(self._stem(folded, name), at, at + len(word))
+        yield Term(self._stem(term, name), at, at + len(word))
 
     def _run(self, run: str, at: int) -> Iterator[Term]:
         """Han, Kana, Thai: the segmenter's words, or overlapping pairs; a single character stands alone."""
@@ -206,7 +206,7 @@ class Analyzer:
             yield Term(_fold(run[start:end]), at + start, at + end)
 
     def _compounds(self, text: str, stemmers: Mapping[str, str]) -> Iterator[Term]:
-        """The syllables, and before its first one each word that the segmenter makes of several."""
+        """All syllables, and before its first syllable each word that has several."""
         assert self._segment is not None
         for start, end in self._segment(text):
             parts = list(self._plain(text, start, end, stemmers))
@@ -229,7 +229,7 @@ class Analyzer:
 
 
 def _fold(word: str) -> str:
-    """NFKC and without case; the dot that folding leaves over the i of a Turkish capital goes."""
+    """NFKC and case-folded, without the dot that folding leaves over the i of a Turkish capital."""
     if word.isascii():
         return word.lower()
     return unicodedata.normalize("NFKC", word).casefold().replace("i\u0307", "i")

@@ -1,4 +1,4 @@
-"""Replaces characters that no tokenizer and no JSON writer should see, one for one, so that offsets stay true."""
+"""Replaces characters that tokenizers and JSON can't take by U+FFFD, one by one, so that offsets stay right."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Leaves pictures and other files out of text that were written into it as data: URIs."""
+"""Removes data: URIs, which are pictures and other files within a text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from resift.text.passages import Line
 
-# A short one can be an example in a text about them, and stays.
+# Short URIs stay: they can be examples in a text about them.
 _TYPE = r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+=-]+)*"
 _URI = re.compile(rf"{_TYPE};base64,(?P<coded>[\w+/=%-]{{40,}})|{_TYPE},(?P<plain>[^\s()<>\"']{{200,}})")
 _MORE = {"coded": re.compile(r"[\w+/=%-]*"), "plain": re.compile(r"[^\s()<>\"']*")}
-_BEGUN = re.compile(r"d(?:a(?:t(?:a(?::[^\s()<>\"']*)?)?)?)?$")
+_START = re.compile(r"d(?:a(?:t(?:a(?::[^\s()<>\"']*)?)?)?)?$")
 _LONGEST_BEGINNING = 400  # characters
 
 
@@ -21,39 +21,39 @@ def strip_data(text: str) -> str:
 
 
 def without_data(lines: Iterable[Line]) -> Iterator[Line]:
-    """Lines without data: URIs, also where one goes on in the next piece of a line; the offsets frame the source."""
-    going_on = ""  # how the URI is written that the piece before ended in
-    begun: Line | None = None  # the end of the piece before, where a URI may have begun
+    """Lines without data: URIs, also where a URI continues in the next piece of a line; offsets are of the source."""
+    going_on = ""  # the kind of URI that continues from the piece before: "coded", "plain" or none
+    start: Line | None = None  # the end of the piece before, where a URI may have begun
     for line in lines:
-        if not (begun or going_on or "data:" in line.text) and line.text.endswith("\n"):
+        if not (start or going_on or "data:" in line.text) and line.text.endswith("\n"):
             yield line  # most lines, of which there can be millions
             continue
-        if begun:
-            line = line._replace(text=begun.text + line.text, start=begun.start)
+        if start:
+            line = line._replace(text=start.text + line.text, start=start.start)
         if going_on:
             line = _behind(line, going_on)
-        line, begun = _held_back(line)
-        going_on = going_on if not line.text and not begun else ""
+        line, start = _held_back(line)
+        going_on = going_on if not line.text and not start else ""
         if "data:" in line.text:
             line, going_on = _stripped(line)
         if line.text:
             yield line
-    if begun:
-        yield begun
+    if start:
+        yield start
 
 
 def _behind(line: Line, written: str) -> Line:
-    """What of a piece stands behind the URI that it begins in."""
+    """The part of a piece behind the URI that continues in it."""
     more = _MORE[written].match(line.text)
     at = more.end() if more else 0
     return line._replace(text=line.text[at:], start=line.start + at)
 
 
 def _held_back(line: Line) -> tuple[Line, Line | None]:
-    """A piece of a longer line without the end of it where a URI may begin, and that end."""
+    """A piece of a longer line, without the end in which a URI may begin, and that end."""
     if line.text.endswith("\n"):
         return line, None
-    tail = _BEGUN.search(line.text, max(0, len(line.text) - _LONGEST_BEGINNING))
+    tail = _START.search(line.text, max(0, len(line.text) - _LONGEST_BEGINNING))
     if not tail:
         return line, None
     at = tail.start()
@@ -61,7 +61,7 @@ def _held_back(line: Line) -> tuple[Line, Line | None]:
 
 
 def _stripped(line: Line) -> tuple[Line, str]:
-    """A line without its URIs, and how the one is written that it ends in, if it does."""
+    """A line without its URIs, and the kind of URI that reaches its end, if one does."""
     going_on, size, end = "", len(line.text), line.start + len(line.text)
     for match in _URI.finditer(line.text):
         going_on = (match.lastgroup or "") if match.end() == size else ""

@@ -1,4 +1,4 @@
-"""Front matter: the block of settings, in YAML or TOML, that static site generators put above a Markdown page."""
+"""Front matter: the block of YAML or TOML settings above a Markdown page, which static site generators read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from resift.text.passages import Line
 
-_LONGEST = 300  # lines; a longer block is taken for text between two rules
+_LONGEST = 300  # lines; a longer block counts as text between two horizontal rules
 _MARKS = {"---": ("---", "..."), "+++": ("+++",)}
 _SETTING = {
     "---": re.compile(r"[\w\"'][^:\n]*:(?:\s|$)|[-#\s\]}]|$"),
@@ -19,7 +19,7 @@ _TITLE = re.compile(r"[\"']?title[\"']?\s*[:=](?P<value>.*)", re.IGNORECASE)
 
 
 class Front(NamedTuple):
-    """A page's title as its front matter gives it, with the line where it stands, and the other settings as written."""
+    """The title in a page's front matter, the line of it, and the source of all other settings."""
 
     title: str = ""
     line: Line | None = None
@@ -27,23 +27,23 @@ class Front(NamedTuple):
 
 
 def front_matter(lines: Iterable[Line]) -> tuple[Front, Iterator[Line]]:
-    """What stands above a page, and the page's lines; without front matter those are all lines."""
+    """The front matter of a page, and the lines below it; all lines where there is none."""
     rest = iter(lines)
-    held = [line for line in [next(rest, None)] if line]
-    mark = held[0].text.rstrip() if held else ""
+    block = [line for line in [next(rest, None)] if line]
+    mark = block[0].text.rstrip() if block else ""
     if mark not in _MARKS:
-        return Front(), chain(held, rest)
+        return Front(), chain(block, rest)
     for line in rest:
-        held.append(line)
+        block.append(line)
         if line.text.rstrip() in _MARKS[mark]:
             break
-        if len(held) > _LONGEST or not _SETTING[mark].match(line.text):
-            return Front(), chain(held, rest)
+        if len(block) > _LONGEST or not _SETTING[mark].match(line.text):
+            return Front(), chain(block, rest)
     else:
-        return Front(), iter(held)
-    if len(held) == 2:
-        return Front(), chain(held, rest)
-    return _front(held[1:-1]), rest
+        return Front(), iter(block)
+    if len(block) == 2:
+        return Front(), chain(block, rest)
+    return _front(block[1:-1]), rest
 
 
 def _front(settings: list[Line]) -> Front:
@@ -64,7 +64,7 @@ def _front(settings: list[Line]) -> Front:
 
 
 def under_title(front: Front, lines: Iterable[Line]) -> Iterator[Line]:
-    """The lines with the title as the heading above all others; a first heading that repeats it is left out."""
+    """The lines below the title as highest heading, without a first heading that repeats the title."""
     if not front.line:
         yield from lines
         return

@@ -1,4 +1,4 @@
-"""Lines of HTML: the text that a reader of the page sees, by blocks, with the headings among them marked."""
+"""Lines of HTML: the visible text by blocks, with headings marked."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from html.parser import HTMLParser
 from resift.text.data_uris import strip_data
 from resift.text.passages import Line
 
-_PIECE = 1 << 14  # characters that the parser gets at once, at least
+_PIECE = 1 << 14  # least characters per call of the parser
 _BLOCKS = frozenset(
     "address article aside blockquote br dd details div dl dt fieldset figcaption figure footer form header hr li main "
     "nav ol option p pre section summary table td th tr ul body h1 h2 h3 h4 h5 h6".split()
 )
 _SILENT = frozenset({"script", "style", "template", "noscript", "title"})
 _VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
-# Whose end tags may be left out: the next of these begins, beside it, what it ends.
+# Elements whose end tag is optional, and the tags that end them.
 _ENDED_BY = {
     "p": _BLOCKS - {"br", "option", "body"},
     "li": frozenset({"li"}),
@@ -35,7 +35,7 @@ _TAG_OR_TEXT = re.compile(r"<(?P<end>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9]*+)[^<>]*+>|<
 
 
 class _Html(HTMLParser):
-    """Gathers blocks of visible text; `line_starts` turns the parser's (line, column) into offsets."""
+    """Collects blocks of visible text; `line_starts` turns the parser's (line, column) into offsets."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -47,7 +47,7 @@ class _Html(HTMLParser):
         self.level = 0
         self.parts: list[str] = []
         self.at: tuple[int, int] | None = None
-        self.rest_at: int | None = None  # offset in the rest that the parser itself could not take
+        self.rest_at: int | None = None  # offset in the rest that `take_rest` reads
 
     def place(self) -> tuple[int, int]:
         if self.rest_at is not None:
@@ -78,7 +78,7 @@ class _Html(HTMLParser):
         self.hiding += hides
 
     def leave(self) -> str:
-        """Go out of the innermost element; returns its name."""
+        """Close the innermost element and return its name."""
         name, hides = self.open.pop()
         self.names[name] -= 1
         self.hiding -= hides
@@ -100,9 +100,9 @@ class _Html(HTMLParser):
         self.parts.append(data)
 
     def take_rest(self, end: int) -> None:
-        """Read what stands behind a tag or comment that never ends, up to `end`, as tags that do end and text.
+        """Read the text behind a tag or comment that never ends, up to `end`, as text and complete tags.
 
-        The parser itself would look for that end behind each of them, in time that grows with the square.
+        The parser would look for the end again behind each of them, in quadratic time.
         """
         rest, self.rawdata = self.rawdata, ""
         if self.cdata_elem:  # a script that never ends
@@ -120,7 +120,7 @@ class _Html(HTMLParser):
 
 
 def _hidden(attributes: dict[str, str | None]) -> bool:
-    """Whether an element's attributes keep it from being seen; what a search in the page would open is not hidden."""
+    """Whether attributes hide an element; "until-found" does not, because a search in the page opens it."""
     hidden = attributes.get("hidden", "until-found")
     return (
         (hidden or "").lower() != "until-found"
@@ -130,10 +130,10 @@ def _hidden(attributes: dict[str, str | None]) -> bool:
 
 
 def html(lines: Iterable[Line]) -> Iterator[Line]:
-    """Visible text by blocks, headings marked; offsets frame the source of each block.
+    """Visible text by blocks, with headings marked; offsets are those of each block's source.
 
-    What is hidden from every reader of the page is left out: scripts, comments, `hidden`, `aria-hidden`, and
-    `display: none` and `visibility: hidden` in the element's own style.
+    Scripts, comments and elements that no reader of the page sees are left out: `hidden`, `aria-hidden`, and
+    `display: none` or `visibility: hidden` in the element's style attribute.
     """
     parser = _Html()
     waiting, size, end = list[str](), 0, 0
@@ -142,7 +142,7 @@ def html(lines: Iterable[Line]) -> Iterator[Line]:
         size, end = size + len(line.text), line.start + len(line.text)
         if line.text.endswith("\n"):
             parser.line_starts.append(end)
-        # The parser begins again at a tag that has not ended: as much again has to come before that is worth while.
+        # The parser starts again at an incomplete tag, so it waits until as much text as that has come again.
         if size >= max(_PIECE, len(parser.rawdata)):
             parser.feed("".join(waiting))
             waiting, size = [], 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-_HEAD = 400  # characters that are looked at
+_HEAD = 400  # characters of a text by which its language is guessed
 
-# First letters of the Unicode ranges that name a script, or a language that has one of its own; "" is anything else.
+# First letters of Unicode ranges, with the script, or the language where it alone has a script; "" is anything else.
 _SCRIPTS = (
     (0x370, "el"), (0x400, "cyrillic"), (0x530, "hy"), (0x590, "he"), (0x600, "arabic"), (0x700, ""), (0x750, "arabic"),
     (0x780, ""), (0x900, "hi"), (0x980, "bn"), (0xA00, "pa"), (0xA80, "gu"), (0xB00, ""), (0xB80, "ta"), (0xC00, "te"),
@@ -23,7 +23,7 @@ _RUN = re.compile("[^\x00-\u036f\u1e00-\u1eff\u2000-\u2bff\u3000-\u303f\uff00-\u
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa\u31f0-\u31ff\uff66-\uff9d]")
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+")
 
-# Languages that share a script, told apart by what the script's main language lacks; the first hit decides.
+# Languages that share a script: letters that the main language of the script lacks; the first match decides.
 _BY_LETTER = {
     "cyrillic": (
         ("uk", re.compile("[іїєґІЇЄҐ]")),
@@ -105,20 +105,20 @@ _LETTER_SET = frozenset(_LETTER_VOTES)
 
 
 def guess(text: str) -> str:
-    """The ISO 639-1 code of a text's language, or "" where nothing tells.
+    """The ISO 639-1 code of a text's language, or "" where there is no sign of it.
 
     Rule, over the first 400 characters: the commonest script other than Latin decides if it has at least half as many
-    letters as Latin has (any Kana makes Han Japanese; Cyrillic and Arabic go by the letters that Ukrainian, Serbian,
-    Bulgarian, Urdu and Persian have alone). Else each function word and each characteristic letter votes for its Latin
-    languages, a mark of several languages by an equal share for each; the most votes win, a tie is no answer. Japanese
-    written in Han alone is taken for Chinese.
+    letters as Latin (Han with any Kana is Japanese; Cyrillic and Arabic depend on the letters that only Ukrainian,
+    Serbian, Bulgarian, Urdu or Persian has). Else each function word and each characteristic letter votes for its Latin
+    languages, with equal shares where there are several; most votes win, and a tie gives no answer. Japanese in Han
+    alone counts as Chinese.
     """
     head = text[:_HEAD]
     if not head.isascii() and (runs := _RUN.findall(head)):
         scripts: dict[str, int] = {}
         for run in runs:
-            found = script(run[0])
-            scripts[found] = scripts.get(found, 0) + len(run)
+            name = script(run[0])
+            scripts[name] = scripts.get(name, 0) + len(run)
         scripts.pop("", None)
         if scripts and 2 * sum(scripts.values()) >= sum(map(len, _LATIN.findall(head))):
             return _of_script(max(scripts, key=scripts.__getitem__), head)
@@ -126,7 +126,7 @@ def guess(text: str) -> str:
 
 
 def marks(text: str) -> dict[str, int]:
-    """How many different function words and letters, of a text's first 400 characters, each Latin language has."""
+    """The number of different function words and letters of each Latin language in a text's first 400 characters."""
     counts: dict[str, int] = {}
     for mark in {id(votes): votes for votes in _marks(text[:_HEAD])}.values():
         for language, _ in mark:
@@ -135,14 +135,14 @@ def marks(text: str) -> dict[str, int]:
 
 
 def accented(text: str) -> bool:
-    """Whether a word that begins with a small letter, and so is hardly a name, has a letter beyond ASCII."""
+    """Whether a word with a small first letter, which is hardly a name, has a letter beyond ASCII."""
     return not text.isascii() and any(w[0].islower() and not w.isascii() for w in _LATIN.findall(text[:_HEAD]))
 
 
 def script(character: str) -> str:
-    """What a letter is written in: "latin", "cyrillic", "arabic", "han" (Kana too), or the code of the one language.
+    """The script of a letter: "latin", "cyrillic", "arabic", "han" (Kana too), or the code of its only language.
 
-    "" stands for scripts that no rule here is about.
+    "" stands for all other scripts.
     """
     at = ord(character)
     if at < _STARTS[0] or 0x1E00 <= at < 0x1F00:
@@ -151,7 +151,7 @@ def script(character: str) -> str:
 
 
 def script_of(code: str) -> str:
-    """The script, as `script` calls it, of a language that `guess` knows."""
+    """The script of a language of `guess`, by the names of `script`."""
     return _SCRIPT_OF.get(code, "latin")
 
 
@@ -165,12 +165,12 @@ def _of_script(name: str, head: str) -> str:
 
 
 def _marks(head: str) -> list[tuple[tuple[str, float], ...]]:
-    """The votes of each function word, as often as it occurs, and of each letter, once."""
+    """The votes of each function word, at each occurrence, and of each letter, once."""
     lowered = head.lower()
-    said = [_WORD_VOTES[word] for word in _LATIN.findall(lowered) if word in _WORD_VOTES]
+    votes = [_WORD_VOTES[word] for word in _LATIN.findall(lowered) if word in _WORD_VOTES]
     if not head.isascii():
-        said += [_LETTER_VOTES[letter] for letter in _LETTER_SET.intersection(head)]
-    return said
+        votes += [_LETTER_VOTES[letter] for letter in _LETTER_SET.intersection(head)]
+    return votes
 
 
 def _latin(head: str) -> str:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from resift.text.sentences import SENTENCE_END
 
-TARGET = 900  # characters: neighbouring paragraphs under one heading are joined up to this length
-LONGEST = 1500  # characters: a longer paragraph is cut, at a sentence's end where there is one
+TARGET = 900  # characters up to which neighbouring paragraphs under one heading are joined
+LONGEST = 1500  # characters; a longer paragraph is cut, after a sentence if possible
 
 
 class Line(NamedTuple):
@@ -41,7 +41,7 @@ class Passage:
 
 @dataclass(slots=True)
 class _Pending:
-    """Lines gathered for the next passage."""
+    """Lines of the next passage."""
 
     lines: list[Line] = field(default_factory=list)
     size: int = 0
@@ -67,7 +67,7 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Headings:
-    """The path of headings above the present line; knows whether the innermost one has had text under it."""
+    """The path of headings above the current line; `used` is whether there was text under the innermost one."""
 
     path: list[Line] = field(default_factory=list)
     used: bool = True
@@ -77,16 +77,16 @@ class _Headings:
         return " > ".join(line.text.strip() for line in self.path)
 
     def enter(self, line: Line) -> Iterator[Passage]:
-        """Go under a new heading; a heading that stays without text or sub-headings becomes a passage itself."""
+        """Enter a heading; a heading without text and sub-headings becomes a passage itself."""
         yield from self.leave(line.level)
         self.path = [h for h in self.path if h.level < line.level] + [line]
         self.used = False
 
     def leave(self, level: int) -> Iterator[Passage]:
         if not self.used and self.path and level <= self.path[-1].level:
-            own = self.path[-1]
+            innermost = self.path[-1]
             above = " > ".join(h.text.strip() for h in self.path[:-1])
-            pending = _Pending([own])
+            pending = _Pending([innermost])
             yield from pending.flush(above)
 
 
@@ -112,7 +112,7 @@ def passages(lines: Iterable[Line]) -> Iterator[Passage]:
 
 
 def _overflow(pending: _Pending, title: str) -> Iterator[Passage]:
-    """Flush what is gathered; a last paragraph that only began goes over to the next passage."""
+    """Flush the lines; a last paragraph that is not complete goes to the next passage."""
     blanks = [i for i, line in enumerate(pending.lines) if not line.text.strip()]
     cut = blanks[-1] + 1 if blanks else len(pending.lines)
     rest = pending.lines[cut:]

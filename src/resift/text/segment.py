@@ -17,7 +17,7 @@ from resift.errors import MissingExtra
 
 Segmenter = Callable[[str], Iterable[tuple[int, int]]]
 
-# Language (and name of the extra) -> what it is called and the distributions that its words hang on.
+# Language, which is also the name of the extra -> the name of the function, and the packages that determine words.
 LIBRARIES = {
     "zh": ("word segmentation of Chinese", ("rjieba",)),
     "ja": ("word segmentation of Japanese", ("sudachipy", "sudachidict_small")),
@@ -47,7 +47,7 @@ def segmenter(language: str) -> Segmenter:
 
 
 def joined(text: str, language: str) -> str:
-    """The text's words with spaces between them and "_" within, as PhoBERT's were: "thủ đô Hà Nội", "thủ_đô Hà_Nội".
+    """The text's words with spaces between and "_" within, as for PhoBERT: "thủ đô Hà Nội" gives "thủ_đô Hà_Nội".
 
     Raises:
         MissingExtra: the language's library is not installed.
@@ -57,21 +57,21 @@ def joined(text: str, language: str) -> str:
 
 
 def joined_places(text: str, language: str) -> tuple[str, list[int]]:
-    """The same, and which character of `text` each of its characters was; joints stand for the one behind them."""
-    found: list[str] = []
+    """The same, and the position in `text` of each character; a space or "_" has that of the next character."""
+    parts: list[str] = []
     places: list[int] = []
     for start, end in segmenter(language)(text):
         for i, part in enumerate(re.finditer(r"\S+", text[start:end])):
-            if found:
-                found.append("_" if i else " ")
+            if parts:
+                parts.append("_" if i else " ")
                 places.append(start + part.start())
-            found.append(part.group())
+            parts.append(part.group())
             places += range(start + part.start(), start + part.end())
-    return "".join(found), places
+    return "".join(parts), places
 
 
 def library(language: str) -> str:
-    """The libraries behind a segmenter with their versions, such as "rjieba-0.2.2": other versions, other words."""
+    """The libraries of a segmenter with their versions, on which its words depend, such as "rjieba-0.2.2"."""
     for module in LIBRARIES[language][1]:
         _load(module, language)
     from importlib.metadata import version
@@ -101,14 +101,14 @@ def _japanese() -> Segmenter:
     sudachi = _load("sudachipy", "ja")
     _load("sudachidict_small", "ja")
     dictionary = sudachi.Dictionary(dict="small")
-    own = threading.local()  # a Sudachi tokenizer must not be used by two threads
+    thread = threading.local()  # a Sudachi tokenizer must not be used by two threads
 
     def segment(text: str) -> Iterator[tuple[int, int]]:
-        if not hasattr(own, "tokenizer"):
-            own.tokenizer = dictionary.tokenizer(mode=sudachi.SplitMode.A, fields=set())
+        if not hasattr(thread, "tokenizer"):
+            thread.tokenizer = dictionary.tokenizer(mode=sudachi.SplitMode.A, fields=set())
         safe = text.encode("utf-8", "replace").decode()
         for at in range(0, len(safe), _SUDACHI_LIMIT):
-            for morpheme in own.tokenizer.tokenize(safe[at : at + _SUDACHI_LIMIT]):
+            for morpheme in thread.tokenizer.tokenize(safe[at : at + _SUDACHI_LIMIT]):
                 if morpheme.begin() < morpheme.end():
                     yield at + morpheme.begin(), at + morpheme.end()
 
@@ -120,17 +120,17 @@ def _vietnamese() -> Segmenter:
     lock = threading.Lock()  # it loads its model into a global at the first call
 
     def segment(text: str) -> Iterator[tuple[int, int]]:
-        # It answers with words, not places: count characters other than white space, composed as it composes them.
-        composed, places, last = [], [], 0
+        # It returns words without places: count characters other than white space, composed as in its words.
+        letters, places, last = [], [], 0
         for cluster in _CLUSTER.finditer(text.encode("utf-8", "replace").decode()):
             characters = unicodedata.normalize("NFC", cluster.group())
-            composed += [text[last : cluster.start()], characters]
+            letters += [text[last : cluster.start()], characters]
             places += [cluster.span()] * len(characters)
             last = cluster.end()
         with lock:
-            words = word_tokenize("".join(composed), use_token_normalize=False)
+            words = word_tokenize("".join(letters), use_token_normalize=False)
         lengths = [len("".join(word.split())) for word in words]
-        if sum(lengths) != len(places):  # it changed the text: every syllable is a word
+        if sum(lengths) != len(places):  # it changed the text, so each syllable is a word
             yield from (match.span() for match in re.finditer(r"\S+", text))
             return
         at = end = 0

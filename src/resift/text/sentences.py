@@ -1,9 +1,9 @@
-"""Where sentences end, roughly: enough to cut and to widen a range of text without splitting one."""
+"""The ends of sentences, roughly: good enough to cut a text and to widen a range to whole sentences."""
 
 import re
 
 SENTENCE_END = re.compile(r"[.!?…](?=\s)|[。！？]|\n")
-_REACH = 200  # characters that a range grows by at most, on each side
+_REACH = 200  # characters by which a range grows at most on each side
 
 
 def widen(text: str, start: int, end: int) -> tuple[int, int]:

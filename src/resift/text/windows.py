@@ -1,10 +1,10 @@
-"""Overlapping windows over a token sequence that is longer than a model reads."""
+"""Overlapping windows over token sequences that are longer than the window of a model."""
 
 
 def windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
     """Half-open ranges of at most `size` that cover 0..length, neighbours sharing at least `overlap`.
 
-    The ranges are of nearly equal length, so that no short rest is judged on a few words.
+    Neighbours start at nearly equal distances, and all ranges are of one size: no short rest is scored by a few words.
 
     Raises:
         ValueError: size is not larger than overlap.
@@ -21,9 +21,9 @@ def windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def strides(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
-    """Half-open ranges of `size` that cover 0..length at a fixed stride; the last one is as short as what is left.
+    """Half-open ranges of `size` that cover 0..length at a fixed stride; the last one may be shorter.
 
-    The recipe of BCEmbedding's `rerank`; see `windows` for a layout without a short rest.
+    BCEmbedding's `rerank` cuts so; see `windows` for ranges of one size.
 
     Raises:
         ValueError: size is not larger than overlap.

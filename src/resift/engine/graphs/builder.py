@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resift.engine.graphs.names import Weights
+from resift.engine.graphs.names import NamedTensors
 from resift.engine.openvino import openvino_ops
 from resift.errors import BrokenModel
 
 Node = Any  # openvino ships no types
 
-# Added to an attention score, it leaves exp() nothing at f32. So would -1e9, but it made OpenVINO's fused attention
-# three times as inexact at bf16 for the tokens that are there (docs/log.md).
+# Added to an attention score, it makes exp() 0 at f32. -1e9 does too, but with it OpenVINO's fused attention was three
+# times as inexact at bf16 for the other tokens (docs/log.md).
 HIDDEN = np.float32(-1e4)
 _STEP = 8  # batches are as wide as their longest row rounded up to a multiple of this
 ACTIVATIONS = ("gelu", "relu", "tanh", "silu", "gelu_new", "gelu_pytorch_tanh")
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class GraphInputs:
     """The three inputs of every encoder, each (B, T) int64; a family without segments ignores them."""
 
     ids: Node
@@ -37,18 +37,18 @@ class Builder:
     Args:
         config: the checkpoint's config.json.
         weights: its tensors by name.
-        root: what stands before the names of the encoder's own tensors, such as "bert.".
-        first_only: nothing but the first token's last hidden state is read; a layer need not compute the others.
+        root: the prefix of the encoder's tensors, such as "bert.".
+        first_only: the head uses only the last hidden state of the first token; the last layer may compute no other.
 
     """
 
-    def __init__(self, config: Mapping[str, Any], weights: Weights, root: str, first_only: bool = False) -> None:
+    def __init__(self, config: Mapping[str, Any], weights: NamedTensors, root: str, first_only: bool = False) -> None:
         self.op = openvino_ops()
         self.config, self.weights, self.root, self.first_only = config, weights, root, first_only
 
     @property
     def outside(self) -> Builder:
-        """The same checkpoint with names taken as they are: heads stand beside the encoder."""
+        """The same checkpoint without the prefix, for the tensors of heads."""
         return Builder(self.config, self.weights, "")
 
     def size(self, name: str) -> int:
@@ -118,7 +118,7 @@ class Builder:
         return self.op.range(start, stop, self.op.constant(np.int64(1)), "i64")
 
     def mask_bias(self, mask: Node) -> Node:
-        """(B, 1, 1, T): 0 for tokens that are there, HIDDEN for padding; added to attention scores."""
+        """(B, 1, 1, T), to be added to attention scores: 0 for tokens, HIDDEN for padding."""
         op = self.op
         wide = op.unsqueeze(op.convert(mask, "f32"), op.constant(np.array([1, 2])))
         return op.multiply(op.subtract(op.constant(np.float32(1)), wide), op.constant(HIDDEN))
@@ -145,7 +145,7 @@ class Builder:
         Args:
             length: T, at most `limit` rounded up to the batches' step.
             frequencies: (D / 2,) turns of a position, in radians.
-            limit: the longest input. The tables are constants: computed in the graph at bf16 they would be noise.
+            limit: the longest input. The tables are constants, because bf16 in the graph would make them useless.
 
         """
         angles = np.arange(limit + _STEP)[:, None] * np.concatenate([frequencies, frequencies])
@@ -162,7 +162,7 @@ class Builder:
         return op.add(op.multiply(x, cos), op.multiply(turned, sin))
 
     def distances(self, length: Node) -> Node:
-        """|i - j| of all pairs of positions, (T, T) whole numbers: at bf16, 1,001 would be 1,000."""
+        """|i - j| of all pairs of positions, (T, T), as whole numbers, because bf16 rounds 1,001 to 1,000."""
         op = self.op
         at = self.range(op.constant(np.int64(0)), length)
         return op.abs(op.subtract(op.unsqueeze(at, op.constant(1)), op.unsqueeze(at, op.constant(0))))

@@ -1,4 +1,4 @@
-"""DeBERTa-v2 and v3 (He et al., 2021): attention that sees content and relative position apart."""
+"""DeBERTa-v2 and v3 (He et al., 2021): attention scores content and relative position separately."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from resift.engine.graphs.builder import Builder, Inputs, Node
+from resift.engine.graphs.builder import Builder, GraphInputs, Node
 
 _STEP = 8
 
 
-def hidden_states(b: Builder, inputs: Inputs) -> Node:
+def hidden_states(b: Builder, inputs: GraphInputs) -> Node:
     """Last hidden states (B, T, H)."""
     op = b.op
     there = op.unsqueeze(op.convert(inputs.mask, "f32"), op.constant(2))
@@ -25,7 +25,7 @@ def hidden_states(b: Builder, inputs: Inputs) -> Node:
     return x
 
 
-def logits(b: Builder, hidden: Node, inputs: Inputs) -> Node:
+def logits(b: Builder, hidden: Node, inputs: GraphInputs) -> Node:
     """ContextPooler of the first token, classifier."""
     pooled = b.outside.linear(b.first_token(hidden), "pooler.dense")
     return b.outside.linear(b.activation(pooled, b.config.get("pooler_hidden_act", "gelu")), "classifier")
@@ -35,7 +35,7 @@ def _eps(b: Builder) -> float:
     return float(b.config.get("layer_norm_eps", 1e-7))
 
 
-def _embeddings(b: Builder, inputs: Inputs) -> Node:
+def _embeddings(b: Builder, inputs: GraphInputs) -> Node:
     op = b.op
     x = b.look_up("embeddings.word_embeddings", inputs.ids)
     if b.config.get("position_biased_input", True):
@@ -51,7 +51,7 @@ def _embeddings(b: Builder, inputs: Inputs) -> Node:
 def buckets(distance: npt.NDArray[np.int64], count: int, limit: int) -> npt.NDArray[np.int64]:
     """Relative positions i - j as buckets: exact up to half of `count`, logarithmic beyond, odd around 0.
 
-    All in f32, as the reference computes it: at a bucket's edge another precision gives another bucket.
+    Everything is f32, as in the reference: at the edge of a bucket another precision gives another bucket.
     """
     if count <= 0:
         return distance
@@ -79,10 +79,10 @@ class _Relative:
         count = int(config.get("position_buckets", -1))
         span = count if count > 0 else limit
         widest = b.size("max_position_embeddings") + _STEP
-        own = buckets(np.arange(-widest + 1, widest), count, limit)  # of i - j, ascending
+        bucket = buckets(np.arange(-widest + 1, widest), count, limit)  # of i - j, ascending
         self._columns = {
-            "c2p": self._middle(np.clip(own[::-1] + span, 0, 2 * span - 1), widest),  # column k is j - i
-            "p2c": self._middle(np.clip(span - own[::-1], 0, 2 * span - 1), widest),  # the same seen from the key
+            "c2p": self._middle(np.clip(bucket[::-1] + span, 0, 2 * span - 1), widest),  # column k is j - i
+            "p2c": self._middle(np.clip(span - bucket[::-1], 0, 2 * span - 1), widest),  # the same seen from the key
         }
         table = b.tensor("encoder.rel_embeddings.weight")
         if "layer_norm" in str(config.get("norm_rel_ebd", "none")).lower():
@@ -108,16 +108,16 @@ class _Relative:
             projected = self.b.linear(rows, f"{name}.{part if shared else 'pos_' + part}")
             split = op.reshape(projected, op.constant(np.array([0, heads, -1])), True)
             positions = op.transpose(split, op.constant(np.array([1, 0, 2])))
-            own = self._skewed(op.matmul(query if kind == "c2p" else key, positions, False, True))
+            part_scores = self._skewed(op.matmul(query if kind == "c2p" else key, positions, False, True))
             if kind == "p2c":
-                own = op.transpose(own, op.constant(np.array([0, 1, 3, 2])))
-            total = own if total is None else op.add(total, own)
+                part_scores = op.transpose(part_scores, op.constant(np.array([0, 1, 3, 2])))
+            total = part_scores if total is None else op.add(total, part_scores)
         return total
 
     def _skewed(self, x: Node) -> Node:
-        """(B, heads, T, 2 T - 1) -> (B, heads, T, T): entry (i, j) is taken from column j - i + T - 1.
+        """(B, heads, T, 2 T - 1) -> (B, heads, T, T): entry (i, j) comes from column j - i + T - 1 of row i.
 
-        Read row after row, the entry lies at i (2 T - 2) + j + T - 1: a cut and a reshape instead of a gather.
+        In the flat array that entry has the position i (2 T - 2) + j + T - 1, so a slice and a reshape do.
         """
         op, one = self.b.op, self.b.op.constant(np.array([1]))
         t = op.unsqueeze(self.length, op.constant(0))
@@ -130,12 +130,12 @@ class _Relative:
 
 
 def _layer(b: Builder, x: Node, bias: Node, relative: _Relative, name: str) -> Node:
-    op, heads, own = b.op, b.size("num_attention_heads"), f"{name}.attention.self"
-    query, key, value = (b.split_heads(b.linear(x, f"{own}.{p}_proj"), heads) for p in ("query", "key", "value"))
+    op, heads, attention = b.op, b.size("num_attention_heads"), f"{name}.attention.self"
+    query, key, value = (b.split_heads(b.linear(x, f"{attention}.{p}_proj"), heads) for p in ("query", "key", "value"))
     scores = op.matmul(query, key, False, True)
-    if (extra := relative.scores(query, key, own, heads)) is not None:
+    if (extra := relative.scores(query, key, attention, heads)) is not None:
         scores = op.add(scores, extra)
-    width = b.weights[f"{b.root}{own}.query_proj.weight"].shape[0] // heads
+    width = b.weights[f"{b.root}{attention}.query_proj.weight"].shape[0] // heads
     scale = op.constant(np.float32(1 / math.sqrt(width * (1 + len(relative.kinds)))))
     shares = op.softmax(op.add(op.multiply(scores, scale), bias), -1)
     a = b.linear(b.merge_heads(op.matmul(shares, value, False, False)), f"{name}.attention.output.dense")

@@ -1,4 +1,4 @@
-"""From a checkpoint's config and tensors to a graph: which architecture it is, and what its outputs are."""
+"""The graph of a checkpoint, by the architecture that its config names."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from resift.engine.graphs import bert, deberta, gte, jinabert, modernbert, names
-from resift.engine.graphs.builder import ACTIVATIONS, Builder, Inputs, Node
-from resift.engine.graphs.names import Weights
+from resift.engine.graphs.builder import ACTIVATIONS, Builder, GraphInputs, Node
+from resift.engine.graphs.names import NamedTensors
 from resift.engine.graphs.rope import SCALINGS, scaling_of
 from resift.engine.openvino import openvino_model, openvino_ops
 
-Ending = Callable[[Builder, Node, Inputs], Sequence[Node]]
+GraphHead = Callable[[Builder, Node, GraphInputs], Sequence[Node]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class Architecture:
     Attributes:
         hidden_states: builds the encoder; last hidden states (B, T, H).
         logits: builds the classification head that the authors' library puts on it; (B, labels).
-        first: a tensor that every checkpoint of it has; what stands before its name is the encoder's root.
-        head: tensors of the head; without them the scores would be random.
+        first: the name of a tensor that every such checkpoint has; its prefix is that of the encoder.
+        head: tensors of the classification head, which is random without them.
         allowed: the values that entries of the config may have; an absent entry is fine.
 
     """
 
-    hidden_states: Callable[[Builder, Inputs], Node]
-    logits: Callable[[Builder, Node, Inputs], Node]
+    hidden_states: Callable[[Builder, GraphInputs], Node]
+    logits: Callable[[Builder, Node, GraphInputs], Node]
     first: str
     head: tuple[str, ...]
     allowed: Mapping[str, Sequence[object]]
@@ -100,15 +100,15 @@ def unsupported(config: Mapping[str, Any]) -> str:
 
 
 def missing_head(config: Mapping[str, Any], tensors: Collection[str]) -> list[str]:
-    """Tensors of the classification head that a checkpoint lacks; `tensors` names all that it has."""
+    """NamedTensors of the classification head that a checkpoint lacks; `tensors` names all that it has."""
     kind = ARCHITECTURES[architecture(config) or ""]
     return [t for t in kind.head if not any(n == t or n.endswith("." + t) for n in tensors)]
 
 
 def encoder_graph(
     config: Mapping[str, Any],
-    weights: Weights,
-    ending: Ending = lambda b, hidden, inputs: [hidden],
+    weights: NamedTensors,
+    head: GraphHead = lambda b, hidden, inputs: [hidden],
     first_only: bool = False,
 ) -> Any:  # noqa: ANN401
     """Inputs input_ids, attention_mask, token_type_ids (B, T) int64 -> last hidden states (B, T, H) f32.
@@ -116,8 +116,8 @@ def encoder_graph(
     Args:
         config: of an architecture of ARCHITECTURES.
         weights: all tensors of the checkpoint, with whatever prefix the encoder's names have in it.
-        ending: gives other outputs, built on the hidden states.
-        first_only: `ending` reads the first token's hidden state alone, so that the last layer may give no other.
+        head: gives other outputs, built on the hidden states.
+        first_only: `head` reads the first token's hidden state alone, so that the last layer may give no other.
 
     Raises:
         BrokenModel: a tensor or an entry of the config is missing, or an activation is unknown.
@@ -126,17 +126,17 @@ def encoder_graph(
     kind = ARCHITECTURES[architecture(config) or ""]
     config, weights = names.as_bert(config, weights)
     build = Builder(config, weights, names.root_of(weights, kind.first), first_only)
-    inputs = Inputs(
+    inputs = GraphInputs(
         *(
             openvino_ops().parameter([-1, -1], np.int64, name=n)
             for n in ("input_ids", "attention_mask", "token_type_ids")
         )
     )
     hidden = kind.hidden_states(build, inputs)
-    return openvino_model(list(ending(build, hidden, inputs)), [inputs.ids, inputs.mask, inputs.segments])
+    return openvino_model(list(head(build, hidden, inputs)), [inputs.ids, inputs.mask, inputs.segments])
 
 
-def classifier_graph(config: Mapping[str, Any], weights: Weights) -> Any:  # noqa: ANN401
+def classifier_graph(config: Mapping[str, Any], weights: NamedTensors) -> Any:  # noqa: ANN401
     """The same inputs -> logits (B, labels); see `encoder_graph`."""
     kind = ARCHITECTURES[architecture(config) or ""]
     first_only = kind.hidden_states is bert.hidden_states  # all of its heads read the first token

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from resift.engine.graphs.builder import Builder, Inputs, Node
+from resift.engine.graphs.builder import Builder, GraphInputs, Node
 from resift.engine.graphs.rope import frequencies
 
 
-def hidden_states(b: Builder, inputs: Inputs) -> Node:
+def hidden_states(b: Builder, inputs: GraphInputs) -> Node:
     """Last hidden states (B, T, H)."""
     op = b.op
     x = b.look_up("embeddings.word_embeddings", inputs.ids)
@@ -32,14 +32,14 @@ def _eps(b: Builder) -> float:
 
 
 def _rotary(b: Builder, length: Node) -> tuple[Node, Node]:
-    given = b.config.get("rope_parameters") or b.config.get("rope_scaling") or {}
+    parameters = b.config.get("rope_parameters") or b.config.get("rope_scaling") or {}
     base = float(
-        given.get("rope_theta")
+        parameters.get("rope_theta")
         or b.config.get("rope_theta")
         or (160_000.0 if b.config["model_type"] == "gte" else 10_000.0)
     )
     dims = b.size("hidden_size") // b.size("num_attention_heads")
-    return b.rotary(length, frequencies(dims, base, given), b.size("max_position_embeddings"))
+    return b.rotary(length, frequencies(dims, base, parameters), b.size("max_position_embeddings"))
 
 
 def _layer(b: Builder, x: Node, bias: Node, rotary: tuple[Node, Node] | None, name: str) -> Node:

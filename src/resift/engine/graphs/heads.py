@@ -1,4 +1,4 @@
-"""What stands behind an encoder in a vector model: pooling, projections, normalisation, as nodes of a graph.
+"""The head of a vector model, pooling, projections and normalisation, as nodes of a graph.
 
 The formulas are those of sentence-transformers' modules Pooling, Dense and Normalize.
 """
@@ -21,7 +21,7 @@ ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "Sigmoid", "SiLU")  # class n
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class Pooling:
     """Token vectors (B, T, H) -> (B, H x len(modes))."""
 
     modes: tuple[str, ...]
@@ -42,14 +42,14 @@ class Normalize:
     """Bring vectors to length 1."""
 
 
-Step = Pool | Linear | Normalize
+HeadStep = Pooling | Linear | Normalize
 
 
-def apply(x: Node, mask: Node, steps: Sequence[Step]) -> Node:
+def apply(x: Node, mask: Node, steps: Sequence[HeadStep]) -> Node:
     """The steps in order on hidden states (B, T, H); `mask` is (B, T) int64."""
     op = openvino_ops()
     for step in steps:
-        if isinstance(step, Pool):
+        if isinstance(step, Pooling):
             x = op.concat([_pooled(x, mask, mode) for mode in step.modes], 1)
         elif isinstance(step, Linear):
             x = _linear(x, step)
@@ -58,26 +58,26 @@ def apply(x: Node, mask: Node, steps: Sequence[Step]) -> Node:
     return x
 
 
-def append(model: Any, steps: Sequence[Step]) -> Any:  # noqa: ANN401 - openvino ships no types
-    """A graph that was exported with the encoder's hidden states as an output, ended by the steps.
+def append(model: Any, steps: Sequence[HeadStep]) -> Any:  # noqa: ANN401 - openvino ships no types
+    """An exported graph whose output is the encoder's hidden states, with the steps added to it.
 
     Raises:
         BrokenModel: it has no such output, or takes no attention mask.
 
     """
     hidden = [p for p in model.outputs if len(p.get_partial_shape()) == 3]
-    named = [p for p in hidden if p.get_names() & {"last_hidden_state", "token_embeddings"}]
+    by_name = [p for p in hidden if p.get_names() & {"last_hidden_state", "token_embeddings"}]
     masks = [p for p in model.get_parameters() if p.get_friendly_name() == "attention_mask"]
     if not hidden or not masks:
         raise BrokenModel("the exported encoder has no hidden states or no attention_mask; export it again")
-    result = (named or hidden)[0].get_node().input_value(0)
+    result = (by_name or hidden)[0].get_node().input_value(0)
     return openvino_model([apply(result, masks[0].output(0), steps)], model.get_parameters())
 
 
 def _pooled(x: Node, mask: Node, mode: str) -> Node:
     """(B, T, H) -> (B, H). Every pooling but the maximum is a sum of token vectors with weights (B, T).
 
-    Places and counts are whole numbers, which bf16 would round from 257 on.
+    Positions and counts are whole numbers, because bf16 rounds numbers from 257 on.
     """
     op = openvino_ops()
     last = op.constant(np.array([1]))
@@ -89,7 +89,7 @@ def _pooled(x: Node, mask: Node, mode: str) -> Node:
         away = op.multiply(op.subtract(real(mask), op.constant(np.float32(1))), op.constant(np.float32(1e30)))
         return op.reduce_max(op.add(x, op.unsqueeze(away, op.constant(2))), last, False)
     count = op.reduce_sum(mask, last, True)
-    place = op.multiply(op.cum_sum(mask, op.constant(1)), mask)  # 1, 2, ... for tokens that are there
+    place = op.multiply(op.cum_sum(mask, op.constant(1)), mask)  # 1, 2, ... for tokens, 0 for padding
     if mode == "cls":
         weights = real(op.equal(place, op.constant(np.int64(1))))
     elif mode == "lasttoken":

@@ -1,7 +1,7 @@
 """JinaBERT (Günther et al., 2023): BERT with ALiBi instead of positions and a gated feed-forward.
 
-Two layouts, told apart by their tensors: the first has `mlp.gated_layers`; the later one `mlp.up_gated_layer`, norms on
-queries and keys, and one norm more behind the attention.
+There are two layouts. Checkpoints of the first have the tensor `mlp.gated_layers`; those of the later one have
+`mlp.up_gated_layer`, norms on queries and keys, and one more norm behind the attention.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 
-from resift.engine.graphs.builder import Builder, Inputs, Node
+from resift.engine.graphs.builder import Builder, GraphInputs, Node
 
 
-def hidden_states(b: Builder, inputs: Inputs) -> Node:
+def hidden_states(b: Builder, inputs: GraphInputs) -> Node:
     """Last hidden states (B, T, H)."""
     op = b.op
     x = b.look_up("embeddings.word_embeddings", inputs.ids)
@@ -28,9 +28,9 @@ def hidden_states(b: Builder, inputs: Inputs) -> Node:
 
 
 def alibi_slopes(heads: int) -> list[float]:
-    """How fast each head's attention falls with distance (Press et al., 2022).
+    """The slope by which each head's attention falls with distance (Press et al., 2022).
 
-    A number that is no power of 2 takes the slopes of the power below, then every second one of the power above.
+    A number of heads that is no power of 2 has the slopes of the power below, then every second one of the power above.
     """
     if heads & (heads - 1) == 0:
         return [2.0 ** (-8.0 * (i + 1) / heads) for i in range(heads)]

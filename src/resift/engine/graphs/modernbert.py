@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.graphs.builder import HIDDEN, Builder, Inputs, Node
+from resift.engine.graphs.builder import HIDDEN, Builder, GraphInputs, Node
 from resift.engine.graphs.rope import frequencies
 
 _BASES = {"full_attention": ("global_rope_theta", 160_000.0), "sliding_attention": ("local_rope_theta", 10_000.0)}
 
 
-def hidden_states(b: Builder, inputs: Inputs) -> Node:
+def hidden_states(b: Builder, inputs: GraphInputs) -> Node:
     """Last hidden states (B, T, H)."""
     op, length = b.op, b.length(inputs.ids)
     everywhere = b.mask_bias(inputs.mask)
@@ -29,18 +29,18 @@ def hidden_states(b: Builder, inputs: Inputs) -> Node:
     return _norm(b, x, "final_norm")
 
 
-def logits(b: Builder, hidden: Node, inputs: Inputs) -> Node:
+def logits(b: Builder, hidden: Node, inputs: GraphInputs) -> Node:
     """Prediction head over the first token or the mean of all (`classifier_pooling`), classifier."""
-    op, own = b.op, b.outside
+    op, head = b.op, b.outside
     if b.config.get("classifier_pooling", "cls") == "mean":
         there = op.unsqueeze(op.convert(inputs.mask, "f32"), op.constant(2))
         summed = op.reduce_sum(op.multiply(hidden, there), op.constant(np.array([1])), False)
         pooled = op.divide(summed, op.reduce_sum(there, op.constant(np.array([1])), False))
     else:
         pooled = b.first_token(hidden)
-    dense = own.linear(pooled, "head.dense", bias=bool(b.config.get("classifier_bias", False)))
-    pooled = _norm(own, b.activation(dense, b.config.get("classifier_activation", "gelu")), "head.norm")
-    return own.linear(pooled, "classifier")
+    dense = head.linear(pooled, "head.dense", bias=bool(b.config.get("classifier_bias", False)))
+    pooled = _norm(head, b.activation(dense, b.config.get("classifier_activation", "gelu")), "head.norm")
+    return head.linear(pooled, "classifier")
 
 
 def _norm(b: Builder, x: Node, name: str) -> Node:
@@ -49,25 +49,25 @@ def _norm(b: Builder, x: Node, name: str) -> Node:
 
 def _layer_kinds(b: Builder) -> list[str]:
     """Newer configs list the layers; in older ones every n-th sees all."""
-    if listed := b.config.get("layer_types"):
-        return list(listed)
+    if kinds := b.config.get("layer_types"):
+        return list(kinds)
     every = int(b.config.get("global_attn_every_n_layers", 3))
     return ["sliding_attention" if i % every else "full_attention" for i in range(b.size("num_hidden_layers"))]
 
 
 def _rotary(b: Builder, length: Node, kind: str) -> tuple[Node, Node]:
-    given: Mapping[str, Any] = (b.config.get("rope_parameters") or {}).get(kind) or {}
+    parameters: Mapping[str, Any] = (b.config.get("rope_parameters") or {}).get(kind) or {}
     name, default = _BASES[kind]
-    base = float(given.get("rope_theta") or b.config.get(name) or default)
+    base = float(parameters.get("rope_theta") or b.config.get(name) or default)
     dims = b.size("hidden_size") // b.size("num_attention_heads")
-    return b.rotary(length, frequencies(dims, base, given), b.size("max_position_embeddings"))
+    return b.rotary(length, frequencies(dims, base, parameters), b.size("max_position_embeddings"))
 
 
 def _layer(b: Builder, x: Node, bias: Node, rotary: tuple[Node, Node], name: str, first: bool) -> Node:
     op, heads = b.op, b.size("num_attention_heads")
     with_bias = bool(b.config.get("attention_bias", False))
-    given = x if first else _norm(b, x, f"{name}.attn_norm")
-    packed = b.parts(b.linear(given, f"{name}.attn.Wqkv", bias=with_bias), 3)
+    inputs = x if first else _norm(b, x, f"{name}.attn_norm")
+    packed = b.parts(b.linear(inputs, f"{name}.attn.Wqkv", bias=with_bias), 3)
     query, key, value = (b.split_heads(part, heads) for part in packed)
     a = b.attention(b.rotate(query, rotary), b.rotate(key, rotary), value, bias)
     x = op.add(x, b.linear(a, f"{name}.attn.Wo", bias=with_bias))

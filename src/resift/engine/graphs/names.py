@@ -1,4 +1,4 @@
-"""Checkpoints that are BERT under other names: their config entries and tensors, given BERT's."""
+"""Checkpoints that are BERT under other names: their config entries and tensors get the names of BERT."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from resift.errors import BrokenModel
 
-Weights = Mapping[str, npt.NDArray[np.float32]]
+NamedTensors = Mapping[str, npt.NDArray[np.float32]]
 
 
 # XLM-R with fused projections, as jina-reranker-v2 and jina-embeddings-v3 store it.
@@ -41,15 +41,15 @@ _DISTILBERT_ENTRIES = {
 }  # fmt: skip
 
 
-def as_bert(config: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any], Weights]:
-    """A checkpoint under the names that its architecture is built from."""
+def as_bert(config: Mapping[str, Any], weights: NamedTensors) -> tuple[Mapping[str, Any], NamedTensors]:
+    """A checkpoint's config and tensors under the names that the builder of its architecture uses."""
     if config["model_type"] == "distilbert":
         return distilbert_as_bert(config, weights)
     return config, flash_as_bert(weights) if is_flash(weights) else weights
 
 
-def root_of(weights: Weights, first: str = "embeddings.word_embeddings.weight") -> str:
-    """What stands before the encoder's own names: "" in an encoder saved alone, "bert." in a classifier.
+def root_of(weights: NamedTensors, first: str = "embeddings.word_embeddings.weight") -> str:
+    """The prefix of the encoder's tensors: "" in an encoder that was saved alone, "bert." in a classifier.
 
     Raises:
         BrokenModel: there is no tensor `first`, which every encoder has.
@@ -61,12 +61,12 @@ def root_of(weights: Weights, first: str = "embeddings.word_embeddings.weight") 
     return min(roots, key=len)
 
 
-def is_flash(weights: Weights) -> bool:
+def is_flash(weights: NamedTensors) -> bool:
     """Whether query, key and value are one tensor each layer."""
     return any(name.endswith(".mixer.Wqkv.weight") for name in weights)
 
 
-def flash_as_bert(weights: Weights) -> Weights:
+def flash_as_bert(weights: NamedTensors) -> NamedTensors:
     """Fused projections split into three, and BERT's names."""
     split = {}
     for name, value in weights.items():
@@ -79,16 +79,16 @@ def flash_as_bert(weights: Weights) -> Weights:
     return _renamed(split, _FLASH)
 
 
-def distilbert_as_bert(config: Mapping[str, Any], weights: Weights) -> tuple[Mapping[str, Any], Weights]:
+def distilbert_as_bert(config: Mapping[str, Any], weights: NamedTensors) -> tuple[Mapping[str, Any], NamedTensors]:
     """BERT's names, and BERT's entries beside DistilBERT's."""
     entries = {new: config[old] for old, new in _DISTILBERT_ENTRIES.items() if old in config}
     return {**config, **entries}, _renamed(weights, _DISTILBERT)
 
 
-def _renamed(weights: Weights, rules: list[tuple[str, str]]) -> Weights:
-    found = {}
+def _renamed(weights: NamedTensors, rules: list[tuple[str, str]]) -> NamedTensors:
+    tensors = {}
     for name, value in weights.items():
         for old, new in rules:
             name = re.sub(old, new, name)
-        found[name] = value
-    return found
+        tensors[name] = value
+    return tensors

@@ -16,10 +16,10 @@ def frequencies(dims: int, base: float, scaling: Mapping[str, Any] | None = None
     """Radians per position, (dims / 2,).
 
     Scalings: "linear" divides them; "ntk" is the fixed and the mixed rule of https://kexue.fm/archives/9706, equations
-    6 and 10-13, as mGTE uses it; "dynamic" changes nothing within the window of the config, which is never left.
+    6 and 10-13, as mGTE uses it; "dynamic" changes nothing up to the window of the config, and no input is longer.
     """
-    given = scaling or {}
-    kind, factor, mixed = scaling_of(given), float(given.get("factor") or 1.0), given.get("mixed_b")
+    parameters = scaling or {}
+    kind, factor, mixed = scaling_of(parameters), float(parameters.get("factor") or 1.0), parameters.get("mixed_b")
     halves = np.arange(dims // 2, dtype=np.float64)
     divided = np.ones(dims // 2)
     if kind == "linear":
@@ -34,5 +34,5 @@ def frequencies(dims: int, base: float, scaling: Mapping[str, Any] | None = None
 
 def scaling_of(scaling: Mapping[str, Any] | None) -> str:
     """The name of a config's `rope_scaling` or `rope_parameters`; "default" when there is none."""
-    given = scaling or {}
-    return str(given.get("rope_type") or given.get("type") or "default")
+    parameters = scaling or {}
+    return str(parameters.get("rope_type") or parameters.get("type") or "default")

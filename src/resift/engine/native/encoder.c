@@ -1,11 +1,11 @@
-/* Encoders of BERT's kind over sequences of any lengths, without padding. See native_engine.py.
+/* BERT's encoder over sequences of any lengths, without padding. See native_engine.py.
 
-   Plain C behind a plain C interface, built by hatch_build.py. For x86 with AVX-512 BF16 and VNNI; other processors are told by
-   resift_encoder_level that there is nothing for them here.
+   The code is plain C behind a plain C interface; hatch_build.py compiles it. It needs x86 with AVX-512 BF16 and VNNI;
+   on other processors resift_encoder_level returns 0.
 
-   A thread takes a chunk of whole sequences and carries it through all layers, so that its activations stay in its own
-   cache and threads never wait for each other. Chunks get smaller towards the end, so that all threads end together.
-   Inputs of products are rounded to bf16, or to int8 with a scale per 32 neighbouring values of a token; sums,
+   A thread takes a chunk of whole sequences through all layers, so that the activations stay in the cache of its core
+   and threads never wait for each other. Chunks get smaller towards the end, so that all threads end together. The
+   inputs of products are rounded to bf16, or to int8 with one scale per 32 neighbouring values of a token; sums,
    residuals, softmax, GELU and normalisation are f32.
 
    Weights lie in panels of 32 outputs in the order in which they are multiplied; see resift_encoder_pack. */
@@ -16,16 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout.h"
 #define EXPORT __attribute__((visibility("default")))
 #define INLINE static inline __attribute__((always_inline))
 #define PANEL 32    /* outputs: two registers of sums per row */
 #define GROUP 32    /* values of a token that share a scale at int8 */
-#define SMALLEST 64 /* tokens of a chunk, if there are so many: weights are read anew for each */
+#define SMALLEST 64 /* least tokens of a chunk: each chunk reads all weights again */
 
 typedef uint16_t bf16;
 
 typedef struct {
-    int64_t in, out;
+    int64_t inputs, outputs;
     const void *panels;
     const float *bias;
     const float *scales; /* of each output at int8, else NULL */
@@ -41,30 +42,30 @@ typedef struct {
     float epsilon;
     const float *words, *places, *kinds, *gain, *bias; /* the embeddings' tables and normalisation */
     const Layer *layer;
-    Matrix tail; /* one more product of the last hidden states; no outputs where there is none */
-} Model;
+    Matrix tail; /* a last product, of the last hidden states; without outputs where the model has none */
+} EncoderModel;
 
 typedef struct {
-    const Model *model;
-    int64_t n, chunk; /* sequences; the most tokens that a thread takes at a time, longer sequences apart */
+    const EncoderModel *model;
+    int64_t n, chunk; /* sequences; most tokens of a chunk, unless it is a single longer sequence */
     int64_t threads;
     const int64_t *starts;   /* n + 1 */
-    const int64_t *attended; /* of each sequence, its first so many tokens are attended to */
+    const int64_t *attended; /* the number of tokens of each sequence, from its first, that attention sees */
     const int32_t *ids, *segments;
-    float *hidden; /* out: last hidden states of all tokens, or of each sequence's first */
-    float *tail;   /* out: their products with the model's tail */
+    float *hidden; /* out: the last hidden states of all tokens, or of the first token of each sequence */
+    float *tail;   /* out: their products with the tail of the model */
     int first_only;
-    int failed;   /* out: 1 when memory ran out */
-    int64_t next; /* the first sequence that no thread has taken yet */
-} Work;
+    int failed;   /* out: 1 where memory ran out */
+    int64_t next; /* the first sequence that no thread has taken */
+} EncoderWork;
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #define ISA __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vnni")))
 #define UNROLL _Pragma("GCC unroll 16")
-#define ROWS 12     /* of a tile at bf16: 24 sums, two weights and a token's values fill the registers */
-#define BYTE_ROWS 6 /* at int8, where each sum takes two */
+#define ROWS 12     /* of a tile at bf16: 24 sums, two weights and the values of a token fill the registers */
+#define BYTE_ROWS 6 /* of a tile at int8, where each sum takes two registers */
 
 typedef struct {
     __m512 of[ROWS][2];
@@ -88,14 +89,15 @@ INLINE ISA Sums multiply(int rows, const bf16 *a, int64_t stride, const bf16 *pa
     return s;
 }
 
-/* A row at int8: k values, then the groups' scales, then what the weights' offset of 128 adds to each group's sum. */
+/* Rows at int8: k values each, the scale of each group, and the correction of each group's sum for the 128 that every
+   weight is too high. */
 typedef struct {
     const int8_t *values;
     const float *scales;
     const int32_t *excess;
 } Bytes;
 
-/* As an instruction, since GCC 12 copies all sums at each step when it is left to an intrinsic: a third slower. */
+/* Assembly, because GCC 12 copies all sums at each step when this is an intrinsic: a third slower. */
 #define ADD_DOTS(sum, panel, x) __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(panel), "v"(x))
 
 INLINE ISA Sums multiply_bytes(int rows, const Bytes *a, int64_t k, const uint8_t *panel, const float *scales) {
@@ -127,7 +129,7 @@ INLINE ISA Sums multiply_bytes(int rows, const Bytes *a, int64_t k, const uint8_
     return s;
 }
 
-/* What follows a product. */
+/* What follows a product: bias, activation, residual, rounding. */
 
 INLINE ISA __m512 gelu(__m512 x) {
     /* x Phi(x); Phi - 1/2 by an odd polynomial up to 4.2, least maximum error of the product: 1.5e-5. */
@@ -138,17 +140,17 @@ INLINE ISA __m512 gelu(__m512 x) {
            square = _mm512_mul_ps(c, c);
     __m512 sum = _mm512_set1_ps(terms[0]);
     UNROLL for (int i = 1; i < 9; i++) sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(terms[i]));
-    return _mm512_mul_ps(x, _mm512_fmadd_ps(sum, c, _mm512_set1_ps(.5f)));
+    return _mm512_mul_ps(x, _mm512_fmadd_ps(sum, c, _mm512_set1_ps(0.5f)));
 }
 
 INLINE ISA __m512 exponential(__m512 x) {
-    /* 2^whole times a polynomial of the rest; relative error 7.5e-5, a twentieth of what bf16, in which it ends, rounds
-       away. What is not a number stays so. */
+    /* 2^whole times a polynomial of the rest. The relative error is 7.5e-5, a twentieth of the rounding to bf16 that
+       follows. NaN stays NaN. */
     x = _mm512_max_ps(_mm512_set1_ps(-126.f), _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)));
-    __m512 whole = _mm512_roundscale_ps(x, 8), rest = _mm512_sub_ps(x, whole), p = _mm512_set1_ps(.05517167f);
-    p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(.24261114f));
-    p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(.69326099f));
-    p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(.99992807f));
+    __m512 whole = _mm512_roundscale_ps(x, 8), rest = _mm512_sub_ps(x, whole), p = _mm512_set1_ps(0.05517167f);
+    p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(0.24261114f));
+    p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(0.69326099f));
+    p = _mm512_fmadd_ps(p, rest, _mm512_set1_ps(0.99992807f));
     return _mm512_scalef_ps(p, whole);
 }
 
@@ -156,47 +158,47 @@ INLINE ISA void store_halves(bf16 *to, __m512 left, __m512 right) {
     _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(right, left));
 }
 
-typedef enum { HALVES, GELU, ADDED, WHOLE } Ending; /* bf16; GELU as bf16; f32, added to what is there; f32 */
+typedef enum { HALVES, GELU, ADDED, WHOLE } Epilogue; /* bf16; GELU, then bf16; f32 added to the output; f32 */
 
-INLINE ISA void finish(Ending ending, int rows, const Sums *s, const float *bias, void *to, int64_t stride) {
+INLINE ISA void finish(Epilogue epilogue, int rows, const Sums *s, const float *bias, void *to, int64_t stride) {
     __m512 left = _mm512_loadu_ps(bias), right = _mm512_loadu_ps(bias + 16);
     UNROLL for (int r = 0; r < rows; r++) {
         __m512 x = _mm512_add_ps(s->of[r][0], left), y = _mm512_add_ps(s->of[r][1], right);
-        if (ending >= ADDED) {
+        if (epilogue >= ADDED) {
             float *row = (float *)to + r * stride;
-            if (ending == ADDED)
+            if (epilogue == ADDED)
                 x = _mm512_add_ps(x, _mm512_loadu_ps(row)), y = _mm512_add_ps(y, _mm512_loadu_ps(row + 16));
             _mm512_storeu_ps(row, x);
             _mm512_storeu_ps(row + 16, y);
         } else {
-            if (ending == GELU) x = gelu(x), y = gelu(y);
+            if (epilogue == GELU) x = gelu(x), y = gelu(y);
             store_halves((bf16 *)to + r * stride, x, y);
         }
     }
 }
 
-/* A tile: some rows times one panel. The number of rows is known to the compiler in each case. */
-#define TILE(R)                                     \
-    case R: {                                       \
-        Sums s = multiply(R, a, stride, panel, k);  \
-        finish(ending, R, &s, bias, to, to_stride); \
+/* A tile is some rows times one panel. The number of rows is a constant in each case. */
+#define TILE(R)                                       \
+    case R: {                                         \
+        Sums s = multiply(R, a, stride, panel, k);    \
+        finish(epilogue, R, &s, bias, to, to_stride); \
     } break;
 #define BYTE_TILE(R)                                     \
     case R: {                                            \
         Sums s = multiply_bytes(R, a, k, panel, scales); \
-        finish(ending, R, &s, bias, to, to_stride);      \
+        finish(epilogue, R, &s, bias, to, to_stride);    \
     } break;
-#define TILES(NAME, ENDING)                                                                                        \
+#define TILES(NAME, EPILOGUE)                                                                                      \
     static ISA void NAME(int rows, const bf16 *a, int64_t stride, const bf16 *panel, int64_t k, const float *bias, \
                          void *to, int64_t to_stride) {                                                            \
-        const Ending ending = ENDING;                                                                              \
+        const Epilogue epilogue = EPILOGUE;                                                                        \
         switch (rows) {                                                                                            \
             TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)     \
         }                                                                                                          \
     }                                                                                                              \
     static ISA void NAME##_bytes(int rows, const Bytes *a, int64_t k, const uint8_t *panel, const float *scales,   \
                                  const float *bias, void *to, int64_t to_stride) {                                 \
-        const Ending ending = ENDING;                                                                              \
+        const Epilogue epilogue = EPILOGUE;                                                                        \
         switch (rows) { BYTE_TILE(1) BYTE_TILE(2) BYTE_TILE(3) BYTE_TILE(4) BYTE_TILE(5) BYTE_TILE(6) }            \
     }
 TILES(halves, HALVES)
@@ -209,21 +211,21 @@ static void (*const TILE_OF[])(int, const bf16 *, int64_t, const bf16 *, int64_t
 static void (*const BYTE_TILE_OF[])(int, const Bytes *, int64_t, const uint8_t *, const float *, const float *, void *,
                                     int64_t) = {halves_bytes, gelus_bytes, added_bytes, whole_bytes};
 
-/* Room of a thread. */
+/* The memory of one thread. */
 typedef struct {
     float *x; /* hidden states, f32 */
     bf16 *rounded, *qkv, *mixed, *wide;
-    int8_t *bytes; /* inputs of a product at int8, their scales and excesses */
+    int8_t *bytes; /* the inputs of a product at int8, with their scales and corrections, as in Bytes */
     float *scales;
     int32_t *excess;
     bf16 *keys, *values, *shares; /* of one head and one sequence */
     float *scores;
-} Room;
+} Arena;
 
 static ISA void round_row(const bf16 *row, int64_t k, int8_t *values, float *scales, int32_t *excess) {
     for (int64_t g = 0; g < k / GROUP; g++) {
         __m512 x[GROUP / 16];
-        __m512i most = _mm512_setzero_si512(); /* as bits, among which what is not a number is the largest */
+        __m512i most = _mm512_setzero_si512(); /* bits of floats, compared as integers: NaN is the largest */
         UNROLL for (int i = 0; i < GROUP / 16; i++) {
             __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(row + g * GROUP + 16 * i)));
             x[i] = _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
@@ -242,28 +244,28 @@ static ISA void round_row(const bf16 *row, int64_t k, int8_t *values, float *sca
     }
 }
 
-/* to (t, out) = ending(a (t, in) w' + bias), for the outputs from `first` on. */
-static ISA void linear(Ending ending, const Matrix *w, int64_t first, int64_t last, const bf16 *a, int64_t t, void *to,
-                       int64_t to_stride, const Room *room) {
-    int64_t k = w->in, groups = k / GROUP, size = w->scales ? 1 : 2, most = w->scales ? BYTE_ROWS : ROWS,
+/* to (t, last - first) = epilogue(a (t, inputs) w' + bias), for the outputs from `first` to `last`. */
+static ISA void linear(Epilogue epilogue, const Matrix *w, int64_t first, int64_t last, const bf16 *a, int64_t t,
+                       void *to, int64_t to_stride, const Arena *arena) {
+    int64_t k = w->inputs, groups = k / GROUP, size = w->scales ? 1 : 2, most = w->scales ? BYTE_ROWS : ROWS,
             tiles = (t + most - 1) / most;
     int64_t share = (PANEL * k * size / 64 + tiles - 1) / tiles;
     if (w->scales)
         for (int64_t i = 0; i < t; i++)
-            round_row(a + i * k, k, room->bytes + i * k, room->scales + i * groups, room->excess + i * groups);
+            round_row(a + i * k, k, arena->bytes + i * k, arena->scales + i * groups, arena->excess + i * groups);
     for (int64_t p = first / PANEL; p < last / PANEL; p++) {
         const char *panel = (const char *)w->panels + p * PANEL * k * size, *ahead = panel + PANEL * k * size;
         for (int64_t i = 0; i < t; i += most) {
             int rows = (int)(t - i < most ? t - i : most);
             if (p + 1 < last / PANEL)
                 for (int64_t c = 0; c < share; c++) _mm_prefetch(ahead + (i / most * share + c) * 64, _MM_HINT_T1);
-            char *place = (char *)to + (i * to_stride + p * PANEL) * (ending >= ADDED ? 4 : 2);
+            char *place = (char *)to + (i * to_stride + p * PANEL) * (epilogue >= ADDED ? 4 : 2);
             if (w->scales) {
-                Bytes bytes = {room->bytes + i * k, room->scales + i * groups, room->excess + i * groups};
-                BYTE_TILE_OF[ending](rows, &bytes, k, (const uint8_t *)panel, w->scales + p * PANEL,
+                Bytes bytes = {arena->bytes + i * k, arena->scales + i * groups, arena->excess + i * groups};
+                BYTE_TILE_OF[epilogue](rows, &bytes, k, (const uint8_t *)panel, w->scales + p * PANEL,
                                      w->bias + p * PANEL, place, to_stride);
             } else {
-                TILE_OF[ending](rows, a + i * k, k, (const bf16 *)panel, k, w->bias + p * PANEL, place, to_stride);
+                TILE_OF[epilogue](rows, a + i * k, k, (const bf16 *)panel, k, w->bias + p * PANEL, place, to_stride);
             }
         }
     }
@@ -311,7 +313,7 @@ INLINE ISA void transpose(__m512i r[16]) {
     }
 }
 
-/* Keys (m, dims) as panels of 32 keys, which are multiplied by queries; m is filled up with zeros. */
+/* Write keys (m, dims) as panels of 32 keys, the right side of a product with queries; the last panel ends in zeros. */
 static ISA void lay_keys(const bf16 *keys, int64_t m, int64_t stride, int64_t dims, bf16 *to) {
     for (int64_t j = 0; j < m; j += 16)
         for (int64_t d = 0; d < dims; d += 32) {
@@ -324,7 +326,7 @@ static ISA void lay_keys(const bf16 *keys, int64_t m, int64_t stride, int64_t di
         }
 }
 
-/* Values (m, dims) as panels of 32 dims, which are multiplied by shares. */
+/* Write values (m, dims) as panels of 32 dimensions, the right side of a product with attention's shares. */
 static ISA void lay_values(const bf16 *values, int64_t m, int64_t filled, int64_t stride, int64_t dims, bf16 *to) {
     __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5,
                                    36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
@@ -352,7 +354,7 @@ static ISA void score_tile(int rows, const bf16 *q, int64_t stride, const bf16 *
     }
 }
 
-#define MIXED(R)                                                                                          \
+#define MIX(R)                                                                                            \
     case R: {                                                                                             \
         Sums s = multiply(R, shares, filled, panel, filled);                                              \
         UNROLL for (int r = 0; r < R; r++) {                                                              \
@@ -360,18 +362,18 @@ static ISA void score_tile(int rows, const bf16 *q, int64_t stride, const bf16 *
             store_halves(to + r * to_stride, _mm512_mul_ps(s.of[r][0], f), _mm512_mul_ps(s.of[r][1], f)); \
         }                                                                                                 \
     } break;
-static ISA void mixed_tile(int rows, const bf16 *shares, int64_t filled, const bf16 *panel, const float *norm, bf16 *to,
+static ISA void value_tile(int rows, const bf16 *shares, int64_t filled, const bf16 *panel, const float *norm, bf16 *to,
                            int64_t to_stride) {
     switch (rows) {
-        MIXED(1) MIXED(2) MIXED(3) MIXED(4) MIXED(5) MIXED(6) MIXED(7) MIXED(8) MIXED(9) MIXED(10) MIXED(11) MIXED(12)
+        MIX(1) MIX(2) MIX(3) MIX(4) MIX(5) MIX(6) MIX(7) MIX(8) MIX(9) MIX(10) MIX(11) MIX(12)
     }
 }
 
-#define TOGETHER 6 /* rows whose exponentials are taken side by side: one waits for its maximum while others go on */
+#define SOFTMAX_ROWS 6 /* rows of softmax that are computed side by side, so that none waits for its maximum */
 
-/* shares = exp(scores - their maximum) of m keys, zeros behind them, for some rows; norm = 1 / their sums. */
-INLINE ISA void soften(int rows, float *scores, int64_t m, int64_t filled, bf16 *shares, float *norm) {
-    __m512 most[TOGETHER], sum[TOGETHER], top[TOGETHER];
+/* For each row: shares = exp(scores - their maximum) of m keys, then zeros; norm = 1 / the sum of the shares. */
+INLINE ISA void softmax_rows(int rows, float *scores, int64_t m, int64_t filled, bf16 *shares, float *norm) {
+    __m512 most[SOFTMAX_ROWS], sum[SOFTMAX_ROWS], top[SOFTMAX_ROWS];
     UNROLL for (int r = 0; r < rows; r++) {
         for (int64_t j = m; j < filled; j++) scores[r * filled + j] = -INFINITY;
         most[r] = _mm512_loadu_ps(scores + r * filled);
@@ -390,91 +392,94 @@ INLINE ISA void soften(int rows, float *scores, int64_t m, int64_t filled, bf16 
     UNROLL for (int r = 0; r < rows; r++) norm[r] = 1.f / _mm512_reduce_add_ps(sum[r]);
 }
 
-/* n queries, m keys and values, rows `stride` apart. */
-static ISA void attend(const bf16 *q, int64_t n, int64_t q_stride, const bf16 *keys, const bf16 *values, int64_t m,
-                       int64_t stride, int64_t dims, bf16 *to, int64_t to_stride, const Room *room) {
+/* Attention of n queries over m keys and values, whose rows lie `stride` apart. */
+static ISA void attention(const bf16 *q, int64_t n, int64_t q_stride, const bf16 *keys, const bf16 *values, int64_t m,
+                       int64_t stride, int64_t dims, bf16 *to, int64_t to_stride, const Arena *arena) {
     int64_t filled = (m + PANEL - 1) / PANEL * PANEL;
-    lay_keys(keys, m, stride, dims, room->keys);
-    lay_values(values, m, filled, stride, dims, room->values);
+    lay_keys(keys, m, stride, dims, arena->keys);
+    lay_values(values, m, filled, stride, dims, arena->values);
     for (int64_t i = 0; i < n; i += ROWS) {
         int rows = (int)(n - i < ROWS ? n - i : ROWS);
         float norm[ROWS];
         for (int64_t j = 0; j < filled; j += PANEL)
-            score_tile(rows, q + i * q_stride, q_stride, room->keys + j * dims, dims, room->scores + j, filled);
+            score_tile(rows, q + i * q_stride, q_stride, arena->keys + j * dims, dims, arena->scores + j, filled);
         int r = 0;
-        for (; r + TOGETHER <= rows; r += TOGETHER)
-            soften(TOGETHER, room->scores + r * filled, m, filled, room->shares + r * filled, norm + r);
-        for (; r < rows; r++) soften(1, room->scores + r * filled, m, filled, room->shares + r * filled, norm + r);
+        for (; r + SOFTMAX_ROWS <= rows; r += SOFTMAX_ROWS)
+            softmax_rows(SOFTMAX_ROWS, arena->scores + r * filled, m, filled, arena->shares + r * filled, norm + r);
+        for (; r < rows; r++)
+            softmax_rows(1, arena->scores + r * filled, m, filled, arena->shares + r * filled, norm + r);
         for (int64_t d = 0; d < dims; d += PANEL)
-            mixed_tile(rows, room->shares, filled, room->values + d * filled, norm, to + i * to_stride + d, to_stride);
+            value_tile(rows, arena->shares, filled, arena->values + d * filled, norm, to + i * to_stride + d,
+                       to_stride);
     }
 }
 
-/* Sequences a to b through all layers. */
+/* Sequences a to b go through all layers. */
 
-static ISA void embed(const Work *w, int64_t a, int64_t b, const Room *room) {
-    const Model *m = w->model;
+static ISA void embed(const EncoderWork *w, int64_t a, int64_t b, const Arena *arena) {
+    const EncoderModel *m = w->model;
     int64_t h = m->hidden;
     for (int64_t s = a; s < b; s++)
         for (int64_t i = w->starts[s]; i < w->starts[s + 1]; i++) {
             int64_t at = i - w->starts[a];
             const float *word = m->words + w->ids[i] * h, *place = m->places + (i - w->starts[s]) * h,
                         *kind = m->kinds + w->segments[i] * h;
-            float *x = room->x + at * h;
+            float *x = arena->x + at * h;
             for (int64_t d = 0; d < h; d += 16)
                 _mm512_storeu_ps(x + d,
                                  _mm512_add_ps(_mm512_add_ps(_mm512_loadu_ps(word + d), _mm512_loadu_ps(kind + d)),
                                                _mm512_loadu_ps(place + d)));
-            normalise(x, room->rounded + at * h, h, m->gain, m->bias, m->epsilon);
+            normalise(x, arena->rounded + at * h, h, m->gain, m->bias, m->epsilon);
         }
 }
 
-/* Hidden states of each sequence's first token to the front of x and rounded. */
-static void keep_first(const Work *w, int64_t a, int64_t b, const Room *room) {
+/* Move the hidden states of the first token of each sequence to the front of x and of rounded. */
+static void first_tokens(const EncoderWork *w, int64_t a, int64_t b, const Arena *arena) {
     int64_t h = w->model->hidden;
     for (int64_t s = a; s < b; s++) {
         int64_t at = w->starts[s] - w->starts[a];
-        memmove(room->x + (s - a) * h, room->x + at * h, (size_t)h * 4);
-        memmove(room->rounded + (s - a) * h, room->rounded + at * h, (size_t)h * 2);
+        memmove(arena->x + (s - a) * h, arena->x + at * h, (size_t)h * 4);
+        memmove(arena->rounded + (s - a) * h, arena->rounded + at * h, (size_t)h * 2);
     }
 }
 
-static ISA void run_chunk(const Work *w, int64_t a, int64_t b, const Room *room) {
-    const Model *m = w->model;
+static ISA void run_chunk(const EncoderWork *w, int64_t a, int64_t b, const Arena *arena) {
+    const EncoderModel *m = w->model;
     int64_t h = m->hidden, dims = h / m->heads, t = w->starts[b] - w->starts[a];
-    embed(w, a, b, room);
+    embed(w, a, b, arena);
     for (int64_t l = 0; l < m->layers; l++) {
         const Layer *y = m->layer + l;
         int last = w->first_only && l == m->layers - 1;
-        linear(HALVES, &y->qkv, last ? h : 0, 3 * h, room->rounded, t, room->qkv, 3 * h, room);
+        linear(HALVES, &y->qkv, last ? h : 0, 3 * h, arena->rounded, t, arena->qkv, 3 * h, arena);
         if (last) {
-            keep_first(w, a, b, room);
+            first_tokens(w, a, b, arena);
             t = b - a;
-            linear(HALVES, &y->qkv, 0, h, room->rounded, t, room->wide, h, room);
+            linear(HALVES, &y->qkv, 0, h, arena->rounded, t, arena->wide, h, arena);
         }
         for (int64_t s = a; s < b; s++)
             for (int64_t g = 0; g < m->heads; g++) {
                 int64_t at = w->starts[s] - w->starts[a], to = last ? s - a : at;
-                const bf16 *own = room->qkv + at * 3 * h + g * dims, *q = last ? room->wide + to * h + g * dims : own;
-                attend(q, last ? 1 : w->starts[s + 1] - w->starts[s], last ? h : 3 * h, own + h, own + 2 * h,
-                       w->attended[s], 3 * h, dims, room->mixed + to * h + g * dims, h, room);
+                const bf16 *qkv = arena->qkv + at * 3 * h + g * dims, *q = last ? arena->wide + to * h + g * dims : qkv;
+                attention(q, last ? 1 : w->starts[s + 1] - w->starts[s], last ? h : 3 * h, qkv + h, qkv + 2 * h,
+                       w->attended[s], 3 * h, dims, arena->mixed + to * h + g * dims, h, arena);
             }
-        linear(ADDED, &y->merge, 0, h, room->mixed, t, room->x, h, room);
+        linear(ADDED, &y->merge, 0, h, arena->mixed, t, arena->x, h, arena);
         for (int64_t i = 0; i < t; i++)
-            normalise(room->x + i * h, room->rounded + i * h, h, y->gain1, y->bias1, m->epsilon);
-        linear(GELU, &y->up, 0, y->up.out, room->rounded, t, room->wide, y->up.out, room);
-        linear(ADDED, &y->down, 0, h, room->wide, t, room->x, h, room);
+            normalise(arena->x + i * h, arena->rounded + i * h, h, y->gain1, y->bias1, m->epsilon);
+        linear(GELU, &y->up, 0, y->up.outputs, arena->rounded, t, arena->wide, y->up.outputs, arena);
+        linear(ADDED, &y->down, 0, h, arena->wide, t, arena->x, h, arena);
         for (int64_t i = 0; i < t; i++)
-            normalise(room->x + i * h, room->rounded + i * h, h, y->gain2, y->bias2, m->epsilon);
+            normalise(arena->x + i * h, arena->rounded + i * h, h, y->gain2, y->bias2, m->epsilon);
     }
     int64_t at = w->first_only ? a : w->starts[a];
-    memcpy(w->hidden + at * h, room->x, (size_t)(t * h) * 4);
-    if (m->tail.out)
-        linear(WHOLE, &m->tail, 0, m->tail.out, room->rounded, t, w->tail + at * m->tail.out, m->tail.out, room);
+    memcpy(w->hidden + at * h, arena->x, (size_t)(t * h) * 4);
+    if (m->tail.outputs)
+        linear(WHOLE, &m->tail, 0, m->tail.outputs, arena->rounded, t, w->tail + at * m->tail.outputs,
+               m->tail.outputs, arena);
 }
 
-/* The next sequences that nobody has taken: half of a thread's share of what is left, one at least. */
-static int take(Work *w, int64_t *a, int64_t *b) {
+/* Take the next sequences: half of one thread's share of the rest, at least one. Returns 0 where none are left. */
+static int claim_chunk(EncoderWork *w, int64_t *a, int64_t *b) {
     *a = __atomic_load_n(&w->next, __ATOMIC_RELAXED);
     do {
         if (*a >= w->n) return 0;
@@ -485,39 +490,40 @@ static int take(Work *w, int64_t *a, int64_t *b) {
     return 1;
 }
 
-static void *carve(char **at, int64_t bytes) {
+static void *reserve(char **at, int64_t bytes) {
     char *place = *at;
     *at += (bytes + 63) / 64 * 64;
     return place;
 }
 
-/* Lay out a thread's room at `memory`; gives its size. */
-static int64_t lay_out(const Work *w, Room *room, char *memory) {
-    const Model *m = w->model;
-    int64_t h = m->hidden, wide = m->layer[0].up.out, t = 0;
+/* Place the arrays of a thread at `memory`; returns how many bytes they take. */
+static int64_t lay_out(const EncoderWork *w, Arena *arena, char *memory) {
+    const EncoderModel *m = w->model;
+    int64_t h = m->hidden, wide = m->layer[0].up.outputs, t = 0;
     for (int64_t i = 0; i < w->n; i++) t = w->starts[i + 1] - w->starts[i] > t ? w->starts[i + 1] - w->starts[i] : t;
     int64_t filled = (t + PANEL - 1) / PANEL * PANEL, dims = h / m->heads;
     t = t > w->chunk ? t : w->chunk;
     char *at = memory;
-    room->x = carve(&at, t * h * 4), room->rounded = carve(&at, t * h * 2), room->mixed = carve(&at, t * h * 2);
-    room->qkv = carve(&at, t * 3 * h * 2), room->wide = carve(&at, t * wide * 2), room->bytes = carve(&at, t * wide);
-    room->scales = carve(&at, t * wide / GROUP * 4), room->excess = carve(&at, t * wide / GROUP * 4);
-    room->keys = carve(&at, filled * dims * 2), room->values = carve(&at, filled * dims * 2);
-    room->shares = carve(&at, filled * ROWS * 2), room->scores = carve(&at, filled * ROWS * 4);
+    arena->x = reserve(&at, t * h * 4), arena->rounded = reserve(&at, t * h * 2);
+    arena->mixed = reserve(&at, t * h * 2), arena->qkv = reserve(&at, t * 3 * h * 2);
+    arena->wide = reserve(&at, t * wide * 2), arena->bytes = reserve(&at, t * wide);
+    arena->scales = reserve(&at, t * wide / GROUP * 4), arena->excess = reserve(&at, t * wide / GROUP * 4);
+    arena->keys = reserve(&at, filled * dims * 2), arena->values = reserve(&at, filled * dims * 2);
+    arena->shares = reserve(&at, filled * ROWS * 2), arena->scores = reserve(&at, filled * ROWS * 4);
     return at - memory;
 }
 
-static void *work_off(void *given) {
-    Work *w = given;
-    Room room;
-    char *memory = aligned_alloc(64, (size_t)lay_out(w, &room, NULL));
+static void *encode_chunks(void *argument) {
+    EncoderWork *w = argument;
+    Arena arena;
+    char *memory = aligned_alloc(64, (size_t)lay_out(w, &arena, NULL));
     int64_t a, b;
     if (!memory) {
         __atomic_store_n(&w->failed, 1, __ATOMIC_RELAXED);
         return NULL;
     }
-    lay_out(w, &room, memory);
-    while (take(w, &a, &b)) run_chunk(w, a, b, &room);
+    lay_out(w, &arena, memory);
+    while (claim_chunk(w, &a, &b)) run_chunk(w, a, b, &arena);
     free(memory);
     return NULL;
 }
@@ -529,20 +535,20 @@ EXPORT int resift_encoder_level(void) {
            __builtin_cpu_supports("avx512dq");
 }
 
-/* What threads that can't be started would have done is done by the others. */
-EXPORT void resift_encode(Work *w) {
+/* Where the system starts fewer threads than `threads`, those that run do all of the work. */
+EXPORT void resift_encode(EncoderWork *w) {
     pthread_t *others = malloc((size_t)w->threads * sizeof *others);
     int64_t started = 0;
-    while (others && started < w->threads - 1 && !pthread_create(&others[started], NULL, work_off, w)) started++;
-    work_off(w);
+    while (others && started < w->threads - 1 && !pthread_create(&others[started], NULL, encode_chunks, w)) started++;
+    encode_chunks(w);
     for (int64_t i = 0; i < started; i++) pthread_join(others[i], NULL);
     free(others);
 }
 
-#else /* another kind of processor */
+#else /* other processors */
 
 EXPORT int resift_encoder_level(void) { return 0; }
-EXPORT void resift_encode(Work *w) { w->failed = 1; }
+EXPORT void resift_encode(EncoderWork *w) { w->failed = 1; }
 
 #endif
 
@@ -553,7 +559,7 @@ static bf16 nearest(float value) {
     return (bf16)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/* A matrix (out, in) as panels: 32 outputs, pairs of inputs side by side. */
+/* Write a matrix (outputs, inputs) at bf16 as panels: 32 outputs, pairs of inputs side by side. */
 EXPORT void resift_encoder_pack(const float *from, int64_t out, int64_t in, bf16 *to) {
     for (int64_t p = 0; p < out; p += PANEL)
         for (int64_t i = 0; i < in; i += 2)
@@ -561,10 +567,60 @@ EXPORT void resift_encoder_pack(const float *from, int64_t out, int64_t in, bf16
                 for (int64_t e = 0; e < 2; e++) *to++ = nearest(from[(p + j) * in + i + e]);
 }
 
-/* The same of int8 values, four inputs side by side, each 128 higher. */
+/* The same for int8 values: four inputs side by side, each value 128 higher. */
 EXPORT void resift_encoder_pack_bytes(const int8_t *from, int64_t out, int64_t in, uint8_t *to) {
     for (int64_t p = 0; p < out; p += PANEL)
         for (int64_t i = 0; i < in; i += 4)
             for (int64_t j = 0; j < PANEL; j++)
                 for (int64_t e = 0; e < 4; e++) *to++ = (uint8_t)(from[(p + j) * in + i + e] + 128);
+}
+
+#define CALLS 1 /* to be raised here and in encoder_library.py when the arguments of an exported function change */
+
+EXPORT uint64_t resift_encoder_layout(void) {
+    static const LayoutEntry entries[] = {
+        LAYOUT_CALLS(CALLS),
+        LAYOUT_RECORD(Matrix),
+        LAYOUT_FIELD(Matrix, inputs),
+        LAYOUT_FIELD(Matrix, outputs),
+        LAYOUT_FIELD(Matrix, panels),
+        LAYOUT_FIELD(Matrix, bias),
+        LAYOUT_FIELD(Matrix, scales),
+        LAYOUT_RECORD(Layer),
+        LAYOUT_FIELD(Layer, qkv),
+        LAYOUT_FIELD(Layer, merge),
+        LAYOUT_FIELD(Layer, up),
+        LAYOUT_FIELD(Layer, down),
+        LAYOUT_FIELD(Layer, gain1),
+        LAYOUT_FIELD(Layer, bias1),
+        LAYOUT_FIELD(Layer, gain2),
+        LAYOUT_FIELD(Layer, bias2),
+        LAYOUT_RECORD(EncoderModel),
+        LAYOUT_FIELD(EncoderModel, hidden),
+        LAYOUT_FIELD(EncoderModel, heads),
+        LAYOUT_FIELD(EncoderModel, layers),
+        LAYOUT_FIELD(EncoderModel, epsilon),
+        LAYOUT_FIELD(EncoderModel, words),
+        LAYOUT_FIELD(EncoderModel, places),
+        LAYOUT_FIELD(EncoderModel, kinds),
+        LAYOUT_FIELD(EncoderModel, gain),
+        LAYOUT_FIELD(EncoderModel, bias),
+        LAYOUT_FIELD(EncoderModel, layer),
+        LAYOUT_FIELD(EncoderModel, tail),
+        LAYOUT_RECORD(EncoderWork),
+        LAYOUT_FIELD(EncoderWork, model),
+        LAYOUT_FIELD(EncoderWork, n),
+        LAYOUT_FIELD(EncoderWork, chunk),
+        LAYOUT_FIELD(EncoderWork, threads),
+        LAYOUT_FIELD(EncoderWork, starts),
+        LAYOUT_FIELD(EncoderWork, attended),
+        LAYOUT_FIELD(EncoderWork, ids),
+        LAYOUT_FIELD(EncoderWork, segments),
+        LAYOUT_FIELD(EncoderWork, hidden),
+        LAYOUT_FIELD(EncoderWork, tail),
+        LAYOUT_FIELD(EncoderWork, first_only),
+        LAYOUT_FIELD(EncoderWork, failed),
+        LAYOUT_FIELD(EncoderWork, next),
+    };
+    return layout_number(entries, sizeof entries / sizeof *entries);
 }

@@ -1,4 +1,4 @@
-"""The compiled encoder (`encoder.c`): BERT's kind, without padding, on processors with AVX-512 BF16."""
+"""The compiled encoder (`encoder.c`): BERT and models alike, without padding, on processors with AVX-512 BF16."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ import numpy.typing as npt
 from resift import machine
 from resift.engine.batching import FloatArray
 from resift.engine.graphs.bert import OFFSET_TYPES
-from resift.engine.graphs.names import Weights
+from resift.engine.graphs.names import NamedTensors
+from resift.engine.native.library import load
+from resift.engine.rounding import round_symmetric
 from resift.errors import BrokenModel
 
 LIBRARY = Path(__file__).with_name("_encoder.so")
 MODEL_TYPES = ("bert", "electra", "distilbert", *OFFSET_TYPES)
-_PANEL, _GROUP = 32, 32  # of encoder.c: outputs side by side; inputs that share a scale at int8
+_PANEL, _GROUP = 32, 32  # PANEL and GROUP in encoder.c: outputs side by side; inputs that share a scale at int8
 _LINE = 64  # bytes of a register, to which weights are aligned
-_CHUNK = 512  # tokens that a thread takes at a time; its activations stay near it, and its weights are read seldom
+_CHUNK = 512  # tokens that a thread takes at a time: few enough for its cache, many enough to read weights seldom
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -43,7 +45,7 @@ class _Layer(ctypes.Structure):
     ]
 
 
-class _Model(ctypes.Structure):
+class _EncoderModel(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("hidden", "heads", "layers")),
         ("epsilon", ctypes.c_float),
@@ -53,7 +55,7 @@ class _Model(ctypes.Structure):
     ]
 
 
-class _Work(ctypes.Structure):
+class _EncoderWork(ctypes.Structure):
     _fields_ = [
         ("model", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("n", "chunk", "threads")),
@@ -63,22 +65,26 @@ class _Work(ctypes.Structure):
     ]
 
 
+_CALLS = 1  # CALLS in encoder.c
+_RECORDS = (_Matrix, _Layer, _EncoderModel, _EncoderWork)
+
+
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The compiled encoder; None where the installed wheel has none or the processor is another."""
-    library = ctypes.CDLL(str(LIBRARY)) if LIBRARY.exists() else None
+    """The compiled encoder; None where the wheel has none, it is of another version, or the processor can't run it."""
+    library = load(LIBRARY, "resift_encoder", _CALLS, _RECORDS)
     if library is None or not library.resift_encoder_level():
         return None
-    return library if not machine.held_to() or "avx512_bf16" in machine.features() else None
+    return library if not machine.cpu_level() or "avx512_bf16" in machine.features() else None
 
 
 def available() -> bool:
-    """Whether the compiled encoder is there and this processor runs it."""
+    """Whether there is a compiled encoder that this processor runs."""
     return _library() is not None
 
 
 def unsupported(config: Mapping[str, Any]) -> str:
-    """What of a config the compiled encoder does not have, in words; empty when it runs the model."""
+    """The part of a config that the compiled encoder lacks, in words; empty where it runs the model."""
     kind = config.get("model_type")
     if kind not in MODEL_TYPES:
         return f"model_type {kind!r}"
@@ -87,12 +93,12 @@ def unsupported(config: Mapping[str, Any]) -> str:
     activation = config.get("activation" if kind == "distilbert" else "hidden_act", "gelu")
     if activation != "gelu":
         return f"activation {activation!r}"
-    given = [config.get(old) or config.get(new) for old, new in _SIZES]
-    if not all(given):
+    values = [config.get(old) or config.get(new) for old, new in _SIZES]
+    if not all(values):
         return "a config.json without " + ", ".join(
-            new for (_, new), size in zip(_SIZES, given, strict=True) if not size
+            new for (_, new), size in zip(_SIZES, values, strict=True) if not size
         )
-    hidden, heads, wide = map(int, given)  # type: ignore[arg-type]
+    hidden, heads, wide = map(int, values)  # type: ignore[arg-type]
     if hidden % _GROUP or wide % _GROUP or hidden % heads or (hidden // heads) % _PANEL:
         return f"a hidden size of {hidden} in {heads} heads, {wide} between"
     if int(config.get("embedding_size") or hidden) != hidden:
@@ -109,13 +115,14 @@ _SIZES = (("dim", "hidden_size"), ("n_heads", "num_attention_heads"), ("hidden_d
 
 
 @dataclass(frozen=True, slots=True)
-class Ragged:
+class JoinedSequences:
     """Sequences one behind the other.
 
     Attributes:
-        ids: token ids (T,); segments: of each token (T,).
-        starts: where each sequence begins, and T (n + 1,).
-        attended: how many tokens of each sequence are attended to (n,), its first ones.
+        ids: token ids (T,).
+        segments: segment ids (T,).
+        starts: the position of each sequence's first token, and T at the end (n + 1,).
+        attended: the number of tokens of each sequence, from its first, that attention sees (n,).
 
     """
 
@@ -125,42 +132,42 @@ class Ragged:
     attended: Int64Array
 
 
-class Encoder:
-    """A checkpoint's encoder, its matrices rounded and laid out for the kernel.
+class CompiledEncoder:
+    """A checkpoint's encoder with matrices in the precision and order of the kernel.
 
     Args:
-        config: one that `unsupported` has nothing against, under BERT's names.
+        config: under BERT's names; `unsupported` is empty for it.
         weights: its tensors under BERT's names.
-        root: what stands before the names of the encoder's own tensors, such as "bert.".
-        rounded: the feed-forward matrices, two thirds of the work, and what they are multiplied with are int8. All
-            other products are bf16: attention is what loses most by rounding (docs/log.md).
-        tail: weight (D, H) and bias (D,) of one more product, which `fits_tail`.
+        root: the prefix of the encoder's tensors, such as "bert.".
+        rounded: the feed-forward products, two thirds of the work, are int8. All other products are bf16, because
+            attention loses most by rounding (docs/log.md).
+        tail: weight (D, H) and bias (D,) of a last product, which `fits_tail`.
 
     Raises:
-        BrokenModel: a tensor is missing, or not of the shape that the config tells.
+        BrokenModel: a tensor is missing or has another shape than the config has.
 
     """
 
     def __init__(
-        self, config: Mapping[str, Any], weights: Weights, root: str, rounded: bool, tail: Tail | None
+        self, config: Mapping[str, Any], weights: NamedTensors, root: str, rounded: bool, tail: Tail | None
     ) -> None:
         library = _library()
         if library is None:
             raise RuntimeError("there is no compiled encoder for this processor")
         self._library, self._weights, self._root = library, weights, root
-        self._kept: list[npt.NDArray[Any]] = []  # what the structures point to
+        self._arrays: list[npt.NDArray[Any]] = []  # the structures point to their memory
         self.hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
         first = int(config.get("pad_token_id") or 0) + 1 if config["model_type"] in OFFSET_TYPES else 0
         self._wide = int(config["intermediate_size"])
         words = self._tensor("embeddings.word_embeddings.weight", self.hidden)
         places = self._tensor("embeddings.position_embeddings.weight", self.hidden)[first:]
         kind = "embeddings.token_type_embeddings.weight"
-        self._segmented = root + kind in weights  # not in DistilBERT, whose tokenizer tells segments all the same
+        self._segmented = root + kind in weights  # false for DistilBERT, whose tokenizer gives segments nevertheless
         kinds = self._tensor(kind, self.hidden) if self._segmented else np.zeros((1, self.hidden), np.float32)
         self._limits = len(words), len(places), len(kinds)
         layers = [self._layer(f"encoder.layer.{i}", heads, rounded) for i in range(int(config["num_hidden_layers"]))]
         self._layers = (_Layer * len(layers))(*layers)
-        self._model = _Model(
+        self._model = _EncoderModel(
             self.hidden, heads, len(layers), float(config.get("layer_norm_eps", 1e-12)),
             self._keep(words), self._keep(places), self._keep(kinds),
             *self._norm("embeddings.LayerNorm"), ctypes.addressof(self._layers),
@@ -168,31 +175,31 @@ class Encoder:
         )  # fmt: skip
         self._weights = {}
 
-    def run(self, given: Ragged, first_only: bool, threads: int) -> tuple[FloatArray, FloatArray]:
+    def run(self, sequences: JoinedSequences, first_only: bool, threads: int) -> tuple[FloatArray, FloatArray]:
         """Last hidden states (T, H), or of each sequence's first token (n, H), and the tail's products (T or n, D).
 
-        Python's lock is free meanwhile.
+        Other Python threads run meanwhile.
 
         Raises:
             BrokenModel: an id, a segment or a length that the model has no embedding for.
-            ValueError: a sequence none of whose tokens is attended to.
-            MemoryError: no room for the activations.
+            ValueError: a sequence of which attention sees no token.
+            MemoryError: no memory for the activations.
 
         """
-        n = len(given.attended)
-        if given.attended.min(initial=1) < 1:
+        n = len(sequences.attended)
+        if sequences.attended.min(initial=1) < 1:
             raise ValueError("a sequence without a token that is attended to")
-        segments = given.segments if self._segmented else np.zeros_like(given.segments)
-        longest = int(np.diff(given.starts).max(initial=0))
-        most = (int(given.ids.max(initial=0)), longest - 1, int(segments.max(initial=0)))
+        segments = sequences.segments if self._segmented else np.zeros_like(sequences.segments)
+        longest = int(np.diff(sequences.starts).max(initial=0))
+        most = (int(sequences.ids.max(initial=0)), longest - 1, int(segments.max(initial=0)))
         for what, value, limit in zip(("token id", "position", "segment"), most, self._limits, strict=True):
             if value >= limit:
                 raise BrokenModel(f"{what} {value}: the model has {limit}; tokenizer and weights don't belong together")
-        hidden = np.empty((n if first_only else len(given.ids), self.hidden), np.float32)
+        hidden = np.empty((n if first_only else len(sequences.ids), self.hidden), np.float32)
         tail = np.empty((len(hidden), self._model.tail.outputs), np.float32)
-        work = _Work(
-            ctypes.addressof(self._model), n, _CHUNK, max(1, threads), given.starts.ctypes.data,
-            given.attended.ctypes.data, given.ids.ctypes.data, segments.ctypes.data, hidden.ctypes.data,
+        work = _EncoderWork(
+            ctypes.addressof(self._model), n, _CHUNK, max(1, threads), sequences.starts.ctypes.data,
+            sequences.attended.ctypes.data, sequences.ids.ctypes.data, segments.ctypes.data, hidden.ctypes.data,
             tail.ctypes.data, first_only, 0, 0,
         )  # fmt: skip
         self._library.resift_encode(ctypes.byref(work))
@@ -202,17 +209,17 @@ class Encoder:
 
     def _layer(self, name: str, heads: int, rounded: bool) -> _Layer:
         h, wide = self.hidden, self._wide
-        scale = np.float32((h // heads) ** -0.5)  # of attention's scores, put into the queries
+        scale = np.float32((h // heads) ** -0.5)  # of attention's scores; the queries are multiplied by it
         query, *others = (self._linear(f"{name}.attention.self.{part}", h, h) for part in ("query", "key", "value"))
-        scaled = (query[0] * scale, query[1] * scale)
-        weights, biases = zip(scaled, *others, strict=True)
+        scaled_query = (query[0] * scale, query[1] * scale)
+        weights, biases = zip(scaled_query, *others, strict=True)
         qkv: Tail = np.concatenate(weights), np.concatenate(biases)
         merge = self._linear(f"{name}.attention.output.dense", h, h)
         up = self._linear(f"{name}.intermediate.dense", wide, h)
         down = self._linear(f"{name}.output.dense", h, wide)
         return _Layer(
-            *(self._matrix(*own, rounded=False) for own in (qkv, merge)),
-            *(self._matrix(*own, rounded) for own in (up, down)),
+            *(self._matrix(*matrix, rounded=False) for matrix in (qkv, merge)),
+            *(self._matrix(*matrix, rounded) for matrix in (up, down)),
             *self._norm(f"{name}.attention.output.LayerNorm"), *self._norm(f"{name}.output.LayerNorm"),
         )  # fmt: skip
 
@@ -224,40 +231,38 @@ class Encoder:
         return self._tensor(f"{name}.weight", outputs, inputs), self._tensor(f"{name}.bias", outputs)
 
     def _matrix(self, weight: FloatArray, bias: FloatArray, rounded: bool) -> _Matrix:
-        """Lay out a matrix (outputs, inputs), at int8 where it is `rounded`."""
+        """A matrix (outputs, inputs) in the order of the kernel, at bf16, or at int8 where it is `rounded`."""
         outputs, inputs = weight.shape
         scales, panels = 0, _aligned(weight.size * (1 if rounded else 2))
         if rounded:
-            scale = (np.abs(weight).max(axis=1) / 127).clip(1e-12).astype(np.float32)
-            with np.errstate(invalid="ignore"):  # of what is not finite the scale makes an output that is not
-                weight = np.rint(weight / scale[:, None]).astype(np.int8)
-            scales = self._keep(scale)
+            weight, factors = round_symmetric(weight, axis=1)
+            scales = self._keep(factors)
         lay = self._library.resift_encoder_pack_bytes if rounded else self._library.resift_encoder_pack
         weight = np.ascontiguousarray(weight)
         lay(*(ctypes.c_void_p(weight.ctypes.data), ctypes.c_int64(outputs), ctypes.c_int64(inputs)),
             ctypes.c_void_p(panels.ctypes.data))  # fmt: skip
-        self._kept.append(panels)
+        self._arrays.append(panels)
         return _Matrix(inputs, outputs, panels.ctypes.data, self._keep(bias), scales)
 
     def _tensor(self, name: str, *shape: int) -> FloatArray:
-        """A tensor whose last axes have these lengths: the kernel looks at none."""
-        found = self._weights.get(self._root + name)
-        if found is None:
+        """A tensor whose last axes have these lengths, which the kernel does not check."""
+        tensor = self._weights.get(self._root + name)
+        if tensor is None:
             raise BrokenModel(f"the checkpoint has no tensor {self._root + name}; its files are incomplete")
-        if found.shape[-len(shape) :] != shape or found.ndim > 2:
+        if tensor.shape[-len(shape) :] != shape or tensor.ndim > 2:
             raise BrokenModel(
-                f"{self._root + name} has the shape {found.shape}, and config.json tells {shape}: not of one model"
+                f"{self._root + name} has the shape {tensor.shape}, and config.json tells {shape}: not of one model"
             )
-        return found
+        return tensor
 
     def _keep(self, values: FloatArray) -> int:
         """The address of an array that lives as long as this object."""
-        self._kept.append(np.ascontiguousarray(values, np.float32))
-        return int(self._kept[-1].ctypes.data)
+        self._arrays.append(np.ascontiguousarray(values, np.float32))
+        return int(self._arrays[-1].ctypes.data)
 
 
 def _aligned(size: int) -> npt.NDArray[np.uint8]:
-    """So many bytes that begin where a register's worth begins."""
-    room = np.empty(size + _LINE, np.uint8)
-    at = -room.ctypes.data % _LINE
-    return room[at : at + size]
+    """`size` bytes that begin at a multiple of a register's size."""
+    memory = np.empty(size + _LINE, np.uint8)
+    at = -memory.ctypes.data % _LINE
+    return memory[at : at + size]

@@ -7,54 +7,64 @@ from functools import cache
 from pathlib import Path
 
 from resift import machine
+from resift.engine.native.library import load
 
 LIBRARY = Path(__file__).with_name("_maxsim.so")
 LEVELS = {1: "portable C", 2: "AVX2", 3: "AVX-512 VNNI"}
 HALVES = 3  # the level from which a kernel reads f16
 
 
-class Work(ctypes.Structure):
+_CALLS = 1  # CALLS in maxsim.c
+
+
+class MaxSimWork(ctypes.Structure):
     """The record of the same name in maxsim.c."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("n", "dims", "asked")),
+        *((name, ctypes.c_int64) for name in ("n", "dims", "query_length")),
         *((name, ctypes.c_void_p) for name in ("values", "scales", "lengths", "places", "cosines")),
-        *((name, ctypes.c_void_p) for name in ("query", "fine", "fine_scales")),
+        *((name, ctypes.c_void_p) for name in ("query", "query_int16", "int16_scales")),
         ("level", ctypes.c_int),
     ]
 
 
 class Kernel:
-    """A loaded library; `level` is the best that this processor can do with it."""
+    """The functions of a loaded library; `level` is the best that this processor can do with it."""
 
-    def __init__(self, library: Path) -> None:
-        self._library = ctypes.CDLL(str(library))
-        self.level = min(int(self._library.resift_maxsim_level()), _highest())
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+        self.level = min(int(library.resift_maxsim_level()), _highest_level())
 
     @property
     def name(self) -> str:
-        """What the kernel computes with."""
+        """The instructions that the kernel computes with."""
         return LEVELS[self.level]
 
-    def run(self, work: Work, threads: int) -> None:
-        """Fill the work's places and cosines; Python's lock is free meanwhile.
+    def run(self, work: MaxSimWork, threads: int) -> None:
+        """Fill the work's places and cosines; other Python threads run meanwhile.
 
         Raises:
-            MemoryError: no room for a copy of the query.
+            MemoryError: no memory for a copy of the query.
 
         """
         if not self._library.resift_maxsim(ctypes.byref(work), threads):
             raise MemoryError("no memory for MaxSim's query")
 
 
-def _highest() -> int:
-    """The level that `RESIFT_CPU` holds the kernel to; the best where nothing is said."""
-    if not machine.held_to():
+def _highest_level() -> int:
+    """The highest level that `RESIFT_CPU` allows; all levels where the variable is not set."""
+    if not machine.cpu_level():
         return max(LEVELS)
     return 3 if machine.has_vnni() else 2
 
 
 @cache
 def kernel() -> Kernel | None:
-    """The compiled kernel; None where the installed wheel is pure Python."""
-    return Kernel(LIBRARY) if LIBRARY.exists() else None
+    """The compiled kernel; None where the installed wheel is pure Python, or its library is of another version."""
+    return open_kernel(LIBRARY)
+
+
+def open_kernel(path: Path) -> Kernel | None:
+    """The kernel of a library; None where there is none, or, with a warning, where it is of another version."""
+    library = load(path, "resift_maxsim", _CALLS, [MaxSimWork])
+    return None if library is None else Kernel(library)

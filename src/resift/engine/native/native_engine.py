@@ -1,4 +1,4 @@
-"""Resift's own encoder on the CPU: no padding, no compiling, hidden states straight to a head in NumPy."""
+"""Resift's encoder on the CPU: no padding, no compilation of models, and a head in NumPy on the hidden states."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from typing import Any
 import numpy as np
 
 from resift.engine import openvino
-from resift.engine.ahead import begun
-from resift.engine.batching import Batch, EngineName, FloatArray
-from resift.engine.graphs.names import Weights, as_bert, root_of
-from resift.engine.native.encoder_library import Encoder, Ragged, available, unsupported
-from resift.engine.native.native_heads import Ending, OfTokens
+from resift.engine.background import run_in_background
+from resift.engine.batching import Backend, Batch, FloatArray, groups
+from resift.engine.graphs.names import NamedTensors, as_bert, root_of
+from resift.engine.native.encoder_library import CompiledEncoder, JoinedSequences, available, unsupported
+from resift.engine.native.native_heads import NativeHead, PerToken
 from resift.engine.once import Once
 from resift.machine import cores
 
 PRECISIONS = ("bf16", "int8")
-_TOGETHER = 16_384  # tokens of one call: the results of one are worked on while the next runs
+_CALL = 16_384  # tokens of one call of the kernel: the caller uses one call's results while the next runs
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What the engine runs.
+    """A model as the engine takes it.
 
     Attributes:
         config: of the encoder.
         read: gives all tensors.
-        ending: makes what stands behind the encoder from config, tensors and root, all under BERT's names.
-        first_only: it reads the first token's hidden state alone.
+        head: makes the head from config, tensors and root, all under BERT's names.
+        first_only: the head uses only the hidden state of the first token.
 
     """
 
     config: Mapping[str, Any]
-    read: Callable[[], Weights]
-    ending: Callable[[Mapping[str, Any], Weights, str], Ending]
+    read: Callable[[], NamedTensors]
+    head: Callable[[Mapping[str, Any], NamedTensors, str], NativeHead]
     first_only: bool = False
 
 
 def obstacle(checkpoint: Checkpoint | None, precision: str) -> str:
-    """Why a model does not run here, in words; empty when it does."""
+    """Why a model does not run here, in words; empty where it does."""
     if not available():
         return "the compiled encoder takes a processor with AVX-512 BF16 and a C compiler at installation"
     if checkpoint is None:
@@ -57,14 +57,14 @@ class NativeEngine:
     """One checkpoint at bf16 or int8, sums in f32. Calls of several threads share the cores.
 
     Args:
-        checkpoint: its weights are read when the first batch comes.
-        precision: one for which `obstacle` finds nothing.
+        checkpoint: its weights are read at the first batch.
+        precision: one for which `obstacle` is empty.
 
     """
 
-    name: EngineName = "native"
+    name: Backend = "native"
     pads = False
-    characters = 4 * _TOGETHER
+    characters = 4 * _CALL
 
     def __init__(self, checkpoint: Checkpoint, precision: str) -> None:
         self.precision, self.checkpoint = precision, checkpoint
@@ -72,22 +72,22 @@ class NativeEngine:
         self._calls, self._lock = 0, Lock()
 
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
-        """Yield each batch with its outputs, in order; what comes next is computed meanwhile."""
-        groups = list(_groups(batches))
-        if len(groups) < 2:
-            for group in groups:
+        """Yield each batch with its outputs, in order; a thread computes the next ones meanwhile."""
+        calls = list(groups(batches, _CALL, lambda batch: sum(batch.lengths)))
+        if len(calls) < 2:
+            for group in calls:
                 yield from zip(group, self._outputs(group), strict=True)
             return
-        coming = begun(self._outputs, groups[0])
-        for group, following in zip(groups, [*groups[1:], None], strict=True):
-            outputs = coming.result()
+        future = run_in_background(self._outputs, calls[0])
+        for group, following in zip(calls, [*calls[1:], None], strict=True):
+            outputs = future.result()
             if following is not None:
-                coming = begun(self._outputs, following)
+                future = run_in_background(self._outputs, following)
             yield from zip(group, outputs, strict=True)
 
     def _outputs(self, group: Sequence[Batch]) -> list[tuple[FloatArray, ...]]:
-        encoder, ending = self._parts()
-        sequences = _ragged(group)
+        encoder, head = self._parts()
+        sequences = _joined(group)
         with self._lock:
             self._calls += 1
             threads = max(1, cores() // self._calls)
@@ -96,51 +96,39 @@ class NativeEngine:
         finally:
             with self._lock:
                 self._calls -= 1
-        return _by_batch(group, ending.finish(hidden, tail, sequences), sequences)
+        return _by_batch(group, head.finish(hidden, tail, sequences), sequences)
 
-    def _read(self) -> tuple[Encoder, Ending]:
+    def _read(self) -> tuple[CompiledEncoder, NativeHead]:
         config, weights = as_bert(self.checkpoint.config, self.checkpoint.read())
         root = root_of(weights)
-        ending = self.checkpoint.ending(config, weights, root)
-        return Encoder(config, weights, root, self.precision == "int8", ending.tail), ending
+        head = self.checkpoint.head(config, weights, root)
+        return CompiledEncoder(config, weights, root, self.precision == "int8", head.tail), head
 
 
-def _groups(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
-    """Batches that run together."""
-    group: list[Batch] = []
-    for batch in batches:
-        group.append(batch)
-        if sum(sum(b.lengths) for b in group) >= _TOGETHER:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _ragged(group: Sequence[Batch]) -> Ragged:
+def _joined(group: Sequence[Batch]) -> JoinedSequences:
     """The rows of all batches, without padding."""
     lengths = np.concatenate([b.lengths for b in group])
-    there = [np.arange(b.ids.shape[1]) < np.asarray(b.lengths)[:, None] for b in group]
-    return Ragged(
-        ids=np.concatenate([b.ids[t] for b, t in zip(group, there, strict=True)]).astype(np.int32),
-        segments=np.concatenate([b.segments[t] for b, t in zip(group, there, strict=True)]).astype(np.int32),
+    tokens = [np.arange(b.ids.shape[1]) < np.asarray(b.lengths)[:, None] for b in group]
+    return JoinedSequences(
+        ids=np.concatenate([b.ids[t] for b, t in zip(group, tokens, strict=True)]).astype(np.int32),
+        segments=np.concatenate([b.segments[t] for b, t in zip(group, tokens, strict=True)]).astype(np.int32),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         attended=np.concatenate([b.mask.sum(axis=1) for b in group]).astype(np.int64),
     )
 
 
 def _by_batch(
-    group: Sequence[Batch], outputs: Sequence[FloatArray | OfTokens], sequences: Ragged
+    group: Sequence[Batch], outputs: Sequence[FloatArray | PerToken], sequences: JoinedSequences
 ) -> list[tuple[FloatArray, ...]]:
-    """Cut outputs into those of each batch; rows per token are padded with zeros as the batch is."""
-    found, at = [], 0
+    """Cut outputs into those of each batch; outputs per token are padded with zeros to the width of the batch."""
+    batches, at = [], 0
     for batch in group:
-        own = slice(at, at := at + len(batch.rows))
-        found.append(tuple(
-            _padded(o.values, sequences.starts[own.start : own.stop + 1], batch.ids.shape[1])
-            if isinstance(o, OfTokens) else o[own] for o in outputs
+        rows = slice(at, at := at + len(batch.rows))
+        batches.append(tuple(
+            _padded(o.values, sequences.starts[rows.start : rows.stop + 1], batch.ids.shape[1])
+            if isinstance(o, PerToken) else o[rows] for o in outputs
         ))  # fmt: skip
-    return found
+    return batches
 
 
 def _padded(values: FloatArray, starts: Any, width: int) -> FloatArray:  # noqa: ANN401

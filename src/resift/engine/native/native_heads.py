@@ -1,6 +1,6 @@
-"""What stands behind an encoder whose hidden states are not padded, in NumPy: heads, pooling, projections.
+"""Heads in NumPy on hidden states without padding: classifiers, pooling, projections, token vectors.
 
-The same formulas as in `heads` and `encoders.bert`, which build them into graphs.
+The formulas are those of `graphs.heads` and `graphs.bert`, which put them into a graph.
 """
 
 from __future__ import annotations
@@ -13,91 +13,90 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.engine.batching import FloatArray
-from resift.engine.graphs.heads import Linear, Pool, Step
-from resift.engine.graphs.names import Weights
-from resift.engine.native.encoder_library import Ragged, Tail, fits_tail
+from resift.engine.graphs.heads import HeadStep, Linear, Pooling
+from resift.engine.graphs.names import NamedTensors
+from resift.engine.native.encoder_library import JoinedSequences, Tail, fits_tail
 from resift.errors import BrokenModel
 
 
 @dataclass(frozen=True, slots=True)
-class OfTokens:
-    """An output with a row per token (T, ...); others have one per sequence."""
+class PerToken:
+    """An output with one row per token (T, ...); other outputs have one per sequence."""
 
     values: FloatArray
 
 
-Outputs = tuple[FloatArray | OfTokens, ...]
+HeadOutputs = tuple[FloatArray | PerToken, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The outputs of a model, from hidden states (T, H), or of first tokens (n, H), and the sequences that they are of.
+class NativeHead:
+    """The head of a model.
 
-    A product with hidden states that the encoder's kernel does is `tail`, and `finish` gets what it gives, (T or n, D).
-    NumPy's products keep other cores busy for a while after they are done, which costs the next call.
+    Attributes:
+        finish: the outputs from hidden states (T, H), or of first tokens (n, H), the products (T or n, D) with `tail`,
+            and the sequences.
+        tail: weight (D, H) and bias (D,) of a product with the hidden states that the encoder's kernel computes, or
+            None. In NumPy its threads would stay busy for a while after the product and slow down the next call.
+
     """
 
-    finish: Callable[[FloatArray, FloatArray, Ragged], Outputs]
+    finish: Callable[[FloatArray, FloatArray, JoinedSequences], HeadOutputs]
     tail: Tail | None = None
 
 
-def classifier(config: Mapping[str, Any], weights: Weights, root: str) -> Ending:
+def classifier(config: Mapping[str, Any], weights: NamedTensors, root: str) -> NativeHead:
     """The head of a sequence classifier over first tokens' hidden states; logits (n, labels)."""
     kind = config["model_type"]
     pooler = {"bert": root + "pooler.dense", "distilbert": "pre_classifier"}.get(kind, "classifier.dense")
     inner = {"electra": _gelu, "distilbert": _relu}.get(kind, np.tanh)
     last = "classifier" if kind in ("bert", "distilbert") else "classifier.out_proj"
     tail, (weight, bias) = (_linear(weights, name) for name in (pooler, last))
-    return Ending(lambda _, x, __: (_alone(inner(x), weight) + bias,), tail)
+    return NativeHead(lambda _, x, __: (_product_on_one_core(inner(x), weight) + bias,), tail)
 
 
-def token_vectors(_: Mapping[str, Any], weights: Weights, root: str) -> Ending:
+def token_vectors(_: Mapping[str, Any], weights: NamedTensors, root: str) -> NativeHead:
     """Token vectors (T, D) and the mean of hidden states (n, H), of length 1, and the weight of each token (T,)."""
-    beside = root.removesuffix("bert.")
-    projection, shares = weights.get(f"{beside}projection.weight"), weights["query_weights"][:, 0]
+    outer = root.removesuffix("bert.")
+    projection, shares = weights.get(f"{outer}projection.weight"), weights["query_weights"][:, 0]
     tail = None if projection is None else (projection, np.zeros(len(projection), np.float32))
 
-    def finish(hidden: FloatArray, x: FloatArray, sequences: Ragged) -> Outputs:
-        vectors = normalised(x if tail else hidden)
-        return OfTokens(vectors), normalised(mean(hidden, sequences)), OfTokens(shares[sequences.ids])
+    def finish(hidden: FloatArray, x: FloatArray, sequences: JoinedSequences) -> HeadOutputs:
+        vectors = unit_rows(x if tail else hidden)
+        return PerToken(vectors), unit_rows(_pooled(hidden, sequences, "mean")), PerToken(shares[sequences.ids])
 
-    return Ending(finish, tail)
+    return NativeHead(finish, tail)
 
 
-def steps(given: Sequence[Step]) -> Ending:
+def head_of_steps(steps: Sequence[HeadStep]) -> NativeHead:
     """Pooling, projections and normalisation in their order."""
-    first = given[0] if given else None
+    first = steps[0] if steps else None
     if isinstance(first, Linear) and first.residual is False and fits_tail(first.weight):
         bias = np.zeros(len(first.weight), np.float32) if first.bias is None else first.bias
-        more, act = given[1:], _ACTIVATIONS[first.activation]
-        return Ending(lambda _, x, sequences: _after(act(x), sequences, more), (first.weight, bias))
-    return Ending(lambda hidden, _, sequences: _after(hidden, sequences, given))
+        others, act = steps[1:], _ACTIVATIONS[first.activation]
+        return NativeHead(lambda _, x, sequences: _apply(others, act(x), sequences), (first.weight, bias))
+    return NativeHead(lambda hidden, _, sequences: _apply(steps, hidden, sequences))
 
 
-def _after(x: FloatArray, sequences: Ragged, given: Sequence[Step]) -> Outputs:
+def _apply(steps: Sequence[HeadStep], x: FloatArray, sequences: JoinedSequences) -> HeadOutputs:
     pooled = False
-    for step in given:
-        if isinstance(step, Pool):
+    for step in steps:
+        if isinstance(step, Pooling):
             x, pooled = np.concatenate([_pooled(x, sequences, mode) for mode in step.modes], axis=1), True
         else:
-            x = _projected(x, step) if isinstance(step, Linear) else normalised(x)
-    return (x if pooled else OfTokens(x),)
+            x = _projected(x, step) if isinstance(step, Linear) else unit_rows(x)
+    return (x if pooled else PerToken(x),)
 
 
-def normalised(x: FloatArray) -> FloatArray:
+def unit_rows(x: FloatArray) -> FloatArray:
     """Rows brought to length 1; a row of zeros stays."""
     length = np.sqrt(np.einsum("ij,ij->i", x, x))
     unit: FloatArray = x / np.maximum(length, np.float32(1e-12))[:, None]
     return unit
 
 
-def mean(hidden: FloatArray, sequences: Ragged) -> FloatArray:
-    """The mean of the attended tokens (n, H)."""
-    return _pooled(hidden, sequences, "mean")
-
-
-def _pooled(x: FloatArray, sequences: Ragged, mode: str) -> FloatArray:
-    """(T, H) -> (n, H); tokens that are not attended to, the last of a sequence, take no part."""
+def _pooled(x: FloatArray, sequences: JoinedSequences, mode: str) -> FloatArray:
+    """(T, H) -> (n, H) from the tokens that attention sees."""
     count = sequences.attended
     rows = [x[a : a + n] for a, n in zip(sequences.starts[:-1].tolist(), count.tolist(), strict=True)]
     if mode in ("cls", "lasttoken"):
@@ -107,12 +106,12 @@ def _pooled(x: FloatArray, sequences: Ragged, mode: str) -> FloatArray:
     if mode == "weightedmean":
         shares = [np.arange(1, len(r) + 1, dtype=np.float32) for r in rows]
         return np.stack([np.asarray(s @ r / s.sum(), np.float32) for s, r in zip(shares, rows, strict=True)])
-    by = np.asarray(np.sqrt(count) if mode == "mean_sqrt_len_tokens" else count, np.float32)
-    return np.asarray(np.stack([r.sum(axis=0) for r in rows]) / by[:, None], np.float32)
+    divisor = np.asarray(np.sqrt(count) if mode == "mean_sqrt_len_tokens" else count, np.float32)
+    return np.asarray(np.stack([r.sum(axis=0) for r in rows]) / divisor[:, None], np.float32)
 
 
-def _alone(x: FloatArray, weight: FloatArray) -> FloatArray:
-    """X W' on one core."""
+def _product_on_one_core(x: FloatArray, weight: FloatArray) -> FloatArray:
+    """X W'."""
     product: FloatArray = np.einsum("ij,kj->ik", x, weight)
     return product
 
@@ -125,7 +124,7 @@ def _projected(x: FloatArray, step: Linear) -> FloatArray:
     return y + (x if step.residual is True else x @ step.residual.T)
 
 
-def _linear(weights: Weights, name: str) -> Tail:
+def _linear(weights: NamedTensors, name: str) -> Tail:
     for end in ("weight", "bias"):
         if f"{name}.{end}" not in weights:
             raise BrokenModel(f"the checkpoint has no tensor {name}.{end}; its files are incomplete")
@@ -145,7 +144,7 @@ def _gelu(x: FloatArray) -> FloatArray:
 
 
 def _erf(x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """Abramowitz and Stegun 7.1.26; off by 1.5e-7 at most."""
+    """Abramowitz and Stegun 7.1.26; the error is at most 1.5e-7."""
     t = 1 / (1 + 0.3275911 * np.abs(x))
     series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     return np.asarray(np.sign(x) * (1 - series * np.exp(-x * x)))

@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file by the names that they have in the checkpoint, read without the package onnx.
+"""NamedTensors of an ONNX file by the names that they have in the checkpoint, read without the package onnx.
 
 For files whose matrices keep their names, as `runs/resift_mini_en/export.py` writes them: `NAME.weight_transposed` for
 what a product takes (inputs, outputs). Field numbers are those of onnx.proto.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from resift.engine.graphs.names import Weights
+from resift.engine.graphs.names import NamedTensors
 from resift.errors import BrokenModel
 
 TRANSPOSED = ".weight_transposed"
@@ -24,7 +24,7 @@ _DIMS, _KIND, _NAME, _RAW = 1, 2, 8, 9
 Field = tuple[int, int | memoryview]  # its number, and a whole number or bytes
 
 
-def read_onnx_weights(path: Path) -> Weights:
+def read_onnx_weights(path: Path) -> NamedTensors:
     """All matrices and vectors as f32, (outputs, inputs); int8 ones times their scales.
 
     Raises:
@@ -32,7 +32,7 @@ def read_onnx_weights(path: Path) -> Weights:
 
     """
     stored = dict(_tensors(path))
-    found = {}
+    weights = {}
     for name, value in stored.items():
         plain = name.removesuffix("_int8").removesuffix("_fp16")
         if name.endswith("_scale") and name.removesuffix("_scale") + "_int8" in stored:
@@ -40,8 +40,8 @@ def read_onnx_weights(path: Path) -> Weights:
         scale = stored[f"{plain}_scale"] if name.endswith("_int8") else np.ones((1,) * value.ndim, np.float32)
         if plain.endswith(TRANSPOSED):
             plain, value, scale = plain.removesuffix(TRANSPOSED) + ".weight", value.T, scale.T
-        found[plain] = np.multiply(value, scale, dtype=np.float32, order="C")
-    return found
+        weights[plain] = np.multiply(value, scale, dtype=np.float32, order="C")
+    return weights
 
 
 def names_matrices(path: Path) -> bool:
@@ -74,8 +74,8 @@ def _tensors(path: Path) -> Iterator[tuple[str, npt.NDArray[Any]]]:
             raise ValueError("no graph")
         for graph in graphs:
             for number, value in _fields(graph):
-                if number == _INITIALIZER and (found := _tensor(value)):
-                    yield found
+                if number == _INITIALIZER and (tensor := _tensor(value)):
+                    yield tensor
     except (IndexError, ValueError, TypeError) as error:
         raise BrokenModel(f"{path} is damaged or was not fetched whole; fetch the model again") from error
 

@@ -61,12 +61,12 @@ def saved_tensors(file: Path) -> Mapping[str, SavedTensor]:
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            found = _Unpickler(archive.read(_entry(archive, "data.pkl")), file).load()
+            state = _Unpickler(archive.read(_entry(archive, "data.pkl")), file).load()
     except _DAMAGED as error:
         raise _damaged(file, error) from error
-    if not isinstance(found, dict) or not all(isinstance(t, SavedTensor) for t in found.values()):
+    if not isinstance(state, dict) or not all(isinstance(t, SavedTensor) for t in state.values()):
         raise BrokenModel(f"{file} holds no state dict (names and tensors); save the model as safetensors")
-    return {str(name): t for name, t in found.items() if t.storage.kind in _READ}
+    return {str(name): t for name, t in state.items() if t.storage.kind in _READ}
 
 
 def read_archive(file: Path) -> dict[str, npt.NDArray[np.float32]]:
@@ -94,19 +94,19 @@ def _damaged(file: Path, error: Exception) -> BrokenModel:
 
 def _entry(archive: zipfile.ZipFile, name: str) -> str:
     """The archive's entry of this name in its one folder."""
-    (found,) = [n for n in archive.namelist() if n.partition("/")[2] == name]
-    return found
+    (entry,) = [n for n in archive.namelist() if n.partition("/")[2] == name]
+    return entry
 
 
 def _numbers(archive: zipfile.ZipFile, storage: _Storage) -> npt.NDArray[np.float32]:
     data = archive.read(_entry(archive, f"data/{storage.key}"))
     if storage.kind == "bf16":
-        found = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+        numbers = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
     else:
-        found = np.frombuffer(data, storage.kind).astype(np.float32, copy=False)
-    if len(found) != storage.numbers:
-        raise ValueError(f"storage {storage.key} holds {len(found)} numbers and not {storage.numbers}")
-    return found
+        numbers = np.frombuffer(data, storage.kind).astype(np.float32, copy=False)
+    if len(numbers) != storage.numbers:
+        raise ValueError(f"storage {storage.key} holds {len(numbers)} numbers and not {storage.numbers}")
+    return numbers
 
 
 def _view(numbers: npt.NDArray[np.float32], tensor: SavedTensor) -> npt.NDArray[np.float32]:

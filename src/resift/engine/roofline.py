@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices of a model's own shapes: what a model's speed is held against."""
+"""The speed at which this machine multiplies matrices of a model's shapes, the upper bound for the model's speed."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Shapes:
 
 
 def shapes_of(engine: OpenVINOEngine | NativeEngine) -> Shapes:
-    """The shapes of what an engine computes; what is done once per row, such as a head, is left out.
+    """The shapes of an engine's products per token, without those that come once per row, such as those of a head.
 
-    So is what a last layer does for the first token alone, its attention included.
+    A last layer for the first token alone is such a product too, with its attention.
     """
     if isinstance(engine, NativeEngine):
         return _shapes_of_bert(engine.checkpoint)
@@ -69,7 +69,7 @@ def _is_one(shape: Any, axis: int) -> bool:  # noqa: ANN401 - openvino ships no 
 
 
 def product_rate(shapes: Shapes, precision: str, rounds: int = 3) -> float:
-    """FLOP/s of the same products one after the other, nothing between them, in the engine's own batches; the best."""
+    """FLOP/s of the same products and nothing else, in the engine's batches; the best of some rounds."""
     chain: list[tuple[int, int]] = []
     for k, n in shapes.weights:
         if not chain or k == chain[-1][1]:
@@ -88,7 +88,7 @@ def product_rate(shapes: Shapes, precision: str, rounds: int = 3) -> float:
 
 
 def _chain(weights: Sequence[tuple[int, int]]) -> Any:  # noqa: ANN401
-    """Token ids (B, T) -> what the last product gives."""
+    """Token ids (B, T) -> the result of the last product."""
     op, rng = openvino_ops(), np.random.default_rng(0)
     ids = op.parameter([-1, -1], np.int64, name="input_ids")
     x = op.unsqueeze(op.convert(ids, "f32"), op.constant(np.array([2])))
