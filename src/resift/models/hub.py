@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from resift.errors import BrokenModel, ModelError, NotAModel
-from resift.models.adapter import ADAPTER
-from resift.models.exported import BELOW
+from resift.models.graph_files import BELOW
+from resift.models.layouts.peft_adapter import ADAPTER
 
 # What a hub repository is asked for; weights in other formats stay where they are.
 _FILES = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, normalizers
 
 from resift.errors import BrokenModel
+from resift.models.folder import ModelFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,16 @@ class Template:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
 
-def tokenizer_json(path: Path) -> dict[str, Any]:
-    """A tokenizer file; of one that was cut short or never fetched the tokenizers library says a bare Exception.
+def tokenizer_json(folder: ModelFolder) -> dict[str, Any]:
+    """tokenizer.json; of one that was cut short or never fetched the tokenizers library says a bare Exception.
 
     Raises:
         BrokenModel: no JSON object with a tokenizer model in it.
 
     """
+    path = folder.path / "tokenizer.json"
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(folder.content("tokenizer.json").decode("utf-8"))
     except (OSError, ValueError) as error:
         raise BrokenModel(f"{path} is damaged or was not fetched whole ({error}); fetch the model again") from error
     if not isinstance(value, dict) or "model" not in value:
@@ -108,13 +110,8 @@ _GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 _UNWRITABLE = "\x00"  # cleaning takes it out of every text
 
 
-def _has_segments(folder: Path) -> bool:
-    """Whether the model is given segment ids; a tokenizer that makes some may say that they are kept from it."""
-    path = folder / "tokenizer_config.json"
-    try:
-        config = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    except (OSError, ValueError) as error:
-        raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
+def _has_segments(config: Mapping[str, Any]) -> bool:
+    """Whether the model is given segment ids; a tokenizer that makes some may say that the model gets none of them."""
     names, kind = config.get("model_input_names"), config.get("tokenizer_class")
     if names or kind not in _GENERIC:
         return not names or "token_type_ids" in names
@@ -136,14 +133,14 @@ class Tokens:
 
     """
 
-    def __init__(self, folder: Path, lower: bool = False, markers: Sequence[str] = ()) -> None:
-        path = folder / "tokenizer.json"
-        if not path.exists():
+    def __init__(self, folder: ModelFolder, lower: bool = False, markers: Sequence[str] = ()) -> None:
+        path = folder.path / "tokenizer.json"
+        if not folder.has("tokenizer.json"):
             raise BrokenModel(
                 f"{folder} has no tokenizer.json; save the model with its fast tokenizer, or where Transformers has "
                 "none (PhoBERT) build one with the tokenizers library from its vocabulary and merges"
             )
-        value, self._path = tokenizer_json(path), path
+        value, self._path = tokenizer_json(folder), path
         self._tokenizer, self._hidden = _read_tokenizer(value, path, markers)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -153,7 +150,7 @@ class Tokens:
             own = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
             self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
         self.template, self.single = self._read_template(), self._read_single()
-        if not _has_segments(folder):
+        if not _has_segments(folder.tokenizer_config):
             self.template = replace(self.template, segments=(0, 0, 0, 0, 0))
         # The token that stands for what the vocabulary lacks; byte-level tokenizers have none.
         unknown = self._tokenizer.token_to_id(str(value["model"].get("unk_token") or ""))
