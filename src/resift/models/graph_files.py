@@ -35,8 +35,8 @@ def weights_or_graph(folder: Path) -> list[Path] | Path:
     """The files of a folder's weights; where it has none, the graph in its subfolder.
 
     Raises:
-        BrokenModel: neither. The message lists what is there under other names; none of it is chosen, for a quantised
-            copy gives other scores.
+        BrokenModel: neither. The message lists graphs under other names; none of them is chosen, for a quantised copy
+            gives other scores.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""The table of known checkpoints, `registry.toml`: what is known of each, and where each fact comes from."""
+"""The table of known checkpoints, `registry.toml`: facts about each one, and where each fact comes from."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ _FREE = ("apache-2.0", "mit")
 def select(
     among: Iterable[CheckpointRow], language: str = "", license: str = "", max_tokens: int = 0, family: str = ""
 ) -> list[CheckpointRow]:
-    """Rows that meet every condition; what is not known does not meet one.
+    """Rows that meet every condition; an unknown fact meets none.
 
     Args:
         among: where to look.
@@ -178,7 +178,7 @@ def reader_of(languages: Iterable[str], family: str = "encoder") -> str:
 def row_of(name: str, folder: ModelFolder | None = None) -> CheckpointRow | None:
     """The row of a model: by the hub id that the caller gave, or by the id under which the hub's cache keeps a folder.
 
-    A folder's `_name_or_path` is not asked: fine-tuning leaves the id of the base model there.
+    A folder's `_name_or_path` does not count: fine-tuning leaves the id of the base model there.
     """
     if name in rows():
         return rows()[name]
@@ -227,7 +227,9 @@ def applied(contract: Contract, row: CheckpointRow, config: Mapping[str, Any]) -
             raise BrokenModel(f"{message}; fetch the model again, or write a contract.json that states what is right")
         warnings.warn(f"{message}; the files are believed", stacklevel=2)
         row = replace(row, **cast("dict[str, Any]", {fact: None}))
-    narrower = row.max_tokens and row.family == "encoder"  # the files say what can be read, the row what should be
+    narrower = (
+        row.max_tokens and row.family == "encoder"
+    )  # the files state what the model can read, the row what it reads well
     window = min(row.max_tokens or 0, contract.max_tokens) if narrower else contract.max_tokens
     return replace(
         contract,

@@ -69,11 +69,11 @@ def _read_tokenizer(value: dict[str, Any], path: Path, markers: Sequence[str]) -
     document would close it. There they get names that no text has.
     """
     model, added = value["model"], value.get("added_tokens") or []
-    own = _template_names(value.get("post_processor"))
-    plain = [t for t in added if t["content"] in own and not t.get("special")]
+    template = _template_names(value.get("post_processor"))
+    plain = [t for t in added if t["content"] in template and not t.get("special")]
     for token in plain:  # saved as an ordinary word, though the template is made of it
         token["special"] = True
-    hidden = _hidden(model, {*markers, *own, *(t["content"] for t in added if t.get("special"))})
+    hidden = _hidden(model, {*markers, *template, *(t["content"] for t in added if t.get("special"))})
     if hidden:
         value["added_tokens"] = [t for t in added if t["content"] not in hidden]
     if hidden or plain:
@@ -126,7 +126,7 @@ class Tokens:
     Args:
         folder: holds tokenizer.json.
         lower: whether texts are put in lower case beforehand.
-        markers: tokens that a model puts in; like special tokens they are plain text where a text holds them.
+        markers: tokens that a model adds to its inputs; where a text holds one, it is plain text.
 
     Raises:
         BrokenModel: there is no usable tokenizer.json.
@@ -147,8 +147,8 @@ class Tokens:
         if markers := [m for m in markers if self._tokenizer.token_to_id(m) is not None]:
             self._tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in markers])
         if lower:
-            own = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
-            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+            normalizer = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
+            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *normalizer])
         self.template, self.single = self._read_template(), self._read_single()
         if not _has_segments(folder.tokenizer_config):
             self.template = replace(self.template, segments=(0, 0, 0, 0, 0))
@@ -156,10 +156,10 @@ class Tokens:
         unknown = self._tokenizer.token_to_id(str(value["model"].get("unk_token") or ""))
         self.unknown = -1 if unknown is None else unknown
         # Special tokens are left out: a tokenizer may know some that no text and no template brings up.
-        own = self.template.prefix + self.template.middle + self.template.suffix
+        special = self.template.prefix + self.template.middle + self.template.suffix
         added = self._tokenizer.get_added_tokens_decoder()
         self.added = {i: token.content for i, token in added.items() if not token.special}
-        self.largest_id = max([self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *own, *self.added])
+        self.largest_id = max([self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *special, *self.added])
         self._tokenizer.encode_special_tokens = True
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
@@ -167,7 +167,7 @@ class Tokens:
         return [Encoded(e.ids, e.offsets) for e in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
     def start_of(self, text: str, tokens: int) -> str:
-        """The beginning of a text that has at most so many tokens."""
+        """The beginning of a text, `tokens` tokens at most."""
         if len(text.encode("utf-8", "replace")) <= tokens:  # a token has a byte or more
             return text
         reach = tokens * _CHARACTERS
@@ -179,7 +179,7 @@ class Tokens:
     def encode_start(self, texts: Sequence[str], count: int) -> list[Encoded]:
         """Tokenise enough of each text for its first `count` tokens to be those of the whole; not all of a megabyte.
 
-        Where 32 characters a token do not give twice as many tokens as asked, the whole text is read.
+        Where 32 characters for each token give less than `2 * count` tokens, the whole text is read.
         """
         starts = [t[: count * _CHARACTERS] for t in texts]
         encoded = self.encode(starts)
@@ -211,18 +211,18 @@ class Tokens:
     def behind(self, prefix: str, texts: Sequence[str], count: int | None = None) -> list[tuple[list[int], Encoded]]:
         """Tokenise prefix and text together: the prefix's ids, and the text's with their characters in the text.
 
-        With a count, enough of each for so many tokens; see `encode_start`.
+        With a count, only enough of each text for its first `count` tokens is read; see `encode_start`.
         """
         together = [prefix + t for t in texts]
         encoded = self.encode(together) if count is None else self.encode_start(together, count)
         if not prefix:
             return [([], e) for e in encoded]
-        found, width = [], len(prefix)
+        parts, width = [], len(prefix)
         for e in encoded:
             n = sum(end <= width for _, end in e.offsets)
             offsets = [(max(0, start - width), end - width) for start, end in e.offsets[n:]]
-            found.append((e.ids[:n], Encoded(e.ids[n:], offsets)))
-        return found
+            parts.append((e.ids[:n], Encoded(e.ids[n:], offsets)))
+        return parts
 
     def joint(self, first: str, second: str) -> tuple[list[int], list[int]]:
         """Ids and segment ids of a pair as the tokenizer itself puts it together."""
@@ -232,15 +232,15 @@ class Tokens:
     def _read_single(self) -> tuple[list[int], list[int]]:
         """The special tokens before and behind one text."""
         e = self._tokenizer.encode("a")
-        own = [i for i, special in enumerate(e.special_tokens_mask) if not special]
-        return e.ids[: own[0]], e.ids[own[-1] + 1 :]
+        text = [i for i, special in enumerate(e.special_tokens_mask) if not special]
+        return e.ids[: text[0]], e.ids[text[-1] + 1 :]
 
     def _read_template(self) -> Template:
         """Read the pair template off an encoded pair: what stands before, between and behind the two texts."""
         e = self._tokenizer.encode("a", "b")
-        own = [i for i, special in enumerate(e.special_tokens_mask) if not special]
-        first = [i for i in own if e.sequence_ids[i] == 0]
-        second = [i for i in own if e.sequence_ids[i] == 1]
+        text = [i for i, special in enumerate(e.special_tokens_mask) if not special]
+        first = [i for i in text if e.sequence_ids[i] == 0]
+        second = [i for i in text if e.sequence_ids[i] == 1]
         if not first or not second or first[-1] > second[0]:
             raise BrokenModel("the tokenizer gives no pair template; its post-processor is missing")
         a, b, c, d = first[0], first[-1] + 1, second[0], second[-1] + 1

@@ -26,8 +26,8 @@ from resift.types import Flag, Judgement, Pair, Scores, Span
 
 
 @dataclass(slots=True)
-class _Inputs:
-    """The inputs of some rows: ids, segment ids and characters of each; then which inputs a row has, and its flags."""
+class _PairInputs:
+    """The inputs of some rows: ids, segment ids and characters of each input; inputs and flags of each row."""
 
     ids: list[list[int]] = field(default_factory=list)
     segments: list[list[int]] = field(default_factory=list)
@@ -80,11 +80,11 @@ class CrossEncoder(OfOneProcess):
         judgements = [judgement for part in slices_ for judgement in part]
         return spread(pairs, work, judgements, self.info, sum(j.tokens for j in judgements))
 
-    def _inputs(self, work: Distinct, queries: Sequence[Encoded], rows: Sequence[tuple[int, int]]) -> _Inputs:
-        """What the model is given for some rows."""
+    def _inputs(self, work: Distinct, queries: Sequence[Encoded], rows: Sequence[tuple[int, int]]) -> _PairInputs:
+        """The inputs of some rows."""
         places = sorted({d for _, d in rows})
         documents = dict(zip(places, self._encoded([work.documents[d] for d in places], queries), strict=True))
-        inputs = _Inputs()
+        inputs = _PairInputs()
         for q, d in rows:
             parts, flags = self._parts(queries[q], documents[d])
             inputs.flags.append(flags)
@@ -113,14 +113,15 @@ class CrossEncoder(OfOneProcess):
             for e, (_, places) in zip(encode([text for text, _ in joined]), joined, strict=True)
         ]
 
-    def _logits(self, inputs: _Inputs) -> tuple[npt.NDArray[np.float64], set[int]]:
-        """One logit per input; those that are not finite are computed again at f32, and named."""
+    def _logits(self, inputs: _PairInputs) -> tuple[npt.NDArray[np.float64], set[int]]:
+        """One logit per input, and which inputs were computed again at f32 because theirs was not finite."""
         ids, segments = inputs.ids, inputs.segments
         logits = self._run(self._engine, ids, segments)
-        again = np.flatnonzero(~np.isfinite(logits)).tolist()
-        if again and self._exact is not None:
-            logits[again] = self._run(self._exact, [ids[i] for i in again], [segments[i] for i in again])
-        return logits, set(again if self._exact is not None else ())
+        broken = np.flatnonzero(~np.isfinite(logits)).tolist()
+        if not broken or self._exact is None:
+            return logits, set()
+        logits[broken] = self._run(self._exact, [ids[i] for i in broken], [segments[i] for i in broken])
+        return logits, set(broken)
 
     def _run(self, engine: Engine, ids: Sequence[list[int]], segments: Sequence[list[int]]) -> npt.NDArray[np.float64]:
         logits = np.empty(len(ids))
@@ -140,7 +141,7 @@ class CrossEncoder(OfOneProcess):
         return misfit(self.contract, self.tokens, query, passages)
 
     def start_of(self, text: str, tokens: int) -> str:
-        """The beginning of a text that has at most so many tokens."""
+        """The beginning of a text, `tokens` tokens at most."""
         return self.tokens.start_of(text, tokens)
 
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoder:
@@ -150,7 +151,7 @@ class CrossEncoder(OfOneProcess):
         return other
 
     def _parts(self, query: Encoded, document: Encoded) -> tuple[list[tuple[list[int], int, int]], frozenset[Flag]]:
-        """(query ids, start, end) of each input that the pair needs, and what to say about it."""
+        """(query ids, start, end) of each input that the pair needs, and the flags of the pair."""
         if not query.ids:
             raise InputError("the query has no token that the model can read; ask with at least one word")
         if self.long_documents == "truncate":
@@ -189,13 +190,13 @@ def open_scorer(folder: ModelFolder, contract: Contract, options: LoadOptions) -
     )
 
 
-def _judgements(inputs: _Inputs, computed: tuple[npt.NDArray[np.float64], set[int]]) -> list[Judgement]:
+def _judgements(inputs: _PairInputs, computed: tuple[npt.NDArray[np.float64], set[int]]) -> list[Judgement]:
     """The judgement of each row."""
-    logits, again = computed
+    logits, recomputed = computed
     judgements = []
     for parts, flags in zip(inputs.parts_of, inputs.flags, strict=True):
         tokens = sum(len(inputs.ids[part]) for part in parts)
-        rescored = flags | RESCORED if again & set(parts) else flags
+        rescored = flags | RESCORED if recomputed & set(parts) else flags
         judgements.append(replace(_best(logits, inputs.spans, parts, rescored), tokens=tokens))
     return judgements
 

@@ -33,8 +33,8 @@ from resift.types import Flag, Judgement, Pair, Scores, Span
 Places = npt.NDArray[np.int32]
 WindowOutputs = tuple[FloatArray, FloatArray, FloatArray]  # of one window: vectors and weights around the pooled vector
 
-_SPAN_TOKENS = 40  # the stretch of so many tokens that wins most of the score, grown to whole sentences, is the span
-_NOWHERE = 1 << 30  # the place of a match that covers no characters: further from all others than a span is long
+_SPAN_TOKENS = 40  # the span is the stretch of 40 tokens that wins most of the score, grown to whole sentences
+_NOWHERE = 1 << 30  # the place of a match that covers no characters, further from all others than any span is long
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class QueryVectors:
     """A query's token vectors (Q, D), the share of each token (Q,), and its pooled vector (H,), empty without one.
 
     The shares sum to 1, or to Q where the contract says that a score is a sum. `flags` is "rescored" where only f32
-    gave finite vectors, "non_finite" where nothing did.
+    gave finite vectors, "non_finite" where f32 gave none either.
     """
 
     values: FloatArray
@@ -66,7 +66,7 @@ class DocumentVectors:
     flags: frozenset[Flag] = NO_FLAGS
 
 
-Vectors = TypeVar("Vectors", QueryVectors, DocumentVectors)
+TextVectors = TypeVar("TextVectors", QueryVectors, DocumentVectors)
 
 
 class LateInteraction(OfOneProcess):
@@ -130,13 +130,13 @@ class LateInteraction(OfOneProcess):
         return queries
 
     def _run(self, inputs: Sequence[TextInputs]) -> list[tuple[WindowOutputs, frozenset[Flag]]]:
-        """What every window gave, in order; what was not finite is computed again at f32, and flagged."""
+        """The outputs of every window, in order; one that is not finite is computed again at f32, and gets a flag."""
         windows = [w for text in inputs for w in text.windows]
         outputs = self._outputs(self._engine, windows)
         flags = [NO_FLAGS if _finite(o) else NON_FINITE for o in outputs]
-        again = [i for i, flag in enumerate(flags) if flag] if self._exact is not None else []
-        if again and self._exact is not None:
-            for i, exact in zip(again, self._outputs(self._exact, [windows[i] for i in again]), strict=True):
+        broken = [i for i, flag in enumerate(flags) if flag]
+        if broken and self._exact is not None:
+            for i, exact in zip(broken, self._outputs(self._exact, [windows[i] for i in broken]), strict=True):
                 outputs[i], flags[i] = exact, RESCORED if _finite(exact) else NON_FINITE
         return list(zip(outputs, flags, strict=True))
 
@@ -163,7 +163,7 @@ class LateInteraction(OfOneProcess):
         return misfit(self.contract, self.tokens, query, passages)
 
     def start_of(self, text: str, tokens: int) -> str:
-        """The beginning of a text that has at most so many tokens."""
+        """The beginning of a text, `tokens` tokens at most."""
         return self.tokens.start_of(text, tokens)
 
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> LateInteraction:
@@ -234,7 +234,7 @@ class LateInteraction(OfOneProcess):
         )
         return [document for part in encoded for document in part]
 
-    def all_finite(self, encoded: list[Vectors]) -> list[Vectors]:
+    def all_finite(self, encoded: list[TextVectors]) -> list[TextVectors]:
         """The same vectors, after a check that an index can hold them all.
 
         Raises:
@@ -277,12 +277,12 @@ def open_embedder(folder: ModelFolder, contract: Contract, options: LoadOptions)
 def _documents(
     inputs: Sequence[TextInputs], outputs: Sequence[tuple[WindowOutputs, frozenset[Flag]]], rounded: bool
 ) -> Iterator[DocumentVectors]:
-    """Each document's vectors, from what its windows gave."""
+    """Each document's vectors, put together from the outputs of its windows."""
     results = iter(outputs)
     for text in inputs:
-        windows_out = [next(results) for _ in text.windows]
-        flags = frozenset(flag for _, flags_of_window in windows_out for flag in flags_of_window)
-        vectors = [] if flags >= NON_FINITE else [o for o, _ in windows_out]
+        results_of_text = [next(results) for _ in text.windows]
+        flags = frozenset(flag for _, flags_of_window in results_of_text for flag in flags_of_window)
+        vectors = [] if flags >= NON_FINITE else [o for o, _ in results_of_text]
         pairs = [(v, w.spans) for (v, _, _), w in zip(vectors, text.windows, strict=False)]
         windows: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
         if rounded:
@@ -299,7 +299,7 @@ def _finite(outputs: WindowOutputs) -> bool:
 
 
 def _parts(work: Distinct) -> Iterator[tuple[list[int], Distinct]]:
-    """The rows of some documents at a time, and the work that they are; each document is in one part."""
+    """The rows of a slice of documents, and the same as work of its own; each document is in one part."""
     order = sorted(range(len(work.rows)), key=lambda row: work.rows[row][1])
     at = 0
     for part in slices([len(d) for d in work.documents], MANY_CHARACTERS):

@@ -1,4 +1,4 @@
-"""At which precision a model runs when the caller does not say: what was measured here, else what is known of it."""
+"""The precision of a model when the caller names none: the one that was measured here, else one by rule."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from resift.errors import InputError
 from resift.machine import processor
 from resift.models.contract import Contract
 
-# What `resift bench --pick` asks of a precision, on the user's own queries: mean over queries, against f32. Higher than
-# the bar of `inspection.agreement`, whose probes are few.
+# The agreement with f32 that `resift bench --pick` demands on the user's own queries, as a mean over queries. It is
+# higher than the bar of `inspection.agreement`, whose probes are few.
 PICK_TAU, PICK_TOP10 = 0.99, 0.98
 
 
@@ -23,7 +23,7 @@ def default_precision(contract: Contract, fingerprint: str) -> str:
     Nothing is timed here: one machine gives the same scores every time.
 
     Raises:
-        InputError: what was remembered can't be read.
+        InputError: the file that remembers can't be read.
 
     """
     from resift.engine.openvino import fastest_float, has_int8

@@ -37,7 +37,7 @@ class WindowInput:
 
 @dataclass(frozen=True, slots=True)
 class TextInputs:
-    """The inputs of one text, how many of its tokens they hold, and whether some are in none."""
+    """The inputs of one text, how many of its tokens they hold, and whether some of its tokens are in none."""
 
     windows: tuple[WindowInput, ...]
     tokens: int
