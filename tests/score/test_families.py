@@ -227,3 +227,42 @@ def test_a_record_reads_back_what_it_gives() -> None:
     for name in supported():
         record: type[Input] | None = FAMILIES[name].input
         assert record is not None and record.parse(record().entries()) == record()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_tokens": "512"}, {"window_tokens": None}, {"int8": 1}, {"blend_weight": "much"}, {"languages": "en"},
+        {"tokens": {"expand": "32"}}, {"tokens": {"query_marker": 3}}, {"skip": 0}, {"tokens": []}, {"golden": {}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_entries_of_a_contract_have_their_types(tmp_path: Path, change: dict[str, object]) -> None:
+    contract = json.loads((find_model("resift-mini-en") / "contract.json").read_text())
+    (tmp_path / "contract.json").write_text(json.dumps(contract | change))
+    with pytest.raises(BrokenModel, match=r"contract\.json is incomplete or malformed"):
+        read_contract(tmp_path)
+
+
+def test_a_truncation_that_there_is_not(tmp_path: Path) -> None:
+    contract = read_contract(cross_encoder(tmp_path / "m", "bert")).entries() | {"truncation": "first"}
+    (tmp_path / "contract.json").write_text(json.dumps(contract))
+    with pytest.raises(BrokenModel, match="truncation is one of only_second, longest_first; not 'first'"):
+        read_contract(tmp_path)
+
+
+def test_settings_of_other_libraries_have_their_types(tmp_path: Path) -> None:
+    for folder, entry in (
+        (pylate(tmp_path / "a", query_length="16"), "query_length"),
+        (pylate(tmp_path / "b", prompts=["query"]), "prompts"),
+        (stanford(tmp_path / "c", doc_maxlen="long"), "doc_maxlen"),
+    ):
+        with pytest.raises(BrokenModel, match=rf"has {entry} .*, which must be "):
+            read_contract(folder)
+
+
+def test_a_list_of_hashes_that_is_no_text(tmp_path: Path) -> None:
+    folder = cross_encoder(tmp_path / "m", "bert")
+    (folder / "SHA256SUMS").write_bytes(b"\xff\xfe")
+    with pytest.raises(BrokenModel, match="a line that sha256sum would not write"):
+        resift.load(folder)

@@ -12,10 +12,13 @@ from typing import Any, TypeVar
 from resift.errors import BrokenModel
 from resift.models.families import Family, loadable
 from resift.models.folder import CONTRACT, ModelFolder
-from resift.models.inputs import Input
+from resift.models.inputs import Input, check_types
 from resift.types import ModelInfo, ScoreKind
 
 InputType = TypeVar("InputType")
+_TYPES = {"name": str, "max_tokens": int, "window_tokens": int, "int8": bool, "blend_weight": float,
+          "fusion_weight": float, "languages": list, "license": str, "parameters": int, "description": str,
+          "golden": list}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ def parse_contract(folder: ModelFolder) -> Contract:
     if unknown := set(entries) - common - family.input.keys:
         raise BrokenModel(f"{folder}/{CONTRACT} has unknown entries {sorted(unknown)}; update Resift")
     try:
+        check_types(entries, _TYPES)
         return Contract(**_common(entries, common), input=family.input.parse(_without(entries, common)))
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenModel(f"{folder}/{CONTRACT} is incomplete or malformed: {error}") from error

@@ -12,9 +12,10 @@ from typing import Any
 
 from resift.engine.graphs.bert import OFFSET_TYPES
 from resift.errors import BrokenModel, UnknownFamily
-from resift.models.config_entries import check_config, first_position, whole
+from resift.models.config_entries import check_config, first_position, whole, wrong
 
 CONTRACT = "contract.json"
+SETTINGS = "config_sentence_transformers.json"
 _HASHED = (".json", ".onnx", ".npy", ".safetensors", ".xml", ".bin", ".pt", ".metadata")
 _MOST_POSITIONS = 8192  # a config may name more positions than any encoder was trained on
 _MEBIBYTE = 1 << 20
@@ -148,7 +149,10 @@ class ModelFolder:
             Module(kind, folder, folder.transformer_settings if kind == "Transformer" else folder.object("config.json"))
             for kind, folder in kinds
         )
-        return Modules(self, modules, self.object("config_sentence_transformers.json"))
+        settings = self.object(SETTINGS)
+        if not isinstance(settings.get("prompts") or {}, dict):
+            raise wrong(self.path / SETTINGS, "prompts", settings["prompts"], "an object")
+        return Modules(self, modules, settings)
 
     @cached_property
     def transformer_settings(self) -> Mapping[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal, Protocol, Self, get_args
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args
 
 from resift.engine.graphs.heads import POOLINGS
 from resift.text.segment import LIBRARIES
 
 Truncation = Literal["only_second", "longest_first"]
+T = TypeVar("T")
 
 # The first edition of contract.json had one flat list of entries for all families, and each file states all of them.
 _FIRST_EDITION = frozenset({"truncation", "labels", "skip", "tokens", "vectors"})
@@ -63,8 +64,8 @@ class EncoderInput:
         truncation = entries.get("truncation", "only_second")
         if truncation not in get_args(Truncation):
             raise ValueError(f"truncation is one of {', '.join(get_args(Truncation))}; not {truncation!r}")
-        segmenter = EmbedderInput.parse(entries).segmenter
-        return cls(truncation, entries.get("labels", 1), segmenter)
+        check_types(entries, {"labels": int})
+        return cls(truncation, entries.get("labels", 1), EmbedderInput.parse(entries).segmenter)
 
     def entries(self) -> dict[str, Any]:
         """See `Input`."""
@@ -121,8 +122,9 @@ class LateInput:
     def parse(cls, entries: Mapping[str, Any]) -> Self:
         """See `Input`; `skip` stands beside the other entries, which are in `tokens`."""
         tokens = entries.get("tokens", {})
-        _check_names(tokens, {f.name for f in fields(cls)} - {"skip"})
-        record = cls(**_tuples({**tokens, "skip": entries.get("skip", ())}))
+        if "skip" in tokens:
+            raise ValueError("unknown entries ['skip'] in tokens: it stands beside them")
+        record = _record(cls, {**tokens, "skip": entries.get("skip", ())})
         if record.reduce not in ("mean", "sum") or not set(record.skip_in) <= {"query", "document"}:
             raise ValueError(
                 f"reduce is mean or sum, skip_in of query and document; not {record.reduce}, {record.skip_in}"
@@ -155,9 +157,7 @@ class EmbedderInput:
     @classmethod
     def parse(cls, entries: Mapping[str, Any]) -> Self:
         """See `Input`; the entries are in `vectors`."""
-        vectors = entries.get("vectors", {})
-        _check_names(vectors, {f.name for f in fields(cls)})
-        record = cls(**_tuples(vectors))
+        record = _record(cls, entries.get("vectors", {}))
         if unknown := set(record.pooling) - set(POOLINGS):
             raise ValueError(f"pooling is of {', '.join(POOLINGS)}; not {', '.join(sorted(unknown))}")
         if record.segmenter and record.segmenter not in LIBRARIES:
@@ -192,9 +192,33 @@ def _first_edition(**entries: object) -> dict[str, Any]:
     return {"truncation": "only_second", "labels": 1, "skip": (), "tokens": tokens, "vectors": vectors} | entries
 
 
-def _check_names(entries: Mapping[str, Any], names: set[str]) -> None:
-    if unknown := set(entries) - names:
+def check_types(entries: Mapping[str, Any], types: Mapping[str, type]) -> None:
+    """Refuse a value of another type than its entry has; a whole number is a number too, true and false are none.
+
+    Raises:
+        ValueError: there is one; the message names it.
+
+    """
+    for name, value in entries.items():
+        expected = types.get(name, type(value))
+        fits = isinstance(value, (int, float) if expected is float else expected)
+        if not fits or (isinstance(value, bool) and expected is not bool):
+            raise ValueError(f"{name} is {value!r}, which must be of type {expected.__name__}")
+
+
+def _record(record: type[T], entries: Mapping[str, Any]) -> T:
+    """A record of JSON's values.
+
+    Raises:
+        ValueError: an unknown name, or a value of another type than the entry's default.
+
+    """
+    defaults = {f.name: f.default for f in fields(record)}  # type: ignore[arg-type]
+    if unknown := set(entries) - defaults.keys():
         raise ValueError(f"unknown entries {sorted(unknown)}")
+    values = _tuples(entries)
+    check_types(values, {name: type(default) for name, default in defaults.items()})
+    return record(**values)
 
 
 def _tuples(entries: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ Where PyLate and sentence-transformers fill a gap differently, the filling of th
 
 from __future__ import annotations
 
+from resift.models.config_entries import whole
 from resift.models.contract import Contract
-from resift.models.folder import ModelFolder
+from resift.models.folder import SETTINGS, ModelFolder
 from resift.models.inputs import LateInput
 from resift.models.layouts.late import PUNCTUATION, fill_token, late_contract
 from resift.models.layouts.layout import Layout
@@ -23,8 +24,8 @@ def _contract(folder: ModelFolder) -> Contract:
     """As pylate.models.ColBERT, with its defaults where the folder is silent."""
     modules = folder.modules
     assert modules is not None  # it was recognised by them
-    settings = modules.settings
-    length = settings.get("query_length") or 32
+    settings, path = modules.settings, folder.path / SETTINGS
+    length = whole(settings, "query_length", path) or 32
     markers = [settings.get(f"{role}_prefix") for role in ("query", "document")]
     query, document = ("[Q] " if markers[0] is None else markers[0], "[D] " if markers[1] is None else markers[1])
     expand = settings.get("do_query_expansion") is not False
@@ -42,7 +43,7 @@ def _contract(folder: ModelFolder) -> Contract:
         skip_in=("document",),
         reduce="sum",
     )
-    return late_contract(folder, record, settings.get("document_length") or 180)
+    return late_contract(folder, record, whole(settings, "document_length", path) or 180)
 
 
 LAYOUT = Layout("PyLate", _recognises, _contract)

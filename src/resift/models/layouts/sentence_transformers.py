@@ -6,6 +6,7 @@ Formats of sentence-transformers 6.2. Its cross-encoders are folders of Transfor
 from __future__ import annotations
 
 from resift.errors import UnknownFamily
+from resift.models.config_entries import whole
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder, Modules
 from resift.models.heads import pooling
@@ -29,15 +30,15 @@ def _multi_vector(folder: ModelFolder) -> Contract:
     """As sentence_transformers.MultiVectorEncoder."""
     modules = folder.modules
     assert modules is not None  # it was recognised by them
-    settings = modules.encoder.settings
+    settings, path = modules.encoder.settings, folder.encoder.path / "sentence_bert_config.json"
     (mask,) = modules.of("MultiVectorMask") or (None,)
     if mask is None:
         raise UnknownFamily(f"{folder} has no MultiVectorMask; save it with sentence-transformers 6 or newer")
     if mask.settings.get("keep_only_token_ids"):
         raise UnknownFamily(f"{folder} keeps image tokens only; Resift reads texts")
     expansion = settings.get("query_expansion") or {}
-    widest = settings.get("query_length") or 0
-    floor = int(expansion.get("length") or 0)
+    widest = whole(settings, "query_length", path)
+    floor = whole(expansion, "length", path)
     record = LateInput(
         query_prefix=modules.prompt("query"),
         document_prefix=modules.prompt("document", "passage", "corpus"),
@@ -49,7 +50,7 @@ def _multi_vector(folder: ModelFolder) -> Contract:
         skip_in=tuple(t for t in mask.settings.get("skiplist_tasks", ["document"]) if t in ("query", "document")),
         reduce="mean" if modules.settings.get("similarity_fn_name") == "meanmaxsim" else "sum",
     )
-    return late_contract(folder, record, settings.get("document_length") or _window(folder.encoder))
+    return late_contract(folder, record, whole(settings, "document_length", path) or _window(folder.encoder))
 
 
 def _is_embedder(folder: ModelFolder) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from resift.errors import UnknownFamily
+from resift.models.config_entries import whole
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.inputs import LateInput
@@ -12,10 +13,10 @@ from resift.models.layouts.layout import Layout
 
 def _contract(folder: ModelFolder) -> Contract:
     """As colbert-ai's QueryTokenizer, DocTokenizer and ColBERT.mask, with its defaults where metadata is silent."""
-    metadata = folder.object("artifact.metadata")
+    metadata, path = folder.object("artifact.metadata"), folder.path / "artifact.metadata"
     if metadata.get("similarity", "cosine") != "cosine":
         raise UnknownFamily(f"{folder} compares by {metadata['similarity']}; Resift has cosine MaxSim")
-    length = metadata.get("query_maxlen") or 32
+    length = whole(metadata, "query_maxlen", path) or 32
     record = LateInput(
         query_marker=metadata.get("query_token_id") or "[unused0]",
         document_marker=metadata.get("doc_token_id") or "[unused1]",
@@ -27,7 +28,7 @@ def _contract(folder: ModelFolder) -> Contract:
         skip_in=("document",),
         reduce="sum",
     )
-    return late_contract(folder, record, metadata.get("doc_maxlen") or 220)
+    return late_contract(folder, record, whole(metadata, "doc_maxlen", path) or 220)
 
 
 LAYOUT = Layout(
