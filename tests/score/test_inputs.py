@@ -17,7 +17,7 @@ from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.inputs import EncoderInput
 from resift.models.tokenizer import Tokens
-from resift.score.cross_encoder import CrossEncoder
+from resift.score.cross_encoder import CrossEncoderScorer
 from resift.types import Candidate, Document, Query, ScoreKind, Scores
 from tests.checkpoints import save_tokenizer
 from tests.tiny_tokenizers import TOKENIZERS
@@ -48,7 +48,7 @@ def fed(folder: Path, query: str, document: str, *, limit: int = LIMIT, **option
     recorder = Recorder()
     truncation = options.pop("truncation", "only_second")
     contract = Contract("m", "encoder", ScoreKind.LOGIT, limit, limit, EncoderInput(truncation))  # type: ignore[arg-type]
-    scorer = CrossEncoder(contract, Tokens(ModelFolder(folder)), recorder, 0, **options)  # type: ignore[arg-type]
+    scorer = CrossEncoderScorer(contract, Tokens(ModelFolder(folder)), recorder, 0, **options)  # type: ignore[arg-type]
     scorer.score([(Query(query), Candidate(Document("d", document)))])
     return recorder
 
@@ -137,7 +137,7 @@ def test_many_pairs_are_scored_in_slices(tmp_path: Path, monkeypatch: pytest.Mon
 
     def run() -> tuple[Recorder, Scores]:
         recorder = Recorder()
-        return recorder, CrossEncoder(contract, Tokens(ModelFolder(tmp_path)), recorder, 0).score(pairs)
+        return recorder, CrossEncoderScorer(contract, Tokens(ModelFolder(tmp_path)), recorder, 0).score(pairs)
 
     whole = run()
     monkeypatch.setattr("resift.score.pairs._SLICE", 16)

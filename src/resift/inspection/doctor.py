@@ -117,7 +117,7 @@ def _checks(contract: Contract) -> list[Callable[[_Case], Iterator[Finding]]]:
 
 
 def _name(check: Callable[[_Case], Iterator[Finding]]) -> str:
-    return check.__name__.strip("_")
+    return check.__name__.strip("_").replace("_", " ")
 
 
 def _scored(name: str) -> _Case:

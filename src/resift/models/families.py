@@ -51,7 +51,7 @@ _ROWS = (
     Family(
         "encoder", "query and document in one input of an encoder with a classification head", "a cross-encoder",
         EncoderInput, "resift.score.cross_encoder", reranks=True, whole_graph="always",
-        checks=_OF_TOKENS | _OF_ENGINES | {"pair_encoding"},
+        checks=_OF_TOKENS | _OF_ENGINES | {"pair encoding"},
     ),
     Family(
         "late", "query and document apart, compared token by token (ColBERT)", "a late-interaction model",

@@ -36,7 +36,7 @@ class _PairInputs:
     flags: list[frozenset[Flag]] = field(default_factory=list)
 
 
-class CrossEncoder(OfOneProcess):
+class CrossEncoderScorer(OfOneProcess):
     """Scores pairs with a sequence classifier.
 
     A pair over the window is scored in overlapping windows of the document; the best logit counts, and its window is
@@ -144,7 +144,7 @@ class CrossEncoder(OfOneProcess):
         """The beginning of a text, `tokens` tokens at most."""
         return self.tokens.start_of(text, tokens)
 
-    def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoder:
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoderScorer:
         """The same model over the engine that `wrap` gives for the present one."""
         other = copy(self)
         other._engine = wrap(self._engine)
@@ -179,13 +179,13 @@ class CrossEncoder(OfOneProcess):
         return first, min(second, room - first)
 
 
-def open_scorer(folder: ModelFolder, contract: Contract, options: LoadOptions) -> CrossEncoder:
+def open_scorer(folder: ModelFolder, contract: Contract, options: LoadOptions) -> CrossEncoderScorer:
     """The cross-encoder of a folder; for errors see `score.load.load_scorer`."""
     if options.truncation is not None:
         record = replace(contract.input_as(EncoderInput), truncation=options.truncation)
         contract = replace(contract, input=record)
     parts = open_parts(folder, contract, options)
-    return CrossEncoder(
+    return CrossEncoderScorer(
         contract, parts.tokens, parts.engine, parts.pad, options.long_documents, parts.exact, folder.fingerprint
     )
 
