@@ -23,7 +23,7 @@ from machine import machine
 from resift.engine.maxsim import TokenVectors
 from resift.index.first_stage import fusion
 from resift.index.tensors import pooled as neighbours
-from resift.models.contract import read_contract
+from resift.models.recognition import read_contract
 from resift.protocols import Budget
 from resift.rerank.blend import Blend
 from resift.rerank.pointwise import Pointwise

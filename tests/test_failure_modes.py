@@ -28,6 +28,7 @@ from resift.engine.openvino import OpenVINOEngine, SharedEngine
 from resift.errors import KindError, NonFiniteScore
 from resift.inspection.doctor import examine
 from resift.inspection.export import export
+from resift.models.folder import ModelFolder
 from resift.models.tokenizer import Tokens
 from resift.rerank.drive import drive
 from resift.rerank.pointwise import Pointwise
@@ -335,7 +336,7 @@ def chat(folder: Path, kind: str, special: bool) -> Tokens:
     else:
         wrapped.backend_tokenizer.add_tokens([AddedToken(n, special=False, normalized=False) for n in names])
     wrapped.save_pretrained(folder)
-    return Tokens(folder)
+    return Tokens(ModelFolder(folder))
 
 
 @pytest.mark.parametrize("special", [True, False], ids=["special", "added"])
@@ -530,7 +531,7 @@ def poisoned(folder: Path, made: Path, word: str, value: float) -> Path:
     for path in (p for p in folder.rglob("*") if p.is_file()):
         (made / path.relative_to(folder)).parent.mkdir(exist_ok=True)
         (made / path.relative_to(folder)).write_bytes(path.read_bytes())
-    (row,) = Tokens(folder).ids([word])[0]
+    (row,) = Tokens(ModelFolder(folder)).ids([word])[0]
     tensors = safetensors.torch.load_file(made / "model.safetensors")
     tensors["embeddings.word_embeddings.weight"][row] = value
     safetensors.torch.save_file(tensors, made / "model.safetensors")

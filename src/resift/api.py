@@ -21,10 +21,9 @@ from resift.types import Document, Query, Ranking
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
     from resift.index.build import Built
     from resift.index.tensors import Tensors
-    from resift.models.contract import Truncation
+    from resift.models.inputs import Truncation
     from resift.score.cache import PairCache
-    from resift.score.cross_encoder import LongDocuments
-    from resift.score.engine_choice import EngineName, Precision
+    from resift.score.options import EngineOption, LongDocuments, Precision
 
 DEFAULT_MODEL = "resift-mini-en"
 DEFAULT_EMBEDDER = "resift-static-en"
@@ -218,7 +217,7 @@ def load(
     long_documents: LongDocuments = "windows",
     truncation: Truncation | None = None,
     max_tokens: int | None = None,
-    engine: EngineName = "auto",
+    engine: EngineOption = "auto",
     cache: PairCache | None = None,
 ) -> Reranker:
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.

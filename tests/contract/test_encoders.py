@@ -13,7 +13,7 @@ import torch
 import resift
 from resift import Reranker
 from resift.engine.batching import Batch, Engine, FloatArray
-from resift.score.cross_encoder import CrossEncoder
+from resift.score.cross_encoder import CrossEncoderScorer
 from resift.types import Candidate, Document, Query
 from tests.checkpoints import cross_encoder
 from tests.processor import skip_without
@@ -119,9 +119,9 @@ def test_what_overflows_is_scored_again_at_f32(tmp_path: Path) -> None:
         cross_encoder(tmp_path, "bert"), "classifier.bias", None, 65_520.0
     )  # rounds to infinity from here on
     exact = resift.load(folder, precision="f32").scorer
-    assert isinstance(exact, CrossEncoder)
-    half = CrossEncoder(exact.contract, exact.tokens, HalfPrecision(exact._engine), 0, exact=exact._engine)
-    alone = CrossEncoder(exact.contract, exact.tokens, HalfPrecision(exact._engine), 0)
+    assert isinstance(exact, CrossEncoderScorer)
+    half = CrossEncoderScorer(exact.contract, exact.tokens, HalfPrecision(exact._engine), 0, exact=exact._engine)
+    alone = CrossEncoderScorer(exact.contract, exact.tokens, HalfPrecision(exact._engine), 0)
     pairs = [(Query(q), Candidate(Document("d", t))) for q, t in PAIRS]
     found, lost = half.score(pairs), alone.score(pairs)
     assert 0 < sum("non_finite" in f for f in lost.flags) < len(PAIRS)

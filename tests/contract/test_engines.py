@@ -16,11 +16,11 @@ from resift.engine.torch import reads
 from resift.errors import BrokenModel, InputError, MissingExtra, UnknownFamily
 from resift.inspection.agreement import grid
 from resift.inspection.export import export
-from resift.score.engine_choice import EngineName
 from resift.score.load import find_model
+from resift.score.options import EngineOption
 from tests.checkpoints import cross_encoder, edited
 
-ENGINES: tuple[EngineName, ...] = ("openvino", "onnx", "torch")
+ENGINES: tuple[EngineOption, ...] = ("openvino", "onnx", "torch")
 PAIRS = [
     ("what is the capital of norway?", "oslo is the capital"),
     ("what is the capital of norway?", "bread, water and a lamp. " * 30),
@@ -40,7 +40,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_engines_agree_at_f32(folder: Path, engine: EngineName) -> None:
+def test_engines_agree_at_f32(folder: Path, engine: EngineOption) -> None:
     reference = cross_encoder_scores(folder)
     scorer = resift.load(folder, precision="f32", engine=engine)
     assert scorer.scorer.info.runs_on == f"{engine} f32"
@@ -68,7 +68,7 @@ def test_what_transformers_would_misread_is_left_to_others(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_is_shared_by_threads(folder: Path, engine: EngineName) -> None:
+def test_an_engine_is_shared_by_threads(folder: Path, engine: EngineOption) -> None:
     scorer = resift.load(folder, precision="f32", engine=engine)
     wrong: list[object] = []
 
@@ -116,7 +116,7 @@ def test_what_an_engine_can_not_do_is_said(folder: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("engine", "package"), [("onnx", "onnxruntime"), ("torch", "torch")])
 def test_a_missing_engine_names_its_extra(
-    folder: Path, engine: EngineName, package: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, engine: EngineOption, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = builtins.__import__
 

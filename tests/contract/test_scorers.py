@@ -12,7 +12,7 @@ import pytest
 import resift
 from resift import Reranker
 from resift.errors import InputError
-from resift.score.engine_choice import EngineName, Precision
+from resift.score.options import EngineOption, Precision
 from resift.types import Candidate, Document, Pair, Query
 from tests.checkpoints import cross_encoder
 from tests.processor import skip_without
@@ -128,7 +128,7 @@ def test_threads_share_a_model(make: Callable[..., Reranker]) -> None:
 
 
 def test_load_names_every_precision_and_engine() -> None:
-    for kind in (Precision, EngineName):
+    for kind in (Precision, EngineOption):
         assert all(f'"{value}"' in (resift.load.__doc__ or "") for value in get_args(kind))
 
 

@@ -12,7 +12,7 @@ import resift
 from resift.errors import BrokenModel
 from resift.inspection.doctor import examine
 from resift.inspection.export import export
-from resift.models.contract import read_contract
+from resift.models.recognition import read_contract
 from resift.score.late_interaction import LateInteraction
 from resift.score.load import load_embedder
 from tests.vector_checkpoints import DOCUMENTS, LIMIT, QUERIES, WIDTH, bge_m3

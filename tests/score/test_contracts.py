@@ -12,7 +12,7 @@ from transformers import AutoModel
 
 import resift
 from resift.errors import BrokenModel, InputError, UnknownFamily
-from resift.models.contract import read_contract
+from resift.models.recognition import read_contract
 from tests.checkpoints import cross_encoder, edited
 from tests.references import jinabert, renamed
 

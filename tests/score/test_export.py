@@ -12,6 +12,7 @@ from resift.errors import BrokenModel, InputError, ScoreError
 from resift.inspection import export as exporting
 from resift.inspection.agreement import agreement, grid, probes
 from resift.inspection.export import Format, Weights, export
+from resift.models.folder import ModelFolder
 from resift.models.integrity import wrong_hashes
 from resift.score.load import find_model
 from tests.checkpoints import cross_encoder
@@ -42,7 +43,7 @@ def test_an_exported_folder_scores_as_its_source(tiny: Path, tmp_path: Path, to:
     np.testing.assert_allclose(
         made.score([(g.query, g.document) for g in golden]).values, [g.score for g in golden], atol=1e-4
     )
-    assert not wrong_hashes(tmp_path / "out") and not (tmp_path / "out.part").exists()
+    assert not wrong_hashes(ModelFolder(tmp_path / "out")) and not (tmp_path / "out.part").exists()
 
 
 def test_smaller_weights_are_smaller(tiny: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import resift
 from resift.errors import BrokenModel
 from resift.inspection.doctor import examine
 from resift.inspection.export import export
-from resift.score.engine_choice import EngineName
 from resift.score.load import find_model, load_embedder
+from resift.score.options import EngineOption
 from tests.checkpoints import cross_encoder
 from tests.vector_checkpoints import sentence_transformer
 
@@ -44,14 +44,14 @@ def bare(made: Path, folder: Path, **files: str) -> Path:
     return folder
 
 
-def same(folder: Path, made: Path, engine: EngineName = "openvino") -> None:
+def same(folder: Path, made: Path, engine: EngineOption = "openvino") -> None:
     expected = resift.load(made / "own", precision="f32", engine="openvino").score(PAIRS).values
     found = resift.load(folder, precision="f32", engine=engine).score(PAIRS).values
     np.testing.assert_allclose(np.array(found, float), np.array(expected, float), atol=1e-4)
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnx"])
-def test_a_folder_with_onnx_alone(made: Path, tmp_path: Path, engine: EngineName) -> None:
+def test_a_folder_with_onnx_alone(made: Path, tmp_path: Path, engine: EngineOption) -> None:
     """The full precision is taken, whatever else lies there."""
     folder = bare(made, tmp_path / "m", onnx__model="onnx/model.onnx")
     for variant in ("model_int8", "model_quantized", "model_O4"):

@@ -14,8 +14,10 @@ import pytest
 
 from resift.engine.batching import Batch, FloatArray
 from resift.models.contract import Contract
+from resift.models.folder import ModelFolder
+from resift.models.inputs import EncoderInput
 from resift.models.tokenizer import Tokens
-from resift.score.cross_encoder import CrossEncoder
+from resift.score.cross_encoder import CrossEncoderScorer
 from resift.types import Candidate, Document, Query, ScoreKind, Scores
 from tests.checkpoints import save_tokenizer
 from tests.tiny_tokenizers import TOKENIZERS
@@ -45,8 +47,8 @@ def fed(folder: Path, query: str, document: str, *, limit: int = LIMIT, **option
     """What the engine gets for a pair."""
     recorder = Recorder()
     truncation = options.pop("truncation", "only_second")
-    contract = Contract("m", "encoder", ScoreKind.LOGIT, limit, limit, truncation=truncation)  # type: ignore[arg-type]
-    scorer = CrossEncoder(contract, Tokens(folder), recorder, 0, **options)  # type: ignore[arg-type]
+    contract = Contract("m", "encoder", ScoreKind.LOGIT, limit, limit, EncoderInput(truncation))  # type: ignore[arg-type]
+    scorer = CrossEncoderScorer(contract, Tokens(ModelFolder(folder)), recorder, 0, **options)  # type: ignore[arg-type]
     scorer.score([(Query(query), Candidate(Document("d", document)))])
     return recorder
 
@@ -115,7 +117,7 @@ def test_of_a_long_document_only_the_start_is_tokenised(
     folder: Path, rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ids are those of the whole; also where one word is the whole, and where the query is long too."""
-    tokens = Tokens(folder)
+    tokens = Tokens(ModelFolder(folder))
     for query in ("lamp", "lamp bread " * 400):
         for document in ("bread and water in oslo, " * 4000, "a" * 50_000, "b" * 50_000 + " lamp" * 50):
             (ids,) = fed(folder, query, document, long_documents="truncate", truncation=rule).ids
@@ -130,12 +132,12 @@ def test_of_a_long_document_only_the_start_is_tokenised(
 
 def test_many_pairs_are_scored_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_tokenizer(tmp_path, double=False, limit=64)
-    contract = Contract("m", "encoder", ScoreKind.LOGIT, 64, 64)
+    contract = Contract("m", "encoder", ScoreKind.LOGIT, 64, 64, EncoderInput())
     pairs = [(Query(f"lamp {i % 3}"), Candidate(Document(str(i), f"bread {i}" if i % 7 else ""))) for i in range(200)]
 
     def run() -> tuple[Recorder, Scores]:
         recorder = Recorder()
-        return recorder, CrossEncoder(contract, Tokens(tmp_path), recorder, 0).score(pairs)
+        return recorder, CrossEncoderScorer(contract, Tokens(ModelFolder(tmp_path)), recorder, 0).score(pairs)
 
     whole = run()
     monkeypatch.setattr("resift.score.pairs._SLICE", 16)
@@ -148,7 +150,7 @@ def test_strides_are_bcembeddings(tmp_path: Path) -> None:
     """Its recipe: n tokens each, the next begins min(80, n // 4) before the end of the last, which may be short."""
     save_tokenizer(tmp_path, double=True, limit=512)
     words = [f"{w}" for _ in range(60) for w in ("lamp", "bread", "north", "oslo", "city", "south", "water", "ferry")]
-    tokens = Tokens(tmp_path)
+    tokens = Tokens(ModelFolder(tmp_path))
     document, query = tokens.ids([" ".join(words)])[0], tokens.ids(["what is it"])[0]
     recorder = fed(tmp_path, "what is it", " ".join(words), limit=256, long_documents="strides")
     n = 256 - (len(query) + 2) - 2

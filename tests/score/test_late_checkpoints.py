@@ -14,7 +14,7 @@ from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
 import resift
 from resift.errors import BrokenModel, UnknownFamily
-from resift.models.contract import read_contract
+from resift.models.recognition import read_contract
 from resift.score.late_interaction import LateInteraction
 from tests.checkpoints import edited
 from tests.vector_checkpoints import DOCUMENTS, OUT, QUERIES, WIDTH, encoder, pylate, seeded, stanford
@@ -65,7 +65,7 @@ def check(folder: Path) -> None:
     expected = reference.similarity(theirs, read).numpy().ravel()
     np.testing.assert_allclose(scores.values, expected, atol=1e-4)
     assert np.std(expected) > 0.01 and scores.kind is ours.scorer.contract.kind
-    mean = ours.scorer.contract.tokens.reduce == "mean"
+    mean = ours.scorer.contract.input.reduce == "mean"
     assert scores.kind is (resift.ScoreKind.MAXSIM if mean else resift.ScoreKind.MAXSIM_SUM)
 
 
@@ -184,7 +184,7 @@ def test_a_contract_written_out_reads_back(tmp_path: Path) -> None:
     before = resift.load(folder, precision="f32").score([(QUERIES[0], DOCUMENTS[0])]).values
     contract = read_contract(folder)
     contract.write(folder)
-    assert read_contract(folder) == contract and contract.tokens.query_marker == "[Q] "
+    assert read_contract(folder) == contract and contract.input.query_marker == "[Q] "
     assert resift.load(folder, precision="f32").score([(QUERIES[0], DOCUMENTS[0])]).values == before
     wrong = json.loads((folder / "contract.json").read_text())
     for change in ({"reduce": "median"}, {"surprise": 1}, {"skip_in": ["both"]}):

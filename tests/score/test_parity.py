@@ -141,7 +141,7 @@ def test_two_labels(tmp_path: Path) -> None:
     ranking = exact(folder).rerank(QUERY, DOCUMENTS)
     by_id = {c.document.id: c.probability for c in ranking}
     np.testing.assert_allclose([by_id[str(i)] for i in range(len(PAIRS))], reference[:, 1], atol=1e-5)
-    assert resift.load(folder).scorer.contract.labels == 2
+    assert resift.load(folder).scorer.contract.input.labels == 2
 
 
 @pytest.mark.parametrize(("name", "labels"), [("m", 1), ("monobert", 2)])

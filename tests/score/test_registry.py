@@ -10,8 +10,11 @@ import pytest
 import resift
 from resift.errors import BrokenModel, UnknownFamily
 from resift.models import registry
-from resift.models.contract import Contract, read_contract
-from resift.models.registry import FAMILIES, SUPPORTED, applied, parse, row_of, rows, select, with_row
+from resift.models.contract import Contract
+from resift.models.families import FAMILIES, supported
+from resift.models.folder import ModelFolder
+from resift.models.recognition import read_contract
+from resift.models.registry import applied, parse, row_of, rows, select, with_row
 from resift.score.load import find_model
 from tests.checkpoints import cross_encoder
 
@@ -33,7 +36,7 @@ source = { facts = "its card", license = "unverified" }
 
 
 def contract_of(name: str, folder: Path) -> Contract:
-    return with_row(read_contract(folder), name, folder)
+    return with_row(read_contract(folder), name, ModelFolder(folder))
 
 
 def test_the_table_names_what_the_field_uses() -> None:
@@ -59,7 +62,7 @@ def test_the_table_names_what_the_field_uses() -> None:
 
 
 @pytest.mark.parametrize("row", rows().values(), ids=lambda r: r.id)
-def test_every_fact_has_an_origin(row: registry.Row) -> None:
+def test_every_fact_has_an_origin(row: registry.CheckpointRow) -> None:
     assert row.source["facts"]
     if row.license == "unknown":
         assert row.commercial == "unknown" and "license" not in row.source
@@ -106,7 +109,7 @@ def test_selection() -> None:
     assert {r.family for r in select(everything, family="late")} == {"late"}
 
 
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(SUPPORTED) - {"hosted"}))
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(supported()) - {"hosted"}))
 def test_families_to_come_are_refused_before_anything_is_fetched(family: str) -> None:
     row = next(r for r in rows().values() if r.family == family)
     with pytest.raises(UnknownFamily, match=f"family {family} .* is not supported yet; supported: encoder, late"):
@@ -117,7 +120,7 @@ def test_a_name_that_holds_an_id_is_not_the_model(tmp_path: Path) -> None:
     folder = cross_encoder(tmp_path / "BAAI" / "bge-reranker-base", "bert")
     config = json.loads((folder / "config.json").read_text()) | {"_name_or_path": "BAAI/bge-reranker-base"}
     (folder / "config.json").write_text(json.dumps(config))
-    assert row_of(str(folder), folder) is None
+    assert row_of(str(folder), ModelFolder(folder)) is None
     assert contract_of(str(folder), folder).license == ""
 
 
@@ -131,7 +134,7 @@ def test_the_hub_cache_says_what_a_folder_is(tmp_path: Path) -> None:
     folder = hub_copy(tmp_path, "BAAI/bge-reranker-base")
     contract = resift.load(folder, precision="f32").scorer.contract
     assert (contract.name, contract.license, contract.languages) == ("BAAI/bge-reranker-base", "MIT", ("zh", "en"))
-    assert (contract.max_tokens, contract.truncation, contract.parameters) == (512, "only_second", 278_000_000)
+    assert (contract.max_tokens, contract.input.truncation, contract.parameters) == (512, "only_second", 278_000_000)
     plain = shutil.copytree(folder, tmp_path / "plain")
     assert resift.load(plain).score([("a", "b")]).values == pytest.approx(
         resift.load(folder).score([("a", "b")]).values, abs=1e-4

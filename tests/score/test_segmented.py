@@ -1,13 +1,12 @@
 """Cross-encoders that were trained on joined words (PhoRanker): words are joined, spans are the text's own."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 import resift
-from resift.models.contract import read_contract
+from resift.models.recognition import read_contract
 from resift.text.segment import joined, joined_places
 from tests.checkpoints import cross_encoder
 
@@ -17,7 +16,7 @@ TEXTS = ["Hà Nội là thủ đô của Việt Nam.", "Phà ra đảo\nmỗi gi
 
 def segmented(tmp_path: Path) -> Path:
     folder = cross_encoder(tmp_path / "vi", "roberta", tokenizer="byte_level")
-    contract = asdict(read_contract(folder)) | {"vectors": {"segmenter": "vi"}}
+    contract = read_contract(folder).entries() | {"vectors": {"segmenter": "vi"}}
     (folder / "contract.json").write_text(json.dumps(contract))
     return folder
 

@@ -9,7 +9,7 @@ import typer
 from resift.cli import options
 
 if TYPE_CHECKING:
-    from resift.models.registry import Row
+    from resift.models.registry import CheckpointRow
 
 
 def models(
@@ -27,7 +27,8 @@ def models(
 
     from resift.cli import show
     from resift.errors import InputError
-    from resift.models.registry import FAMILIES, bundled_row, rows, select
+    from resift.models.families import FAMILIES
+    from resift.models.registry import bundled_row, rows, select
     from resift.score.load import bundled_models
 
     if family and family not in FAMILIES:
@@ -43,14 +44,14 @@ def models(
     show.print_rows(Console(), headings, [_cells(r) for r in found])
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: CheckpointRow) -> list[str]:
     return [
         row.id, row.family, row.kind, " ".join(row.languages) or "unknown", _window(row), _size(row), row.license,
         row.commercial, "yes" if row.supported else "not yet",
     ]  # fmt: skip
 
 
-def _as_json(row: Row) -> dict[str, Any]:
+def _as_json(row: CheckpointRow) -> dict[str, Any]:
     """A row in the schema of docs/json.md: what is not known is left out."""
     facts = {
         "name": row.id,
@@ -68,11 +69,11 @@ def _as_json(row: Row) -> dict[str, Any]:
     return {k: v for k, v in facts.items() if v not in (None, "", [], "unknown")}
 
 
-def _window(row: Row) -> str:
+def _window(row: CheckpointRow) -> str:
     return "any" if row.max_tokens == 0 else str(row.max_tokens or "unknown")
 
 
-def _size(row: Row) -> str:
+def _size(row: CheckpointRow) -> str:
     if row.parameters is None:
         return "unknown"
     return f"{row.parameters / 1e9:.1f} B" if row.parameters >= 1e9 else f"{row.parameters / 1e6:.0f} M"

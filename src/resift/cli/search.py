@@ -15,7 +15,7 @@ from resift.cli.left_out import LeftOut
 if TYPE_CHECKING:
     from resift.api import Index
     from resift.cli.progress import Count
-    from resift.score.cross_encoder import LongDocuments
+    from resift.score.options import LongDocuments
     from resift.types import Document
 
 _SLOW = 5.0  # seconds after which a search says what would make the next one faster

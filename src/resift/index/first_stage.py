@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from resift.models.contract import Contract, read_contract
+from resift.models.contract import Contract
+from resift.models.recognition import read_contract
 from resift.models.registry import reader_of
 from resift.protocols import Retriever
 from resift.retrieve.bm25 import BM25Retriever

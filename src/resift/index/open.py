@@ -17,12 +17,11 @@ from resift.index.graph import graph_of
 from resift.index.layout import Settings, current, read_manifest
 from resift.index.passages import Passages
 from resift.index.tensors import Tensors
-from resift.models.checkpoints import to_rerank
-from resift.models.contract import read_contract
+from resift.models.inputs import LateInput
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.fuse import Hybrid
 from resift.score.late_interaction import LateInteraction
-from resift.score.load import find_model, fingerprint, load_embedder, load_scorer
+from resift.score.load import find_model, fingerprint, load_embedder, load_scorer, recognise_reranker
 from resift.text.analysis import Analyzer
 
 
@@ -126,8 +125,8 @@ def named_settings(
     if embedder is None and (same or maker not in ("", usual)):
         embedder = maker
     elif embedder is None:
-        found = find_model(name)
-        embedder = "" if to_rerank(found, read_contract(found)).tokens.pooled else usual
+        record = recognise_reranker(name)[1].input
+        embedder = "" if isinstance(record, LateInput) and record.pooled else usual
     return Settings("", name, "", True, pool, embedder, hnsw=hnsw)
 
 

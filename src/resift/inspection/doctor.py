@@ -5,30 +5,34 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from resift.errors import BrokenModel, MissingExtra, NonFiniteScore, ResiftError, UnknownFamily
-from resift.inspection.agreement import LEAST_TAU, LEAST_TOP10, agreement, finite, grid, pair, probe_pairs, probes
-from resift.models.checkpoints import encoder_folder, lowered, to_rerank
-from resift.models.config import read_object
-from resift.models.contract import Contract, read_contract
-from resift.models.exported import onnx_file
+from resift.inspection.agreement import LEAST_TAU, LEAST_TOP10, agreement, finite, grid, pair, probes
+from resift.inspection.scorer_checks import (
+    TOLERANCE,
+    Finding,
+    Status,
+    belonging_checks,
+    examine_scorer,
+    probe_language,
+    scale_of,
+)
+from resift.models.contract import Contract
+from resift.models.folder import ModelFolder
+from resift.models.graph_files import onnx_file
+from resift.models.graph_source import graph_source
+from resift.models.inputs import EmbedderInput, EncoderInput
 from resift.models.integrity import changed_order, check_files, check_tokens, export_report, listed_hashes, wrong_hashes
-from resift.models.registry import with_row
+from resift.models.layouts.bge_m3 import to_rerank
 from resift.models.tokenizer import Tokens
-from resift.score.cross_encoder import CrossEncoder, LongDocuments
-from resift.score.engine_choice import EngineName, Precision
-from resift.score.late_interaction import LateInteraction
-from resift.score.load import find_model, load_scorer, runs_natively
+from resift.protocols import Scorer
+from resift.score.load import find_model, load_scorer, recognise
+from resift.score.options import EngineOption, LongDocuments, Precision
 
-Status = Literal["ok", "note", "warn", "fail"]
-
-TOLERANCE = 1e-4  # at f32, of a score, or of its size where that is over 1
 LEAST_RIGHT = 10  # of twelve trivial pairs of a language that the model claims
 _SAME = 0.5  # a share of distinct scores below this is saturation
 
@@ -37,39 +41,35 @@ _SAME = 0.5  # a share of distinct scores below this is saturation
 _MOST_TOKENS, _MOST_UNKNOWN = {"en": 0.35, "vi": 0.36, "zh": 1.05, "ja": 1.05}, 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found: fine, worth knowing, a warning, or a failure, in one sentence."""
-
-    check: str
-    status: Status
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Case:
-    """A model that loaded, and what it says at f32.
+    """A model that loaded, and its scores at f32.
 
     `answers` holds, per language, the scores (questions, 2) of each question's right and wrong passage; `reference` the
     scores of many pairs in one language, with which other engines are compared.
     """
 
-    name: str
-    folder: Path
-    scorer: CrossEncoder | LateInteraction
-    config: dict[str, Any]
+    folder: ModelFolder
+    contract: Contract
+    scorer: Scorer
     language: str
     answers: dict[str, npt.NDArray[np.float64]]
     reference: npt.NDArray[np.float64]
 
     @property
-    def contract(self) -> Contract:
-        return self.scorer.contract
+    def name(self) -> str:
+        """The path of the folder, so that a hub is asked once."""
+        return str(self.folder)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The tokenizer, for the checks of families that have one."""
+        return Tokens(self.folder.encoder, self.folder.lower_case)
 
     @property
     def scale(self) -> float:
-        """What the tolerance is a share of."""
-        return max(1.0, float(np.abs(self.values).max()))
+        """The size of scores of which the tolerance is a share."""
+        return scale_of(self.values)
 
     @property
     def values(self) -> npt.NDArray[np.float64]:
@@ -77,81 +77,104 @@ class _Case:
         return np.concatenate([self.reference.ravel(), *(a.ravel() for a in self.answers.values())])
 
 
-def examine(name: str) -> Iterator[Finding]:
-    """Give findings as they are made; what builds on a failed check is left out.
+def examine(model: str | Scorer) -> Iterator[Finding]:
+    """Give findings one by one; a check that builds on a failed one is left out.
 
     Args:
-        name: bundled name, folder or hub id.
+        model: bundled name, folder or hub id; or a scorer, to which the checks for every scorer apply.
 
     """
-    standing = list(_standing(name))
-    yield from standing
-    if any(f.status == "fail" for f in standing):
+    if not isinstance(model, str):
+        yield from examine_scorer(model)
         return
-    folder = find_model(name)
+    findings = list(_before_running(model))
+    yield from findings
+    if any(f.status == "fail" for f in findings):
+        return
     try:
-        case = _asked(str(folder), folder)  # by its path, so that a hub is asked once
+        case = _scored(model)
     except ResiftError as error:
         yield Finding("finite" if isinstance(error, NonFiniteScore) else "weights", "fail", str(error))
         return
-    yield Finding("weights", "ok", "every tensor of the head and the encoder is in the files")
+    if "head" in case.contract.row.checks:
+        yield Finding("weights", "ok", "every tensor of the head and the encoder is in the files")
     yield Finding("finite", "ok", f"{case.values.size} scores at f32, all finite")
-    yield from _pad(case)
-    yield from _pair_encoding(case)
-    spread = _spread(case)
-    yield spread
-    if spread.status == "fail":
-        return
-    for check in (_truncation, _invariance, _export, _engines, _probes, _vocabulary, _golden):
+    for check in _checks(case.contract):
         try:
-            yield from check(case)
+            for finding in check(case):
+                yield finding
+                if (finding.check, finding.status) == ("spread", "fail"):
+                    return
         except ResiftError as error:
-            yield Finding(check.__name__.strip("_"), "fail", str(error))
+            yield Finding(_name(check), "fail", str(error))
 
 
-def _asked(name: str, folder: Path) -> _Case:
-    scorer = load_scorer(name, "f32", engine="openvino")
+def _checks(contract: Contract) -> list[Callable[[_Case], Iterator[Finding]]]:
+    """Those of the checks behind loading that apply to a family: to all of them, or named in its row."""
+    of_families = (_pad, _pair_encoding, _truncation, _engines, _vocabulary)
+    every = (_pad, _pair_encoding, _spread, _truncation, _belonging, _export, _engines, _probes, _vocabulary, _golden)
+    return [check for check in every if check not in of_families or _name(check) in contract.row.checks]
+
+
+def _name(check: Callable[[_Case], Iterator[Finding]]) -> str:
+    return check.__name__.strip("_").replace("_", " ")
+
+
+def _scored(name: str) -> _Case:
+    folder, contract = _reranker(str(find_model(name)))
+    scorer = load_scorer(str(folder), "f32", engine="openvino")
     answers = {}
-    for language, found in probes().items():
-        both = [pair(p.query, text) for p in found for text in (p.relevant, p.irrelevant)]
-        answers[language] = finite(scorer, both).reshape(-1, 2)
-    language = next((x for x in probes() if x in scorer.contract.languages), "en")
-    return _Case(name, folder, scorer, _config(encoder_folder(folder)), language, answers, grid(scorer, language))
+    for language, questions in probes().items():
+        pairs = [pair(p.query, text) for p in questions for text in (p.relevant, p.irrelevant)]
+        answers[language] = finite(scorer, pairs).reshape(-1, 2)
+    language = probe_language(contract.languages)
+    return _Case(folder, contract, scorer, language, answers, grid(scorer, language))
 
 
-def _standing(name: str) -> Iterator[Finding]:
-    """What can be said without running the model."""
+def _before_running(name: str) -> Iterator[Finding]:
+    """The checks for which the model need not run."""
     try:
-        folder = find_model(name)
+        folder = ModelFolder(find_model(name))
     except ResiftError as error:
         yield Finding("folder", "fail", str(error))
         return
-    steps: tuple[tuple[str, Callable[[], str]], ...] = (
-        ("family", partial(_family, name, folder)),
-        ("files", partial(_files, folder)),
-        ("tokenizer", partial(_tokenizer, folder)),
-        ("head", partial(_head, name)),
-    )
-    broken = False
-    for check, step in steps:
-        if check == "head" and broken:
-            return
-        try:
-            yield Finding(check, "ok", step())
-        except ResiftError as error:
-            broken = True
-            yield Finding(check, "fail", str(error))
+    family = _tried("family", partial(_family, name))
+    yield family
+    broken = family.status == "fail"
+    steps: dict[str, Callable[[], str]] = {"files": partial(_files, folder)}
+    if broken or "tokenizer" in _reranker(name)[1].row.checks:
+        steps["tokenizer"] = partial(_tokenizer, folder)
+    for check, step in steps.items():
+        finding = _tried(check, step)
+        yield finding
+        broken = broken or finding.status == "fail"
+    if not broken and "head" in _reranker(name)[1].row.checks:
+        yield _tried("head", partial(_head, name))
 
 
-def _family(name: str, folder: Path) -> str:
-    contract = to_rerank(folder, with_row(read_contract(folder), name, folder))
-    if contract.family not in ("encoder", "late"):
+def _tried(check: str, step: Callable[[], str]) -> Finding:
+    """The finding of a step that gives a message where all is well, and raises where it is not."""
+    try:
+        return Finding(check, "ok", step())
+    except ResiftError as error:
+        return Finding(check, "fail", str(error))
+
+
+def _reranker(name: str) -> tuple[ModelFolder, Contract]:
+    folder, contract = recognise(name)
+    contract = to_rerank(folder, contract)
+    if not contract.row.reranks:
         raise UnknownFamily(f"{name} is a {contract.family} model, an embedder: it scores no pairs")
-    whence = "its contract.json" if (folder / "contract.json").exists() else "its config and tensors"
-    return f"a reranker of family {contract.family}, score {contract.kind.value}, according to {whence}"
+    return folder, contract
 
 
-def _files(folder: Path) -> str:
+def _family(name: str) -> str:
+    folder, contract = _reranker(name)
+    source = "its contract.json" if folder.has_contract else "its config and tensors"
+    return f"a reranker of family {contract.family}, score {contract.kind.value}, according to {source}"
+
+
+def _files(folder: ModelFolder) -> str:
     check_files(folder)
     listed = listed_hashes(folder)
     if wrong := wrong_hashes(folder):
@@ -159,10 +182,9 @@ def _files(folder: Path) -> str:
     return f"{len(listed)} files with the listed hashes" if listed else "there; no hashes are listed"
 
 
-def _tokenizer(folder: Path) -> str:
-    encoder = encoder_folder(folder)
-    tokens = Tokens(encoder)
-    check_tokens(encoder, tokens)
+def _tokenizer(folder: ModelFolder) -> str:
+    tokens = Tokens(folder.encoder)
+    check_tokens(folder.encoder, tokens)
     return f"ids up to {tokens.largest_id}, {tokens.template.size} special tokens around a pair"
 
 
@@ -172,25 +194,23 @@ def _head(name: str) -> str:
 
 
 def _pad(case: _Case) -> Iterator[Finding]:
-    own = _config(encoder_folder(case.folder), "tokenizer_config.json")
-    token = own.get("pad_token")
+    config = case.folder.encoder.tokenizer_config
+    token = config.get("pad_token")
     token = token.get("content") if isinstance(token, dict) else token
-    known = case.scorer.tokens.id_of(token) if token else None
-    stated = case.config.get("pad_token_id")
-    if known is not None and stated is not None and known != stated:
+    of_tokenizer = case.tokens.id_of(token) if token else None
+    stated = case.folder.encoder.config.get("pad_token_id")
+    if of_tokenizer is not None and stated is not None and of_tokenizer != stated:
         # RoBERTa's positions are counted from the padding id, so that a wrong one moves every token.
-        status: Status = "fail" if "roberta" in str(case.config.get("model_type")) else "warn"
-        yield Finding("pad", status, f"the tokenizer pads with {known} ({token}), config.json says {stated}")
+        status: Status = "fail" if "roberta" in case.folder.encoder.model_type else "warn"
+        yield Finding("pad", status, f"the tokenizer pads with {of_tokenizer} ({token}), config.json says {stated}")
         return
-    side = " on the left; Resift pads on the right, under a mask" if own.get("padding_side") == "left" else ""
+    side = " on the left; Resift pads on the right, under a mask" if config.get("padding_side") == "left" else ""
     yield Finding("pad", "ok", f"padding id {0 if stated is None else stated}{side}")
 
 
 def _pair_encoding(case: _Case) -> Iterator[Finding]:
-    if case.contract.family != "encoder":
-        return
-    tokens = case.scorer.tokens
-    texts = [p for found in probes().values() for p in found]
+    tokens = case.tokens
+    texts = [probe for questions in probes().values() for probe in questions]
     for probe in texts:
         query, document = tokens.ids([probe.query, probe.relevant])
         ids, segments = tokens.template.pair(query, document)
@@ -210,33 +230,38 @@ def _transformers(case: _Case, pairs: Sequence[tuple[str, str]]) -> Iterator[Fin
 
     Left out where Resift changes texts before the tokenizer reads them.
     """
-    if case.contract.vectors.segmenter or lowered(case.folder) or not importlib.util.find_spec("transformers"):
+    joins = isinstance(case.contract.input, EncoderInput | EmbedderInput) and case.contract.input.segmenter
+    if joins or case.folder.lower_case or not importlib.util.find_spec("transformers"):
         return
     from resift.engine.torch import tokenized
 
-    whose, read = tokenized(encoder_folder(case.folder), pairs)
-    if read is None:
-        yield Finding("transformers", "note", f"{whose} can't read the tokenizer, so that there is nothing to compare")
+    library, expected = tokenized(case.folder.encoder.path, pairs)
+    if expected is None:
+        yield Finding(
+            "transformers", "note", f"{library} can't read the tokenizer, so that there is nothing to compare"
+        )
         return
-    tokens = case.scorer.tokens
-    for (query, document), (ids, segments) in zip(pairs, read, strict=True):
+    tokens = case.tokens
+    for (query, document), (ids, segments) in zip(pairs, expected, strict=True):
         first, second = tokens.ids([query, document])
         ids_here, segments_here = tokens.template.pair(first, second)
         if ids != ids_here:
-            yield Finding("transformers", "warn", f"{whose} gives other tokens for {query!r}: scores differ from its")
+            yield Finding("transformers", "warn", f"{library} gives other tokens for {query!r}: scores differ from its")
             return
-        if segments != segments_here and case.config.get("type_vocab_size", 2) != 1:
+        if segments != segments_here and case.folder.encoder.config.get("type_vocab_size", 2) != 1:
             kinds = "0 and 1" if any(segments_here) else "all 0"
-            told = f"{whose} gives other segments; here they are {kinds}, as the library that wrote the folder had them"
-            yield Finding("transformers", "warn", f"{told}: scores differ from its")
+            message = (
+                f"{library} gives other segments; here they are {kinds}, as the library that wrote the folder had them"
+            )
+            yield Finding("transformers", "warn", f"{message}: scores differ from its")
             return
-    yield Finding("transformers", "ok", f"{len(pairs)} pairs as {whose} puts them together")
+    yield Finding("transformers", "ok", f"{len(pairs)} pairs as {library} puts them together")
 
 
 def _truncation(case: _Case) -> Iterator[Finding]:
     """Over a document far too long, two queries must still give two scores, in windows and cut."""
     (first, second), long = probes()[case.language][:2], probes()[case.language][0].relevant + " "
-    long *= 2 + 4 * case.contract.max_tokens // max(1, len(case.scorer.tokens.ids([long])[0]))
+    long *= 2 + 4 * case.contract.max_tokens // max(1, len(case.tokens.ids([long])[0]))
     ways: tuple[LongDocuments, ...] = ("windows", "truncate")
     for way in ways:
         scorer = load_scorer(case.name, "f32", way, engine="openvino")
@@ -250,33 +275,20 @@ def _truncation(case: _Case) -> Iterator[Finding]:
     yield Finding("truncation", "ok", "the query is kept when the document is too long, and what was cut is reported")
 
 
-def _spread(case: _Case) -> Finding:
+def _spread(case: _Case) -> Iterator[Finding]:
     values = case.values
-    if np.ptp(values) <= TOLERANCE * case.scale:
-        return Finding("spread", "fail", f"every score is {values[0]:.4g}: the head is constant, or training collapsed")
     share = len(np.unique(np.round(values, 6))) / len(values)
-    if share < _SAME:
-        return Finding("spread", "fail", f"only {share:.0%} of the scores are distinct: they are saturated")
-    return Finding("spread", "ok", f"{values.min():.3f} to {values.max():.3f}, {share:.0%} distinct")
+    if np.ptp(values) <= TOLERANCE * case.scale:
+        yield Finding("spread", "fail", f"every score is {values[0]:.4g}: the head is constant, or training collapsed")
+    elif share < _SAME:
+        yield Finding("spread", "fail", f"only {share:.0%} of the scores are distinct: they are saturated")
+    else:
+        yield Finding("spread", "ok", f"{values.min():.3f} to {values.max():.3f}, {share:.0%} distinct")
 
 
-def _invariance(case: _Case) -> Iterator[Finding]:
-    """Batch of one against batch of many, beside a long neighbour, and in another order, at f32."""
-    given = probe_pairs(case.language)[::18]
-    expected = np.array(case.scorer.score(given).values, float)
-    alone = [case.scorer.score([p]).values[0] for p in given]
-    long = pair("a long neighbour", "a word that comes again and again " * 60)
-    beside = case.scorer.score([*given, long]).values[:-1]
-    backwards = case.scorer.score(given[::-1]).values[::-1]
-    worst = max(float(np.abs(expected - np.array(v, float)).max()) for v in (alone, beside, backwards))
-    good = worst <= TOLERANCE * case.scale
-    gaps = np.diff(np.sort(case.reference, axis=1), axis=1)
-    near = int((gaps <= max(worst, 1e-7 * case.scale)).sum())  # these two may change places: f32 has 7 digits
-    told = (
-        f"alone, beside a long one and backwards, a score moves by {worst:.1e} at most; "
-        f"{near} of {gaps.size} neighbours in an order are no further apart"
-    )
-    yield Finding("invariance", "ok" if good else "fail", told)
+def _belonging(case: _Case) -> Iterator[Finding]:
+    """The checks for every scorer, at f32."""
+    yield from belonging_checks(case.scorer, case.language, case.reference)
 
 
 def _export(case: _Case) -> Iterator[Finding]:
@@ -293,39 +305,39 @@ def _engines(case: _Case) -> Iterator[Finding]:
     for engine, precision in _variants(case):
         check = f"{engine} {precision}"
         try:
-            found = grid(load_scorer(case.name, precision, engine=engine), case.language)
+            scores = grid(load_scorer(case.name, precision, engine=engine), case.language)
         except NonFiniteScore:
             yield Finding(check, "fail", f"gives NaN or infinity at {precision}: load it with precision='f32'")
             continue
         except (UnknownFamily, MissingExtra) as error:
             yield Finding(check, "note", str(error))
             continue
-        same = agreement(case.reference, found)
-        told = f"tau {same.tau:.3f}, ten best kept {same.top10:.1%}, largest change {same.max_delta:.1e}"
+        same = agreement(case.reference, scores)
+        message = f"tau {same.tau:.3f}, ten best kept {same.top10:.1%}, largest change {same.max_delta:.1e}"
         exact = same.max_delta <= TOLERANCE * case.scale if precision == "f32" else same.good
         bar = f"{TOLERANCE:g}" if precision == "f32" else f"tau {LEAST_TAU}, {LEAST_TOP10:.0%}"
-        yield Finding(check, "ok" if exact else "fail", told if exact else f"{told}: misses {bar}")
+        yield Finding(check, "ok" if exact else "fail", message if exact else f"{message}: misses {bar}")
 
 
-def _variants(case: _Case) -> Sequence[tuple[EngineName, Precision]]:
+def _variants(case: _Case) -> Sequence[tuple[EngineOption, Precision]]:
+    from resift.engine.native.native_engine import obstacle
     from resift.engine.openvino import fastest_float, has_int8
 
-    found: list[tuple[EngineName, Precision]] = []
-    if runs_natively(case.folder, case.contract):
-        found.append(("native", "bf16"))
+    variants: list[tuple[EngineOption, Precision]] = []
+    if not obstacle(graph_source(case.folder, case.contract).checkpoint, "bf16"):
+        variants.append(("native", "bf16"))
         if case.contract.int8 and has_int8():
-            found.append(("native", "int8"))
+            variants.append(("native", "int8"))
     if fastest_float() == "bf16":
-        found.append(("openvino", "bf16"))
+        variants.append(("openvino", "bf16"))
     if case.contract.int8 and has_int8():
-        found.append(("openvino", "int8"))
-    whole = case.contract.family == "encoder" or (case.folder / "contract.json").exists()
-    if whole and onnx_file(case.folder) and importlib.util.find_spec("onnxruntime"):
-        found.append(("onnx", "f32"))
-    safetensors = case.contract.family == "encoder" and list(case.folder.glob("*.safetensors"))
-    if safetensors and importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
-        found += [("torch", "f32"), ("torch", "bf16"), ("torch", "fp16")]
-    return found
+        variants.append(("openvino", "int8"))
+    if onnx_file(case.folder, case.contract) and importlib.util.find_spec("onnxruntime"):
+        variants.append(("onnx", "f32"))
+    classifier = isinstance(case.contract.input, EncoderInput) and list(case.folder.path.glob("*.safetensors"))
+    if classifier and importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
+        variants += [("torch", "f32"), ("torch", "bf16"), ("torch", "fp16")]
+    return variants
 
 
 def _probes(case: _Case) -> Iterator[Finding]:
@@ -334,21 +346,21 @@ def _probes(case: _Case) -> Iterator[Finding]:
     right = {language: int((a[:, 0] > a[:, 1]).sum()) for language, a in case.answers.items()}
     lost = not claimed and max(right.values()) < LEAST_RIGHT
     for language, count in right.items():
-        unknown = _unknown(case, language)[1]
-        told = f"{count} of {len(case.answers[language])} answers above what is about something else"
+        unknown = _rates(case, language)[1] if "vocabulary" in case.contract.row.checks else 0.0
+        message = f"{count} of {len(case.answers[language])} answers above what is about something else"
         good = count >= LEAST_RIGHT
         status: Status = "ok" if good else "fail" if language in claimed or lost else "note"
         if status != "fail" and unknown > _MOST_UNKNOWN:  # what is left of the texts may be told apart by chance
             status = "warn" if language in claimed else "note"
-            told = f"nothing can be said: {unknown:.0%} of the texts are unknown to the vocabulary"
+            message = f"nothing can be said: {unknown:.0%} of the texts are unknown to the vocabulary"
         elif claimed and language not in claimed:
-            status, told = "note", f"{told}; the model does not claim it"
-        yield Finding(f"probes {language}", status, told)
+            status, message = "note", f"{message}; the model does not claim it"
+        yield Finding(f"probes {language}", status, message)
 
 
-def _unknown(case: _Case, language: str) -> tuple[float, float]:
+def _rates(case: _Case, language: str) -> tuple[float, float]:
     """Tokens per character of a language's probes, and the share of them that the vocabulary lacks."""
-    tokens = case.scorer.tokens
+    tokens = case.tokens
     text = " ".join(t for p in probes()[language] for t in (p.query, p.relevant, p.irrelevant))
     (ids,) = tokens.ids([text])
     return len(ids) / len(text), ids.count(tokens.unknown) / len(ids)
@@ -356,24 +368,22 @@ def _unknown(case: _Case, language: str) -> tuple[float, float]:
 
 def _vocabulary(case: _Case) -> Iterator[Finding]:
     for language in probes():
-        rate, unknown = _unknown(case, language)
+        rate, unknown = _rates(case, language)
         bad = rate > _MOST_TOKENS[language] or unknown > _MOST_UNKNOWN
         status: Status = "ok" if not bad else "warn" if language in case.contract.languages else "note"
-        told = f"{rate:.2f} tokens per character, {unknown:.0%} unknown"
-        yield Finding(f"vocabulary {language}", status, told + (": the vocabulary does not fit" if bad else ""))
+        message = f"{rate:.2f} tokens per character, {unknown:.0%} unknown"
+        yield Finding(f"vocabulary {language}", status, message + (": the vocabulary does not fit" if bad else ""))
 
 
 def _golden(case: _Case) -> Iterator[Finding]:
-    given = case.contract.golden
-    if not given:
+    pairs = case.contract.golden
+    if not pairs:
         yield Finding("golden", "note", "the folder has no golden pairs; `resift export` writes some")
         return
-    values = case.scorer.score([pair(g.query, g.document) for g in given]).values
-    worst = max(abs((v if v is not None else np.inf) - g.score) for v, g in zip(values, given, strict=True))
+    values = case.scorer.score([pair(g.query, g.document) for g in pairs]).values
+    worst = max(abs((v if v is not None else np.inf) - g.score) for v, g in zip(values, pairs, strict=True))
     good = worst <= TOLERANCE * case.scale
-    told = f"{len(given)} pairs, largest difference {worst:.1e}"
-    yield Finding("golden", "ok" if good else "fail", told if good else f"{told}: weights or tokenizer were changed")
-
-
-def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    return read_object(folder / name) if (folder / name).exists() else {}
+    message = f"{len(pairs)} pairs, largest difference {worst:.1e}"
+    yield Finding(
+        "golden", "ok" if good else "fail", message if good else f"{message}: weights or tokenizer were changed"
+    )

@@ -25,13 +25,14 @@ from resift.inspection.agreement import (
     pair,
     probes,
 )
-from resift.models.checkpoints import encoder_folder, lowered
 from resift.models.contract import Contract, Golden
-from resift.models.exported import onnx_file
+from resift.models.folder import ModelFolder
+from resift.models.graph_files import onnx_file
+from resift.models.graph_source import graph_source
+from resift.models.inputs import EncoderInput
 from resift.models.integrity import REPORT, SUMS, file_hash
-from resift.score.cross_encoder import CrossEncoder
-from resift.score.late_interaction import LateInteraction
-from resift.score.load import find_model, load_scorer, read_graph
+from resift.protocols import Scorer
+from resift.score.load import load_scorer, recognise_reranker
 
 Format = Literal["openvino", "onnx"]
 Weights = Literal["f32", "fp16", "int8"]
@@ -98,24 +99,23 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
         raise InputError(f"export to {get_args(Format)} with weights of {get_args(Weights)}; not {to!r}, {weights!r}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there already; name a folder that is not")
-    folder = find_model(name)
+    folder, contract = recognise_reranker(name)
     source = load_scorer(str(folder), "f32", engine="openvino")
-    contract = replace(source.contract, golden=())
     out = out.resolve()
     part: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         _copy_settings(folder, part)
-        contract.write(part)
+        replace(contract, golden=()).write(part)
         _write_weights(folder, contract, part, to, weights)
-        report = _measure(source, folder, part, to, weights)
+        report = _measure(source, contract, folder, part, to, weights)
         if not report.passed and not force:
             raise ScoreError(
                 f"{weights} weights change the order: tau {report.tau:.3f} (least {LEAST_TAU}), ten best kept "
                 f"{report.top10:.1%} (least {LEAST_TOP10:.0%}); choose --weights fp16 or f32, or --force"
             )
-        _seal(part, contract, source, report)
+        _seal(part, contract, report)
         if out.exists():
             out.rmdir()
         part.replace(out)
@@ -127,13 +127,13 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
     return report
 
 
-def _copy_settings(folder: Path, part: Path) -> None:
+def _copy_settings(folder: ModelFolder, part: Path) -> None:
     """Copy what stands beside weights; what modules.json says of the case of letters goes into the tokenizer."""
     for file in _COPIED:
-        given = next((f for f in (encoder_folder(folder) / file, folder / file) if f.exists()), None)
+        given = next((f for f in (folder.encoder.path / file, folder.path / file) if f.exists()), None)
         if given is not None:
             shutil.copyfile(given, part / file)
-    if lowered(folder):
+    if folder.lower_case:
         path = part / "tokenizer.json"
         tokenizer = json.loads(path.read_text("utf-8"))
         own = [tokenizer["normalizer"]] if tokenizer.get("normalizer") else []
@@ -141,42 +141,44 @@ def _copy_settings(folder: Path, part: Path) -> None:
         path.write_text(json.dumps(tokenizer, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _write_weights(folder: Path, contract: Contract, part: Path, to: Format, weights: Weights) -> None:
+def _write_weights(folder: ModelFolder, contract: Contract, part: Path, to: Format, weights: Weights) -> None:
     if to == "openvino":
         from resift.engine.openvino import save_model
 
-        save_model(read_graph(folder, contract), part / "openvino_model.xml", weights)
+        save_model(graph_source(folder, contract).read(), part / "openvino_model.xml", weights)
         return
     from resift.engine.onnx import round_weights
     from resift.engine.torch import export_onnx
 
-    given = onnx_file(folder) if (folder / "contract.json").exists() or contract.family == "encoder" else None
-    if given:
-        round_weights(given, part / "model.onnx", weights)
+    if graph := onnx_file(folder, contract):
+        round_weights(graph, part / "model.onnx", weights)
         return
-    if contract.family != "encoder" or not list(folder.glob("*.safetensors")):
+    if not isinstance(contract.input, EncoderInput) or not list(folder.path.glob("*.safetensors")):
         raise UnknownFamily(
             f"{contract.name} has neither model.onnx nor safetensors of a classifier; use --to openvino"
         )
-    export_onnx(folder, part / "model.onnx")
+    export_onnx(folder.path, part / "model.onnx")
     if weights != "f32":
         round_weights(part / "model.onnx", part / "model.onnx", weights)
 
 
-def _measure(source: CrossEncoder | LateInteraction, folder: Path, part: Path, to: Format, weights: Weights) -> Report:
+def _measure(
+    source: Scorer, contract: Contract, folder: ModelFolder, part: Path, to: Format, weights: Weights
+) -> Report:
     """Score the probes with both, at f32, on OpenVINO."""
-    languages = languages_of(source.contract) or ["en"]
+    languages = languages_of(contract) or ["en"]
     made = load_scorer(str(part), "f32", engine="openvino")
     before, source_speed = _timed(source, languages)
     after, speed = _timed(made, languages)
     found = agreement(before, after)
     return Report(
         source.info.name, to, weights, tuple(languages), found.pairs, found.tau, found.top10, found.max_delta,
-        speed, source_speed, _weight_bytes(part), _weight_bytes(folder), LEAST_TAU, LEAST_TOP10, found.good,
+        speed, source_speed, _weight_bytes(ModelFolder(part)), _weight_bytes(folder), LEAST_TAU, LEAST_TOP10,
+        found.good,
     )  # fmt: skip
 
 
-def _timed(scorer: CrossEncoder | LateInteraction, languages: Sequence[str]) -> tuple[npt.NDArray[np.float64], float]:
+def _timed(scorer: Scorer, languages: Sequence[str]) -> tuple[npt.NDArray[np.float64], float]:
     """Scores of the probes, and pairs per second without the first call, which compiles."""
     scorer.score([pair("a", "b")])
     began = time.perf_counter()
@@ -184,14 +186,14 @@ def _timed(scorer: CrossEncoder | LateInteraction, languages: Sequence[str]) -> 
     return scores, scores.size / (time.perf_counter() - began)
 
 
-def _weight_bytes(folder: Path) -> int:
-    files = {f for at in (folder, encoder_folder(folder)) for f in at.iterdir()}
+def _weight_bytes(folder: ModelFolder) -> int:
+    files = {f for at in (folder.path, folder.encoder.path) for f in at.iterdir()}
     return sum(f.stat().st_size for f in files if f.suffix in (".bin", ".xml", ".onnx", ".safetensors"))
 
 
-def _seal(part: Path, contract: Contract, source: CrossEncoder | LateInteraction, report: Report) -> None:
+def _seal(part: Path, contract: Contract, report: Report) -> None:
     """Golden pairs with the exported weights' own scores, the report, and the hash of every file."""
-    given = [(g.query, g.document) for g in source.contract.golden] or [
+    given = [(g.query, g.document) for g in contract.golden] or [
         (p.query, text)
         for language in report.languages
         for p in probes()[language][:3]

@@ -21,7 +21,7 @@ from resift.inspection.agreement import Agreement, agreement, finite
 from resift.machine import cores, processor
 from resift.protocols import RunsOn
 from resift.reranker import Reranker
-from resift.score.engine_choice import EngineName, Precision
+from resift.score.options import EngineOption, Precision
 from resift.score.precision import PICK_TAU, PICK_TOP10
 from resift.types import Candidate, Document, Flag, Query
 
@@ -206,7 +206,7 @@ def precisions(name: str, requests: Requests, rounds: int = 3) -> list[Tried]:
     cuts = np.cumsum([len(own) for _, own in given])[:-1]
     here: list[tuple[Precision, bool]] = [("f32", True), ("bf16", fastest_float() == "bf16"), ("int8", has_int8())]
     names = [p for p, there in here if there]
-    own: EngineName = "native" if load(name).info.runs_on.startswith("native") else "openvino"
+    own: EngineOption = "native" if load(name).info.runs_on.startswith("native") else "openvino"
     scorers = {p: load(name, precision=p, engine="openvino" if p == "f32" else own).scorer for p in names}
     rows = {p: np.split(finite(scorer, pairs), cuts) for p, scorer in scorers.items()}  # compiles, too
     seconds: dict[str, list[float]] = {p: [] for p in names}

@@ -1,4 +1,4 @@
-"""Fetches a model from the model hub, and says what to do where that fails."""
+"""Fetches a model from the model hub; where that fails, the error says what to do."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from resift.errors import BrokenModel, ModelError, NotAModel
-from resift.models.adapter import ADAPTER
-from resift.models.exported import BELOW
+from resift.models.graph_files import BELOW
+from resift.models.layouts.peft_adapter import ADAPTER
 
-# What a hub repository is asked for; weights in other formats stay where they are.
+# The files that are fetched of a hub repository; weights in other formats stay where they are.
 _FILES = [
     "*.json",
     "model.safetensors",
@@ -22,7 +22,7 @@ _FILES = [
     "*.metadata",
 ]
 _WEIGHTS = (".safetensors", ".onnx", ".xml", ".bin")
-# Where there is nothing of that.
+# Those that are fetched where it has none of these.
 _OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin"]
 _GRAPHS = [*BELOW, "openvino/openvino_model.bin", "onnx/model.onnx_data"]
 
@@ -33,7 +33,7 @@ def fetch(name: str) -> Path:
     Raises:
         NotAModel: the hub has none of that name, gives it to others only, or can't be reached.
         BrokenModel: it has no weights of a kind that Resift reads.
-        ModelError: there is no place to keep what is fetched.
+        ModelError: there is no place to keep the files.
 
     """
     import httpx
@@ -59,7 +59,7 @@ def fetch(name: str) -> Path:
 
 
 def _refusal(name: str, error: Exception, cache: str) -> ModelError:
-    """What failed, and the way around it."""
+    """The error of a failed fetch: what failed, and the way around it."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     missing = f"there is no folder {name!r}, and the model hub"

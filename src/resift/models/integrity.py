@@ -10,61 +10,61 @@ from pathlib import Path
 from typing import Any
 
 from resift.errors import BrokenModel
-from resift.models.config import read_config, whole
-from resift.models.input_rules import TokenRules
+from resift.models.config_entries import whole
+from resift.models.folder import ModelFolder
+from resift.models.inputs import Input, LateInput
 from resift.models.tokenizer import Tokens
 
-NO_RULES = TokenRules()
 REPORT = "agreement.json"  # how an exported folder compares with its source
 SUMS = "SHA256SUMS"  # one "hash  name" per line, as sha256sum writes it
 
 
-def listed_hashes(folder: Path) -> dict[str, str]:
+def listed_hashes(folder: ModelFolder) -> dict[str, str]:
     """File name -> SHA-256 of the folder's own list; empty without one.
 
     Raises:
-        BrokenModel: a line that is none, or a name outside the folder.
+        BrokenModel: a line that sha256sum does not write, or a name outside the folder.
 
     """
-    if not (folder / SUMS).exists():
+    if not folder.has(SUMS):
         return {}
-    found = {}
-    for line in (folder / SUMS).read_text("utf-8").splitlines():
+    hashes = {}
+    for line in folder.content(SUMS).decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition("  ")
         if len(digest) != 64 or not name or Path(name).name != name:
-            raise BrokenModel(f"{folder / SUMS} has a line that sha256sum would not write: {line[:80]!r}")
-        found[name] = digest
-    return found
+            raise BrokenModel(f"{folder.path / SUMS} has a line that sha256sum would not write: {line[:80]!r}")
+        hashes[name] = digest
+    return hashes
 
 
-def check_files(folder: Path) -> None:
+def check_files(folder: ModelFolder) -> None:
     """Every listed file is there.
 
     Raises:
         BrokenModel: one is not.
 
     """
-    if missing := [name for name in listed_hashes(folder) if not (folder / name).exists()]:
+    if missing := [name for name in listed_hashes(folder) if not folder.has(name)]:
         raise BrokenModel(f"{folder} lacks {', '.join(missing)}, listed in its {SUMS}; fetch the model again")
 
 
-def export_report(folder: Path) -> dict[str, Any]:
+def export_report(folder: ModelFolder) -> dict[str, Any]:
     """The report that `resift export` left in a folder; empty without one.
 
     Raises:
         BrokenModel: it is damaged.
 
     """
-    if not (folder / REPORT).exists():
+    if not folder.has(REPORT):
         return {}
     try:
-        found: dict[str, Any] = json.loads((folder / REPORT).read_text("utf-8"))
-        return {name: found[name] for name in ("weights", "tau", "top10", "passed")}
+        report = json.loads(folder.content(REPORT).decode("utf-8"))
+        return {name: report[name] for name in ("weights", "tau", "top10", "passed")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BrokenModel(f"{folder / REPORT} is damaged ({error}); export the model again") from error
+        raise BrokenModel(f"{folder.path / REPORT} is damaged ({error}); export the model again") from error
 
 
-def check_export(folder: Path) -> None:
+def check_export(folder: ModelFolder) -> None:
     """Warn of a folder that was exported by force, although its weights order otherwise than its source.
 
     Raises:
@@ -84,9 +84,9 @@ def changed_order(report: Mapping[str, Any]) -> str:
     )
 
 
-def wrong_hashes(folder: Path) -> list[str]:
+def wrong_hashes(folder: ModelFolder) -> list[str]:
     """Names of listed files whose content is not what the list says; reads them whole."""
-    return [name for name, digest in listed_hashes(folder).items() if file_hash(folder / name) != digest]
+    return [name for name, digest in listed_hashes(folder).items() if file_hash(folder.path / name) != digest]
 
 
 def file_hash(path: Path) -> str:
@@ -98,24 +98,23 @@ def file_hash(path: Path) -> str:
     return hashed.hexdigest()
 
 
-def check_tokens(folder: Path, tokens: Tokens, rows: int = 0, rules: TokenRules = NO_RULES) -> None:
+def check_tokens(folder: ModelFolder, tokens: Tokens, rows: int = 0, record: Input | None = None) -> None:
     """The tokenizer gives only ids and segment ids for which the weights have room, and separates a pair's texts.
 
     Args:
         folder: of the encoder.
         tokens: its tokenizer.
-        rows: for so many ids there are embeddings; where 0, only the config tells.
-        rules: name tokens that are put in.
+        rows: for this many ids there are embeddings; where it is 0, only the config tells.
+        record: of a late-interaction model, names tokens that are put in.
 
     Raises:
         BrokenModel: it does not: tokenizer and weights are of different models.
 
     """
-    path = folder / "config.json"
-    config = read_config(folder)
+    config, path = folder.config, folder.path / "config.json"
     template = tokens.template
     stated = whole(config, "vocab_size", path)
-    _check_room(folder, tokens, min((n for n in (stated, rows) if n), default=0), rules)
+    _check_room(folder, tokens, min((n for n in (stated, rows) if n), default=0), record)
     kinds = whole(config, "type_vocab_size", path)
     if kinds and max(template.segments) >= kinds:
         raise BrokenModel(
@@ -128,21 +127,27 @@ def check_tokens(folder: Path, tokens: Tokens, rows: int = 0, rules: TokenRules 
         )
 
 
-def _check_room(folder: Path, tokens: Tokens, room: int, rules: TokenRules) -> None:
+def _check_room(folder: ModelFolder, tokens: Tokens, room: int, record: Input | None) -> None:
     """There is an embedding for every id; `room` is how many there are, 0 where nobody knows."""
-    named = [w for w in (rules.query_marker, rules.document_marker, rules.fill if rules.expand else "") if w]
-    put_in = {i: word for word in named if (i := tokens.id_of(word)) is not None}
-    for prefix in (rules.query_prefix, rules.document_prefix):
-        put_in |= dict.fromkeys(tokens.leading(prefix)[0], prefix) if prefix else {}
+    put_in = _inserted(tokens, record) if isinstance(record, LateInput) else {}
     largest = max([tokens.largest_id, *put_in])
     if not room or largest < room:
         return
-    told = f"{folder}: the tokenizer gives ids up to {largest}, the weights have {room} tokens"
+    message = f"{folder}: the tokenizer gives ids up to {largest}, the weights have {room} tokens"
     added = {i: word for i, word in (tokens.added | put_in).items() if i >= room}
     if largest in added and len(added) > largest - room:
         some = ", ".join(map(repr, list(added.values())[:5]))
         raise BrokenModel(
-            f"{told}: {some} was added to the tokenizer, and the embeddings kept their size; call "
+            f"{message}: {some} was added to the tokenizer, and the embeddings kept their size; call "
             "resize_token_embeddings(len(tokenizer)) and train, or take the tokenizer that the model was trained with"
         )
-    raise BrokenModel(f"{told}; they are of different models: copy both from one place")
+    raise BrokenModel(f"{message}; they are of different models: copy both from one place")
+
+
+def _inserted(tokens: Tokens, record: LateInput) -> dict[int, str]:
+    """The ids of tokens that a late-interaction model puts into its inputs, and the marker or prefix of each."""
+    markers = (record.query_marker, record.document_marker, record.fill if record.expand else "")
+    inserted = {i: word for word in markers if word and (i := tokens.id_of(word)) is not None}
+    for prefix in (record.query_prefix, record.document_prefix):
+        inserted |= dict.fromkeys(tokens.leading(prefix)[0], prefix) if prefix else {}
+    return inserted

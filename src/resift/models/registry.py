@@ -1,4 +1,4 @@
-"""The table of known checkpoints, `registry.toml`: what is known of each, and whence."""
+"""The table of known checkpoints, `registry.toml`: facts about each one, and where each fact comes from."""
 
 from __future__ import annotations
 
@@ -10,35 +10,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from resift.errors import BrokenModel, UnknownFamily
-from resift.models.config import read_config
-from resift.models.contract import Contract, Truncation
+from resift.errors import BrokenModel
+from resift.models.contract import Contract
+from resift.models.families import FAMILIES, loadable
+from resift.models.folder import ModelFolder
+from resift.models.inputs import EmbedderInput, EncoderInput, Input, Truncation
+from resift.types import ScoreKind
 
 UNVERIFIED = "unverified"
 MANY = "multi"  # stands among languages where the owner names many and no list is known
 
-# What a checkpoint is, and whether Resift can load it.
-FAMILIES = {
-    "encoder": "query and document in one input of an encoder with a classification head",
-    "late": "query and document apart, compared token by token (ColBERT)",
-    "embedder": "one vector for a text, for the first stage",
-    "static": "one vector for a text by looking its tokens up, for the first stage",
-    "decoder": "a language model asked for yes or no",
-    "layerwise": "a language model that may answer from an inner layer",
-    "compressed": "a layerwise model that shortens the passage on its way",
-    "seq2seq": "an encoder-decoder asked for true or false (monoT5)",
-    "listwise": "one input with all documents, giving their order",
-    "multimodal": "a model that reads images too",
-    "hosted": "a service behind a network",
-}
-SUPPORTED = ("encoder", "late", "embedder", "static")
-
 Commercial = Literal["yes", "no", "unknown"]
-KINDS = ("logit", "log_odds", "probability", "cosine", "maxsim", "log_likelihood", "pair_votes", "rank_only")
+# What a score can be: a ScoreKind, or one that belongs to families that can't be loaded yet.
+KINDS = (*(kind.value for kind in ScoreKind), "log_odds", "log_likelihood", "pair_votes", "rank_only")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CheckpointRow:
     """What is known of one checkpoint; a fact of None or "unknown" is not known.
 
     Attributes:
@@ -51,7 +39,7 @@ class Row:
         commercial: whether the licence allows commercial use.
         query_prefix: text before a query; document_prefix: before a document.
         segmentation: the language whose words must be joined by "_" beforehand.
-        source: whence each fact is; the entry `facts` holds for those that have none of their own.
+        source: where each fact comes from; the entry `facts` holds for those that have none of their own.
 
     """
 
@@ -77,7 +65,7 @@ class Row:
     @property
     def supported(self) -> bool:
         """Whether Resift loads models of this family."""
-        return self.family in SUPPORTED
+        return FAMILIES[self.family].input is not None
 
     def verified(self, fact: str) -> bool:
         """Whether a fact comes from its owner or from source code, not from memory."""
@@ -85,37 +73,37 @@ class Row:
 
 
 @cache
-def rows() -> Mapping[str, Row]:
+def rows() -> Mapping[str, CheckpointRow]:
     """All rows by id."""
     return parse(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
 
-def parse(text: str) -> dict[str, Row]:
+def parse(text: str) -> dict[str, CheckpointRow]:
     """Read and check a table.
 
     Raises:
         ValueError: an entry that is missing, unknown or of a wrong type or value; or two rows of one id.
 
     """
-    found: dict[str, Row] = {}
+    table: dict[str, CheckpointRow] = {}
     for value in tomllib.loads(text)["model"]:
         row = _row(value)
-        if row.id in found:
+        if row.id in table:
             raise ValueError(f"{row.id} has two rows")
-        found[row.id] = row
-    return found
+        table[row.id] = row
+    return table
 
 
-def _row(value: dict[str, Any]) -> Row:
+def _row(value: dict[str, Any]) -> CheckpointRow:
     name = value.get("id", "?")
-    known = {f.name for f in fields(Row)}
-    if wrong := set(value) - known:
+    names = {f.name for f in fields(CheckpointRow)}
+    if wrong := set(value) - names:
         raise ValueError(f"{name}: unknown entries {sorted(wrong)}")
     needed = ("id", "family", "architecture", "kind", "max_tokens", "languages", "parameters", "license", "commercial")
     if missing := [n for n in (*needed, "source") if n not in value]:
         raise ValueError(f"{name}: no {', '.join(missing)}")
     facts = {k: v for k, v in value.items() if v != "unknown" or k in ("architecture", "license", "commercial")}
-    row = Row(**{**facts, "languages": tuple(facts.get("languages", ()))})
+    row = CheckpointRow(**{**facts, "languages": tuple(facts.get("languages", ()))})
     numbers = (row.labels, row.max_tokens, row.parameters, row.dims)
     allowed = (
         ("id", row.id.count("/") == 1),
@@ -125,16 +113,16 @@ def _row(value: dict[str, Any]) -> Row:
         ("commercial", row.commercial in get_args(Commercial)),
         ("languages", all(x == MANY or (len(x) == 2 and x.islower()) for x in row.languages)),
         ("a number", all(n is None or (isinstance(n, int) and n >= 0) for n in numbers)),
-        ("source", "facts" in row.source and set(row.source) <= known | {"facts"} and all(row.source.values())),
+        ("source", "facts" in row.source and set(row.source) <= names | {"facts"} and all(row.source.values())),
     )
     if bad := [entry for entry, good in allowed if not good]:
         raise ValueError(f"{name}: {', '.join(bad)} can't be what it says")
     return row
 
 
-def bundled_row(contract: Contract) -> Row:
+def bundled_row(contract: Contract) -> CheckpointRow:
     """A model that ships with the package, as a row; its id is its name."""
-    return Row(
+    return CheckpointRow(
         contract.name,
         contract.family,
         "unknown",
@@ -153,9 +141,9 @@ _FREE = ("apache-2.0", "mit")
 
 
 def select(
-    among: Iterable[Row], language: str = "", license: str = "", max_tokens: int = 0, family: str = ""
-) -> list[Row]:
-    """Rows that meet every condition; what is not known does not meet one.
+    among: Iterable[CheckpointRow], language: str = "", license: str = "", max_tokens: int = 0, family: str = ""
+) -> list[CheckpointRow]:
+    """Rows that meet every condition; an unknown fact meets none.
 
     Args:
         among: where to look.
@@ -167,7 +155,7 @@ def select(
     """
     language = language.lower()
 
-    def fits(row: Row) -> bool:
+    def fits(row: CheckpointRow) -> bool:
         reads = not language or language in row.languages or MANY in row.languages
         may = row.commercial == "yes" if license == "commercial" else license.lower() in ("", row.license.lower())
         window = not max_tokens or row.max_tokens == 0 or (row.max_tokens or 0) >= max_tokens
@@ -187,36 +175,32 @@ def reader_of(languages: Iterable[str], family: str = "encoder") -> str:
     return max(able, key=lambda row: row.parameters or 0).id if able else ""
 
 
-def row_of(name: str, folder: Path | None = None) -> Row | None:
+def row_of(name: str, folder: ModelFolder | None = None) -> CheckpointRow | None:
     """The row of a model: by the hub id that the caller gave, or by the id under which the hub's cache keeps a folder.
 
-    A folder's `_name_or_path` is not asked: fine-tuning leaves the id of the base model there.
+    A folder's `_name_or_path` does not count: fine-tuning leaves the id of the base model there.
     """
     if name in rows():
         return rows()[name]
-    kept = folder.resolve().parts if folder is not None else ()
-    for entry, below in zip(kept, kept[1:], strict=False):  # …/models--owner--name/snapshots/<commit>
+    parts = folder.path.resolve().parts if folder is not None else ()
+    for entry, below in zip(parts, parts[1:], strict=False):  # …/models--owner--name/snapshots/<commit>
         if below == "snapshots" and entry.startswith("models--"):
             return rows().get(entry.removeprefix("models--").replace("--", "/", 1))
     return None
 
 
-def refuse_unsupported(row: Row) -> None:
+def refuse_unsupported(row: CheckpointRow) -> None:
     """Refuse a family that can't be loaded yet, before anything is fetched.
 
     Raises:
         UnknownFamily: it is one.
 
     """
-    if not row.supported:
-        raise UnknownFamily(
-            f"{row.id}: family {row.family} ({FAMILIES[row.family]}) is not supported yet; "
-            f"supported: {', '.join(SUPPORTED)}; `resift models` lists them"
-        )
+    loadable(row.family, row.id)
 
 
-def with_row(contract: Contract, name: str, folder: Path) -> Contract:
-    """A folder's contract, completed by the model's row; its own contract.json is taken as it is.
+def with_row(contract: Contract, name: str, folder: ModelFolder) -> Contract:
+    """A folder's contract, completed by the model's row; one that the folder states itself is taken as it is.
 
     Raises:
         UnknownFamily: the row is of a family that can't be loaded yet.
@@ -224,13 +208,13 @@ def with_row(contract: Contract, name: str, folder: Path) -> Contract:
 
     """
     row = row_of(name, folder)
-    if row is None or (folder / "contract.json").exists():
+    if row is None or folder.has_contract:
         return contract
     refuse_unsupported(row)
-    return applied(contract, row, read_config(folder))
+    return applied(contract, row, folder.config)
 
 
-def applied(contract: Contract, row: Row, config: Mapping[str, Any]) -> Contract:
+def applied(contract: Contract, row: CheckpointRow, config: Mapping[str, Any]) -> Contract:
     """A contract that was derived from the files, with what only the table knows.
 
     Raises:
@@ -238,39 +222,51 @@ def applied(contract: Contract, row: Row, config: Mapping[str, Any]) -> Contract
 
     """
     for fact, table, files in _disagreements(contract, row, config):
-        what = f"{row.id}: the table of models says {fact} {table}, the files say {files}"
+        message = f"{row.id}: the table of models says {fact} {table}, the files say {files}"
         if row.verified(fact):
-            raise BrokenModel(f"{what}; fetch the model again, or write a contract.json that states what is right")
-        warnings.warn(f"{what}; the files are believed", stacklevel=2)
+            raise BrokenModel(f"{message}; fetch the model again, or write a contract.json that states what is right")
+        warnings.warn(f"{message}; the files are believed", stacklevel=2)
         row = replace(row, **cast("dict[str, Any]", {fact: None}))
-    narrower = row.max_tokens and row.family == "encoder"  # the files say what can be read, the row what should be
+    narrower = (
+        row.max_tokens and row.family == "encoder"
+    )  # the files state what the model can read, the row what it reads well
     window = min(row.max_tokens or 0, contract.max_tokens) if narrower else contract.max_tokens
-    vectors = replace(
-        contract.vectors,
-        query_prefix=row.query_prefix or contract.vectors.query_prefix,
-        document_prefix=row.document_prefix or contract.vectors.document_prefix,
-        segmenter=row.segmentation or contract.vectors.segmenter,
-    )
     return replace(
         contract,
         name=row.id,
         max_tokens=window,
         window_tokens=window if contract.window_tokens == contract.max_tokens else contract.window_tokens,
-        truncation=row.truncation or contract.truncation,
+        input=_completed(contract.input, row),
         languages=tuple(x for x in row.languages if x != MANY) or contract.languages,
         license=contract.license if row.license == "unknown" else row.license,
         parameters=row.parameters or contract.parameters,
-        vectors=vectors,
     )
 
 
-def _disagreements(contract: Contract, row: Row, config: Mapping[str, Any]) -> Sequence[tuple[str, object, object]]:
+def _completed(record: Input, row: CheckpointRow) -> Input:
+    """An input record with what the table knows of such inputs."""
+    if isinstance(record, EncoderInput):
+        truncation = row.truncation or record.truncation
+        return replace(record, truncation=truncation, segmenter=row.segmentation or record.segmenter)
+    if isinstance(record, EmbedderInput):
+        return replace(
+            record,
+            query_prefix=row.query_prefix or record.query_prefix,
+            document_prefix=row.document_prefix or record.document_prefix,
+            segmenter=row.segmentation or record.segmenter,
+        )
+    return record
+
+
+def _disagreements(
+    contract: Contract, row: CheckpointRow, config: Mapping[str, Any]
+) -> Sequence[tuple[str, object, object]]:
     """(fact, the table's value, the files' value) where both are known and differ."""
-    found: list[tuple[str, object, object]] = []
+    differences: list[tuple[str, object, object]] = []
 
     def compare(fact: str, table: object, files: object) -> None:
         if files is not None and table not in (None, "unknown", files):
-            found.append((fact, table, files))
+            differences.append((fact, table, files))
 
     compare("family", row.family, contract.family)
     compare("architecture", row.architecture, config.get("model_type"))
@@ -279,5 +275,5 @@ def _disagreements(contract: Contract, row: Row, config: Mapping[str, Any]) -> S
         compare("labels", row.labels, len(config["id2label"]) if config.get("id2label") else None)
     positions = config.get("max_position_embeddings")
     if row.max_tokens and isinstance(positions, int) and row.max_tokens > positions:
-        found.append(("max_tokens", row.max_tokens, positions))
-    return found
+        differences.append(("max_tokens", row.max_tokens, positions))
+    return differences

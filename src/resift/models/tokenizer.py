@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, normalizers
 
 from resift.errors import BrokenModel
+from resift.models.folder import ModelFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,16 @@ class Template:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
 
-def tokenizer_json(path: Path) -> dict[str, Any]:
-    """A tokenizer file; of one that was cut short or never fetched the tokenizers library says a bare Exception.
+def tokenizer_json(folder: ModelFolder) -> dict[str, Any]:
+    """tokenizer.json; of one that was cut short or never fetched the tokenizers library says a bare Exception.
 
     Raises:
         BrokenModel: no JSON object with a tokenizer model in it.
 
     """
+    path = folder.path / "tokenizer.json"
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(folder.content("tokenizer.json").decode("utf-8"))
     except (OSError, ValueError) as error:
         raise BrokenModel(f"{path} is damaged or was not fetched whole ({error}); fetch the model again") from error
     if not isinstance(value, dict) or "model" not in value:
@@ -67,11 +69,11 @@ def _read_tokenizer(value: dict[str, Any], path: Path, markers: Sequence[str]) -
     document would close it. There they get names that no text has.
     """
     model, added = value["model"], value.get("added_tokens") or []
-    own = _template_names(value.get("post_processor"))
-    plain = [t for t in added if t["content"] in own and not t.get("special")]
+    template = _template_names(value.get("post_processor"))
+    plain = [t for t in added if t["content"] in template and not t.get("special")]
     for token in plain:  # saved as an ordinary word, though the template is made of it
         token["special"] = True
-    hidden = _hidden(model, {*markers, *own, *(t["content"] for t in added if t.get("special"))})
+    hidden = _hidden(model, {*markers, *template, *(t["content"] for t in added if t.get("special"))})
     if hidden:
         value["added_tokens"] = [t for t in added if t["content"] not in hidden]
     if hidden or plain:
@@ -108,13 +110,8 @@ _GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 _UNWRITABLE = "\x00"  # cleaning takes it out of every text
 
 
-def _has_segments(folder: Path) -> bool:
-    """Whether the model is given segment ids; a tokenizer that makes some may say that they are kept from it."""
-    path = folder / "tokenizer_config.json"
-    try:
-        config = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    except (OSError, ValueError) as error:
-        raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
+def _has_segments(config: Mapping[str, Any]) -> bool:
+    """Whether the model is given segment ids; a tokenizer that makes some may say that the model gets none of them."""
     names, kind = config.get("model_input_names"), config.get("tokenizer_class")
     if names or kind not in _GENERIC:
         return not names or "token_type_ids" in names
@@ -129,40 +126,40 @@ class Tokens:
     Args:
         folder: holds tokenizer.json.
         lower: whether texts are put in lower case beforehand.
-        markers: tokens that a model puts in; like special tokens they are plain text where a text holds them.
+        markers: tokens that a model adds to its inputs; where a text holds one, it is plain text.
 
     Raises:
         BrokenModel: there is no usable tokenizer.json.
 
     """
 
-    def __init__(self, folder: Path, lower: bool = False, markers: Sequence[str] = ()) -> None:
-        path = folder / "tokenizer.json"
-        if not path.exists():
+    def __init__(self, folder: ModelFolder, lower: bool = False, markers: Sequence[str] = ()) -> None:
+        path = folder.path / "tokenizer.json"
+        if not folder.has("tokenizer.json"):
             raise BrokenModel(
                 f"{folder} has no tokenizer.json; save the model with its fast tokenizer, or where Transformers has "
                 "none (PhoBERT) build one with the tokenizers library from its vocabulary and merges"
             )
-        value, self._path = tokenizer_json(path), path
+        value, self._path = tokenizer_json(folder), path
         self._tokenizer, self._hidden = _read_tokenizer(value, path, markers)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         if markers := [m for m in markers if self._tokenizer.token_to_id(m) is not None]:
             self._tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in markers])
         if lower:
-            own = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
-            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+            normalizer = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
+            self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *normalizer])
         self.template, self.single = self._read_template(), self._read_single()
-        if not _has_segments(folder):
+        if not _has_segments(folder.tokenizer_config):
             self.template = replace(self.template, segments=(0, 0, 0, 0, 0))
         # The token that stands for what the vocabulary lacks; byte-level tokenizers have none.
         unknown = self._tokenizer.token_to_id(str(value["model"].get("unk_token") or ""))
         self.unknown = -1 if unknown is None else unknown
         # Special tokens are left out: a tokenizer may know some that no text and no template brings up.
-        own = self.template.prefix + self.template.middle + self.template.suffix
+        special = self.template.prefix + self.template.middle + self.template.suffix
         added = self._tokenizer.get_added_tokens_decoder()
         self.added = {i: token.content for i, token in added.items() if not token.special}
-        self.largest_id = max([self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *own, *self.added])
+        self.largest_id = max([self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *special, *self.added])
         self._tokenizer.encode_special_tokens = True
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
@@ -170,7 +167,7 @@ class Tokens:
         return [Encoded(e.ids, e.offsets) for e in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
     def start_of(self, text: str, tokens: int) -> str:
-        """The beginning of a text that has at most so many tokens."""
+        """The beginning of a text, `tokens` tokens at most."""
         if len(text.encode("utf-8", "replace")) <= tokens:  # a token has a byte or more
             return text
         reach = tokens * _CHARACTERS
@@ -182,7 +179,7 @@ class Tokens:
     def encode_start(self, texts: Sequence[str], count: int) -> list[Encoded]:
         """Tokenise enough of each text for its first `count` tokens to be those of the whole; not all of a megabyte.
 
-        Where 32 characters a token do not give twice as many tokens as asked, the whole text is read.
+        Where 32 characters for each token give less than `2 * count` tokens, the whole text is read.
         """
         starts = [t[: count * _CHARACTERS] for t in texts]
         encoded = self.encode(starts)
@@ -214,18 +211,18 @@ class Tokens:
     def behind(self, prefix: str, texts: Sequence[str], count: int | None = None) -> list[tuple[list[int], Encoded]]:
         """Tokenise prefix and text together: the prefix's ids, and the text's with their characters in the text.
 
-        With a count, enough of each for so many tokens; see `encode_start`.
+        With a count, only enough of each text for its first `count` tokens is read; see `encode_start`.
         """
         together = [prefix + t for t in texts]
         encoded = self.encode(together) if count is None else self.encode_start(together, count)
         if not prefix:
             return [([], e) for e in encoded]
-        found, width = [], len(prefix)
+        parts, width = [], len(prefix)
         for e in encoded:
             n = sum(end <= width for _, end in e.offsets)
             offsets = [(max(0, start - width), end - width) for start, end in e.offsets[n:]]
-            found.append((e.ids[:n], Encoded(e.ids[n:], offsets)))
-        return found
+            parts.append((e.ids[:n], Encoded(e.ids[n:], offsets)))
+        return parts
 
     def joint(self, first: str, second: str) -> tuple[list[int], list[int]]:
         """Ids and segment ids of a pair as the tokenizer itself puts it together."""
@@ -235,15 +232,15 @@ class Tokens:
     def _read_single(self) -> tuple[list[int], list[int]]:
         """The special tokens before and behind one text."""
         e = self._tokenizer.encode("a")
-        own = [i for i, special in enumerate(e.special_tokens_mask) if not special]
-        return e.ids[: own[0]], e.ids[own[-1] + 1 :]
+        text = [i for i, special in enumerate(e.special_tokens_mask) if not special]
+        return e.ids[: text[0]], e.ids[text[-1] + 1 :]
 
     def _read_template(self) -> Template:
         """Read the pair template off an encoded pair: what stands before, between and behind the two texts."""
         e = self._tokenizer.encode("a", "b")
-        own = [i for i, special in enumerate(e.special_tokens_mask) if not special]
-        first = [i for i in own if e.sequence_ids[i] == 0]
-        second = [i for i in own if e.sequence_ids[i] == 1]
+        text = [i for i, special in enumerate(e.special_tokens_mask) if not special]
+        first = [i for i in text if e.sequence_ids[i] == 0]
+        second = [i for i in text if e.sequence_ids[i] == 1]
         if not first or not second or first[-1] > second[0]:
             raise BrokenModel("the tokenizer gives no pair template; its post-processor is missing")
         a, b, c, d = first[0], first[-1] + 1, second[0], second[-1] + 1

@@ -1,4 +1,4 @@
-"""Keeps the scores of pairs that were scored before, in memory and, on request, in an SQLite file."""
+"""Keeps the judgements of pairs in memory and, on request, in an SQLite file, so that no pair is scored twice."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PairCache:
 
     @property
     def hit_rate(self) -> float:
-        """The share of pairs that were found, 0..1; 0 before the first."""
+        """The share of looked-up pairs that were in the cache, 0..1; 0 before the first."""
         return self.hits / self.lookups if self.lookups else 0.0
 
     def __len__(self) -> int:
@@ -61,26 +61,26 @@ class PairCache:
         return Cached(scorer, self)
 
     def get(self, keys: Sequence[Key]) -> list[Judgement | None]:
-        """What is kept under each key, else None."""
+        """The judgement under each key; None where there is none."""
         with self._lock:
-            found = [self._look_up(key) for key in keys]
-            self.lookups += len(found)
-            self.hits += sum(kept is not None for kept in found)
-        return found
+            judgements = [self._look_up(key) for key in keys]
+            self.lookups += len(judgements)
+            self.hits += sum(judgement is not None for judgement in judgements)
+        return judgements
 
     def put(self, items: Iterable[tuple[Key, Judgement]]) -> None:
-        """Keep what a scorer said."""
-        given = list(items)
+        """Keep judgements by their keys."""
+        rows = list(items)
         with self._lock:
-            for key, kept in given:
-                self._remember(key, kept)
+            for key, judgement in rows:
+                self._remember(key, judgement)
             if self._file is not None:
                 import sqlite3
 
-                rows = [(key, k.value, *_ends(k.span), json.dumps(sorted(k.flags))) for key, k in given]
+                values = [(key, j.value, *_ends(j.span), json.dumps(sorted(j.flags))) for key, j in rows]
                 try:
                     with self._file:
-                        self._file.executemany("INSERT OR REPLACE INTO pairs VALUES (?, ?, ?, ?, ?)", rows)
+                        self._file.executemany("INSERT OR REPLACE INTO pairs VALUES (?, ?, ?, ?, ?)", values)
                 except sqlite3.Error as error:
                     raise InputError(f"can't write the cache {self._path}: {error}") from error
 
@@ -92,22 +92,23 @@ class PairCache:
                 self._file = None
 
     def _look_up(self, key: Key) -> Judgement | None:
-        kept = self._memory.get(key)
-        if kept is not None:
+        judgement = self._memory.get(key)
+        if judgement is not None:
             self._memory.move_to_end(key)
-            return kept
+            return judgement
         if self._file is None:
             return None
         row = self._file.execute("SELECT value, first, last, flags FROM pairs WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
         value, first, last, flags = row
-        kept = Judgement(value, None if first is None else Span(first, last), frozenset(map(Flag, json.loads(flags))))
-        self._remember(key, kept)
-        return kept
+        span = None if first is None else Span(first, last)
+        judgement = Judgement(value, span, frozenset(map(Flag, json.loads(flags))))
+        self._remember(key, judgement)
+        return judgement
 
-    def _remember(self, key: Key, kept: Judgement) -> None:
-        self._memory[key] = kept
+    def _remember(self, key: Key, judgement: Judgement) -> None:
+        self._memory[key] = judgement
         self._memory.move_to_end(key)
         while len(self._memory) > self.entries:
             self._memory.popitem(last=False)
@@ -121,7 +122,7 @@ class Cached:
         self._model = digest(json.dumps(asdict(scorer.info), sort_keys=True)).hex()
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
-        """What the scorer says of the pairs; `tokens` counts those that were read now."""
+        """The scorer's judgements; `tokens` counts those that it read in this call."""
         keys = [self.key(pair) for pair in pairs]
         judgements = self.cache.get(keys)
         missing = [i for i, judgement in enumerate(judgements) if judgement is None]
@@ -131,12 +132,12 @@ class Cached:
             tokens = fresh.tokens
             for i, judgement in zip(missing, fresh.judgements, strict=True):
                 judgements[i] = judgement
-            kept = ((keys[i], replace(j, tokens=0)) for i, j in zip(missing, fresh.judgements, strict=True))
-            self.cache.put(kept)  # whoever is given it later reads nothing
+            # Whoever gets such a judgement later reads no token for it.
+            self.cache.put((keys[i], replace(j, tokens=0)) for i, j in zip(missing, fresh.judgements, strict=True))
         return Scores(tuple(j for j in judgements if j is not None), self.info.kind, self.info.name, tokens)
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
-        """What the scorer says of the texts' language."""
+        """Why the scorer should not judge these texts; see `KnowsLanguages`."""
         return self.scorer.misfit(query, passages) if isinstance(self.scorer, KnowsLanguages) else ""
 
     def start_of(self, text: str, tokens: int) -> str:

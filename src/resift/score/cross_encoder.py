@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +13,21 @@ from resift.engine.batching import Engine, Sequences, pack
 from resift.engine.once import OfOneProcess
 from resift.errors import BrokenModel, InputError
 from resift.models.contract import Contract
+from resift.models.folder import ModelFolder
+from resift.models.inputs import EncoderInput
 from resift.models.tokenizer import Encoded, Tokens
 from resift.score.language_fit import misfit
+from resift.score.options import LoadOptions, LongDocuments
 from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinct, overlapping, slices, spread
+from resift.score.parts import open_parts
 from resift.text.segment import joined_places
 from resift.text.windows import strides, windows
 from resift.types import Flag, Judgement, Pair, Scores, Span
 
-LongDocuments = Literal["windows", "strides", "truncate"]
-
 
 @dataclass(slots=True)
-class _Inputs:
-    """The inputs of some rows: ids, segment ids and characters of each; then which inputs a row has, and its flags."""
+class _PairInputs:
+    """The inputs of some rows: ids, segment ids and characters of each input; inputs and flags of each row."""
 
     ids: list[list[int]] = field(default_factory=list)
     segments: list[list[int]] = field(default_factory=list)
@@ -35,17 +36,17 @@ class _Inputs:
     flags: list[frozenset[Flag]] = field(default_factory=list)
 
 
-class CrossEncoder(OfOneProcess):
+class CrossEncoderScorer(OfOneProcess):
     """Scores pairs with a sequence classifier.
 
     A pair over the window is scored in overlapping windows of the document; the best logit counts, and its window is
     the span (flag "windowed"). They are of equal length, or with long_documents="strides" laid as BCEmbedding does.
     The query is cut to three quarters of the window at most (flag "query_truncated"). With long_documents="truncate"
     only what fits is read, by the contract's rule (flag "truncated"). Of a text over a million characters the rest is
-    never read (flag "truncated"), and pairs are worked off in slices, so that memory is bounded.
+    never read (flag "truncated"). Pairs are scored in slices, so that memory is bounded.
 
-    What is not finite is scored again by `exact`, the same model at f32; what still is not stays unscored (flag
-    "non_finite"), and the other pairs keep their scores.
+    A pair whose logit is not finite is scored again by `exact`, the same model at f32. If that gives no number either,
+    the pair stays unscored (flag "non_finite"), and the other pairs keep their scores.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class CrossEncoder(OfOneProcess):
         fingerprint: str = "",
     ) -> None:
         self.contract, self.long_documents = contract, long_documents
+        self._input = contract.input_as(EncoderInput)
         self.info = contract.info(fingerprint, f"{engine.name} {engine.precision}", long_documents)
         self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
 
@@ -78,11 +80,11 @@ class CrossEncoder(OfOneProcess):
         judgements = [judgement for part in slices_ for judgement in part]
         return spread(pairs, work, judgements, self.info, sum(j.tokens for j in judgements))
 
-    def _inputs(self, work: Distinct, queries: Sequence[Encoded], rows: Sequence[tuple[int, int]]) -> _Inputs:
-        """What the model is given for some rows."""
-        wanted = sorted({d for _, d in rows})
-        documents = dict(zip(wanted, self._encoded([work.documents[d] for d in wanted], queries), strict=True))
-        inputs = _Inputs()
+    def _inputs(self, work: Distinct, queries: Sequence[Encoded], rows: Sequence[tuple[int, int]]) -> _PairInputs:
+        """The inputs of some rows."""
+        places = sorted({d for _, d in rows})
+        documents = dict(zip(places, self._encoded([work.documents[d] for d in places], queries), strict=True))
+        inputs = _PairInputs()
         for q, d in rows:
             parts, flags = self._parts(queries[q], documents[d])
             inputs.flags.append(flags)
@@ -102,53 +104,54 @@ class CrossEncoder(OfOneProcess):
 
     def _tokenised(self, texts: Sequence[str], encode: Callable[[Sequence[str]], list[Encoded]]) -> list[Encoded]:
         """Tokens of the texts, their words joined first where the model was trained so (PhoBERT)."""
-        language = self.contract.vectors.segmenter
+        language = self._input.segmenter
         if not language:
             return encode(texts)
-        read = [joined_places(text, language) for text in texts]
+        joined = [joined_places(text, language) for text in texts]
         return [
             Encoded(e.ids, [(places[a], places[b - 1] + 1) if b > a else (0, 0) for a, b in e.offsets])
-            for e, (_, places) in zip(encode([text for text, _ in read]), read, strict=True)
+            for e, (_, places) in zip(encode([text for text, _ in joined]), joined, strict=True)
         ]
 
-    def _logits(self, inputs: _Inputs) -> tuple[npt.NDArray[np.float64], set[int]]:
-        """One logit per input; those that are not finite are computed again at f32, and named."""
+    def _logits(self, inputs: _PairInputs) -> tuple[npt.NDArray[np.float64], set[int]]:
+        """One logit per input, and which inputs were computed again at f32 because theirs was not finite."""
         ids, segments = inputs.ids, inputs.segments
         logits = self._run(self._engine, ids, segments)
-        again = np.flatnonzero(~np.isfinite(logits)).tolist()
-        if again and self._exact is not None:
-            logits[again] = self._run(self._exact, [ids[i] for i in again], [segments[i] for i in again])
-        return logits, set(again if self._exact is not None else ())
+        broken = np.flatnonzero(~np.isfinite(logits)).tolist()
+        if not broken or self._exact is None:
+            return logits, set()
+        logits[broken] = self._run(self._exact, [ids[i] for i in broken], [segments[i] for i in broken])
+        return logits, set(broken)
 
     def _run(self, engine: Engine, ids: Sequence[list[int]], segments: Sequence[list[int]]) -> npt.NDArray[np.float64]:
         logits = np.empty(len(ids))
         for batch, (output,) in engine.run(pack(Sequences(ids, segments), self._pad)):
-            if output.shape[1] != self.contract.labels:
+            if output.shape[1] != self._input.labels:
                 raise BrokenModel(
                     f"{self.info.name} gives {output.shape[1]} outputs, and its config speaks of "
-                    f"{self.contract.labels}; correct id2label"
+                    f"{self._input.labels}; correct id2label"
                 )
             wide = output.astype(np.float64)
-            with np.errstate(invalid="ignore"):  # infinity minus infinity: found by the caller
-                logits[batch.rows] = wide[:, 0] if self.contract.labels == 1 else wide[:, 1] - wide[:, 0]
+            with np.errstate(invalid="ignore"):  # infinity minus infinity: the caller scores it again
+                logits[batch.rows] = wide[:, 0] if self._input.labels == 1 else wide[:, 1] - wide[:, 0]
         return logits
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
-        """Why the model should not judge these texts, see `fitness.misfit`; empty when it should."""
+        """Why the model should not judge these texts, see `language_fit.misfit`; empty when it should."""
         return misfit(self.contract, self.tokens, query, passages)
 
     def start_of(self, text: str, tokens: int) -> str:
-        """The beginning of a text that has at most so many tokens."""
+        """The beginning of a text, `tokens` tokens at most."""
         return self.tokens.start_of(text, tokens)
 
-    def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoder:
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> CrossEncoderScorer:
         """The same model over the engine that `wrap` gives for the present one."""
         other = copy(self)
         other._engine = wrap(self._engine)
         return other
 
     def _parts(self, query: Encoded, document: Encoded) -> tuple[list[tuple[list[int], int, int]], frozenset[Flag]]:
-        """(query ids, start, end) of each input that the pair needs, and what to say about it."""
+        """(query ids, start, end) of each input that the pair needs, and the flags of the pair."""
         if not query.ids:
             raise InputError("the query has no token that the model can read; ask with at least one word")
         if self.long_documents == "truncate":
@@ -170,19 +173,30 @@ class CrossEncoder(OfOneProcess):
         """How many tokens of query and document are read when neither is windowed."""
         limit = self.contract.max_tokens
         room = limit - self.tokens.template.size
-        if self.contract.truncation == "longest_first":
+        if self._input.truncation == "longest_first":
             return longest_first(first, second, room) if first + second > room else (first, second)
         first = min(first, limit * 3 // 4)  # also where the pair would fit, as FlagEmbedding does
         return first, min(second, room - first)
 
 
-def _judgements(inputs: _Inputs, computed: tuple[npt.NDArray[np.float64], set[int]]) -> list[Judgement]:
+def open_scorer(folder: ModelFolder, contract: Contract, options: LoadOptions) -> CrossEncoderScorer:
+    """The cross-encoder of a folder; for errors see `score.load.load_scorer`."""
+    if options.truncation is not None:
+        record = replace(contract.input_as(EncoderInput), truncation=options.truncation)
+        contract = replace(contract, input=record)
+    parts = open_parts(folder, contract, options)
+    return CrossEncoderScorer(
+        contract, parts.tokens, parts.engine, parts.pad, options.long_documents, parts.exact, folder.fingerprint
+    )
+
+
+def _judgements(inputs: _PairInputs, computed: tuple[npt.NDArray[np.float64], set[int]]) -> list[Judgement]:
     """The judgement of each row."""
-    logits, again = computed
+    logits, recomputed = computed
     judgements = []
     for parts, flags in zip(inputs.parts_of, inputs.flags, strict=True):
         tokens = sum(len(inputs.ids[part]) for part in parts)
-        rescored = flags | RESCORED if again & set(parts) else flags
+        rescored = flags | RESCORED if recomputed & set(parts) else flags
         judgements.append(replace(_best(logits, inputs.spans, parts, rescored), tokens=tokens))
     return judgements
 

@@ -10,14 +10,18 @@ from resift.engine.batching import Engine, FloatArray, Sequences, pack
 from resift.engine.once import OfOneProcess
 from resift.errors import NonFiniteScore
 from resift.models.contract import Contract
+from resift.models.folder import ModelFolder
+from resift.models.inputs import EmbedderInput
 from resift.models.tokenizer import Tokens
 from resift.protocols import Role
+from resift.score.options import LoadOptions
+from resift.score.parts import open_parts
 from resift.text.clean import clean
 from resift.text.segment import joined
 
 
 class TextEmbedder(OfOneProcess):
-    """Embeds texts as the contract's `vectors` say; one over the window is cut at its end, as elsewhere.
+    """Embeds texts as the contract's `EmbedderInput` says; one over the window is cut at its end.
 
     The model's output is one vector (B, D) for each input, of any length.
     """
@@ -58,15 +62,21 @@ class TextEmbedder(OfOneProcess):
 
     def inputs(self, texts: Sequence[str], role: Role) -> list[list[int]]:
         """Token ids of each text with prefix and special tokens, cut to the window; none where there is no token."""
-        rules = self.contract.vectors
+        rules = self.contract.input_as(EmbedderInput)
         prefix = rules.query_prefix if role == "query" else rules.document_prefix
-        read = [clean(t) for t in texts]
+        cleaned = [clean(t) for t in texts]
         if rules.segmenter:
-            read = [joined(t, rules.segmenter) for t in read]
+            cleaned = [joined(t, rules.segmenter) for t in cleaned]
         first, last = self.tokens.single
         room = self.contract.max_tokens - len(first) - len(last)
-        found = []
-        for before, own in self.tokens.behind(prefix, read, self.contract.max_tokens):
-            ids = [*before, *own.ids][:room]
-            found.append([*first, *ids, *last] if own.ids else [])
-        return found
+        inputs = []
+        for before, encoded in self.tokens.behind(prefix, cleaned, self.contract.max_tokens):
+            ids = [*before, *encoded.ids][:room]
+            inputs.append([*first, *ids, *last] if encoded.ids else [])
+        return inputs
+
+
+def open_embedder(folder: ModelFolder, contract: Contract, options: LoadOptions) -> TextEmbedder:
+    """The embedder of a folder; for errors see `score.load.load_embedder`."""
+    parts = open_parts(folder, contract, options)
+    return TextEmbedder(contract, parts.tokens, parts.engine, parts.pad)

@@ -1,4 +1,4 @@
-"""Notices texts that a model was not made for, by what its tokenizer makes of them and by their language."""
+"""Notices texts that a model was not made for, by their language and by how its tokenizer cuts them up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resift.models.registry import reader_of
 from resift.text.clean import clean
 from resift.text.language import accented, guess, marks, script_of
 
-_TEXTS, HEAD = 20, 400  # the sample that is looked at
+_TEXTS, HEAD = 20, 400  # the sample: this many passages, and this many characters of each text
 OTHER = "in another language"  # where it can't be told which
 
 # Over 100 passages and queries of each of 19 collections, resift-mini-en's tokenizer gave 0.18-0.25 tokens per
@@ -23,7 +23,7 @@ _PLAIN = {"en", "id", "nl"}  # languages whose words are written in ASCII, names
 
 
 class Reader(Protocol):
-    """What a model makes of texts."""
+    """A tokenizer, as far as it tells whether a model can read a text."""
 
     @property
     def unknown(self) -> int:
@@ -41,24 +41,25 @@ def misfit(contract: Contract, tokens: Reader, query: str, passages: Sequence[st
     if not contract.languages:
         return ""
     commonest = Counter(foreign(contract.languages, tokens, p) for p in passages[:_TEXTS]).most_common(1)
-    asked, texts = foreign(contract.languages, tokens, query), commonest[0][0] if commonest else ""
-    if not (asked or texts):
+    of_query, of_texts = foreign(contract.languages, tokens, query), commonest[0][0] if commonest else ""
+    if not (of_query or of_texts):
         return ""
-    if asked == texts:
-        what = f"the query and the texts are {asked}"
+    if of_query == of_texts:
+        cause = f"the query and the texts are {of_query}"
     else:
-        sides = (("query is", asked), ("texts are", texts))
-        what = " and ".join(f"the {side} {tongue}" for side, tongue in sides if tongue)
-    read = contract.languages if not (asked and texts) else ()  # the side that it reads must be read by another too
-    languages = {*read, *("" if tongue == OTHER else tongue for tongue in (asked, texts) if tongue)}
+        sides = (("query is", of_query), ("texts are", of_texts))
+        cause = " and ".join(f"the {side} {language}" for side, language in sides if language)
+    both = of_query and of_texts
+    readable = () if both else contract.languages  # another model must read the side that this one reads, too
+    languages = {*readable, *("" if language == OTHER else language for language in (of_query, of_texts) if language)}
     remedy = reader_of(sorted(languages))
     return (
-        f"{contract.name} reads {', '.join(contract.languages)}; {what}: name another model, such as --model {remedy}"
+        f"{contract.name} reads {', '.join(contract.languages)}; {cause}: name another model, such as --model {remedy}"
     )
 
 
 def foreign(languages: Sequence[str], tokens: Reader, text: str) -> str:
-    """The language of a text, or OTHER, where it is none of these; empty where it is, or too little tells.
+    """The language of a text, or OTHER, where it is none of these; empty where it is one, or too little tells.
 
     Another script than Latin tells, and so do more than 5 % unknown tokens, or more than 0.5 tokens per character of 40
     characters or more. In Latin script two different marks of a language must be there (see `text.language.marks`), and

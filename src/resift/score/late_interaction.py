@@ -15,23 +15,26 @@ from resift.engine.batching import MANY_CHARACTERS, Engine, FloatArray, Sequence
 from resift.engine.exact import ExactVectors, exact_maxsim
 from resift.engine.maxsim import TokenVectors, densest, maxsim
 from resift.engine.once import OfOneProcess
-from resift.errors import NonFiniteScore
+from resift.errors import InputError, NonFiniteScore, UnknownFamily
 from resift.models.contract import Contract
+from resift.models.folder import ModelFolder
+from resift.models.inputs import LateInput
 from resift.models.tokenizer import Tokens
 from resift.protocols import Role, TokenStore
-from resift.score.cross_encoder import LongDocuments
 from resift.score.language_fit import misfit
+from resift.score.options import LoadOptions, LongDocuments
 from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinct, overlapping, slices, spread
-from resift.score.token_inputs import Input, Inputs, TokenInputs
+from resift.score.parts import open_parts
+from resift.score.token_inputs import TextInputs, TokenInputs, WindowInput
 from resift.text.clean import clean
 from resift.text.sentences import widen
 from resift.types import Flag, Judgement, Pair, Scores, Span
 
 Places = npt.NDArray[np.int32]
-Outputs = tuple[FloatArray, FloatArray, FloatArray]  # of one window: vectors and weights around the pooled vector
+WindowOutputs = tuple[FloatArray, FloatArray, FloatArray]  # of one window: vectors and weights around the pooled vector
 
-_SPAN_TOKENS = 40  # the stretch of so many tokens that wins most of the score, grown to whole sentences, is the span
-_NOWHERE = 1 << 30  # the place of a match that covers no characters: further from all others than a span is long
+_SPAN_TOKENS = 40  # the span is the stretch of 40 tokens that wins most of the score, grown to whole sentences
+_NOWHERE = 1 << 30  # the place of a match that covers no characters, further from all others than any span is long
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class QueryVectors:
     """A query's token vectors (Q, D), the share of each token (Q,), and its pooled vector (H,), empty without one.
 
     The shares sum to 1, or to Q where the contract says that a score is a sum. `flags` is "rescored" where only f32
-    gave finite vectors, "non_finite" where nothing did.
+    gave finite vectors, "non_finite" where f32 gave none either.
     """
 
     values: FloatArray
@@ -63,7 +66,7 @@ class DocumentVectors:
     flags: frozenset[Flag] = NO_FLAGS
 
 
-Vectors = TypeVar("Vectors", QueryVectors, DocumentVectors)
+TextVectors = TypeVar("TextVectors", QueryVectors, DocumentVectors)
 
 
 class LateInteraction(OfOneProcess):
@@ -73,7 +76,7 @@ class LateInteraction(OfOneProcess):
     weights (B, T). The span is the sentences in which most of the score was won.
     A document over the window is encoded in overlapping windows, and the best one counts (flag "windowed"); with
     long_documents="truncate" only the first window is read (flag "truncated"). Of a text over a million characters the
-    rest is never read, and documents are worked off in slices, so that memory is bounded.
+    rest is never read, and documents are encoded in slices, so that memory is bounded.
 
     Vectors that are not finite are computed again by `exact`, the same model at f32; a document whose vectors still are
     not stays unscored (flag "non_finite"), as do all documents of such a query.
@@ -90,13 +93,14 @@ class LateInteraction(OfOneProcess):
         fingerprint: str = "",
     ) -> None:
         self.contract, self.long_documents = contract, long_documents
+        self._input = contract.input_as(LateInput)
         self.info = contract.info(fingerprint, f"{engine.name} {engine.precision}", long_documents)
         self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
         self._store: TokenStore | None = None
         self._inputs = TokenInputs(contract, tokens)
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
-        """MaxSim of the pairs, a mean or sum of cosines (`contract.tokens.reduce`); an empty document has none.
+        """MaxSim of the pairs, a mean or sum of cosines (`LateInput.reduce`); an empty document has none.
 
         Raises:
             InputError: a query without any token.
@@ -118,34 +122,34 @@ class LateInteraction(OfOneProcess):
     def encode_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
         """Encode queries; one over the model's window is cut."""
         inputs = self._inputs.queries(texts)
-        found: list[QueryVectors] = []
-        for own, ((values, pooled, weights), flags) in zip(inputs, self._run(inputs), strict=True):
-            total = weights.sum() if self.contract.tokens.reduce == "mean" else np.float32(1)
+        queries: list[QueryVectors] = []
+        for text, ((values, pooled, weights), flags) in zip(inputs, self._run(inputs), strict=True):
+            total = weights.sum() if self._input.reduce == "mean" else np.float32(1)
             with np.errstate(invalid="ignore"):  # infinity by infinity: such a query is flagged
-                found.append(QueryVectors(values, weights / total, pooled, own.cut, flags))
-        return found
+                queries.append(QueryVectors(values, weights / total, pooled, text.cut, flags))
+        return queries
 
-    def _run(self, inputs: Sequence[Inputs]) -> list[tuple[Outputs, frozenset[Flag]]]:
-        """What every window gave, in order; what was not finite is computed again at f32, and flagged."""
-        every = [w for own in inputs for w in own.windows]
-        found = self._outputs(self._engine, every)
-        flags = [NO_FLAGS if _finite(o) else NON_FINITE for o in found]
-        again = [i for i, flag in enumerate(flags) if flag] if self._exact is not None else []
-        if again and self._exact is not None:
-            for i, outputs in zip(again, self._outputs(self._exact, [every[i] for i in again]), strict=True):
-                found[i], flags[i] = outputs, RESCORED if _finite(outputs) else NON_FINITE
-        return list(zip(found, flags, strict=True))
+    def _run(self, inputs: Sequence[TextInputs]) -> list[tuple[WindowOutputs, frozenset[Flag]]]:
+        """The outputs of every window, in order; one that is not finite is computed again at f32, and gets a flag."""
+        windows = [w for text in inputs for w in text.windows]
+        outputs = self._outputs(self._engine, windows)
+        flags = [NO_FLAGS if _finite(o) else NON_FINITE for o in outputs]
+        broken = [i for i, flag in enumerate(flags) if flag]
+        if broken and self._exact is not None:
+            for i, exact in zip(broken, self._outputs(self._exact, [windows[i] for i in broken]), strict=True):
+                outputs[i], flags[i] = exact, RESCORED if _finite(exact) else NON_FINITE
+        return list(zip(outputs, flags, strict=True))
 
-    def _outputs(self, engine: Engine, windows: Sequence[Input]) -> list[Outputs]:
+    def _outputs(self, engine: Engine, windows: Sequence[WindowInput]) -> list[WindowOutputs]:
         """Vectors and weights of the compared tokens, and the pooled vector, of every window, in order."""
         sequences = Sequences([w.ids for w in windows], None, [w.attended for w in windows])
-        found: dict[int, Outputs] = {}
+        outputs: dict[int, WindowOutputs] = {}
         for batch, (vectors, *more) in engine.run(pack(sequences, self._pad)):
             pooled, weights = more if more else (np.zeros((len(vectors), 0), np.float32), np.ones(vectors.shape[:2]))
             for j, i in enumerate(batch.rows):
                 keep = windows[i].compared
-                found[i] = vectors[j][keep], pooled[j], weights[j][keep].astype(np.float32)
-        return [found[i] for i in range(len(windows))]
+                outputs[i] = vectors[j][keep], pooled[j], weights[j][keep].astype(np.float32)
+        return [outputs[i] for i in range(len(windows))]
 
     def with_store(self, store: TokenStore) -> LateInteraction:
         """The same model, which takes the token vectors of stored documents from `store` instead of encoding them."""
@@ -155,11 +159,11 @@ class LateInteraction(OfOneProcess):
         return stored
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
-        """Why the model should not judge these texts, see `fitness.misfit`; empty when it should."""
+        """Why the model should not judge these texts, see `language_fit.misfit`; empty when it should."""
         return misfit(self.contract, self.tokens, query, passages)
 
     def start_of(self, text: str, tokens: int) -> str:
-        """The beginning of a text that has at most so many tokens."""
+        """The beginning of a text, `tokens` tokens at most."""
         return self.tokens.start_of(text, tokens)
 
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> LateInteraction:
@@ -179,8 +183,13 @@ class LateInteraction(OfOneProcess):
 
     @property
     def dims(self) -> int:
-        """The pooled vector's dimensions; 0 where the contract has no `pooled`."""
+        """The pooled vector's dimensions; 0 where the model gives none."""
         return len(self._sample.pooled)
+
+    @property
+    def pools(self) -> bool:
+        """Whether the model gives a vector of a whole text too, so that it embeds."""
+        return self._input.pooled
 
     @property
     def token_dims(self) -> int:
@@ -191,7 +200,7 @@ class LateInteraction(OfOneProcess):
         """Stored vectors where there are any; the other documents are encoded, and rounded as stored ones are."""
         stored = [self._store.windows_of(d) if self._store else None for d in work.sources]
         missing = [text for text, windows_ in zip(work.documents, stored, strict=True) if windows_ is None]
-        rounded = self.contract.tokens.rounded or self._store is not None
+        rounded = self._input.rounded or self._store is not None
         encoded = iter(self.encode_documents(missing, rounded))
         return [next(encoded) if w is None else DocumentVectors(w, np.zeros(0, np.float32), 0, False) for w in stored]
 
@@ -223,10 +232,10 @@ class LateInteraction(OfOneProcess):
             self._run,
             lambda inputs, outputs: list(_documents(inputs, outputs, rounded)),
         )
-        return [document for own in encoded for document in own]
+        return [document for part in encoded for document in part]
 
-    def all_finite(self, encoded: list[Vectors]) -> list[Vectors]:
-        """What is given; an index has no place for the others.
+    def all_finite(self, encoded: list[TextVectors]) -> list[TextVectors]:
+        """The same vectors, after a check that an index can hold them all.
 
         Raises:
             NonFiniteScore: the model gave NaN or infinity for one of them.
@@ -239,32 +248,58 @@ class LateInteraction(OfOneProcess):
         return encoded
 
 
+def open_scorer(folder: ModelFolder, contract: Contract, options: LoadOptions) -> LateInteraction:
+    """The late-interaction model of a folder; for errors see `score.load.load_scorer`."""
+    if options.truncation or options.long_documents == "strides":
+        raise InputError(
+            f"{contract.name} reads query and document apart: truncation and strides are of cross-encoders"
+        )
+    parts = open_parts(folder, contract, options)
+    return LateInteraction(
+        contract, parts.tokens, parts.engine, parts.pad, options.long_documents, parts.exact, folder.fingerprint
+    )
+
+
+def open_embedder(folder: ModelFolder, contract: Contract, options: LoadOptions) -> LateInteraction:
+    """The same as an embedder.
+
+    Raises:
+        UnknownFamily: the model has no pooled vectors; for other errors see `score.load.load_embedder`.
+
+    """
+    if not contract.input_as(LateInput).pooled:
+        raise UnknownFamily(
+            f"{contract.name} has vectors of tokens and none of whole texts; use it to rerank, and an embedder to find"
+        )
+    return open_scorer(folder, contract, options)
+
+
 def _documents(
-    inputs: Sequence[Inputs], outputs: Sequence[tuple[Outputs, frozenset[Flag]]], rounded: bool
+    inputs: Sequence[TextInputs], outputs: Sequence[tuple[WindowOutputs, frozenset[Flag]]], rounded: bool
 ) -> Iterator[DocumentVectors]:
-    """Each document's vectors, from what its windows gave."""
+    """Each document's vectors, put together from the outputs of its windows."""
     results = iter(outputs)
-    for own in inputs:
-        given = [next(results) for _ in own.windows]
-        flags = frozenset(f for _, said in given for f in said)
-        vectors = [] if flags >= NON_FINITE else [o for o, _ in given]
-        pairs = [(v, w.spans) for (v, _, _), w in zip(vectors, own.windows, strict=False)]
-        kept: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
+    for text in inputs:
+        results_of_text = [next(results) for _ in text.windows]
+        flags = frozenset(flag for _, flags_of_window in results_of_text for flag in flags_of_window)
+        vectors = [] if flags >= NON_FINITE else [o for o, _ in results_of_text]
+        pairs = [(v, w.spans) for (v, _, _), w in zip(vectors, text.windows, strict=False)]
+        windows: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
         if rounded:
-            kept = tuple(TokenVectors.quantized(v, spans) for v, spans in pairs)
+            windows = tuple(TokenVectors.quantized(v, spans) for v, spans in pairs)
         else:
-            kept = tuple(ExactVectors(v, spans) for v, spans in pairs)
+            windows = tuple(ExactVectors(v, spans) for v, spans in pairs)
         pooled = np.mean([p for _, p, _ in vectors], axis=0) if vectors else np.zeros(0, np.float32)
         length = float(np.linalg.norm(pooled)) or 1.0
-        yield DocumentVectors(kept, pooled / length, own.tokens, own.cut, flags)
+        yield DocumentVectors(windows, pooled / length, text.tokens, text.cut, flags)
 
 
-def _finite(outputs: Outputs) -> bool:
+def _finite(outputs: WindowOutputs) -> bool:
     return all(bool(np.isfinite(o).all()) for o in outputs)
 
 
 def _parts(work: Distinct) -> Iterator[tuple[list[int], Distinct]]:
-    """The rows of some documents at a time, and the work that they are; each document is in one part."""
+    """The rows of a slice of documents, and the same as work of its own; each document is in one part."""
     order = sorted(range(len(work.rows)), key=lambda row: work.rows[row][1])
     at = 0
     for part in slices([len(d) for d in work.documents], MANY_CHARACTERS):
@@ -272,8 +307,9 @@ def _parts(work: Distinct) -> Iterator[tuple[list[int], Distinct]]:
         while at < len(order) and work.rows[order[at]][1] < part.stop:
             rows.append(order[at])
             at += 1
-        own = [(q, d - first) for q, d in (work.rows[row] for row in rows)]
-        yield rows, Distinct(work.queries, work.documents[first : part.stop], work.sources[first : part.stop], own, [])
+        pairs = [(q, d - first) for q, d in (work.rows[row] for row in rows)]
+        documents, sources = work.documents[first : part.stop], work.sources[first : part.stop]
+        yield rows, Distinct(work.queries, documents, sources, pairs, [])
 
 
 def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors], work: Distinct) -> list[Judgement]:
@@ -325,12 +361,12 @@ def _matches(
 def _spans(spans: Sequence[npt.NDArray[np.int32]], places: Places, gains: FloatArray) -> list[Span | None]:
     """The characters where most was gained; None when all was at tokens that cover none, such as [CLS]."""
     places = places.copy()
-    for own, row in zip(spans, places, strict=True):
-        row[own[row, 1] <= own[row, 0]] = _NOWHERE
+    for characters, row in zip(spans, places, strict=True):
+        row[characters[row, 1] <= characters[row, 0]] = _NOWHERE
     gains = np.where(places == _NOWHERE, np.float32(0), gains)
     return [
-        None if first == _NOWHERE else Span(int(own[first, 0]), int(own[last, 1]))
-        for own, (first, last) in zip(spans, densest(places, gains, _SPAN_TOKENS).tolist(), strict=True)
+        None if first == _NOWHERE else Span(int(characters[first, 0]), int(characters[last, 1]))
+        for characters, (first, last) in zip(spans, densest(places, gains, _SPAN_TOKENS).tolist(), strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What every scorer does with its pairs: clean the texts, leave empty ones out, score equal ones once."""
+"""Work that every scorer shares: texts are cleaned, empty ones are left out, and equal pairs are scored once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_FLAGS: frozenset[Flag] = frozenset()
 NON_FINITE = frozenset({Flag.NON_FINITE})
 RESCORED = frozenset({Flag.RESCORED})
 
-READ = 1 << 20  # characters of a text that are read at most: a quarter of a million tokens in alphabets
+READ = 1 << 20  # the most characters of a text that a model reads: a quarter of a million tokens in alphabets
 _SLICE = 4096  # texts that are encoded and held at once
 
 Part = TypeVar("Part")
@@ -43,9 +43,9 @@ def whole_text(document: Document) -> str:
 
 
 def slices(sizes: Sequence[int], characters: int) -> Iterator[range]:
-    """Neighbouring positions that are encoded and held at once: few, and together of so many characters at most.
+    """Cut positions into slices of neighbours that are encoded and held at once.
 
-    One that is too large is a slice of its own.
+    A slice has 4,096 texts and `characters` characters at most; a text that is longer is a slice by itself.
     """
     start = held = 0
     for i, size in enumerate(sizes):
@@ -63,9 +63,9 @@ def overlapping(
     compute: Callable[[Ready], Raw],
     finish: Callable[[Ready, Raw], Done],
 ) -> Iterator[Done]:
-    """Work parts off in order: while a thread computes one, the last is finished and the next is prepared.
+    """Finish parts in order: while a thread computes one, this thread finishes the last and prepares the next.
 
-    A single part needs no thread. After an error nothing more is begun.
+    A single part needs no thread. After an error no further part is computed.
     """
     if len(parts) < 2:
         for ready in map(prepare, parts):
@@ -96,10 +96,10 @@ def distinct(pairs: Sequence[Pair]) -> Distinct:
         if not text.strip():
             place.append(None)
             continue
-        asked = clean((f"{query.instruction} {query.text}" if query.instruction else query.text)[:READ])
+        question = clean((f"{query.instruction} {query.text}" if query.instruction else query.text)[:READ])
         if text not in documents:
             sources.append(candidate.document)
-        row = (queries.setdefault(asked, len(queries)), documents.setdefault(text, len(documents)))
+        row = (queries.setdefault(question, len(queries)), documents.setdefault(text, len(documents)))
         place.append(rows.setdefault(row, len(rows)))
     return Distinct(list(queries), list(documents), sources, list(rows), place)
 

@@ -1,4 +1,4 @@
-"""At which precision a model runs when the caller does not say: what was measured here, else what is known of it."""
+"""The precision of a model when the caller names none: the one that was measured here, else one by rule."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from resift.errors import InputError
 from resift.machine import processor
 from resift.models.contract import Contract
 
-# What `resift bench --pick` asks of a precision, on the user's own queries: mean over queries, against f32. Higher than
-# the bar of `agreement`, whose probes are few.
+# The agreement with f32 that `resift bench --pick` demands on the user's own queries, as a mean over queries. It is
+# higher than the bar of `inspection.agreement`, whose probes are few.
 PICK_TAU, PICK_TOP10 = 0.99, 0.98
 
 
-def default_precision(contract: Contract, made_by: str) -> str:
+def default_precision(contract: Contract, fingerprint: str) -> str:
     """The precision that `resift bench --pick` remembered for this model and CPU, else one by rule.
 
     That is int8 where the contract allows it and the CPU gains by it; else bf16 where the CPU has it; else f32.
     Nothing is timed here: one machine gives the same scores every time.
 
     Raises:
-        InputError: what was remembered can't be read.
+        InputError: the file that remembers can't be read.
 
     """
     from resift.engine.openvino import fastest_float, has_int8
 
-    known = _read().get(_key(made_by))
-    return known or ("int8" if contract.int8 and has_int8() else fastest_float())
+    remembered = _read().get(_key(fingerprint))
+    return remembered or ("int8" if contract.int8 and has_int8() else fastest_float())
 
 
-def remember(made_by: str, precision: str) -> Path:
+def remember(fingerprint: str, precision: str) -> Path:
     """Keep a precision for a model, by the fingerprint of its files, and this CPU; gives the file.
 
     Raises:
         InputError: there is no such folder, or it can't be written.
 
     """
-    path, content = _path(), {**_read(), _key(made_by): precision}
+    path, content = _path(), {**_read(), _key(fingerprint): precision}
     if path is None:
         raise InputError(f"there is no home folder to remember {precision} in; set {VARIABLE} to a folder")
     try:
@@ -54,8 +54,8 @@ def remember(made_by: str, precision: str) -> Path:
     return path
 
 
-def _key(made_by: str) -> str:
-    return f"{made_by} on {processor()}"
+def _key(fingerprint: str) -> str:
+    return f"{fingerprint} on {processor()}"
 
 
 def _path() -> Path | None:
@@ -70,10 +70,10 @@ def _read() -> dict[str, str]:
     if path is None or not _there(path):
         return {}
     try:
-        found: dict[str, str] = json.loads(path.read_text("utf-8"))
-        if strange := [v for v in found.values() if v not in PRECISIONS]:
+        precisions: dict[str, str] = json.loads(path.read_text("utf-8"))
+        if strange := [v for v in precisions.values() if v not in PRECISIONS]:
             raise ValueError(f"{strange[0]!r} is none of {', '.join(PRECISIONS)}")
-        return found
+        return precisions
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{path} can't be read ({error}); delete it, or set {VARIABLE} to another folder") from error
 

@@ -7,17 +7,20 @@ of tokens to rows; tokenizer.json, config.json with model_type "model2vec". Form
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from resift.errors import BrokenModel
-from resift.models.modules import read_json
+from resift.models.contract import Contract
+from resift.models.folder import ModelFolder
 from resift.models.tokenizer import tokenizer_json
 from resift.protocols import Role
+from resift.score.options import LoadOptions
 from resift.text.clean import clean
 
 _SLICE = 4096  # texts tokenised at once: bounds memory
@@ -26,36 +29,34 @@ _SLICE = 4096  # texts tokenised at once: bounds memory
 class StaticEmbedder:
     """Embeds texts by table look-up; queries and documents alike."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: ModelFolder) -> None:
         self.name = name
+        path, of_resift = folder.path, folder.has("vectors.npy") or folder.has_contract
         try:
-            tokenizer_json(folder / "tokenizer.json")
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            own = (folder / "vectors.npy").exists() or (folder / "contract.json").exists()
-            self._table = _own_table(folder) if own else _model2vec_table(folder)
+            value = tokenizer_json(folder)
+            self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+            self._table = _resift_table(path) if of_resift else _model2vec_table(path)
         except (OSError, ValueError, KeyError) as error:
             raise BrokenModel(f"{folder} is no static model ({error}); fetch it again") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._characters: int | None = None
         self._unknown = -1
-        if not own:
-            self._read_like_model2vec(folder)
+        if not of_resift:
+            self._read_like_model2vec(folder.config.get("max_length", 512), value["model"])
         self._tokenizer.encode_special_tokens = True
         if len(self._table) < self._tokenizer.get_vocab_size():
             raise BrokenModel(f"{folder} has fewer vectors than its tokenizer has tokens; copy both from one place")
         self.dims = self._table.shape[1]
 
-    def _read_like_model2vec(self, folder: Path) -> None:
-        """Texts are cut at max_length tokens, and first at as many times the median length of a token in characters."""
-        limit = read_json(folder / "config.json").get("max_length", 512)
+    def _read_like_model2vec(self, limit: int | None, model: Mapping[str, Any]) -> None:
+        """Texts are cut at `limit` tokens, and first at as many times the median length of a token in characters."""
         if limit is not None:
             median = int(np.median([len(token) for token in self._tokenizer.get_vocab()]))
             self._characters = limit * median
             self._tokenizer.enable_truncation(limit)
-        model = tokenizer_json(folder / "tokenizer.json")["model"]
-        named = self._tokenizer.token_to_id(model["unk_token"]) if model.get("unk_token") else model.get("unk_id")
-        self._unknown = -1 if named is None else int(named)
+        unknown = self._tokenizer.token_to_id(model["unk_token"]) if model.get("unk_token") else model.get("unk_id")
+        self._unknown = -1 if unknown is None else int(unknown)
 
     @property
     def unknown(self) -> int:
@@ -80,7 +81,17 @@ class StaticEmbedder:
         return out
 
 
-def _own_table(folder: Path) -> npt.NDArray[np.float32]:
+def open_embedder(folder: ModelFolder, contract: Contract, options: LoadOptions) -> StaticEmbedder:
+    """The static embedder of a folder, which has one precision and no engine.
+
+    Raises:
+        BrokenModel: a file is missing or damaged.
+
+    """
+    return StaticEmbedder(contract.name, folder)
+
+
+def _resift_table(folder: Path) -> npt.NDArray[np.float32]:
     values, scales = np.load(folder / "vectors.npy"), np.load(folder / "scales.npy")
     table: npt.NDArray[np.float32] = values.astype(np.float32) * scales[:, None]
     return table

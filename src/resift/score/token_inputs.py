@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from resift.errors import BrokenModel, InputError
 from resift.models.contract import Contract
+from resift.models.inputs import LateInput
 from resift.models.tokenizer import Encoded, Tokens
 from resift.text.windows import windows
 
@@ -17,7 +18,7 @@ _NO_TOKEN = "the query has no token that the model can read; ask with at least o
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class WindowInput:
     """One input.
 
     Attributes:
@@ -35,16 +36,16 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """The inputs of one text, how many of its tokens they hold, and whether some are in none."""
+class TextInputs:
+    """The inputs of one text, how many of its tokens they hold, and whether some of its tokens are in none."""
 
-    windows: tuple[Input, ...]
+    windows: tuple[WindowInput, ...]
     tokens: int
     cut: bool
 
 
 class TokenInputs:
-    """Lays texts out as the contract's `tokens` say.
+    """Lays texts out as the contract's `LateInput` says.
 
     Raises:
         BrokenModel: the tokenizer has no such marker or fill.
@@ -52,29 +53,29 @@ class TokenInputs:
     """
 
     def __init__(self, contract: Contract, tokens: Tokens) -> None:
-        self.rules, self._tokens, self._contract = contract.tokens, tokens, contract
+        self.rules, self._tokens, self._contract = contract.input_as(LateInput), tokens, contract
         words = (tokens.id_of(w) for w in self.rules.skip_words)
-        skipped = (*contract.skip, *(i for i in words if i is not None))
+        skipped = (*self.rules.skip, *(i for i in words if i is not None))
         self._skip = {role: np.array(skipped if role in self.rules.skip_in else (), np.int64) for role in _ROLES}
         self._fill = [self._id(self.rules.fill)] if self.rules.expand else []
         self._head, self._prefix = {}, {}
-        given = {"query": (self.rules.query_marker, self.rules.query_prefix),
-                 "document": (self.rules.document_marker, self.rules.document_prefix)}  # fmt: skip
-        for role, (marker, prefix) in given.items():
+        around = {"query": (self.rules.query_marker, self.rules.query_prefix),
+                  "document": (self.rules.document_marker, self.rules.document_prefix)}  # fmt: skip
+        for role, (marker, prefix) in around.items():
             leading, rest = tokens.leading(prefix) if prefix else ([], "")
             self._head[role] = [*tokens.single[0], *([self._id(marker)] if marker else []), *leading]
             self._prefix[role] = rest
 
     def _id(self, token: str) -> int:
-        found = self._tokens.id_of(token)
-        if found is None:
+        token_id = self._tokens.id_of(token)
+        if token_id is None:
             raise BrokenModel(
                 f"the tokenizer of {self._contract.name} has no token {token!r}, which its settings name; "
                 "name the right one in a contract.json"
             )
-        return found
+        return token_id
 
-    def queries(self, texts: Sequence[str]) -> list[Inputs]:
+    def queries(self, texts: Sequence[str]) -> list[TextInputs]:
         """One input for each query; one over the model's window is cut.
 
         Raises:
@@ -82,31 +83,31 @@ class TokenInputs:
 
         """
         limit = self.rules.query_tokens or self._contract.max_tokens
-        found = []
+        queries = []
         for prefix, encoded in self._tokens.behind(self._prefix["query"], texts, limit):
             room = self._room("query", limit, len(prefix))
             part = Encoded(encoded.ids[:room], encoded.offsets[:room])
-            made = self._input("query", prefix, part)
-            if not part.ids or not len(made.compared):
+            window = self._input("query", prefix, part)
+            if not part.ids or not len(window.compared):
                 raise InputError(_NO_TOKEN)
-            found.append(Inputs((made,), len(part.ids), room < len(encoded.ids)))
-        return found
+            queries.append(TextInputs((window,), len(part.ids), room < len(encoded.ids)))
+        return queries
 
-    def documents(self, texts: Sequence[str], first_only: bool) -> list[Inputs]:
+    def documents(self, texts: Sequence[str], first_only: bool) -> list[TextInputs]:
         """As many overlapping inputs for each document as it needs, or the first of them; none without a token."""
         limit = min(self._contract.window_tokens, self._contract.max_tokens)
-        found = []
+        documents = []
         enough = limit if first_only else None
         for prefix, encoded in self._tokens.behind(self._prefix["document"], texts, enough):
             size = self._room("document", limit, len(prefix))
             ranges = windows(len(encoded.ids), size, size // 4) if encoded.ids else []
             ranges = [(0, min(size, len(encoded.ids)))] if first_only and ranges else ranges
             parts = [Encoded(encoded.ids[a:b], encoded.offsets[a:b]) for a, b in ranges]
-            made = [self._input("document", prefix, part) for part in parts]
-            read = sum(len(part.ids) for part in parts)
-            covered = ranges[-1][1] if ranges else 0
-            found.append(Inputs(tuple(i for i in made if len(i.compared)), read, covered < len(encoded.ids)))
-        return found
+            inputs = (self._input("document", prefix, part) for part in parts)
+            count = sum(len(part.ids) for part in parts)
+            end = ranges[-1][1] if ranges else 0
+            documents.append(TextInputs(tuple(i for i in inputs if len(i.compared)), count, end < len(encoded.ids)))
+        return documents
 
     def _room(self, role: str, limit: int, prefix: int) -> int:
         room = limit - len(self._head[role]) - prefix - len(self._tokens.single[1])
@@ -116,22 +117,22 @@ class TokenInputs:
             )
         return room
 
-    def _input(self, role: str, prefix: list[int], text: Encoded) -> Input:
+    def _input(self, role: str, prefix: list[int], text: Encoded) -> WindowInput:
         head = [*self._head[role], *prefix]
         ids = [*head, *text.ids, *self._tokens.single[1]]
         first, attended = len(head), len(ids)
         spans = np.zeros((len(ids), 2), np.int32)
         spans[first : first + len(text.ids)] = np.array(text.offsets, np.int32).reshape(-1, 2)
-        taken = ~np.isin(np.array(ids, np.int64), self._skip[role])
+        compares = ~np.isin(np.array(ids, np.int64), self._skip[role])
         if not self.rules.special:
-            taken[:first] = taken[first + len(text.ids) :] = False
+            compares[:first] = compares[first + len(text.ids) :] = False
         if role == "query" and (missing := max(0, self.rules.expand - len(ids))):
             ids += self._fill * missing
             attended = len(ids) if self.rules.attend else attended
-            taken = np.concatenate([taken, np.ones(missing, np.bool_)])
+            compares = np.concatenate([compares, np.ones(missing, np.bool_)])
             spans = np.concatenate([spans, np.zeros((missing, 2), np.int32)])
-        compared = np.flatnonzero(taken)
-        return Input(ids, attended, compared, spans[compared])
+        compared = np.flatnonzero(compares)
+        return WindowInput(ids, attended, compared, spans[compared])
 
 
 _ROLES = ("query", "document")

@@ -16,7 +16,7 @@ from resift.types import ScoreKind
 
 if TYPE_CHECKING:
     from resift.engine.batching import Engine
-    from resift.score.engine_choice import Precision
+    from resift.score.options import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ServedModel:
         from resift.score.late_interaction import LateInteraction
 
         scorer, info = reranker.scorer, reranker.info
-        embedder = scorer if isinstance(scorer, LateInteraction) and scorer.contract.tokens.pooled else None
+        embedder = scorer if isinstance(scorer, LateInteraction) and scorer.pools else None
         shown = ServedInfo(name or info.name, info.kind, info.max_tokens, embedder is not None, info.fingerprint)
         return cls(shown, reranker, embedder)
 
@@ -97,12 +97,10 @@ def load_models(names: Sequence[str] = (), precision: Precision = "auto") -> lis
 
 
 def _load(name: str, precision: Precision) -> ServedModel:
-    from resift.models.contract import read_contract
-    from resift.score.load import find_model, fingerprint, load_embedder
+    from resift.score.load import load_embedder, recognise
 
-    folder = find_model(name)
-    contract = read_contract(folder)
-    if contract.family not in ("static", "embedder"):
+    folder, contract = recognise(name)
+    if contract.row.reranks:
         return ServedModel.of(load(name, precision=precision))
     embedder = load_embedder(name, precision)
-    return ServedModel(ServedInfo(embedder.name, None, contract.max_tokens, True, fingerprint(folder)), None, embedder)
+    return ServedModel(ServedInfo(embedder.name, None, contract.max_tokens, True, folder.fingerprint), None, embedder)

@@ -21,33 +21,13 @@ _WORDS = ("model_type", "hidden_act", "hidden_activation", "activation", "positi
 _OBJECTS = ("id2label", "rope_parameters", "rope_scaling")
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object.
+def check_config(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a config.json with an entry of another kind than Transformers writes.
 
     Raises:
-        BrokenModel: it can't be read, or holds something else.
+        BrokenModel: there is one; the message names it.
 
     """
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BrokenModel(f"{path} can't be read ({error}); fetch the model again") from error
-    if not isinstance(value, dict):
-        raise BrokenModel(f"{path} holds no object; fetch the model again")
-    return value
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """A folder's config.json, its entries of the kinds that Transformers writes; empty without one.
-
-    Raises:
-        BrokenModel: it can't be read, or an entry is of another kind.
-
-    """
-    path = folder / "config.json"
-    if not path.exists():
-        return {}
-    config = read_object(path)
     for name in _NUMBERS:
         whole(config, name, path)
     for name in _SHARES:
@@ -62,7 +42,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     architectures = config.get("architectures") or []
     if not isinstance(architectures, list) or not all(isinstance(a, str) for a in architectures):
         raise wrong(path, "architectures", architectures, "a list of names")
-    return config
 
 
 def whole(config: Mapping[str, Any], name: str, path: Path) -> int:
@@ -83,7 +62,7 @@ def whole(config: Mapping[str, Any], name: str, path: Path) -> int:
 
 
 def first_position(config: Mapping[str, Any], path: Path) -> int:
-    """The row of RoBERTa's table of positions that the first token takes: the one behind the padding id's.
+    """The row of RoBERTa's table of positions that the first token takes, which follows the row of the padding id.
 
     Raises:
         BrokenModel: the padding id is null, so that nobody knows where the positions begin.

@@ -7,35 +7,43 @@ from pathlib import Path
 
 from resift.engine.weights.checkpoint_files import weight_files
 from resift.errors import BrokenModel
+from resift.models.contract import Contract
+from resift.models.folder import ModelFolder
 
-OWN = ("openvino_model.xml", "model.onnx")  # beside config.json: the model itself, as `resift export` writes it
+BESIDE = ("openvino_model.xml", "model.onnx")  # beside config.json: the model itself, as `resift export` writes it
 BELOW = ("openvino/openvino_model.xml", "onnx/model.onnx")  # beside weights mostly, of which they are a copy
 _FOLDERS = (".", "onnx", "openvino")
 
 
-def exported(folder: Path, names: Sequence[str]) -> Path | None:
+def graph_file(folder: Path, names: Sequence[str]) -> Path | None:
     """The first of these files that a folder has."""
     return next((folder / name for name in names if (folder / name).exists()), None)
 
 
-def onnx_file(folder: Path) -> Path | None:
-    """A folder's ONNX file in full precision."""
-    return exported(folder, ("model.onnx", "onnx/model.onnx"))
+def holds_whole_graph(folder: ModelFolder, contract: Contract) -> bool:
+    """Whether a graph file beside config.json is the whole model, head included, rather than a bare encoder."""
+    when = contract.row.whole_graph
+    return when == "always" or (when == "own" and folder.has_contract)
+
+
+def onnx_file(folder: ModelFolder, contract: Contract) -> Path | None:
+    """A folder's ONNX file of the whole model in full precision."""
+    return graph_file(folder.path, ("model.onnx", "onnx/model.onnx")) if holds_whole_graph(folder, contract) else None
 
 
 def weights_or_graph(folder: Path) -> list[Path] | Path:
     """The files of a folder's weights; where it has none, the graph in its subfolder.
 
     Raises:
-        BrokenModel: neither; what is there under other names is listed, and none of it is chosen: a quantised copy
+        BrokenModel: neither. The message lists graphs under other names; none of them is chosen, for a quantised copy
             gives other scores.
 
     """
     try:
         return weight_files(folder)
     except BrokenModel as error:
-        if found := exported(folder, BELOW):
-            return found
+        if graph := graph_file(folder, BELOW):
+            return graph
         others = [p.relative_to(folder).as_posix() for below in _FOLDERS for p in sorted((folder / below).glob("*"))
                   if p.suffix in (".onnx", ".xml")]  # fmt: skip
         if not others:

@@ -1,0 +1,1 @@
+"""How other libraries lay out a model's folder: one module per library, each with its rows of `layout.Layout`."""

@@ -1,0 +1,77 @@
+"""Transformers: config.json and weights; a cross-encoder when the architecture is a classifier of one or two labels."""
+
+from __future__ import annotations
+
+from resift.engine.graphs.graph import ARCHITECTURES, architecture, unsupported
+from resift.errors import UnknownFamily
+from resift.models.config_entries import whole
+from resift.models.contract import Contract
+from resift.models.folder import ModelFolder
+from resift.models.inputs import EncoderInput
+from resift.models.layouts.layout import Layout
+from resift.types import ScoreKind
+
+
+def _contract(folder: ModelFolder) -> Contract:
+    """As AutoModelForSequenceClassification; with a modules.json beside, as sentence_transformers.CrossEncoder."""
+    config = folder.config
+    architectures = config.get("architectures") or ["none"]
+    _check_modules(folder)
+    if architecture(config) is None:
+        raise UnknownFamily(
+            f"{folder} is of type {config.get('model_type', 'unknown')!r}; Resift scores with "
+            f"{', '.join(ARCHITECTURES)} cross-encoders and with late-interaction folders that carry a contract.json"
+        )
+    if not architectures[0].endswith("ForSequenceClassification"):
+        raise UnknownFamily(
+            f"{folder} is a {architectures[0]}, not a reranker: it has no classification head "
+            "(an embedding model or a bare encoder?); give a *ForSequenceClassification checkpoint, or for an embedder "
+            "a folder with modules.json, or a contract.json that says how to pool (docs/vector-models.md)"
+        )
+    if entry := unsupported(config):
+        raise UnknownFamily(f"{folder} has {entry}; its graph can't be built exactly, give another checkpoint")
+    limit = _window(folder)
+    return Contract(folder.name, "encoder", ScoreKind.LOGIT, limit, limit, EncoderInput(labels=_labels(folder)))
+
+
+def _labels(folder: ModelFolder) -> int:
+    """How many outputs the classifier has."""
+    config = folder.config
+    names = config.get("id2label")
+    labels = len(names) if names else whole(config, "num_labels", folder.path / "config.json") or 2
+    if labels not in (1, 2):
+        raise UnknownFamily(
+            f"{folder} has {labels} labels; a reranker has one, or two (irrelevant, relevant): "
+            "set num_labels=1 when training"
+        )
+    return labels
+
+
+def _window(folder: ModelFolder) -> int:
+    """The least of the limits that config, tokenizer and sentence-transformers' settings state."""
+    return min([folder.positions, *(limit for limit in folder.stated_limits if limit)])
+
+
+def _check_modules(folder: ModelFolder) -> None:
+    """Refuse Sentence Transformers stacks whose score is not the classifier's."""
+    modules = folder.modules
+    if modules is None:
+        return
+    kinds = [module.kind for module in modules.modules]
+    if "LogitScore" in kinds:
+        raise UnknownFamily(
+            f"{folder} is a causal language model whose next-token logits are the score (LogitScore); "
+            "Resift does not score with that family yet, give an encoder cross-encoder"
+        )
+    if "Pooling" in kinds:
+        raise UnknownFamily(
+            f"{folder} is an embedding model ({', '.join(kinds)}), not a reranker: it gives vectors; "
+            "give a *ForSequenceClassification checkpoint"
+        )
+    if kinds != ["Transformer"]:
+        raise UnknownFamily(f"{folder} has the modules {', '.join(kinds)}; Resift scores with a Transformer alone")
+    if modules.settings.get("default_prompt_name"):
+        raise UnknownFamily(f"{folder} puts a prompt before its texts, which Resift does not do yet; give another")
+
+
+LAYOUT = Layout("Transformers", lambda folder: folder.has("config.json"), _contract)
