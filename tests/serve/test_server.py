@@ -425,14 +425,13 @@ def test_models_are_named_with_the_hash_of_their_files(mini: Reranker, live: Liv
 
 
 def test_errors_carry_what_clients_read() -> None:
-    from resift.serve.http.error_responses import refusal
 
     for error in (InputError("a"), ModelFailed("b", 3.2), MissingExtra("c", "d"), ValueError("secret")):
-        answer = refusal(error)
+        answer = error_response(error)
         body = json.loads(bytes(answer.body))
         assert all(isinstance(v, str) for v in body.values())
         assert "secret" not in str(body)
-    assert refusal(ModelFailed("b", 3.2)).headers["retry-after"] == "4"
+    assert error_response(ModelFailed("b", 3.2)).headers["retry-after"] == "4"
 
 
 @pytest.mark.parametrize("module", ["starlette", "prometheus_client"])

@@ -16,7 +16,7 @@ from resift.errors import ModelFailed, Overloaded, ResiftError, TooLarge, Unknow
 from resift.protocols import Role
 from resift.serve.app import create_app
 from resift.serve.dialects import cohere, elasticsearch, infinity, jina, openai, pinecone, root, tei, vllm, voyage
-from resift.serve.dialects.answering import on_unit_scale
+from resift.serve.dialects.response_body import on_unit_scale
 from resift.serve.runtime.served_models import ServedModel
 from resift.serve.service import RerankAnswer, RerankRequest, SearchRequest, ServedInfo
 from resift.types import Score, ScoreKind, Scores

@@ -9,9 +9,9 @@ from uuid import uuid4
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from resift.serve.dialects.answering import Item, echo, items, reply, warnings
 from resift.serve.dialects.endpoint import plain, post
 from resift.serve.dialects.reading import Body
+from resift.serve.dialects.response_body import Item, echo, items, reply, warnings
 from resift.serve.service import RerankAnswer, RerankRequest, Service
 
 REFUSED = plain(400)

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from resift.errors import InputError, ResiftError
-from resift.serve.dialects.answering import Json, items, reply
 from resift.serve.dialects.reading import read
+from resift.serve.dialects.response_body import Json, items, reply
 from resift.serve.http.error_responses import headers_of, message_of, status_of
 from resift.serve.service import RerankRequest, Service
 

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from resift.errors import InputError, ResiftError
-from resift.serve.dialects.answering import Json
 from resift.serve.dialects.reading import Body, read
-from resift.serve.http.error_responses import headers_of, message_of, refuse, status_of
+from resift.serve.dialects.response_body import Json
+from resift.serve.http.error_responses import headers_of, message_of, refusal_response, status_of
 from resift.serve.service import Service
 
 Translate = Callable[[Body, Service], Awaitable[Response]]
@@ -35,7 +35,7 @@ def plain(input_status: int) -> Refuse:
 
     def refused(error: ResiftError) -> Response:
         status = input_status if isinstance(error, InputError) else status_of(error)
-        return refuse(status, type(error).__name__, message_of(error), headers_of(error))
+        return refusal_response(status, type(error).__name__, message_of(error), headers_of(error))
 
     return refused
 

@@ -8,10 +8,10 @@ from uuid import uuid4
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from resift.serve.dialects.answering import items, reply, usage
 from resift.serve.dialects.cohere import asked
 from resift.serve.dialects.endpoint import openai, post
 from resift.serve.dialects.reading import Body
+from resift.serve.dialects.response_body import items, reply, usage
 from resift.serve.dialects.voyage import entry
 from resift.serve.service import Service
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from resift.serve.dialects.answering import items, reply, usage
 from resift.serve.dialects.cohere import asked, result
 from resift.serve.dialects.endpoint import plain, post
 from resift.serve.dialects.reading import Body
+from resift.serve.dialects.response_body import items, reply, usage
 from resift.serve.service import Service
 
 

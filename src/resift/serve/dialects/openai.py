@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute, Route
 
 from resift.errors import InputError
 from resift.protocols import Role
-from resift.serve.dialects.answering import Json
 from resift.serve.dialects.endpoint import openai, post
 from resift.serve.dialects.reading import Body
+from resift.serve.dialects.response_body import Json
 from resift.serve.service import Service
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from resift.errors import InputError, ResiftError
-from resift.serve.dialects.answering import Json, echo, items, reply
 from resift.serve.dialects.endpoint import post
 from resift.serve.dialects.reading import Body
+from resift.serve.dialects.response_body import Json, echo, items, reply
 from resift.serve.http.error_responses import headers_of, message_of, status_of
 from resift.serve.service import RerankRequest, Service
 

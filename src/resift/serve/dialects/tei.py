@@ -8,10 +8,10 @@ from starlette.routing import BaseRoute, Route
 
 import resift
 from resift.errors import InputError, ModelFailed, Overloaded, ResiftError, ScoreError
-from resift.serve.dialects.answering import Json, items, reply
 from resift.serve.dialects.endpoint import post
 from resift.serve.dialects.openai import check_dims, embedded, role
 from resift.serve.dialects.reading import Body
+from resift.serve.dialects.response_body import Json, items, reply
 from resift.serve.dialects.tei_metrics import exposition
 from resift.serve.http.error_responses import headers_of, message_of, status_of
 from resift.serve.service import RerankRequest, Service

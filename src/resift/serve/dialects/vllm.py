@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from resift.errors import InputError
-from resift.serve.dialects.answering import Json, items, reply, usage, values
 from resift.serve.dialects.endpoint import openai, post
 from resift.serve.dialects.reading import Body
+from resift.serve.dialects.response_body import Json, items, reply, usage, values
 from resift.serve.service import RerankRequest, Service
 
 REFUSED = openai(400)

@@ -7,10 +7,10 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from resift.serve.dialects.answering import Item, items, reply
 from resift.serve.dialects.cohere import asked
 from resift.serve.dialects.endpoint import plain, post
 from resift.serve.dialects.reading import Body
+from resift.serve.dialects.response_body import Item, items, reply
 from resift.serve.service import Service
 
 

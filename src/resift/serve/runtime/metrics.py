@@ -1,4 +1,4 @@
-"""What Prometheus is told; one registry per server, so that two in a process don't mix."""
+"""What Prometheus reads; one registry per server, so that two in a process don't mix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from resift.engine.batching import Batch, Engine, FloatArray
 from resift.machine import resident
-from resift.serve.runtime.token_queue import Slice, TokenQueue
+from resift.serve.runtime.token_queue import QueueSlice, TokenQueue
 from resift.types import Flag, Ranking
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -72,14 +72,14 @@ class Metrics:
         Gauge("resift_queue_requests", "Requests that wait.", registry=r).set_function(lambda: len(queue))
         Gauge("resift_queue_capacity_tokens", "Tokens that may wait.", registry=r).set_function(lambda: queue.capacity)
         Gauge("resift_drain_tokens_per_second", "What the workers get through.", registry=r).set_function(
-            lambda: queue.drain.rate
+            lambda: queue.throughput.rate
         )
 
-    def slice_done(self, slice_: Slice, seconds: float, errors: Sequence[Exception], hung: bool) -> None:
+    def slice_done(self, slice_: QueueSlice, seconds: float, errors: Sequence[Exception], hung: bool) -> None:
         """Count a slice."""
-        self.slice_seconds.labels(slice_.lane).observe(seconds)
+        self.slice_seconds.labels(slice_.operation.name).observe(seconds)
         if hung:
-            self.hung.labels(slice_.lane).inc()
+            self.hung.labels(slice_.operation.name).inc()
 
     def scored(self, model: str, tokens: Iterable[int]) -> None:
         """Count the lengths of pairs; one without tokens was not read."""

@@ -11,9 +11,9 @@ from starlette.routing import BaseRoute, Route
 
 from resift.errors import ResiftError
 from resift.serve.dialects import cohere, infinity, pinecone, tei, voyage
-from resift.serve.dialects.answering import Item, items, reply, usage
 from resift.serve.dialects.endpoint import Refuse, Translate, plain, post
 from resift.serve.dialects.reading import Body, read
+from resift.serve.dialects.response_body import Item, items, reply, usage
 from resift.serve.service import RerankAnswer, RerankRequest, Service
 
 

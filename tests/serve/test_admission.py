@@ -13,8 +13,8 @@ from resift import Reranker
 from resift.errors import InputError, Overloaded
 from resift.machine import held
 from resift.serve.app import create_app
-from resift.serve.http.admission import Rate
-from resift.serve.http.memory_limit import Ceiling
+from resift.serve.http.admission import RateLimit
+from resift.serve.http.memory_limit import MemoryLimit
 from resift.serve.runtime.served_models import ServedModel
 from resift.serve.settings import Settings
 
@@ -92,7 +92,7 @@ def test_a_rate_per_key(serve: Serve) -> None:
 def test_a_bucket_refills(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    rate = Rate(2)
+    rate = RateLimit(2)
     assert [rate.wait("a"), rate.wait("a")] == [0, 0]
     assert rate.wait("a") == pytest.approx(30)
     now[0] = 30.1
@@ -132,14 +132,14 @@ def test_requests_are_named(serve: Serve) -> None:
     assert len(client.get("/health").headers["x-request-id"]) == 32
 
 
-def test_a_ceiling_is_shared_out_to_bodies() -> None:
+def test_bodies_share_the_memory_under_the_limit() -> None:
     with pytest.raises(InputError, match="--max-memory"):
-        Ceiling(held() + 1000).settle()
-    ceiling = Ceiling(held() + (96 << 20))
-    ceiling.settle()
-    ceiling.hold(8 << 20)
+        MemoryLimit(held() + 1000).measure_models()
+    limit = MemoryLimit(held() + (96 << 20))
+    limit.measure_models()
+    limit.reserve(8 << 20)
     with pytest.raises(Overloaded, match="bytes"):
-        ceiling.hold(12 << 20)
-    ceiling.release(8 << 20)
-    ceiling.hold(12 << 20)
-    Ceiling(0).hold(1 << 40)
+        limit.reserve(12 << 20)
+    limit.release(8 << 20)
+    limit.reserve(12 << 20)
+    MemoryLimit(0).reserve(1 << 40)
