@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 import resift
 from resift import Index, Reranker
 from resift.serve.app import create_app
-from resift.serve.dialects.resift import fields_of
+from resift.serve.dialects.resift import FIELDS
 from resift.serve.http.openapi import document
 from resift.serve.runtime.served_models import ServedModel, load_models
 from tests.checkpoints import cross_encoder
@@ -246,4 +246,4 @@ def test_the_document_names_the_fields_that_are_read() -> None:
     for path, item in document()["paths"].items():
         if "post" in item:
             schema = item["post"]["requestBody"]["content"]["application/json"]["schema"]
-            assert set(schema["properties"]) == set(fields_of(path))
+            assert set(schema["properties"]) == set(FIELDS[path])

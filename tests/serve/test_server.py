@@ -24,6 +24,7 @@ from resift.engine.openvino import _Pool
 from resift.errors import InputError, MissingExtra, ModelFailed
 from resift.score.load import load_embedder
 from resift.serve.app import create_app
+from resift.serve.http.error_responses import error_response
 from resift.serve.http.logs import JsonLines
 from resift.serve.runtime.served_models import ServedModel, load_models
 from resift.serve.settings import Settings
@@ -425,7 +426,6 @@ def test_models_are_named_with_the_hash_of_their_files(mini: Reranker, live: Liv
 
 
 def test_errors_carry_what_clients_read() -> None:
-
     for error in (InputError("a"), ModelFailed("b", 3.2), MissingExtra("c", "d"), ValueError("secret")):
         answer = error_response(error)
         body = json.loads(bytes(answer.body))

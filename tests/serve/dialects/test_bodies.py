@@ -110,7 +110,7 @@ def test_bodies_that_are_no_request_are_refused(http: TestClient, path: str, nam
 
 
 WRONG = [
-    {"query": 3}, {"query": "  "}, {"top_n": "many"}, {"top_n": -1}, {"top_n": 1.5},
+    {"query": 3}, {"query": "  "}, {"top_n": "many"}, {"top_n": -1}, {"top_n": 1.5}, {"top_n": "--3"},
     {"documents": None, "texts": None, "input": None}, {"documents": [None], "texts": [None], "input": [None]},
 ]  # fmt: skip
 
@@ -129,6 +129,15 @@ def test_refusals_can_be_read(http: TestClient, path: str, name: str, wrong: dic
         assert all(isinstance(body[k], str) and body[k] for k in ("message", "detail", "error", "error_type"))
     else:
         assert isinstance(body["error"].get("message", body["error"].get("reason")), str)
+
+
+def test_a_number_beyond_all_floats_is_no_error_of_the_server(http: TestClient) -> None:
+    huge = 10**400
+    answer = http.post("/v2/rerank", json={"query": QUERY, "documents": DOCUMENTS, "top_n": huge})
+    assert (answer.status_code, len(answer.json()["results"])) == (200, 3)
+    spans = {"mode": "enabled", "threshold": huge}
+    refused = http.post("/v2/rerank", json={"query": QUERY, "documents": DOCUMENTS, "relevant_spans": spans})
+    assert (refused.status_code, refused.json()["message"]) == (400, "threshold is too large")
 
 
 def test_an_empty_document_stands_last_and_is_named(http: TestClient) -> None:

@@ -15,7 +15,18 @@ from resift.engine.batching import FloatArray
 from resift.errors import ModelFailed, Overloaded, ResiftError, TooLarge, UnknownModel
 from resift.protocols import Role
 from resift.serve.app import create_app
-from resift.serve.dialects import cohere, elasticsearch, infinity, jina, openai, pinecone, root, tei, vllm, voyage
+from resift.serve.dialects import (
+    cohere,
+    elasticsearch,
+    infinity,
+    jina,
+    openai,
+    pinecone,
+    shared_paths,
+    tei,
+    vllm,
+    voyage,
+)
 from resift.serve.dialects.response_body import on_unit_scale
 from resift.serve.runtime.served_models import ServedModel
 from resift.serve.service import RerankAnswer, RerankRequest, SearchRequest, ServedInfo
@@ -94,7 +105,7 @@ class Refusing:
 
 def refused(error: ResiftError, path: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], object]:
     service = Refusing(error)
-    dialects = (root, cohere, jina, voyage, tei, vllm, infinity, pinecone, openai, elasticsearch)
+    dialects = (shared_paths, cohere, jina, voyage, tei, vllm, infinity, pinecone, openai, elasticsearch)
     http = TestClient(Starlette(routes=[r for d in dialects for r in d.routes(service)]))
     asked = {"query": QUERY, "documents": DOCUMENTS, "texts": DOCUMENTS, "input": DOCUMENTS, "inputs": DOCUMENTS}
     asked |= {"text_1": QUERY, "text_2": DOCUMENTS}
