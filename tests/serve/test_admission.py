@@ -64,8 +64,8 @@ def test_without_a_key_only_health_is_told(serve: Serve, tmp_path: Path) -> None
     keys = tmp_path / "keys"
     keys.write_text("alpha\n")
     client = serve(api_keys_file=str(keys))
-    found = {path: client.get(path).status_code for path in ("/health", "/metrics", "/api/models", "/openapi.json")}
-    assert found == {"/health": 200, "/metrics": 401, "/api/models": 401, "/openapi.json": 401}
+    statuses = {path: client.get(path).status_code for path in ("/health", "/metrics", "/api/models", "/openapi.json")}
+    assert statuses == {"/health": 200, "/metrics": 401, "/api/models": 401, "/openapi.json": 401}
     assert client.get("/ready").status_code in (200, 503)
 
 
@@ -101,7 +101,7 @@ def test_a_bucket_refills(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"query": "a", "documents": ["b"] * 11}, "11 documents; 10 are allowed"),
         ({"query": "a", "documents": ["b", "c" * 101]}, "document 1 has 101 characters; 100 are allowed"),
@@ -109,20 +109,20 @@ def test_a_bucket_refills(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"query": "a", "documents": ["b" * 3000]}, "3030 bytes; 2000 are allowed"),
     ],
 )
-def test_what_is_too_large_is_told_with_both_numbers(serve: Serve, body: dict[str, object], said: str) -> None:
+def test_what_is_too_large_is_told_with_both_numbers(serve: Serve, body: dict[str, object], message: str) -> None:
     client = serve(max_documents=10, max_document_chars=100, max_query_chars=50, max_body_bytes=2000)
     sent = json.dumps(body, separators=(",", ":")).encode()
     answer = client.post("/api/rerank", content=sent)
     assert (answer.status_code, answer.json()["error_type"]) == (413, "TooLarge")
-    assert said in answer.json()["message"]
+    assert message in answer.json()["message"]
     chunked = client.post("/api/rerank", content=iter([sent[:10], sent[10:]]))  # no Content-Length
     assert (chunked.status_code, chunked.json()["message"]) == (413, answer.json()["message"])
 
 
 def test_no_other_site_may_ask_unless_told(serve: Serve) -> None:
-    asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
-    assert "access-control-allow-origin" not in serve().options("/api/rerank", headers=asked).headers
-    allowed = serve(cors_origins=("https://example.org",), api_keys=("a",)).options("/api/rerank", headers=asked)
+    preflight = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
+    assert "access-control-allow-origin" not in serve().options("/api/rerank", headers=preflight).headers
+    allowed = serve(cors_origins=("https://example.org",), api_keys=("a",)).options("/api/rerank", headers=preflight)
     assert allowed.headers["access-control-allow-origin"] == "https://example.org"
 
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 import resift
 from resift import Index, Reranker
-from resift.protocols import Budget, Stage
+from resift.protocols import Ask, Budget, Flow, Stage
 from resift.rerank.drive import drive
 from resift.score.cache import PairCache
 from resift.serve.app import create_app
@@ -200,6 +200,47 @@ def test_a_deadline_in_the_server_leaves_a_list_in_its_order() -> None:
     assert (order(answer), answer["reranked"]) == (list(range(8)), False)
     assert answer["reason"] == "deadline: fake scored 0/8"
     assert all(result["flags"] == ["deadline"] for result in answer["results"])
+
+
+class Failing:
+    """A stage with a mistake in it, which shows for one query."""
+
+    name = "failing"
+
+    def order(self, ranking: Ranking) -> Flow:
+        yield Ask(FakeScorer(), tuple((ranking.query, candidate) for candidate in ranking))
+        if ranking.query.text == QUERY:
+            raise KeyError("the lamp")
+        return ranking
+
+
+def test_an_error_in_a_stage_is_told_as_a_failure_of_the_model() -> None:
+    with serving(ServedModel.of_stage(Failing(), ScoreKind.LOGIT)) as client:
+        failed = client.post("/api/rerank", json={"query": QUERY, "documents": WORDS})
+        left = ask(client, on_error="keep_order")
+    body = failed.json()
+    assert (failed.status_code, body["error_type"]) == (503, "ModelFailed")
+    assert body["message"] == "the stage failing failed: KeyError"
+    assert (order(left), left["stage"], left["reason"]) == (list(range(8)), "input", f"failing: {body['message']}")
+
+
+def test_a_stage_that_can_never_run_is_told_to_the_owner() -> None:
+    class Broken(Failing):
+        def order(self, ranking: Ranking) -> Flow:
+            raise KeyError("no such setting")
+
+    errors: list[Exception] = []
+    reported = threading.Event()
+
+    def on_broken(error: Exception) -> None:
+        errors.append(error)
+        reported.set()
+
+    app = create_app([ServedModel.of_stage(Broken(), ScoreKind.LOGIT)], on_broken=on_broken)
+    with TestClient(app) as client:
+        assert reported.wait(30)
+        assert client.get("/ready").status_code == 503
+    assert str(errors[0]) == "the stage failing failed: KeyError"
 
 
 def test_search_and_rerank_are_those_of_the_library(mini: Reranker) -> None:
