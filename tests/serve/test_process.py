@@ -109,7 +109,7 @@ def test_settings_reach_the_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "environment", "code", "said"),
+    ("args", "environment", "code", "message"),
     [
         (["no-such-model"], {}, 4, "no model 'no-such-model'"),
         (["owner/name", "--offline"], {}, 4, "the model hub can't be reached (HF_HUB_OFFLINE"),
