@@ -51,8 +51,8 @@ ROWS: dict[int, tuple[str, ...]] = {
     2: (
         "score/test_bundled.py::test_nothing_to_rerank",
         "score/test_bundled.py::test_an_empty_query_is_refused",
-        "serve/test_own.py::test_nothing_to_rank",
-        "serve/test_own.py::test_a_bad_request_is_told_why",
+        "serve/test_resift_dialect.py::test_nothing_to_rank",
+        "serve/test_resift_dialect.py::test_a_bad_request_is_told_why",
     ),
     4: (
         "score/test_bundled.py::test_long_documents_are_read_in_windows",
@@ -61,7 +61,7 @@ ROWS: dict[int, tuple[str, ...]] = {
     ),
     5: (
         "score/test_inputs.py::test_of_a_long_document_only_the_start_is_tokenised",
-        "serve/test_gate.py::test_what_is_too_large_is_told_with_both_numbers",
+        "serve/test_admission.py::test_what_is_too_large_is_told_with_both_numbers",
     ),
     6: ("score/test_parity.py::test_a_long_query_leaves_room_for_the_document",),
     7: ("score/test_inputs.py::test_the_input_never_passes_the_window",),
@@ -69,7 +69,7 @@ ROWS: dict[int, tuple[str, ...]] = {
         "text/test_text.py::test_cleaning_keeps_length_and_good_characters",
         "cli/test_cli.py::test_odd_characters_and_numbers_come_through",
         "serve/dialects/test_bodies.py::test_lone_surrogates_come_back_as_valid_json",
-        "serve/test_own.py::test_rerank_says_everything",
+        "serve/test_resift_dialect.py::test_rerank_says_everything",
     ),
     9: (
         "score/test_inputs.py::test_literals_of_special_tokens_are_text",
@@ -78,7 +78,7 @@ ROWS: dict[int, tuple[str, ...]] = {
     ),
     10: (
         "score/test_bundled.py::test_documents_of_other_types_are_refused",
-        "serve/test_own.py::test_a_bad_request_is_told_why",
+        "serve/test_resift_dialect.py::test_a_bad_request_is_told_why",
         "cli/test_cli.py::test_bad_input_is_one_sentence",
     ),
     11: (
@@ -88,12 +88,12 @@ ROWS: dict[int, tuple[str, ...]] = {
     ),
     12: (
         "score/test_inputs.py::test_many_pairs_are_scored_in_slices",
-        "serve/test_gate.py::test_what_is_too_large_is_told_with_both_numbers",
+        "serve/test_admission.py::test_what_is_too_large_is_told_with_both_numbers",
     ),
     14: (
         "score/test_fitness.py::test_other_languages_are_noticed",
         "cli/test_cli.py::test_other_languages_are_not_reranked_by_an_english_model",
-        "serve/test_own.py::test_a_language_that_the_model_does_not_read_is_said",
+        "serve/test_resift_dialect.py::test_a_language_that_the_model_does_not_read_is_said",
     ),
     15: (
         "contract/test_encoders.py::test_a_poisoned_document_harms_no_neighbour",

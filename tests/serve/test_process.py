@@ -79,8 +79,8 @@ def test_kill_9_and_restart_loses_nothing_for_clients_that_retry() -> None:
         def insist(i: int) -> int:
             for _ in range(300):
                 try:
-                    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as own:
-                        answer = own.post("/api/rerank", json=BODY | {"query": f"who lit lamp {i}"})
+                    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as connection:
+                        answer = connection.post("/api/rerank", json=BODY | {"query": f"who lit lamp {i}"})
                 except httpx.TransportError:
                     time.sleep(0.1)
                     continue
@@ -109,7 +109,7 @@ def test_settings_reach_the_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "environment", "code", "said"),
+    ("args", "environment", "code", "message"),
     [
         (["no-such-model"], {}, 4, "no model 'no-such-model'"),
         (["owner/name", "--offline"], {}, 4, "the model hub can't be reached (HF_HUB_OFFLINE"),
@@ -123,14 +123,14 @@ def test_settings_reach_the_server(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_at_the_start(
-    args: list[str], environment: dict[str, str], code: int, said: str
+    args: list[str], environment: dict[str, str], code: int, message: str
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "resift.cli.main", "serve", *args],
         capture_output=True, text=True, env=os.environ | environment, timeout=60,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
-    assert said in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]
 
 
 def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:

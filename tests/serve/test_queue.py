@@ -5,69 +5,74 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resift.errors import Overloaded
-from resift.serve.runtime.token_queue import Drain, TokenQueue, Work, tokens_of
+from resift.serve.runtime.token_queue import Operation, QueuedRequest, Throughput, TokenQueue, tokens_of
+
+SCORE, EMBED = Operation("score", list), Operation("embed", list)
+COSTS = st.lists(st.integers(1, 3000), min_size=1, max_size=20)
 
 
 def queue(capacity: int = 1000) -> TokenQueue:
-    return TokenQueue(capacity, 0.0, Drain(100.0))
+    return TokenQueue(capacity, 0.0, Throughput(100.0))
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(1, 3000), min_size=1, max_size=20)), max_size=12),
+    st.lists(
+        st.tuples(st.sampled_from([SCORE, EMBED]), st.lists(st.integers(1, 3000), min_size=1, max_size=20)), max_size=12
+    ),
     st.integers(1, 9000),
     st.sets(st.integers(0, 11)),
 )
 def test_every_item_is_handed_out_once_unless_dropped(
-    requests: list[tuple[str, list[int]]], budget: int, dropped: set[int]
+    requests: list[tuple[Operation, list[int]]], budget: int, dropped: set[int]
 ) -> None:
     waiting = queue(10**9)
-    works = [Work(lane, list(range(len(costs))), costs) for lane, costs in requests]
-    for work in works:
-        waiting.put(work)
-    for i in dropped & set(range(len(works))):
-        waiting.drop(works[i])
-    seen = []
+    queued = [QueuedRequest(operation, list(range(len(costs))), costs) for operation, costs in requests]
+    for request in queued:
+        waiting.put(request)
+    for i in dropped & set(range(len(queued))):
+        waiting.drop(queued[i])
+    parts = []
     while slice_ := waiting.take(budget):
-        assert {work.lane for work, _ in slice_.parts} == {slice_.lane}
-        assert slice_.tokens == sum(work.costs[p] for work, p in slice_.parts)
+        assert {request.operation for request, _ in slice_.parts} == {slice_.operation}
+        assert slice_.tokens == sum(request.costs[p] for request, p in slice_.parts)
         assert slice_.tokens <= budget or len(slice_.parts) == 1
-        seen += slice_.parts
-    wanted = [(id(w), p) for i, w in enumerate(works) if i not in dropped for p in range(len(w.items))]
-    assert sorted((id(w), p) for w, p in seen) == sorted(wanted)
+        parts += slice_.parts
+    expected = [(id(r), p) for i, r in enumerate(queued) if i not in dropped for p in range(len(r.items))]
+    assert sorted((id(r), p) for r, p in parts) == sorted(expected)
     assert waiting.tokens == 0
     assert len(waiting) == 0
 
 
 def test_small_requests_do_not_wait_for_a_huge_one() -> None:
-    waiting = TokenQueue(10**9, 0.0, Drain(10_000.0))  # in turns of 3,000
-    huge = Work("a", range(1000), [1000] * 1000)
-    small = Work("a", range(5), [100] * 5)
+    waiting = TokenQueue(10**9, 0.0, Throughput(10_000.0))  # in turns of 3,000
+    huge = QueuedRequest(SCORE, range(1000), [1000] * 1000)
+    small = QueuedRequest(SCORE, range(5), [100] * 5)
     waiting.put(huge)
     waiting.take(1000)
     waiting.put(small)
     before = 0
-    while small.next < 5:
+    while small.next_item < 5:
         slice_ = waiting.take(1000)
         assert slice_ is not None
         before += slice_.tokens
     assert before <= waiting.quantum + 1000
-    assert huge.next < 20
+    assert huge.next_item < 20
 
 
 def test_requests_share_slices() -> None:
     waiting = queue(10**9)
     for _ in range(4):
-        waiting.put(Work("a", range(2), [10, 10]))
+        waiting.put(QueuedRequest(SCORE, range(2), [10, 10]))
     slice_ = waiting.take(1000)
     assert slice_ is not None
-    assert len({id(work) for work, _ in slice_.parts}) == 4
+    assert len({id(request) for request, _ in slice_.parts}) == 4
 
 
 def full() -> TokenQueue:
     """A queue of ten seconds, all but 1,000 of its 100,000 tokens taken, in turns of 3,000."""
-    waiting = TokenQueue(100_000, 0.0, Drain(10_000.0))
+    waiting = TokenQueue(100_000, 0.0, Throughput(10_000.0))
     for _ in range(33):
-        waiting.put(Work("a", range(30), [100] * 30))
+        waiting.put(QueuedRequest(SCORE, range(30), [100] * 30))
     return waiting
 
 
@@ -75,9 +80,9 @@ def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
     waiting = full()
     assert waiting.fitting([100] * 30) == 10
     with pytest.raises(Overloaded) as refused:
-        waiting.put(Work("a", range(30), [100] * 30))
-    assert refused.value.retry_after == 1.0  # 2,000 tokens too many are done in .2 s
-    waiting.put(Work("a", range(10), [100] * 10))
+        waiting.put(QueuedRequest(SCORE, range(30), [100] * 30))
+    assert refused.value.retry_after == 1.0  # 2,000 tokens too many are done in 0.2 s
+    waiting.put(QueuedRequest(SCORE, range(10), [100] * 10))
 
 
 def test_a_request_can_be_refused_before_anything_is_done_for_it() -> None:
@@ -95,38 +100,38 @@ def test_refused_clients_are_told_to_come_one_after_the_other(monkeypatch: pytes
     waits = []
     for _ in range(100):
         with pytest.raises(Overloaded) as refused:
-            waiting.put(Work("a", range(30), [100] * 30))
+            waiting.put(QueuedRequest(SCORE, range(30), [100] * 30))
         waits.append(refused.value.retry_after)
-    assert waits[:6] == pytest.approx([1, 1, 1, 1.1, 1.4, 1.7])  # .2 s, and .3 s for each before
-    assert waits[-1] == pytest.approx(15.2)  # what is promised counts for 15 s at most
+    assert waits[:6] == pytest.approx([1, 1, 1, 1.1, 1.4, 1.7])  # 0.2 s, and 0.3 s for each before
+    assert waits[-1] == pytest.approx(15.2)  # refused requests count for 15 s at most
     now[0] += 15
     with pytest.raises(Overloaded) as refused:
-        waiting.put(Work("a", range(30), [100] * 30))
+        waiting.put(QueuedRequest(SCORE, range(30), [100] * 30))
     assert refused.value.retry_after == 1.0
 
 
 def test_requests_longer_than_the_queue_hold_half_of_it() -> None:
-    waiting = TokenQueue(0, 1.2, Drain(10_000.0))  # 12,000 tokens, in turns of 3,000
+    waiting = TokenQueue(0, 1.2, Throughput(10_000.0))  # 12,000 tokens, in turns of 3,000
     for _ in range(2):
-        waiting.put(Work("a", range(100), [1000] * 100))
+        waiting.put(QueuedRequest(SCORE, range(100), [1000] * 100))
     with pytest.raises(Overloaded):
-        waiting.put(Work("a", range(100), [1000] * 100))
-    waiting.put(Work("a", range(10), [1000] * 10))  # long, but not longer than the queue
-    waiting.put(Work("a", range(30), [100] * 30))
-    assert waiting.ahead == waiting.capacity
+        waiting.put(QueuedRequest(SCORE, range(100), [1000] * 100))
+    waiting.put(QueuedRequest(SCORE, range(10), [1000] * 10))  # long, but not longer than the queue
+    waiting.put(QueuedRequest(SCORE, range(30), [100] * 30))
+    assert waiting.tokens_ahead == waiting.capacity
     with pytest.raises(Overloaded):
-        waiting.put(Work("a", range(1), [1]))
+        waiting.put(QueuedRequest(SCORE, range(1), [1]))
 
 
 @pytest.mark.parametrize("rate", [50.0, 4000.0, 30_000.0, 1e6])
 def test_a_request_of_any_size_gets_through_beside_a_huge_one(rate: float) -> None:
-    waiting = TokenQueue(0, 1.2, Drain(rate))
-    waiting.put(Work("a", range(10_000), [waiting.capacity] * 10_000))
+    waiting = TokenQueue(0, 1.2, Throughput(rate))
+    waiting.put(QueuedRequest(SCORE, range(10_000), [waiting.capacity] * 10_000))
     for size in (1, waiting.quantum, waiting.quantum + 1, waiting.capacity):
-        own = Work("a", range(1), [size])
-        waiting.put(own)
+        request = QueuedRequest(SCORE, range(1), [size])
+        waiting.put(request)
         spent = 0
-        while own.next == 0:
+        while request.next_item == 0:
             slice_ = waiting.take(1)
             assert slice_ is not None
             spent += slice_.tokens
@@ -135,25 +140,25 @@ def test_a_request_of_any_size_gets_through_beside_a_huge_one(rate: float) -> No
 
 def test_one_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> None:
     waiting = queue(1000)
-    waiting.put(Work("a", range(80), [100] * 80))
+    waiting.put(QueuedRequest(SCORE, range(80), [100] * 80))
     assert waiting.tokens == 8000
 
 
-def test_the_bound_can_follow_the_drain() -> None:
-    drain = Drain(100.0)
-    waiting = TokenQueue(0, 5.0, drain)
+def test_the_bound_can_follow_the_throughput() -> None:
+    throughput = Throughput(100.0)
+    waiting = TokenQueue(0, 5.0, throughput)
     assert waiting.capacity == 8192
-    drain.assume(20_000.0)
+    throughput.reset(20_000.0)
     assert waiting.capacity == 100_000
 
 
 def test_dropping_twice_counts_once() -> None:
     waiting = queue()
-    work = Work("a", range(4), [10] * 4)
-    waiting.put(work)
+    request = QueuedRequest(SCORE, range(4), [10] * 4)
+    waiting.put(request)
     waiting.take(10)
-    assert waiting.drop(work) == 3
-    assert waiting.drop(work) == 0
+    assert waiting.drop(request) == 3
+    assert waiting.drop(request) == 0
     assert waiting.tokens == 0
 
 
@@ -162,16 +167,16 @@ def test_tokens_are_estimated_from_characters(text: str, tokens: int) -> None:
     assert tokens_of(text) == tokens
 
 
-def test_the_drain_follows_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_throughput_follows_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("resift.serve.runtime.token_queue.time.monotonic", lambda: now[0])
-    drain = Drain(100.0)
-    drain.begin()
+    throughput = Throughput(100.0)
+    throughput.start()
     for _ in range(200):
         now[0] += 0.1
-        drain.finished(500)
-    assert drain.rate == pytest.approx(5000, rel=0.01)
-    drain.pause()
+        throughput.add(500)
+    assert throughput.rate == pytest.approx(5000, rel=0.01)
+    throughput.pause()
     now[0] += 100
-    drain.finished(1)  # time in which nothing waited does not count
-    assert drain.rate == pytest.approx(5000, rel=0.01)
+    throughput.add(1)  # time in which nothing waited does not count
+    assert throughput.rate == pytest.approx(5000, rel=0.01)

@@ -24,6 +24,7 @@ from resift.engine.openvino import _RequestPool
 from resift.errors import InputError, MissingExtra, ModelFailed
 from resift.score.load import load_embedder
 from resift.serve.app import create_app
+from resift.serve.http.error_responses import error_response
 from resift.serve.http.logs import JsonLines
 from resift.serve.runtime.served_models import ServedModel, load_models
 from resift.serve.settings import Settings
@@ -78,9 +79,9 @@ def test_a_poison_document_fails_alone(mini: Reranker, live: Live, poison: str) 
         good = [threads.submit(ask, client) for _ in range(4)]
         bad = [threads.submit(ask, client, mixed) for _ in range(4)]
     alone = mini.rerank(QUERY, TEXTS)
-    wanted = {int(c.document.id): c.score.value for c in alone if c.score}
+    expected = {int(c.document.id): c.score.value for c in alone if c.score}
     for answer in good:
-        assert values(answer.result()) == pytest.approx(wanted, abs=1e-4)
+        assert values(answer.result()) == pytest.approx(expected, abs=1e-4)
     for answer in bad:
         result = answer.result()
         assert result["reranked"]
@@ -141,10 +142,10 @@ def test_64_clients_get_the_scores_of_the_offline_engine(mini: Reranker, plain: 
     texts = [[*TEXTS[i % 7 : i % 7 + 1 + i % 9], "long " * (10 * (i % 5))] for i in range(64)]
     with ThreadPoolExecutor(64) as threads:
         answers = list(threads.map(lambda t: ask(plain, t), texts))
-    for given, answer in zip(texts, answers, strict=True):
-        offline = mini.rerank(QUERY, given)
-        wanted = {int(c.document.id): c.score.value for c in offline if c.score}
-        assert values(answer) == pytest.approx(wanted, abs=1e-4)
+    for documents, answer in zip(texts, answers, strict=True):
+        offline = mini.rerank(QUERY, documents)
+        expected = {int(c.document.id): c.score.value for c in offline if c.score}
+        assert values(answer) == pytest.approx(expected, abs=1e-4)
         assert [r["index"] for r in answer["results"]] == [int(c.document.id) for c in offline]
 
 
@@ -340,10 +341,10 @@ def test_a_model_that_cannot_run_is_told_to_the_owner(mini: Reranker, live: Live
     def broken(pairs: Sequence[Pair]) -> None:
         raise RuntimeError("no such device")
 
-    told: list[Exception] = []
-    client = live(create_app([meddled(mini, broken)], on_broken=told.append), False)
+    errors: list[Exception] = []
+    client = live(create_app([meddled(mini, broken)], on_broken=errors.append), False)
     until = time.monotonic() + 10
-    while not told:
+    while not errors:
         assert time.monotonic() < until
         time.sleep(0.02)
     assert client.get("/ready").status_code == 503
@@ -362,23 +363,23 @@ def test_a_model_is_loaded_once(mini: Reranker) -> None:
 
 def test_an_idle_model_is_still_there(tmp_path: Path, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is unloaded, so that no request can meet a model that goes or comes back: row 32."""
-    made: list[object] = []
+    pools: list[object] = []
     once = _RequestPool.__init__
 
-    def counted(pool: _RequestPool, *given: Any, **more: Any) -> None:
-        made.append(pool)
-        once(pool, *given, **more)
+    def counted(pool: _RequestPool, *args: Any, **kwargs: Any) -> None:
+        pools.append(pool)
+        once(pool, *args, **kwargs)
 
     monkeypatch.setattr(_RequestPool, "__init__", counted)
     client = live(create_app(load_models([str(cross_encoder(tmp_path / "tiny", "bert"))])))
     ask(client, ["oslo", "bread"])
-    before = len(made)
+    before = len(pools)
     assert before > 0
     time.sleep(0.5)
     gc.collect()
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda i: ask(client, ["oslo", f"bread {i}"]), range(16)))
-    assert all(a["reranked"] for a in answers) and len(made) == before
+    assert all(a["reranked"] for a in answers) and len(pools) == before
 
 
 def test_an_embedder_does_not_rerank(live: Live) -> None:
@@ -396,9 +397,9 @@ def test_a_colbert_without_pooled_vectors_reranks_alone(tmp_path: Path, live: Li
     assert (model["name"], model["embeds"], model["kind"]) == ("colbert", False, "maxsim_sum")
     assert client.post("/v1/embeddings", json={"input": ["lamp"]}).status_code == 404
     texts = ["a lamp in the north", "bread and water", "what is the capital of norway"]
-    own = client.post("/api/rerank", json={"query": "the capital of norway", "documents": texts}).json()["results"]
-    sums = {r["index"]: r["score"]["value"] for r in own}
-    assert {r["score"]["kind"] for r in own} == {"maxsim_sum"} and min(sums.values()) > 2
+    results = client.post("/api/rerank", json={"query": "the capital of norway", "documents": texts}).json()["results"]
+    sums = {r["index"]: r["score"]["value"] for r in results}
+    assert {r["score"]["kind"] for r in results} == {"maxsim_sum"} and min(sums.values()) > 2
     wire = client.post("/v1/rerank", json={"query": "the capital of norway", "documents": texts}).json()["results"]
     assert {r["index"]: r["relevance_score"] for r in wire} == pytest.approx(
         {i: (1 + v / (1 + v)) / 2 for i, v in sums.items()}, abs=1e-6
@@ -410,9 +411,9 @@ def test_an_embedder_folder_is_served(tmp_path: Path, live: Live) -> None:
     client = live(create_app(load_models([str(folder)], "f32")))
     [model] = client.get("/api/models").json()["models"]
     assert (model["name"], model["embeds"], model["kind"]) == ("embedder", True, None)
-    found = client.post("/v1/embeddings", json={"input": TEXTS[:3]}).json()["data"]
+    embeddings = client.post("/v1/embeddings", json={"input": TEXTS[:3]}).json()["data"]
     expected = load_embedder(str(folder), "f32").embed(TEXTS[:3], "document")
-    np.testing.assert_allclose([e["embedding"] for e in found], expected, atol=1e-5)
+    np.testing.assert_allclose([e["embedding"] for e in embeddings], expected, atol=1e-5)
     assert client.post("/api/rerank", json={"query": QUERY, "documents": TEXTS}).status_code == 404
 
 
@@ -425,14 +426,12 @@ def test_models_are_named_with_the_hash_of_their_files(mini: Reranker, live: Liv
 
 
 def test_errors_carry_what_clients_read() -> None:
-    from resift.serve.http.error_responses import refusal
-
     for error in (InputError("a"), ModelFailed("b", 3.2), MissingExtra("c", "d"), ValueError("secret")):
-        answer = refusal(error)
+        answer = error_response(error)
         body = json.loads(bytes(answer.body))
         assert all(isinstance(v, str) for v in body.values())
         assert "secret" not in str(body)
-    assert refusal(ModelFailed("b", 3.2)).headers["retry-after"] == "4"
+    assert error_response(ModelFailed("b", 3.2)).headers["retry-after"] == "4"
 
 
 @pytest.mark.parametrize("module", ["starlette", "prometheus_client"])

@@ -19,17 +19,17 @@ def test_flags_win_over_the_environment_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "resift.toml"
     file.write_text('host = "0.0.0.0"\nport = 1\nrate_limit = 5\nmodels = ["a", "b"]\n')
     environment = {"RESIFT_PORT": "2", "RESIFT_RATE_LIMIT": "6", "RESIFT_API_KEYS": "x, y", "RESIFT_CACHE": "/tmp"}
-    found = read_settings({"port": 3, "host": None}, environment, file)
-    assert (found.host, found.port, found.rate_limit, found.models) == ("0.0.0.0", 3, 6.0, ("a", "b"))
-    assert found.api_keys == ("x", "y")
+    settings = read_settings({"port": 3, "host": None}, environment, file)
+    assert (settings.host, settings.port, settings.rate_limit, settings.models) == ("0.0.0.0", 3, 6.0, ("a", "b"))
+    assert settings.api_keys == ("x", "y")
 
 
 def test_the_settings_in_the_docs_are_settings(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
     file = tmp_path / "resift.toml"
     file.write_text(page.split("```toml\n")[1].split("```")[0])
-    shown = read_settings({}, {}, file)
-    assert replace(shown, models=()) == DEFAULTS
+    settings = read_settings({}, {}, file)
+    assert replace(settings, models=()) == DEFAULTS
     assert tomllib.loads(file.read_text()).keys() == {f.name for f in fields(Settings)}
     assert f"`queue_seconds` ({DEFAULTS.queue_seconds:g})" in page
     numerals = {5: "five", 10: "ten"}
@@ -39,9 +39,9 @@ def test_the_settings_in_the_docs_are_settings(tmp_path: Path) -> None:
 
 def options() -> dict[str, str]:
     """The options of `resift serve` and their help texts, by the setting that they are for."""
-    shown = {p.name: p.help for p in get_command(app).commands["serve"].params}  # type: ignore[attr-defined]
-    shown["cors_origins"] = shown.pop("cors_origin")
-    return {name: text for name, text in shown.items() if name not in ("config", "help")}
+    texts = {p.name: p.help for p in get_command(app).commands["serve"].params}  # type: ignore[attr-defined]
+    texts["cors_origins"] = texts.pop("cors_origin")
+    return {name: text for name, text in texts.items() if name not in ("config", "help")}
 
 
 def test_every_option_is_a_setting_with_its_default() -> None:
@@ -49,9 +49,9 @@ def test_every_option_is_a_setting_with_its_default() -> None:
     assert options().keys() <= defaults.keys()
     worded = {"queue_tokens": f"{DEFAULTS.queue_seconds:g} seconds' worth", "rate_limit": "no limit"}
     for name, text in options().items():
-        shown = re.search(r"\[(.+)\]", text)
-        if shown:
-            assert shown[1] == worded.get(name, str(defaults[name])), name
+        bracket = re.search(r"\[(.+)\]", text)
+        if bracket:
+            assert bracket[1] == worded.get(name, str(defaults[name])), name
         else:
             assert not defaults[name], name
     for name, kind in (("precision", ServedPrecision), ("log_level", LogLevel), ("on_error", OnError)):
@@ -61,8 +61,8 @@ def test_every_option_is_a_setting_with_its_default() -> None:
 def test_the_options_in_the_docs_are_options() -> None:
     docs = Path(__file__).parents[2] / "docs"
     serve = re.findall(r"`resift serve [^`]*`", (docs / "cli.md").read_text())
-    named = set(re.findall(r"--([a-z][a-z-]+)", (docs / "serving.md").read_text() + " ".join(serve)))
-    assert named - {"config", "help"} <= {name.replace("_", "-") for name in options()}
+    names = set(re.findall(r"--([a-z][a-z-]+)", (docs / "serving.md").read_text() + " ".join(serve)))
+    assert names - {"config", "help"} <= {name.replace("_", "-") for name in options()}
 
 
 def test_an_empty_variable_is_none(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""A reranker on another machine: the HTTP client, and what a server's answer means."""
+"""A reranker on another machine: the HTTP client, and the reader of its responses."""

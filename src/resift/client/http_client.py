@@ -1,6 +1,6 @@
 """A client for Resift's server, and for any other that has Jina's or Cohere's /v1/rerank.
 
-One request per call, whatever happens: a batch that failed is never sent again in pieces.
+A call sends all documents in one request: a batch that failed is never sent again in pieces.
 """
 
 from __future__ import annotations
@@ -57,24 +57,29 @@ def endpoint(url: str) -> str:
 
 
 @dataclass(slots=True)
-class _Call:
-    """One rerank call: its clock, its attempts, and what becomes of each answer."""
+class _RerankCall:
+    """One rerank call: its deadline, its attempts, and what follows from each response."""
 
     ranking: Ranking
     body: dict[str, Any]
     policy: Policy
     attempts: int = 0
-    until: float = field(init=False)
+    deadline: float = field(init=False)  # on the monotonic clock
 
     def __post_init__(self) -> None:
-        self.until = time.monotonic() + self.policy.deadline
+        self.deadline = time.monotonic() + self.policy.deadline
 
     @property
-    def left(self) -> float:
-        """Seconds until the deadline."""
-        return self.until - time.monotonic()
+    def seconds_left(self) -> float:
+        """Seconds until the deadline; negative after it."""
+        return self.deadline - time.monotonic()
 
-    def answered(self, status: int, body: bytes, headers: Mapping[str, str]) -> Ranking | float:
+    @property
+    def timeout(self) -> float:
+        """Seconds that the next attempt has; above 0."""
+        return max(self.seconds_left, 0.001)
+
+    def outcome(self, status: int, body: bytes, headers: Mapping[str, str]) -> Ranking | float:
         """The ranking, or the seconds to wait before the next attempt.
 
         Raises:
@@ -83,37 +88,38 @@ class _Call:
         """
         if 200 <= status < 300:
             return ranking_of(self.ranking, body, headers)
-        # The body may quote keys, texts or the server's insides: it is for the log, not for whoever sees the error.
+        # The body may quote keys, texts or internals of the server: it goes to the log, not into the error.
         _log.warning("rerank: status %d: %s", status, body[:1000].decode("utf-8", "replace"))
-        return self._again(_refusal(status), _seconds(headers.get("retry-after")) if status in TRANSIENT else None)
+        return self._wait(_refusal(status), _seconds(headers.get("retry-after")) if status in TRANSIENT else None)
 
-    def lost(self, error: Exception) -> float:
-        """The seconds to wait after a connection that failed."""
+    def wait_after_loss(self, error: Exception) -> float:
+        """The seconds to wait before the next attempt, after a connection that failed."""
         _log.warning("rerank: %s: %s", type(error).__name__, error)
-        return self._again(ModelFailed(f"the reranker can't be reached ({type(error).__name__}); is its URL right?"), 0)
+        return self._wait(ModelFailed(f"the reranker can't be reached ({type(error).__name__}); is its URL right?"), 0)
 
-    def _again(self, error: ServiceError, least: float | None) -> float:
+    def _wait(self, error: ServiceError, least: float | None) -> float:
+        """The seconds to wait; raises the error where `least` is None, or where attempts or time run out."""
         wait = (least or 0) + random.uniform(0, self.policy.backoff * 2**self.attempts)
         self.attempts += 1
-        if least is None or self.attempts > self.policy.retries or wait >= self.left:
+        if least is None or self.attempts > self.policy.retries or wait >= self.seconds_left:
             raise error
         return wait
 
-    def late(self) -> ServiceError:
-        """The deadline has passed."""
+    def deadline_error(self) -> ServiceError:
+        """The error where the deadline has passed."""
         return ModelFailed(f"the reranker did not answer within {self.policy.deadline:g} s")
 
 
-class _Settings:
-    """What both clients have in common."""
+class _ClientBase:
+    """Address, key, model and policy of both clients."""
 
     def __init__(self, url: str, api_key: str = "", model: str = "", policy: Policy = DEFAULT_POLICY) -> None:
-        """Speak to the server at `url`, with or without /v1.
+        """Send requests to the server at `url`.
 
         Args:
-            url: of the server.
-            api_key: sent as a bearer token when given.
-            model: that the server is asked for; its first one when empty.
+            url: of the server, with or without /v1.
+            api_key: sent as a bearer token; empty: no key is sent.
+            model: its name on the server; empty: the server's first one.
             policy: deadline and retries.
 
         Raises:
@@ -124,20 +130,19 @@ class _Settings:
         self._url, self._model, self._policy = endpoint(url), model, policy
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
-    def _call(self, query: str | Query, documents: Iterable[DocumentLike]) -> _Call:
-        asked = arguments.query(query)
-        given = list(files.documents(documents))
-        # Always n: a server's own default would cut the list.
+    def _call(self, query: str | Query, documents: Iterable[DocumentLike]) -> _RerankCall:
+        first = Ranking.unscored(arguments.query(query), files.documents(documents))
+        # top_n is always n, since a server's own default would cut the list.
         body = {
-            "query": asked.text,
-            "documents": [_text(d) for d in given],
-            "top_n": len(given),
+            "query": first.query.text,
+            "documents": [_text(candidate.document) for candidate in first],
+            "top_n": len(first),
             "return_documents": False,
         } | ({"model": self._model} if self._model else {})
-        return _Call(Ranking.unscored(asked, given), body, self._policy)
+        return _RerankCall(first, body, self._policy)
 
 
-class Client(_Settings):
+class Client(_ClientBase):
     """Reranks on a server as `Reranker` does in this process; safe to share between threads."""
 
     def __init__(self, url: str, api_key: str = "", model: str = "", policy: Policy = DEFAULT_POLICY) -> None:
@@ -145,32 +150,34 @@ class Client(_Settings):
         self._http = _httpx().Client(headers=self._headers)
 
     def rerank(self, query: str | Query, documents: Iterable[DocumentLike], top_k: int | None = None) -> Ranking:
-        """Order documents; all of them come back, those that the server left out last and without a score.
+        """Order documents; all come back, and those that the server left out are last, without a score.
 
         Raises:
             InputError: an empty query, a document without text, or a request that the server can't use.
             ServiceError: the server refuses or fails; see `resift.errors`.
 
         """
-        call, most = self._call(query, documents), arguments.whole(top_k, "top_k")
+        call, limit = self._call(query, documents), arguments.whole(top_k, "top_k")
         while len(call.ranking):
             outcome = self._attempt(call)
             if isinstance(outcome, Ranking):
-                return outcome.top(most)
+                return outcome.top(limit)
             time.sleep(outcome)
         return call.ranking
 
-    def _attempt(self, call: _Call) -> Ranking | float:
+    def _attempt(self, call: _RerankCall) -> Ranking | float:
         import httpx
 
         try:
-            with self._http.stream("POST", self._url, json=call.body, timeout=max(call.left, 0.001)) as response:
-                body = b"".join(_until(response.iter_bytes(), call))
+            with self._http.stream(
+                "POST", self._url, json=call.body, timeout=max(call.seconds_left, 0.001)
+            ) as response:
+                body = b"".join(_within_deadline(response.iter_bytes(), call))
         except httpx.TimeoutException as error:
-            raise call.late() from error
+            raise call.deadline_error() from error
         except httpx.TransportError as error:
-            return call.lost(error)
-        return call.answered(response.status_code, body, response.headers)
+            return call.wait_after_loss(error)
+        return call.outcome(response.status_code, body, response.headers)
 
     def __enter__(self) -> Self:
         return self
@@ -181,7 +188,7 @@ class Client(_Settings):
         self._http.close()
 
 
-class AsyncClient(_Settings):
+class AsyncClient(_ClientBase):
     """`Client` for asyncio."""
 
     def __init__(self, url: str, api_key: str = "", model: str = "", policy: Policy = DEFAULT_POLICY) -> None:
@@ -190,26 +197,25 @@ class AsyncClient(_Settings):
 
     async def rerank(self, query: str | Query, documents: Iterable[DocumentLike], top_k: int | None = None) -> Ranking:
         """Order documents; see `Client.rerank`."""
-        call, most = self._call(query, documents), arguments.whole(top_k, "top_k")
+        call, limit = self._call(query, documents), arguments.whole(top_k, "top_k")
         while len(call.ranking):
             outcome = await self._attempt(call)
             if isinstance(outcome, Ranking):
-                return outcome.top(most)
+                return outcome.top(limit)
             await asyncio.sleep(outcome)
         return call.ranking
 
-    async def _attempt(self, call: _Call) -> Ranking | float:
+    async def _attempt(self, call: _RerankCall) -> Ranking | float:
         import httpx
 
-        timeout = max(call.left, 0.001)
         try:
-            async with self._http.stream("POST", self._url, json=call.body, timeout=timeout) as response:
-                body = b"".join([part async for part in _until_async(response.aiter_bytes(), call)])
+            async with self._http.stream("POST", self._url, json=call.body, timeout=call.timeout) as response:
+                body = b"".join([part async for part in _within_deadline_async(response.aiter_bytes(), call)])
         except httpx.TimeoutException as error:
-            raise call.late() from error
+            raise call.deadline_error() from error
         except httpx.TransportError as error:
-            return call.lost(error)
-        return call.answered(response.status_code, body, response.headers)
+            return call.wait_after_loss(error)
+        return call.outcome(response.status_code, body, response.headers)
 
     async def __aenter__(self) -> Self:
         return self
@@ -228,18 +234,18 @@ def _httpx() -> Any:  # noqa: ANN401 - a module
     return httpx
 
 
-def _until(parts: Iterator[bytes], call: _Call) -> Iterator[bytes]:
-    """A timeout holds for one read; a server that sends a byte now and then must meet the deadline too."""
+def _within_deadline(parts: Iterator[bytes], call: _RerankCall) -> Iterator[bytes]:
+    """The parts of a response. A timeout holds for one part; a server that sends many small ones has this deadline."""
     for part in parts:
-        if call.left <= 0:
-            raise call.late()
+        if call.seconds_left <= 0:
+            raise call.deadline_error()
         yield part
 
 
-async def _until_async(parts: AsyncIterator[bytes], call: _Call) -> AsyncIterator[bytes]:
+async def _within_deadline_async(parts: AsyncIterator[bytes], call: _RerankCall) -> AsyncIterator[bytes]:
     async for part in parts:
-        if call.left <= 0:
-            raise call.late()
+        if call.seconds_left <= 0:
+            raise call.deadline_error()
         yield part
 
 
@@ -256,15 +262,15 @@ def _seconds(retry_after: str | None) -> float:
 
 
 def _refusal(status: int) -> ServiceError:
-    said = f"the reranker answered with status {status}"
+    fact = f"the reranker answered with status {status}"
     if status == 404:
-        return UnknownModel(f"{said}: check the URL and the model's name")
+        return UnknownModel(f"{fact}: check the URL and the model's name")
     if status in (401, 403):
-        return ServiceError(f"{said}: check the API key")
+        return ServiceError(f"{fact}: check the API key")
     if status == 413:
-        return TooLarge(f"{said}: send fewer or shorter documents")
+        return TooLarge(f"{fact}: send fewer or shorter documents")
     if status == 429:
-        return Overloaded(f"{said}: come again later", 1.0)
+        return Overloaded(f"{fact}: come again later", 1.0)
     if status in TRANSIENT:
-        return ModelFailed(f"{said}: come again later")
-    return ServiceError(f"{said}: the log has its reason")
+        return ModelFailed(f"{fact}: come again later")
+    return ServiceError(f"{fact}: the log has its reason")

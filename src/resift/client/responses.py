@@ -1,4 +1,4 @@
-"""What a reranking server said, checked entry by entry before any of it is believed."""
+"""Reads the response of a reranking server, and checks each of its entries."""
 
 from __future__ import annotations
 
@@ -15,68 +15,67 @@ from resift.types import Note, NoteCode, Ranking, Score, ScoreKind, Step
 def ranking_of(ranking: Ranking, body: bytes, headers: Mapping[str, str]) -> Ranking:
     """The ranking that an answer to /v1/rerank means.
 
-    Entries that are no entry, name no document, name one again, or have no finite score are left out of account; what
-    they should have scored has no score, stands last in its first order, and `trace.reason` counts them.
+    An entry is ignored where it is no object, names no document, names one again, or has no finite score. A document
+    without an entry has no score and stands last, in the first order; `trace.reason` counts both.
 
     Args:
         ranking: the documents as they were sent.
         body: of a response with status 2xx.
-        headers: of the response, by lower-case names; Resift's own say how many of the results were really scored.
+        headers: of the response, by lower-case names; a server of Resift says there how many results it scored.
 
     Raises:
         ModelFailed: no JSON, no list of results, or not one result that can be used.
 
     """
-    said = _object(body)
-    entries = said.get("results", said.get("data"))
+    content = _object(body)
+    entries = content.get("results", content.get("data"))
     if not isinstance(entries, list):
         raise ModelFailed("the reranker's answer has no list of results; is the URL that of a reranker?")
-    found: dict[int, float] = {}
-    wrong = 0
-    for entry in entries[: _really_scored(headers)]:
+    values: dict[int, float] = {}
+    unusable = 0
+    for entry in entries[: _scored_count(headers)]:
         index, value = _entry(entry)
-        if index is None or value is None or not 0 <= index < len(ranking) or index in found:
-            wrong += 1
+        if index is None or value is None or not 0 <= index < len(ranking) or index in values:
+            unusable += 1
         else:
-            found[index] = value
-    if not found and "x-resift-scored" not in headers:
+            values[index] = value
+    if not values and "x-resift-scored" not in headers:
         raise ModelFailed(f"the reranker's answer has no result that can be used, of {len(entries)}")
-    source = said.get("model") if isinstance(said.get("model"), str) else "server"
+    source = content.get("model") if isinstance(content.get("model"), str) else "server"
     scored = [
-        replace(c, score=Score(found[i], ScoreKind.RELEVANCE, str(source))) if i in found else c
+        replace(c, score=Score(values[i], ScoreKind.RELEVANCE, str(source))) if i in values else c
         for i, c in enumerate(ranking)
     ]
-    reason = headers.get("x-resift-reason") or _reason(len(found), len(ranking), wrong)
+    reason = headers.get("x-resift-reason") or _reason(len(values), len(ranking), unusable)
     trace = ranking.trace.then(
-        Step(str(source), 0.0, len(ranking), 0, len(found), len(ranking)),
+        Step(str(source), 0.0, len(ranking), 0, len(values), len(ranking)),
         *([Note(NoteCode.REMOTE, reason)] if reason else []),
         reranked=headers.get("x-resift-reranked", "true") == "true",
     )
     return Ranking.from_scores(ranking.query, scored, trace)
 
 
-def _really_scored(headers: Mapping[str, str]) -> int | None:
-    """How many results have a score and not only a number because the format demands one; None: all of them."""
-    said = headers.get("x-resift-scored", "").split("/")[0]
-    return int(said) if said.isdecimal() else None
+def _scored_count(headers: Mapping[str, str]) -> int | None:
+    """How many results the server scored; None: all. The others have a number only because the format demands one."""
+    count = headers.get("x-resift-scored", "").split("/")[0]
+    return int(count) if count.isdecimal() else None
 
 
-def _reason(scored: int, sent: int, wrong: int) -> str:
-    missing = f"the server scored {scored} of {sent} documents" if scored < sent else ""
-    unusable = f"{wrong} of its results can't be used" if wrong else ""
-    return "; ".join(said for said in (missing, unusable) if said)
+def _reason(scored: int, documents: int, unusable: int) -> str:
+    parts = [f"the server scored {scored} of {documents} documents"] if scored < documents else []
+    return "; ".join([*parts, *([f"{unusable} of its results can't be used"] if unusable else [])])
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(body)
+        content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ModelFailed("the reranker's answer is not JSON; is the URL that of a reranker?") from error
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _entry(entry: object) -> tuple[int | None, float | None]:
-    """An entry's index and score; None for each that is not what it should be."""
+    """An entry's index and score; None for one of another type."""
     if not isinstance(entry, dict):
         return None, None
     index, value = entry.get("index"), entry.get("relevance_score", entry.get("score"))

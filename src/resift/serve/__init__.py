@@ -1,1 +1,1 @@
-"""HTTP -> Reranker -> HTTP: one process, several models, every dialect that rerank clients speak."""
+"""The server: one process that serves models, stages and an index in every format that rerank clients speak."""

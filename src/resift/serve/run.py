@@ -1,4 +1,4 @@
-"""Loads what the settings name and serves it until a signal ends it."""
+"""Loads the models and the index of the settings, and serves them until a signal comes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ try:
 except ImportError as error:
     raise MissingExtra("resift serve", "serve") from error
 
-_SWITCH_S = 0.001  # after which a worker lets the event loop go on, where Python's own is .005
-_KEEP_ALIVE = 75  # seconds, nginx's; clients give up idle connections after 5 or 60, and must be first to close them
+_SWITCH_S = 0.001  # after which a worker thread gives way to the event loop; Python's default is 0.005
+_KEEP_ALIVE = 75  # seconds, as in nginx; clients close idle connections after 5 or 60, and must be the first to do so
 
 
 def run(settings: Settings) -> None:
@@ -40,20 +40,20 @@ def run(settings: Settings) -> None:
     to_stderr(settings.log_level)
     models = load_models(settings.models, settings.precision)
     spares = load_models(settings.fallback, settings.precision) if settings.fallback else []
-    primary = {m.info.name: m.info.fingerprint for m in models}
+    fingerprints = {model.info.name: model.info.fingerprint for model in models}
     for spare in spares:
-        if primary.get(spare.info.name, spare.info.fingerprint) != spare.info.fingerprint:
+        if fingerprints.get(spare.info.name, spare.info.fingerprint) != spare.info.fingerprint:
             raise InputError(f"two models are called {spare.info.name}; name each once")
-    settings = replace(settings, fallback=tuple(m.info.name for m in spares))
-    served = {m.info.name: m for m in (*models, *spares)}
+    settings = replace(settings, fallback=tuple(spare.info.name for spare in spares))
+    served = {model.info.name: model for model in (*models, *spares)}
     index = Index.open(os.path.expanduser(settings.index)) if settings.index else None
-    broken: list[Exception] = []
+    failures: list[Exception] = []
 
     def stop(error: Exception) -> None:
-        broken.append(error)
+        failures.append(error)
         server.should_exit = True
 
-    app = create_app(list(served.values()), settings, index, _keep, stop)
+    app = create_app(list(served.values()), settings, index, _freeze_objects, stop)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=int(settings.grace_s) or None,
@@ -63,18 +63,18 @@ def run(settings: Settings) -> None:
         host, port = listener.getsockname()[:2]
         event("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", models=list(served))
         server.run([listener])
-    if broken:
-        raise broken[0]
+    if failures:
+        raise failures[0]
 
 
-def _keep() -> None:
-    """Leave what is there by now out of garbage collections, which held up every request for 50 to 90 ms."""
+def _freeze_objects() -> None:
+    """Take all objects that exist now out of garbage collections, which held up every request for 50 to 90 ms."""
     gc.collect()
     gc.freeze()
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A listening socket of TCP by name, without which asyncio leaves Nagle's delay of 40 ms on.
+    """A listening socket that names TCP; with one that does not, asyncio leaves Nagle's delay of 40 ms on.
 
     Raises:
         InputError: the address can't be used.

@@ -1,4 +1,4 @@
-"""What the dialects ask for and get, whatever runs behind: the one border between wire formats and models."""
+"""The requests and answers of all dialects: the one border between wire formats and what runs models."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class RerankRequest:
     """One query and its documents, whose ids are their positions from "0".
 
     Attributes:
-        model: as the client named it; empty: the first one served.
+        model: the name that the client sent; empty: the first model served.
         top_k: how many to answer with; all when None.
         truncate_to: tokens of each document that are read; None: all, in windows.
         deadline_ms: time to answer in, from arrival; None: the server's.
         may_shrink: under overload fewer documents may be scored instead of a refusal; the trace then says `scored n/m`.
-        on_error: what to do when the model fails: raise ModelFailed, answer in the given order, or ask the next model
-            of the server's chain and then the given order; None: the server's.
+        on_error: what to do when the model fails: raise ModelFailed, keep the order of the request, or ask the next
+            model of the server's chain and keep the order where that fails too; None: the server's.
 
     """
 
@@ -42,7 +42,7 @@ class RerankRequest:
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """One query to the server's index: `depth` candidates are found and scored, `top_k` are the answer.
+    """One query to the server's index: `depth` candidates are retrieved and scored, `top_k` are the answer.
 
     `blend` as in `resift.Index.search`; the rest as in RerankRequest.
     """
@@ -59,11 +59,12 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class RerankAnswer:
-    """The ranking (its trace says whether it was reranked and why not), the model asked, who ordered it, its cost.
+    """A ranking, the model that was asked for, the stage that made the order, and the cost in tokens and milliseconds.
 
-    `stage` is the name of the model that made the order, which is another one after a fallback; "input" for the
-    order that was given, "index" for the first stage's. Every document is in the ranking unless `top_k` cut it; one
-    without a score has a flag that says why: "empty", "failed", "deadline" or "overload".
+    The trace says whether it was reranked, and why not. `stage` is the name of the model that made the order, which is
+    another one after a fallback; "input" for the order of the request, "index" for the first stage's. Every document is
+    in the ranking unless `top_k` cut it; one without a score has a flag that says why: "empty", "failed", "deadline" or
+    "overload".
     """
 
     ranking: Ranking
@@ -75,7 +76,7 @@ class RerankAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ServedInfo:
-    """What is said of a served model; `kind` is None for an embedder."""
+    """What clients may read about a served model; `kind` is None for an embedder."""
 
     name: str
     kind: ScoreKind | None
@@ -103,7 +104,7 @@ class Service(Protocol):
         """
 
     async def search(self, request: SearchRequest) -> RerankAnswer:
-        """Search the server's index and order what was found; raises as `rerank`, and InputError without an index."""
+        """Search the server's index and order the candidates; raises as `rerank`, and InputError without an index."""
 
     async def score(self, model: str, pairs: Sequence[tuple[str, str]]) -> Scores:
         """Score (query, document) pairs, in their order; one that failed has no value and the flag "failed".

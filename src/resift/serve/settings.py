@@ -1,11 +1,11 @@
-"""How a server is set up: flags over environment over file, each setting written once."""
+"""The settings of a server, each written once, from flags, environment variables and a file."""
 
 from __future__ import annotations
 
 import math
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,33 +21,33 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a server serves, where it listens, what it allows.
+    """Which models a server has, where it listens, and its limits.
 
     Attributes:
         models: bundled names, folders or hub ids; the first is the default one.
         index: folder of an index for /api/search; none when empty.
-        host: address to listen on; only this machine unless told.
+        host: address to listen on; by default only this machine can reach it.
         port: 0 takes a free one.
         precision: "auto", "f32", "bf16" or "int8".
         offline: never ask the model hub.
-        max_memory: of the process, such as "6GiB"; empty: no ceiling.
-        queue_tokens: that may wait; 0: what the machine computes in `queue_seconds` at its present rate.
+        max_memory: of the process, such as "6GiB"; empty: no limit.
+        queue_tokens: how many may wait; 0: as many as the machine computes in `queue_seconds` at its present rate.
         queue_seconds: see `queue_tokens`.
-        deadline_ms: of requests that give none; 0: none.
-        stall_s: a slice that takes longer hangs.
+        deadline_ms: of requests without one of their own; 0: none.
+        stall_s: a slice, or the code of a stage between two asks, that takes longer counts as hanging.
         on_error: what is done when a model fails; see RerankRequest.
         fallback: models asked in turn with on_error = "next_stage"; they are served too.
-        breaker_failures: in a row after which a model is left alone.
+        breaker_failures: after so many failures in a row a model is left alone.
         breaker_rest_s: for how long.
         max_documents: per request.
         max_document_chars: per document.
         max_query_chars: per query.
         max_body_bytes: per request.
-        api_keys: any of these is let in; none: everyone is.
-        api_keys_file: a key per line; empty lines and # comments are left out.
+        api_keys: a request needs one of these; none: every request is let in.
+        api_keys_file: a key per line; empty lines and lines that begin with # are no keys.
         rate_limit: requests a minute and key (address, without keys); 0: no limit.
-        cors_origins: sites whose pages may ask; none by default.
-        grace_s: after SIGTERM accepted requests have so long to end.
+        cors_origins: sites whose pages may send requests; none by default.
+        grace_s: seconds that accepted requests have after SIGTERM.
         log_level: "debug", "info", "warning" or "error".
 
     """
@@ -110,53 +110,50 @@ class Settings:
             ]
         except (OSError, ValueError) as error:
             raise InputError(f"the API keys in {self.api_keys_file} can't be read ({error})") from error
-        found = tuple(line for line in lines if line and not line.startswith("#"))
-        if not found:
+        keys = tuple(line for line in lines if line and not line.startswith("#"))
+        if not keys:
             raise InputError(f"{self.api_keys_file} holds no API key; write one per line")
-        return self.api_keys + found
+        return self.api_keys + keys
 
 
 DEFAULTS = Settings()
 
 
 def read_settings(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None) -> Settings:
-    """Flags (those that are not None) over RESIFT_NAME variables over a TOML file over the defaults.
+    """Settings from flags that are not None, before RESIFT_NAME variables, before a TOML file, before the defaults.
 
-    In the environment lists are separated by commas, and an empty variable is none; one that a flag stands over, or
-    that Kubernetes made (`of_kubernetes`), is not read. TOML has the same names, on the top level.
+    In a variable commas separate the items of a list; an empty variable counts as none, and one of Kubernetes
+    (`of_kubernetes`), or of a setting that a flag gives, is not read. TOML has the same names, on the top level.
 
     Raises:
         InputError: a file that can't be read, a name that is no setting, a value of the wrong type, an empty flag.
 
     """
-    known = {f.name: getattr(DEFAULTS, f.name) for f in fields(Settings)}
-    chosen: dict[str, Any] = {}
+    defaults = {f.name: getattr(DEFAULTS, f.name) for f in fields(Settings)}
+    settings: dict[str, Any] = {}
     for name, value in _toml(file).items() if file else ():
-        if name not in known:
-            raise InputError(f"{file}: {name!r} is no setting{nearest(name, list(known))}; there are {_listed(known)}")
-        chosen[name] = _typed(value, known[name], f"{file}: {name}")
-    for name, default in known.items():
+        if name not in defaults:
+            close = nearest(name, list(defaults))
+            raise InputError(f"{file}: {name!r} is no setting{close}; there are {', '.join(sorted(defaults))}")
+        settings[name] = _typed(value, defaults[name], f"{file}: {name}")
+    for name, default in defaults.items():
         variable = f"RESIFT_{name.upper()}"
         if flags.get(name) is None and variable not in of_kubernetes(environment):
             text = environment.get(variable, "").strip()
-            chosen |= {name: _from_text(text, default, variable)} if text else {}
+            settings |= {name: _from_text(text, default, variable)} if text else {}
     for name, value in flags.items():
         if value is None:
             continue
         if value == "" or (isinstance(value, (list, tuple)) and "" in value):
             raise InputError(f"{name} is empty; leave it out, or check the variable that it comes from")
-        chosen[name] = _typed(value, known[name], f"--{name.replace('_', '-')}")
-    return Settings(**chosen)
+        settings[name] = _typed(value, defaults[name], f"--{name.replace('_', '-')}")
+    return Settings(**settings)
 
 
 def of_kubernetes(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that look like settings and are none: for a service called resift, Kubernetes sets RESIFT_PORT."""
+    """Variables with names of settings that are none: for a service called resift, Kubernetes sets RESIFT_PORT."""
     text = environment.get("RESIFT_PORT", "")
     return {"RESIFT_PORT": text} if text.startswith(("tcp://", "udp://", "sctp://")) else {}
-
-
-def _listed(known: Iterable[str]) -> str:
-    return ", ".join(sorted(known))
 
 
 def _toml(file: Path) -> dict[str, Any]:
@@ -174,8 +171,8 @@ def _typed(value: Any, default: Any, where: str) -> Any:  # noqa: ANN401 - one o
         return float(value)
     if type(value) is type(default):
         return value
-    wanted = "a list of texts" if isinstance(default, tuple) else type(default).__name__
-    raise InputError(f"{where} must be {wanted}; not {value!r}")
+    expected = "a list of texts" if isinstance(default, tuple) else type(default).__name__
+    raise InputError(f"{where} must be {expected}; not {value!r}")
 
 
 def _from_text(text: str, default: Any, where: str) -> Any:  # noqa: ANN401

@@ -14,26 +14,26 @@ GOLDEN = [(path.stem, case) for path in sorted(FOLDER.glob("*.json")) for case i
 NEW_EACH_TIME = {"id", "created"}
 
 
-def close(found: Any, wanted: Any) -> Any:
+def close(actual: Any, expected: Any) -> Any:
     """What was found, with numbers that are near enough replaced by those wanted, so that == tells the rest."""
-    if isinstance(found, float) and isinstance(wanted, float):
-        return wanted if abs(found - wanted) < 1e-4 else found
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        return {k: close(v, wanted.get(k)) for k, v in found.items()}
-    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        return [close(f, w) for f, w in zip(found, wanted, strict=True)]
-    return found
+    if isinstance(actual, float) and isinstance(expected, float):
+        return expected if abs(actual - expected) < 1e-4 else actual
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        return {k: close(v, expected.get(k)) for k, v in actual.items()}
+    if isinstance(actual, list) and isinstance(expected, list) and len(actual) == len(expected):
+        return [close(f, w) for f, w in zip(actual, expected, strict=True)]
+    return actual
 
 
 @pytest.mark.parametrize(("dialect", "case"), GOLDEN, ids=[f"{d}: {c['case']}" for d, c in GOLDEN])
 def test_golden_bodies(http: TestClient, dialect: str, case: dict[str, Any]) -> None:
     response = http.post(case["path"], json=case["request"], headers=case["headers"])
-    found = response.json()
-    if isinstance(found, dict):
-        assert all(found[k] for k in NEW_EACH_TIME & set(found))
-        found |= {k: "*" for k in NEW_EACH_TIME & set(found)}
+    body = response.json()
+    if isinstance(body, dict):
+        assert all(body[k] for k in NEW_EACH_TIME & set(body))
+        body |= {k: "*" for k in NEW_EACH_TIME & set(body)}
     assert response.status_code == case["status"]
-    assert close(found, case["response"]) == case["response"]
+    assert close(body, case["response"]) == case["response"]
 
 
 RERANKS = [
@@ -68,13 +68,13 @@ def test_null_is_absence_and_unknown_fields_are_let_be(http: TestClient, path: s
 
 @pytest.mark.parametrize(("path", "name"), RERANKS)
 def test_scores_fall_from_one_to_zero_in_the_order_of_the_model(http: TestClient, path: str, name: str) -> None:
-    found = entries(http.post(path, json={"query": QUERY, name: DOCUMENTS}).json())
-    values = [score_of(e) for e in found]
+    results = entries(http.post(path, json={"query": QUERY, name: DOCUMENTS}).json())
+    values = [score_of(e) for e in results]
     assert values == sorted(values, reverse=True)
     assert all(0 <= v <= 1 for v in values)
-    own = http.post("/api/rerank", json={"query": QUERY, "documents": DOCUMENTS}).json()["results"]
-    assert [e["index"] for e in found] == [e["index"] for e in own]
-    assert values == pytest.approx([(1 + e["score"]["value"]) / 2 for e in own], abs=1e-6)
+    ours = http.post("/api/rerank", json={"query": QUERY, "documents": DOCUMENTS}).json()["results"]
+    assert [e["index"] for e in results] == [e["index"] for e in ours]
+    assert values == pytest.approx([(1 + e["score"]["value"]) / 2 for e in ours], abs=1e-6)
 
 
 @pytest.mark.parametrize(("path", "name"), RERANKS)
@@ -90,10 +90,10 @@ def test_one_document_is_no_list(http: TestClient, path: str, name: str, one: An
 
 @pytest.mark.parametrize(("path", "name"), RERANKS)
 def test_booleans_and_numbers_may_be_strings(http: TestClient, path: str, name: str) -> None:
-    asked = {"query": QUERY, name: DOCUMENTS, "return_documents": "true", "return_text": "true", "top_n": "2"}
-    found = entries(http.post(path, json=asked).json())
-    assert len(found) == (3 if name == "texts" else 2)
-    text = found[0].get("document", found[0].get("text"))
+    request = {"query": QUERY, name: DOCUMENTS, "return_documents": "true", "return_text": "true", "top_n": "2"}
+    results = entries(http.post(path, json=request).json())
+    assert len(results) == (3 if name == "texts" else 2)
+    text = results[0].get("document", results[0].get("text"))
     assert DOCUMENTS[1] in (text, text.get("text") if isinstance(text, dict) else None)
 
 
@@ -110,7 +110,7 @@ def test_bodies_that_are_no_request_are_refused(http: TestClient, path: str, nam
 
 
 WRONG = [
-    {"query": 3}, {"query": "  "}, {"top_n": "many"}, {"top_n": -1}, {"top_n": 1.5},
+    {"query": 3}, {"query": "  "}, {"top_n": "many"}, {"top_n": -1}, {"top_n": 1.5}, {"top_n": "--3"},
     {"documents": None, "texts": None, "input": None}, {"documents": [None], "texts": [None], "input": [None]},
 ]  # fmt: skip
 
@@ -118,8 +118,8 @@ WRONG = [
 @pytest.mark.parametrize(("path", "name"), RERANKS)
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_refusals_can_be_read(http: TestClient, path: str, name: str, wrong: dict[str, Any]) -> None:
-    asked = {"query": QUERY, name: DOCUMENTS} | {k: v for k, v in wrong.items() if k in ("query", "top_n", name)}
-    response = http.post(path, json=asked)
+    request = {"query": QUERY, name: DOCUMENTS} | {k: v for k, v in wrong.items() if k in ("query", "top_n", name)}
+    response = http.post(path, json=request)
     if name == "texts" and "top_n" in wrong:
         assert response.status_code == 200  # TEI has no such field
         return
@@ -129,6 +129,15 @@ def test_refusals_can_be_read(http: TestClient, path: str, name: str, wrong: dic
         assert all(isinstance(body[k], str) and body[k] for k in ("message", "detail", "error", "error_type"))
     else:
         assert isinstance(body["error"].get("message", body["error"].get("reason")), str)
+
+
+def test_a_number_beyond_all_floats_is_no_error_of_the_server(http: TestClient) -> None:
+    huge = 10**400
+    answer = http.post("/v2/rerank", json={"query": QUERY, "documents": DOCUMENTS, "top_n": huge})
+    assert (answer.status_code, len(answer.json()["results"])) == (200, 3)
+    spans = {"mode": "enabled", "threshold": huge}
+    refused = http.post("/v2/rerank", json={"query": QUERY, "documents": DOCUMENTS, "relevant_spans": spans})
+    assert (refused.status_code, refused.json()["message"]) == (400, "threshold is too large")
 
 
 def test_an_empty_document_stands_last_and_is_named(http: TestClient) -> None:
@@ -165,13 +174,13 @@ def test_numbers_that_json_can_t_hold_are_not_sent_back(http: TestClient, number
 
 def test_long_documents_are_read_whole_unless_a_limit_is_given(http: TestClient) -> None:
     long = " ".join(["filler words about nothing"] * 300) + " " + DOCUMENTS[1]
-    asked = {"query": QUERY, "documents": [long, DOCUMENTS[0]], "truncation": False}
-    whole = http.post("/v2/rerank", json=asked | {"relevant_spans": {"mode": "enabled"}}).json()["results"]
+    request = {"query": QUERY, "documents": [long, DOCUMENTS[0]], "truncation": False}
+    whole = http.post("/v2/rerank", json=request | {"relevant_spans": {"mode": "enabled"}}).json()["results"]
     first = whole[0]
     assert first["index"] == 0
     span = first["relevant_spans"][0]
     assert "Eiffel Tower" in long[span["start"] : span["end"]]
-    cut = http.post("/v2/rerank", json=asked | {"max_tokens_per_doc": 50})
+    cut = http.post("/v2/rerank", json=request | {"max_tokens_per_doc": 50})
     body = cut.json()
     assert body["results"][0]["index"] == 1 or body["results"][0]["relevance_score"] < first["relevance_score"]
     assert body["meta"]["warnings"] == ["truncated: documents 0"]
@@ -180,20 +189,20 @@ def test_long_documents_are_read_whole_unless_a_limit_is_given(http: TestClient)
 
 def test_spans_count_code_points(http: TestClient) -> None:
     text = "\U0001f5fc\U0001f5fc " + DOCUMENTS[1]
-    asked = {"query": QUERY, "documents": [text], "relevant_spans": {"mode": "enabled"}}
-    span = http.post("/v2/rerank", json=asked).json()["results"][0]["relevant_spans"][0]
+    request = {"query": QUERY, "documents": [text], "relevant_spans": {"mode": "enabled"}}
+    span = http.post("/v2/rerank", json=request).json()["results"][0]["relevant_spans"][0]
     assert text[span["start"] : span["end"]].endswith("Paris, France.")
 
 
 def test_tei_entries_have_no_other_field(http: TestClient) -> None:
-    for asked in ({}, {"return_text": True}):
-        found = http.post("/rerank", json={"query": QUERY, "texts": DOCUMENTS, "top_n": 1} | asked).json()
-        assert [set(e) for e in found] == [{"index", "score"} | ({"text"} if asked else set())] * 3
+    for request in ({}, {"return_text": True}):
+        results = http.post("/rerank", json={"query": QUERY, "texts": DOCUMENTS, "top_n": 1} | request).json()
+        assert [set(e) for e in results] == [{"index", "score"} | ({"text"} if request else set())] * 3
 
 
 def test_the_root_never_says_that_it_is_a_list(http: TestClient) -> None:
-    for asked in ({}, {"top_k": 1}, {"truncation": True}, {"return_documents": False}):
-        body = http.post("/rerank", json={"query": QUERY, "documents": DOCUMENTS} | asked).json()
+    for request in ({}, {"top_k": 1}, {"truncation": True}, {"return_documents": False}):
+        body = http.post("/rerank", json={"query": QUERY, "documents": DOCUMENTS} | request).json()
         assert "object" not in body
         assert {"model", "usage", "id", "results", "meta"} == set(body)
     assert "data" not in http.post("/v1/rerank", json={"query": QUERY, "documents": DOCUMENTS}).json()

@@ -1,4 +1,4 @@
-"""Resift's client against a server that says what it is told: failure-modes.md, rows 37 to 45."""
+"""Resift's client against a server that answers by a script: rows 37 to 45 of the known failures of rerankers."""
 
 import asyncio
 import json
@@ -24,10 +24,10 @@ GOOD = {"model": "far", "results": [{"index": i, "relevance_score": s} for i, s 
 
 @dataclass
 class Scripted:
-    """What the server is to say, in turn (status, body, headers); what it was asked, and when."""
+    """The answers of the server in turn (status, body, headers), and the requests that it had, with their times."""
 
     says: list[tuple[int, Any, dict[str, str]]] = field(default_factory=list)
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     url: str = ""
@@ -41,7 +41,7 @@ def server() -> Iterator[Scripted]:
         def do_POST(self) -> None:
             script.times.append(time.monotonic())
             script.paths.append(self.path)
-            script.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            script.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             status, body, headers = script.says.pop(0)
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
@@ -113,7 +113,7 @@ def test_all_documents_are_asked_for(server: Scripted, rerank: Any) -> None:
     assert order(ranking) == [1, 2, 0] and ranking.trace.reranked and not ranking.trace.reason
     assert ranking[0].score.kind is ScoreKind.RELEVANCE and ranking[0].score.source == "far"
     assert server.paths == ["/v1/rerank"]
-    assert server.asked == [
+    assert server.bodies == [
         {"query": QUERY, "documents": DOCUMENTS, "top_n": 3, "return_documents": False, "model": "m"}
     ]
 
@@ -128,21 +128,21 @@ def test_a_refusal_is_no_result_and_not_tried_again(
     server.says = [(status, GOOD, {"Retry-After": "0"})] * 2  # a body that would parse
     with pytest.raises(kind, match=f"status {status}"):
         rerank(server.url, DOCUMENTS)
-    assert len(server.asked) == 1
+    assert len(server.bodies) == 1
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_what_passes_is_tried_again_whole(server: Scripted, rerank: Any, status: int) -> None:
     server.says = [(status, {"message": "no"}, {}), (200, GOOD, {})]
     assert order(rerank(server.url, DOCUMENTS)) == [1, 2, 0]
-    assert server.asked[0] == server.asked[1] and len(server.asked[1]["documents"]) == 3
+    assert server.bodies[0] == server.bodies[1] and len(server.bodies[1]["documents"]) == 3
 
 
 def test_retries_end(server: Scripted, rerank: Any) -> None:
     server.says = [(503, b"", {})] * 9
     with pytest.raises(ModelFailed, match="status 503"):
         rerank(server.url, DOCUMENTS)
-    assert len(server.asked) == 1 + QUICK.retries
+    assert len(server.bodies) == 1 + QUICK.retries
 
 
 def test_retry_after_is_waited_for(server: Scripted, rerank: Any) -> None:

@@ -12,33 +12,33 @@ from tests.serve.dialects.bodies import DOCUMENTS, QUERY
 
 def test_openai_embeddings(http: TestClient, mini: Reranker) -> None:
     body = http.post("/v1/embeddings", json={"model": "m", "input": DOCUMENTS, "dimensions": None}).json()
-    found = np.array([e["embedding"] for e in body["data"]], np.float32)
-    np.testing.assert_allclose(found, mini.scorer.embed(DOCUMENTS, "document"), atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    vectors = np.array([e["embedding"] for e in body["data"]], np.float32)
+    np.testing.assert_allclose(vectors, mini.scorer.embed(DOCUMENTS, "document"), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert [e["index"] for e in body["data"]] == [0, 1, 2] and body["object"] == "list"
-    asked = {"input": DOCUMENTS[0], "encoding_format": "base64"}
-    packed = http.post("/v1/embeddings", json=asked).json()["data"][0]["embedding"]
-    np.testing.assert_allclose(np.frombuffer(base64.b64decode(packed), "<f4"), found[0], atol=1e-5)
+    request = {"input": DOCUMENTS[0], "encoding_format": "base64"}
+    packed = http.post("/v1/embeddings", json=request).json()["data"][0]["embedding"]
+    np.testing.assert_allclose(np.frombuffer(base64.b64decode(packed), "<f4"), vectors[0], atol=1e-5)
 
 
 def test_tei_embeddings(http: TestClient, mini: Reranker) -> None:
     for path in ("/embed", "/tei/embed"):
-        found = http.post(path, json={"inputs": [QUERY], "normalize": True, "prompt_name": "query"}).json()
-        np.testing.assert_allclose(found, mini.scorer.embed([QUERY], "query"), atol=1e-5)
+        vectors = http.post(path, json={"inputs": [QUERY], "normalize": True, "prompt_name": "query"}).json()
+        np.testing.assert_allclose(vectors, mini.scorer.embed([QUERY], "query"), atol=1e-5)
     assert http.post("/embed", json={"inputs": []}).status_code == 400
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"input": [1, 2]}, "token ids"), ({"input": [[1, 2]]}, "token ids"), ({"input": []}, "empty"), ({}, "missing"),
         ({"input": "a", "dimensions": 7}, "can't give 7"), ({"input": [None]}, "document 0 is null"),
     ],
 )  # fmt: skip
-def test_what_can_t_be_embedded(http: TestClient, wrong: dict[str, object], said: str) -> None:
+def test_what_can_t_be_embedded(http: TestClient, wrong: dict[str, object], message: str) -> None:
     response = http.post("/v1/embeddings", json=wrong)
     assert response.status_code == 400
-    assert said in response.json()["error"]["message"]
+    assert message in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("blank", ["", "  \n"], ids=repr)

@@ -15,8 +15,19 @@ from resift.engine.batching import FloatArray
 from resift.errors import ModelFailed, Overloaded, ResiftError, TooLarge, UnknownModel
 from resift.protocols import Role
 from resift.serve.app import create_app
-from resift.serve.dialects import cohere, elasticsearch, infinity, jina, openai, pinecone, root, tei, vllm, voyage
-from resift.serve.dialects.answering import on_unit_scale
+from resift.serve.dialects import (
+    cohere,
+    elasticsearch,
+    infinity,
+    jina,
+    openai,
+    pinecone,
+    shared_paths,
+    tei,
+    vllm,
+    voyage,
+)
+from resift.serve.dialects.response_body import on_unit_scale
 from resift.serve.runtime.served_models import ServedModel
 from resift.serve.service import RerankAnswer, RerankRequest, SearchRequest, ServedInfo
 from resift.types import Score, ScoreKind, Scores
@@ -94,13 +105,13 @@ class Refusing:
 
 def refused(error: ResiftError, path: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], object]:
     service = Refusing(error)
-    dialects = (root, cohere, jina, voyage, tei, vllm, infinity, pinecone, openai, elasticsearch)
+    dialects = (shared_paths, cohere, jina, voyage, tei, vllm, infinity, pinecone, openai, elasticsearch)
     http = TestClient(Starlette(routes=[r for d in dialects for r in d.routes(service)]))
-    asked = {"query": QUERY, "documents": DOCUMENTS, "texts": DOCUMENTS, "input": DOCUMENTS, "inputs": DOCUMENTS}
-    asked |= {"text_1": QUERY, "text_2": DOCUMENTS}
+    request = {"query": QUERY, "documents": DOCUMENTS, "texts": DOCUMENTS, "input": DOCUMENTS, "inputs": DOCUMENTS}
+    request |= {"text_1": QUERY, "text_2": DOCUMENTS}
     if path == "/rerank" and headers:
-        del asked["texts"]
-    response = http.post(path, json=asked, headers=headers or {})
+        del request["texts"]
+    response = http.post(path, json=request, headers=headers or {})
     return response.status_code, dict(response.headers), response.json()
 
 
@@ -132,6 +143,6 @@ def test_refusals_have_the_format_s_own_words() -> None:
     assert refused(error, "/score")[2] == {
         "error": {"message": "full", "type": "RateLimitError", "param": None, "code": 429}
     }
-    told = refused(error, "/rerank", {"X-Pinecone-Api-Version": "2026-07"})[2]
-    assert told == {"error": {"code": "RESOURCE_EXHAUSTED", "message": "full"}, "status": 429}
+    body = refused(error, "/rerank", {"X-Pinecone-Api-Version": "2026-07"})[2]
+    assert body == {"error": {"code": "RESOURCE_EXHAUSTED", "message": "full"}, "status": 429}
     assert refused(error, "/_inference/rerank/m")[1]["x-elastic-product"] == "Elasticsearch"

@@ -19,13 +19,13 @@ def test_requests_are_counted_under_tei_s_names(mini: Reranker) -> None:
     pairs = mini.score([(QUERY, d) for d in DOCUMENTS])
     tokens = sum(judgement.tokens for judgement in pairs.judgements)
     families = {f.name: f.samples for f in text_string_to_metric_families(text)}
-    found = {(s.name, *s.labels.values()): s.value for samples in families.values() for s in samples}
-    assert found["te_request_count", "batch"] == 3
-    assert found["te_request_success", "batch"] == 2
-    assert found["te_request_failure", "validation"] == 1
-    assert found["te_request_duration_count",] == found["te_request_duration_bucket", "+Inf"] == 3
-    assert found["te_queue_size",] == 0
-    assert found["te_batch_next_size_count",] >= 2
-    assert found["te_request_input_length_count",] == 2 * len(DOCUMENTS)
-    assert found["te_request_input_length_sum",] == 2 * tokens
-    assert found["te_batch_next_tokens_count",] == found["te_batch_next_size_count",]
+    samples_by_name = {(s.name, *s.labels.values()): s.value for samples in families.values() for s in samples}
+    assert samples_by_name["te_request_count", "batch"] == 3
+    assert samples_by_name["te_request_success", "batch"] == 2
+    assert samples_by_name["te_request_failure", "validation"] == 1
+    assert samples_by_name["te_request_duration_count",] == samples_by_name["te_request_duration_bucket", "+Inf"] == 3
+    assert samples_by_name["te_queue_size",] == 0
+    assert samples_by_name["te_batch_next_size_count",] >= 2
+    assert samples_by_name["te_request_input_length_count",] == 2 * len(DOCUMENTS)
+    assert samples_by_name["te_request_input_length_sum",] == 2 * tokens
+    assert samples_by_name["te_batch_next_tokens_count",] == samples_by_name["te_batch_next_size_count",]

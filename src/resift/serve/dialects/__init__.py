@@ -1,1 +1,1 @@
-"""One file per wire format: it reads a body into a request of `resift.serve.service` and writes the answer back."""
+"""One file per wire format: it makes a request of `resift.serve.service` of a body, and a response of the answer."""

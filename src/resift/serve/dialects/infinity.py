@@ -8,27 +8,27 @@ from uuid import uuid4
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from resift.serve.dialects.answering import items, reply, usage
-from resift.serve.dialects.cohere import asked
-from resift.serve.dialects.endpoint import openai, post
-from resift.serve.dialects.reading import Body
-from resift.serve.dialects.voyage import entry
+from resift.serve.dialects.cohere import rerank_request
+from resift.serve.dialects.endpoint import openai_refusals, post
+from resift.serve.dialects.request_body import RequestBody
+from resift.serve.dialects.response_body import ranked_items, rerank_response, usage
+from resift.serve.dialects.voyage import result_entry
 from resift.serve.service import Service
 
-REFUSED = openai(422)
+REFUSE = openai_refusals(422)
 
 
 def routes(service: Service) -> list[BaseRoute]:
-    """Exactly infinity, under its prefix."""
-    return [post(f"/infinity{path}", rerank, REFUSED, service) for path in ("/rerank", "/v1/rerank")]
+    """Infinity's calls, under its prefix."""
+    return [post(f"/infinity{path}", rerank, REFUSE, service) for path in ("/rerank", "/v1/rerank")]
 
 
-async def rerank(body: Body, service: Service) -> Response:
-    """infinity_client takes no `object` but "rerank", and no document but a string."""
-    answer = await service.rerank(asked(body))
-    shown = body.flag("return_documents")
-    results = [entry(i, shown) for i in items(answer, raw=body.flag("raw_scores"))]
-    return reply(
+async def rerank(body: RequestBody, service: Service) -> Response:
+    """infinity_client refuses another `object` than "rerank", and a document that is no string."""
+    answer = await service.rerank(rerank_request(body))
+    with_document = body.flag("return_documents")
+    results = [result_entry(item, with_document) for item in ranked_items(answer, raw=body.flag("raw_scores"))]
+    return rerank_response(
         {
             "object": "rerank",
             "results": results,

@@ -8,16 +8,17 @@ from starlette.routing import BaseRoute, Route
 
 import resift
 from resift.errors import InputError, ModelFailed, Overloaded, ResiftError, ScoreError
-from resift.serve.dialects.answering import Json, items, reply
 from resift.serve.dialects.endpoint import post
-from resift.serve.dialects.openai import check_dims, embedded, role
-from resift.serve.dialects.reading import Body
+from resift.serve.dialects.openai import check_dims, role
+from resift.serve.dialects.openai import embed as embed_texts
+from resift.serve.dialects.request_body import RequestBody
+from resift.serve.dialects.response_body import Json, ranked_items, rerank_response
 from resift.serve.dialects.tei_metrics import exposition
 from resift.serve.http.error_responses import headers_of, message_of, status_of
 from resift.serve.service import RerankRequest, Service
 
-_BATCH = 1000  # texts per request that clients are told; many split what is longer
-_WAITING = 512
+_BATCH = 1000  # texts per request that /info names; many clients split longer lists by it
+_WAITING = 512  # requests that /info names; nothing depends on it
 
 
 class NoTexts(InputError):
@@ -25,7 +26,7 @@ class NoTexts(InputError):
 
 
 def routes(service: Service) -> list[BaseRoute]:
-    """TEI under its prefix; at the root, what no other dialect has."""
+    """TEI's calls under its prefix; those that no other dialect has also without it."""
 
     async def info(request: Request) -> Response:
         return Json(_info(service))
@@ -37,16 +38,16 @@ def routes(service: Service) -> list[BaseRoute]:
         return Response(exposition(request.app.state.service.metrics.registry), media_type="text/plain; version=0.0.4")
 
     return [
-        *(post(path, rerank, refused, service) for path in ("/tei/rerank", "/tei", "/tei/invocations", "/invocations")),
-        *(post(path, embed, refused, service) for path in ("/embed", "/tei/embed")),
+        *(post(path, rerank, refuse, service) for path in ("/tei/rerank", "/tei", "/tei/invocations", "/invocations")),
+        *(post(path, embed, refuse, service) for path in ("/embed", "/tei/embed")),
         *(Route(path, info, methods=["GET"]) for path in ("/info", "/tei/info")),
         *(Route(path, alive, methods=["GET"]) for path in ("/ping", "/tei/ping", "/tei/health")),
         Route("/tei/metrics", metrics, methods=["GET"]),
     ]
 
 
-async def rerank(body: Body, service: Service) -> Response:
-    """A bare array, best first, of entries with no other field: Elasticsearch's parser refuses unknown ones.
+async def rerank(body: RequestBody, service: Service) -> Response:
+    """A bare array, best first. Its entries have no further fields, since Elasticsearch's parser refuses them.
 
     `truncate` changes nothing: long texts are read whole, in windows. `top_n` is no part of TEI and has no effect.
     """
@@ -54,37 +55,37 @@ async def rerank(body: Body, service: Service) -> Response:
     if not documents:
         raise NoTexts("texts is empty; send at least one")
     answer = await service.rerank(RerankRequest(body.query(), documents, body.text("model")))
-    shown = body.flag("return_text")
+    with_text = body.flag("return_text")
     entries = [
-        {"index": i.index, "score": i.score} | ({"text": i.document.text} if shown else {})
-        for i in items(answer, raw=body.flag("raw_scores"))
+        {"index": item.index, "score": item.score} | ({"text": item.document.text} if with_text else {})
+        for item in ranked_items(answer, raw=body.flag("raw_scores"))
     ]
-    response = reply(entries, answer)
-    spent = str(round(answer.ms))
+    response = rerank_response(entries, answer)
+    milliseconds = str(round(answer.ms))
     response.headers.update(
         {
             "x-compute-type": "cpu",
             "x-compute-characters": str(sum(len(d.text) for d in documents)),
             "x-compute-tokens": str(answer.tokens),
-            "x-compute-time": spent,
-            "x-total-time": spent,
+            "x-compute-time": milliseconds,
+            "x-total-time": milliseconds,
         }
     )
     return response
 
 
-async def embed(body: Body, service: Service) -> Response:
-    """Vectors of length 1, whether `normalize` or not; they are of documents unless `prompt_name` speaks of a query."""
+async def embed(body: RequestBody, service: Service) -> Response:
+    """Vectors of length 1, whatever `normalize` says; of documents, unless `prompt_name` has "query" in it."""
     texts = body.texts("inputs")
     if not texts:
         raise NoTexts("inputs is empty; send at least one")
-    vectors = await embedded(service, body.text("model"), texts, role(body.text("prompt_name")))
-    check_dims(body.count("dimensions"), vectors)
+    vectors = await embed_texts(service, body.text("model"), texts, role(body.text("prompt_name")))
+    check_dims(body.whole("dimensions"), vectors)
     return Json([[float(x) for x in v] for v in vectors])
 
 
-def refused(error: ResiftError) -> Response:
-    """A refusal in TEI's words and statuses."""
+def refuse(error: ResiftError) -> Response:
+    """A refusal in TEI's format, with its statuses."""
     status, kind = _refusal(error)
     message = message_of(error)
     return Json(
@@ -103,7 +104,7 @@ def _refusal(error: ResiftError) -> tuple[int, str]:
 
 
 def _info(service: Service) -> dict[str, object]:
-    """What Dify asks first: its first key of `model_type` must be "reranker"."""
+    """The answer of /info. Dify asks it first, and wants "reranker" as the first key of `model_type`."""
     model = service.models()[0]
     labels = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     return {

@@ -1,4 +1,4 @@
-"""The server's measurements under the names of text-embeddings-inference, for dashboards that were made for it."""
+"""The server's measurements under the names of text-embeddings-inference, for dashboards that expect these."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric, UnknownMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-# TEI's name of why a request failed, by the status of its answer; others are "inference".
+# TEI's reason for a failed request, by the status of its answer; the reason of other statuses is "inference".
 _REASONS = {
     400: "validation",
     413: "validation",
@@ -19,7 +19,7 @@ _REASONS = {
     429: "overloaded",
     499: "dropped",
 }
-_QUIET = frozenset(
+_NOT_COUNTED = frozenset(  # routes
     ("other", "/health", "/ready", "/ping", "/metrics", "/openapi.json", "/info", "/v1/models", "/api/models")
     + ("/tei/health", "/tei/ping", "/tei/metrics", "/tei/info")
 )
@@ -32,7 +32,7 @@ _HISTOGRAMS = {
 
 
 class TEINames(Collector):
-    """Reads a registry of Resift's and shows what TEI has a name for; all models and formats together."""
+    """Shows the measurements of a registry that TEI has a name for; all models and formats together."""
 
     def __init__(self, source: CollectorRegistry) -> None:
         self._source = source
@@ -52,16 +52,16 @@ class TEINames(Collector):
 
 def exposition(source: CollectorRegistry) -> bytes:
     """The text that Prometheus reads."""
-    shown = CollectorRegistry()
-    shown.register(TEINames(source))
-    return generate_latest(shown)
+    registry = CollectorRegistry()
+    registry.register(TEINames(source))
+    return generate_latest(registry)
 
 
 def _counts(samples: list[Sample]) -> Iterator[Metric]:
-    """TEI's counters have no _total at their end, so they are given out without a type."""
+    """Requests, answers and failures. They have no type, since the names of TEI's counters do not end in _total."""
     statuses: dict[int, float] = defaultdict(float)
     for s in samples:
-        if s.name == "resift_requests_total" and s.labels["route"] not in _QUIET:
+        if s.name == "resift_requests_total" and s.labels["route"] not in _NOT_COUNTED:
             statuses[int(s.labels["status"])] += s.value
     count = UnknownMetricFamily("te_request_count", "Requests.", labels=["method"])
     count.add_metric(["batch"], sum(statuses.values()))
@@ -78,13 +78,13 @@ def _counts(samples: list[Sample]) -> Iterator[Metric]:
 
 
 def _histogram(name: str, metric: Metric) -> Metric:
-    """The same histogram, its routes and models added up."""
+    """The same histogram, summed over routes and models."""
     totals: dict[tuple[str, str], float] = defaultdict(float)
     for s in metric.samples:
         part = s.name.removeprefix(metric.name)
-        if part != "_created" and s.labels.get("route") not in _QUIET:
+        if part != "_created" and s.labels.get("route") not in _NOT_COUNTED:
             totals[part, s.labels.get("le", "")] += s.value
-    found = Metric(name, metric.documentation, "histogram")
+    histogram = Metric(name, metric.documentation, "histogram")
     for (part, le), value in totals.items():
-        found.add_sample(name + part, {"le": le} if le else {}, value)
-    return found
+        histogram.add_sample(name + part, {"le": le} if le else {}, value)
+    return histogram

@@ -9,51 +9,56 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from resift.errors import InputError
-from resift.serve.dialects.answering import Json, items, reply, usage, values
-from resift.serve.dialects.endpoint import openai, post
-from resift.serve.dialects.reading import Body
+from resift.serve.dialects.endpoint import openai_refusals, post
+from resift.serve.dialects.request_body import RequestBody
+from resift.serve.dialects.response_body import Json, pair_numbers, ranked_items, rerank_response, usage
 from resift.serve.service import RerankRequest, Service
 
-REFUSED = openai(400)
+REFUSE = openai_refusals(400)
 _SIDES = (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), ("data_1", "data_2"))
 
 
 def routes(service: Service) -> list[BaseRoute]:
-    """Exactly vLLM, under its prefix; /score also at the root, where no one else has it."""
+    """VLLM's calls, under its prefix; /score also without it, since no other dialect has that path."""
     return [
-        *(post(f"/vllm{path}", rerank, REFUSED, service) for path in ("/rerank", "/v1/rerank", "/v2/rerank")),
-        *(post(path, score, REFUSED, service) for path in ("/score", "/v1/score", "/vllm/score", "/vllm/v1/score")),
+        *(post(f"/vllm{path}", rerank, REFUSE, service) for path in ("/rerank", "/v1/rerank", "/v2/rerank")),
+        *(post(path, score, REFUSE, service) for path in ("/score", "/v1/score", "/vllm/score", "/vllm/v1/score")),
     ]
 
 
-async def rerank(body: Body, service: Service) -> Response:
+async def rerank(body: RequestBody, service: Service) -> Response:
     """0 tokens per document and 0 documents mean all of them."""
     request = RerankRequest(
         body.query(),
         body.some_documents(),
         body.text("model"),
-        body.count("top_n", least=0) or None,
-        body.count("max_tokens_per_doc", least=0) or None,
+        body.whole("top_n", least=0) or None,
+        body.whole("max_tokens_per_doc", least=0) or None,
     )
     answer = await service.rerank(request)
     results = [
         {
-            "index": i.index,
-            "document": {"text": i.document.text, "multi_modal": None},
-            "relevance_score": i.score,
+            "index": item.index,
+            "document": {"text": item.document.text, "multi_modal": None},
+            "relevance_score": item.score,
         }
-        for i in items(answer, raw=not body.flag("use_activation", True))
+        for item in ranked_items(answer, raw=not body.flag("use_activation", True))
     ]
-    said = {"id": f"rerank-{uuid4().hex}", "model": answer.model, "usage": usage(answer.tokens), "results": results}
-    return reply(said, answer)
+    content = {
+        "id": f"rerank-{uuid4().hex}",
+        "model": answer.model,
+        "usage": usage(answer.tokens),
+        "results": results,
+    }
+    return rerank_response(content, answer)
 
 
-async def score(body: Body, service: Service) -> Response:
+async def score(body: RequestBody, service: Service) -> Response:
     """One text against many, or many against as many, in their order."""
     pairs = _pairs(body)
     name = body.text("model")
     scores = await service.score(name, pairs)
-    numbers = values(scores, raw=not body.flag("use_activation", True))
+    numbers = pair_numbers(scores, raw=not body.flag("use_activation", True))
     return Json(
         {
             "id": f"score-{uuid4().hex}",
@@ -67,11 +72,11 @@ async def score(body: Body, service: Service) -> Response:
     )
 
 
-def _scored(found: tuple[float | None, ...]) -> int:
-    return sum(v is not None for v in found)
+def _scored(values: tuple[float | None, ...]) -> int:
+    return sum(value is not None for value in values)
 
 
-def _pairs(body: Body) -> list[tuple[str, str]]:
+def _pairs(body: RequestBody) -> list[tuple[str, str]]:
     names = next((s for s in _SIDES if all(body.get(n) is not None for n in s)), None)
     if names is None:
         raise InputError(f"send two sides: {' or '.join(' and '.join(s) for s in _SIDES)}")

@@ -1,1 +1,1 @@
-"""What stands between the network and a request: admission, errors, health, logs."""
+"""Everything of HTTP that is no wire format: admission, error responses, operators' routes, logs."""

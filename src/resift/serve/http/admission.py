@@ -1,4 +1,4 @@
-"""What every request passes on its way in: key, rate, size; and the watch for clients that leave."""
+"""Middleware that every request passes: it checks key, rate and size, and drops the work of clients that leave."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from resift.errors import Overloaded, TooLarge
-from resift.serve.http.error_responses import refusal, refuse
-from resift.serve.http.logs import FACTS, event, where
-from resift.serve.http.memory_limit import Ceiling
+from resift.serve.http.error_responses import error_response, refusal_response
+from resift.serve.http.logs import FACTS, error_facts, event
+from resift.serve.http.memory_limit import MemoryLimit
 from resift.serve.runtime.metrics import Metrics
 from resift.serve.settings import Settings
 
-OPEN = ("/health", "/ready", "/ping")  # need no key and have no rate
-_KNOWN_CALLERS = 10_000  # whose rate is remembered
+OPEN_PATHS = ("/health", "/ready", "/ping")  # need no key and have no rate
+_MOST_CALLERS = 10_000  # whose rates are remembered
 
 
-class Left(Exception):
+class ClientLeft(Exception):
     """The client closed the connection before its answer."""
 
 
-class Gate:
-    """ASGI middleware; see the module."""
+class Admission:
+    """ASGI middleware: lets requests in, counts and logs them, and drops those whose client leaves."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, keys: Sequence[str], metrics: Metrics, ceiling: Ceiling
+        self, app: ASGIApp, settings: Settings, keys: Sequence[str], metrics: Metrics, memory_limit: MemoryLimit
     ) -> None:
-        self._app, self._settings, self._metrics, self._ceiling = app, settings, metrics, ceiling
+        self._app, self._settings, self._metrics, self._memory_limit = app, settings, metrics, memory_limit
         self._keys = [key.encode() for key in keys]
-        self._rate = Rate(settings.rate_limit)
+        self._rate = RateLimit(settings.rate_limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it; count it and write its line."""
@@ -57,68 +57,68 @@ class Gate:
 
         token = FACTS.set({"request": identity})
         try:
-            await self._through(scope, receive, answer)
-        except Left:
+            await self._admit(scope, receive, answer)
+        except ClientLeft:
             status = status or 499  # nginx's number for a client that closed the request
             self._metrics.left.inc()
-        except Exception as error:  # noqa: BLE001 - the last frame: logged here, and the client told no more than that
-            event("error", logging.ERROR, request=identity, **where(error))
+        except Exception as error:  # noqa: BLE001 - the last frame: the log has it, and the client learns no more
+            event("error", logging.ERROR, request=identity, **error_facts(error))
             if not status:
-                await refusal(error)(scope, receive, answer)
+                await error_response(error)(scope, receive, answer)
         finally:
             facts = FACTS.get()
             FACTS.reset(token)
-            self._finished(scope, status, time.perf_counter() - began, facts)
+            self._count(scope, status, time.perf_counter() - began, facts)
 
-    def _finished(self, scope: Scope, status: int, seconds: float, facts: dict[str, object]) -> None:
+    def _count(self, scope: Scope, status: int, seconds: float, facts: dict[str, object]) -> None:
         route = getattr(scope.get("route"), "path", None) or "other"
         self._metrics.requests.labels(route, status).inc()
         self._metrics.seconds.labels(route).observe(seconds)
-        level = logging.DEBUG if scope["path"] in OPEN else logging.INFO
+        level = logging.DEBUG if scope["path"] in OPEN_PATHS else logging.INFO
         event("request", level, method=scope["method"], path=scope["path"], status=status,
               ms=round(seconds * 1e3, 2), **facts)  # fmt: skip
 
-    async def _through(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        if scope["path"] not in OPEN and (refused := self._refused(scope, headers)):
-            await refused(scope, receive, send)
+        if scope["path"] not in OPEN_PATHS and (response := self._refusal(scope, headers)):
+            await response(scope, receive, send)
             return
         size = int(length) if (length := headers.get("content-length", "0")).isdigit() else 0
         try:
             self._fits(size)
-            self._ceiling.hold(size)
+            self._memory_limit.reserve(size)
         except (TooLarge, Overloaded) as error:
-            await refusal(error)(scope, receive, send)
+            await error_response(error)(scope, receive, send)
             return
         try:
-            await self._answered(scope, receive, send)
+            await self._answer(scope, receive, send)
         finally:
-            self._ceiling.release(size)
+            self._memory_limit.release(size)
 
-    def _refused(self, scope: Scope, headers: Headers) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to a caller without a key, or with too many requests."""
         key = key_of(headers)
-        if self._keys and not sum(hmac.compare_digest(key, known) for known in self._keys):
-            said = "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'"
-            return refuse(401, "Unauthorized", said, {"WWW-Authenticate": "Bearer"})
+        if self._keys and not sum(hmac.compare_digest(key, allowed) for allowed in self._keys):
+            message = "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'"
+            return refusal_response(401, "Unauthorized", message, {"WWW-Authenticate": "Bearer"})
         caller = key.decode("latin-1") if self._keys else (scope.get("client") or ("", 0))[0]
         if wait := self._rate.wait(caller):
             limit = f"{self._settings.rate_limit:g} requests a minute are allowed"
-            return refusal(Overloaded(f"{limit}; come again in {wait:.1f} s", wait))
+            return error_response(Overloaded(f"{limit}; come again in {wait:.1f} s", wait))
         return None
 
     def _fits(self, size: int) -> None:
         if size > (limit := self._settings.max_body_bytes):
             raise TooLarge(f"the request has {size} bytes; {limit} are allowed")
 
-    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, then run the application until it answers or the client leaves."""
         try:
             body = await self._body(receive)
         except TooLarge as error:
-            await refusal(error)(scope, receive, send)
+            await error_response(error)(scope, receive, send)
             return
-        given = complete = False
+        is_replayed = complete = False
 
         async def answer(message: Message) -> None:
             nonlocal complete
@@ -126,31 +126,31 @@ class Gate:
             complete = message["type"] == "http.response.body" and not message.get("more_body")
 
         async def replay() -> Message:
-            nonlocal given
-            if not given:
-                given = True
+            nonlocal is_replayed
+            if not is_replayed:
+                is_replayed = True
                 return {"type": "http.request", "body": body, "more_body": False}
             return await receive()
 
-        task = asyncio.ensure_future(self._app(scope, replay, answer))
-        watch = asyncio.ensure_future(_gone(receive))
+        answering = asyncio.ensure_future(self._app(scope, replay, answer))
+        leaving = asyncio.ensure_future(_client_left(receive))
         try:
-            await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done() and not complete:
-                raise Left
-            await task
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done() and not complete:
+                raise ClientLeft
+            await answering
         finally:
-            for running in (task, watch):
-                running.cancel()
+            for task in (answering, leaving):
+                task.cancel()
                 with suppress(asyncio.CancelledError, Exception):
-                    await running
+                    await task
 
     async def _body(self, receive: Receive) -> bytes:
         parts, size = [], 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise Left
+                raise ClientLeft
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             self._fits(size)
@@ -158,7 +158,7 @@ class Gate:
                 return b"".join(parts)
 
 
-async def _gone(receive: Receive) -> None:
+async def _client_left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -166,11 +166,11 @@ async def _gone(receive: Receive) -> None:
 def key_of(headers: Headers) -> bytes:
     """The key of a request: bearer token, or the headers that Pinecone's and other clients use."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    found = token if scheme.lower() == "bearer" else headers.get("api-key") or headers.get("x-api-key") or ""
-    return found.strip().encode("latin-1", "replace")
+    key = token if scheme.lower() == "bearer" else headers.get("api-key") or headers.get("x-api-key") or ""
+    return key.strip().encode("latin-1", "replace")
 
 
-class Rate:
+class RateLimit:
     """A bucket per caller that holds a minute's requests and refills steadily."""
 
     def __init__(self, per_minute: float) -> None:
@@ -186,6 +186,6 @@ class Rate:
         level = min(full, level + (now - since) * rate)
         admitted = level >= 1
         self._buckets[caller] = (level - admitted, now)
-        if len(self._buckets) > _KNOWN_CALLERS:
+        if len(self._buckets) > _MOST_CALLERS:
             self._buckets.popitem(last=False)
         return 0.0 if admitted else (1 - level) / rate

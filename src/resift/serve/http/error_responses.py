@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 
 from resift.errors import InputError, ModelFailed, Overloaded, ResiftError, TooLarge, UnknownModel
 
-# What an error is in HTTP; the first that fits counts.
+# The status of each type of error; the first type that fits counts.
 STATUS: tuple[tuple[type[Exception], int], ...] = (
     (InputError, 422),
     (UnknownModel, 404),
@@ -32,16 +32,16 @@ def headers_of(error: Exception) -> dict[str, str]:
 
 
 def message_of(error: Exception) -> str:
-    """What a client is told: Resift's own sentences; of anything else only that it happened."""
+    """The message for a client: Resift's own; another error may quote texts, and only the log has it."""
     return str(error) if isinstance(error, ResiftError) else "internal error; the server's log has more"
 
 
-def refusal(error: Exception) -> JSONResponse:
-    """The body that Cohere, Jina, Voyage and TEI clients can all read: every field is a string."""
-    return refuse(status_of(error), type(error).__name__, message_of(error), headers_of(error))
+def error_response(error: Exception) -> JSONResponse:
+    """An error as a response that Cohere, Jina, Voyage and TEI clients can all read: every field is a string."""
+    return refusal_response(status_of(error), type(error).__name__, message_of(error), headers_of(error))
 
 
-def refuse(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A refusal that no exception stands for."""
+def refusal_response(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The same for a refusal without an exception."""
     body = {"id": uuid4().hex, "message": message, "detail": message, "error": message, "error_type": kind}
     return JSONResponse(body, status, headers)

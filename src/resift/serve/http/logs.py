@@ -14,14 +14,14 @@ from resift.errors import ResiftError
 
 LOG = logging.getLogger("resift.serve")
 
-# What the request at hand turned out to be; filled while it runs, written when it ends.
+# Facts of the request at hand: collected while it runs, written to the log when it ends.
 FACTS: ContextVar[dict[str, Any]] = ContextVar("facts")
 
 
-def note(**facts: Any) -> None:  # noqa: ANN401
+def add_facts(**facts: Any) -> None:  # noqa: ANN401
     """Add facts to the line of the request at hand, if there is one."""
-    if (known := FACTS.get(None)) is not None:
-        known.update(facts)
+    if (line := FACTS.get(None)) is not None:
+        line.update(facts)
 
 
 def event(name: str, level: int = logging.INFO, **facts: Any) -> None:  # noqa: ANN401
@@ -29,12 +29,12 @@ def event(name: str, level: int = logging.INFO, **facts: Any) -> None:  # noqa: 
     LOG.log(level, name, extra={"facts": facts})
 
 
-def where(error: BaseException) -> dict[str, str]:
-    """An error without what it may quote: its type and place, and the message only if it is Resift's own."""
+def error_facts(error: BaseException) -> dict[str, str]:
+    """An error without texts that it may quote: its type and place, and its message only if it is Resift's own."""
     frames = traceback.extract_tb(error.__traceback__)
     place = " < ".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno} {f.name}" for f in reversed(frames[-6:]))
-    said = {"message": str(error)} if isinstance(error, ResiftError) else {}
-    return {"error": type(error).__name__, "place": place} | said
+    message = {"message": str(error)} if isinstance(error, ResiftError) else {}
+    return {"error": type(error).__name__, "place": place} | message
 
 
 class JsonLines(logging.Formatter):
@@ -49,7 +49,7 @@ class JsonLines(logging.Formatter):
             **getattr(record, "facts", {}),
         }
         if record.exc_info and record.exc_info[1] is not None:
-            line |= where(record.exc_info[1])
+            line |= error_facts(record.exc_info[1])
         return json.dumps(line, default=str)
 
 

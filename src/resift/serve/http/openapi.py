@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of Resift's own routes; schemathesis holds the server to it in the tests."""
+"""The OpenAPI 3.1 document of Resift's own routes; a test with schemathesis checks the server against it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FLAG: _Schema = {"type": "boolean"}
 _FLAGS: _Schema = {"type": "array", "items": _TEXT, "description": "empty, truncated, windowed, failed, deadline …"}
 
 
-def _maybe(schema: _Schema, **more: Any) -> _Schema:  # noqa: ANN401 - keywords of JSON Schema
+def _nullable(schema: _Schema, **more: Any) -> _Schema:  # noqa: ANN401 - keywords of JSON Schema
     """A field that may be null, which is as if it were left out."""
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    return {**schema, "type": [*kinds, "null"], **more}
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return {**schema, "type": [*types, "null"], **more}
 
 
 def _object(fields: Mapping[str, _Schema], required: Sequence[str], closed: bool = False) -> _Schema:
@@ -35,22 +35,27 @@ def _ref(name: str) -> _Schema:
 
 
 _QUERY = {**_TEXT, "minLength": 1, "pattern": r"\w", "description": "What is looked for."}
-_COUNT = _maybe({"type": "integer", "minimum": 1, "maximum": 10_000})
-_SPENDING = {
-    "model": _maybe(_TEXT, description="A served model; the first one when left out."),
+_COUNT = _nullable({"type": "integer", "minimum": 1, "maximum": 10_000})
+_SHARED_FIELDS = {
+    "model": _nullable(_TEXT, description="A served model; the first one when left out."),
     "top_k": {**_COUNT, "description": "How many results; all when left out (10 in a search)."},
-    "deadline_ms": _maybe(
+    "deadline_ms": _nullable(
         _NUMBER, minimum=0, description="Answer by then with what is scored; 0: no deadline. Default: the server's."
     ),
-    "may_shrink": _maybe(_FLAG, description="Under overload score fewer documents instead of a refusal."),
-    "on_error": _maybe(_TEXT, enum=["raise", "keep_order", "next_stage", None], description="If the model fails."),
-    "return_documents": _maybe(_FLAG, description="Send title, text and metadata back."),
+    "may_shrink": _nullable(_FLAG, description="Under overload score fewer documents instead of a refusal."),
+    "on_error": _nullable(_TEXT, enum=["raise", "keep_order", "next_stage", None], description="If the model fails."),
+    "return_documents": _nullable(_FLAG, description="Send title, text and metadata back."),
 }
 _DOCUMENT = {
     "anyOf": [
         _TEXT,
         _object(
-            {"text": _TEXT, "title": _maybe(_TEXT), "id": _maybe(_TEXT), "metadata": _maybe({"type": "object"})},
+            {
+                "text": _TEXT,
+                "title": _nullable(_TEXT),
+                "id": _nullable(_TEXT),
+                "metadata": _nullable({"type": "object"}),
+            },
             ["text"],
             closed=True,
         ),
@@ -97,7 +102,7 @@ _SCORES = _object(
 )  # fmt: skip
 _ERROR = _object({n: _TEXT for n in ("id", "message", "detail", "error", "error_type")}, ["message", "error_type"])
 _MODEL = _object(
-    {"name": _TEXT, "kind": _maybe(_TEXT), "max_tokens": _WHOLE, "embeds": _FLAG, "fingerprint": _TEXT},
+    {"name": _TEXT, "kind": _nullable(_TEXT), "max_tokens": _WHOLE, "embeds": _FLAG, "fingerprint": _TEXT},
     ["name", "kind", "max_tokens", "embeds", "fingerprint"],
 )
 
@@ -107,8 +112,8 @@ _REQUESTS = {
             "query": _QUERY,
             "documents": {**_array(_DOCUMENT), "description": "In first-stage order; over the server's limit: 413."},
             "truncate_to": {**_COUNT, "description": "Tokens of each document that are read; all when left out."},
-            "min_score": _maybe(_NUMBER, description="Leave out what scores less; off after a fallback."),
-            **_SPENDING,
+            "min_score": _nullable(_NUMBER, description="Leave out what scores less; off after a fallback."),
+            **_SHARED_FIELDS,
         },
         ["query", "documents"],
         closed=True,
@@ -123,7 +128,7 @@ _REQUESTS = {
                 "maximum": 1e6,
                 "description": "Weight of the model.",
             },
-            **_SPENDING,
+            **_SHARED_FIELDS,
         },
         ["query"],
         closed=True,
@@ -131,14 +136,14 @@ _REQUESTS = {
     "/api/score": _object(
         {
             "pairs": _array({"type": "array", "prefixItems": [_QUERY, _TEXT], "items": False, "minItems": 2}),
-            "model": _SPENDING["model"],
+            "model": _SHARED_FIELDS["model"],
         },
         ["pairs"],
         closed=True,
     ),
 }
 _ANSWERS = {"/api/rerank": "Answer", "/api/search": "Answer", "/api/score": "Scores"}
-_DOES = {
+_SUMMARIES = {
     "/api/rerank": "Put documents in order",
     "/api/search": "Search the index and rerank",
     "/api/score": "Score pairs, in their order",
@@ -154,11 +159,11 @@ def _json(schema: _Schema) -> _Schema:
     return {"content": {"application/json": {"schema": schema}}}
 
 
-def _posted(path: str) -> _Schema:
-    refusals = {code: {"description": said, **_json(_ref("Error"))} for code, said in _REFUSALS.items()}
+def _post(path: str) -> _Schema:
+    refusals = {code: {"description": text, **_json(_ref("Error"))} for code, text in _REFUSALS.items()}
     return {
         "post": {
-            "summary": _DOES[path],
+            "summary": _SUMMARIES[path],
             "requestBody": {"required": True, **_json(_REQUESTS[path])},
             "responses": {"200": {"description": "The answer", **_json(_ref(_ANSWERS[path]))}, **refusals},
             "security": [{}, {"bearer": []}],
@@ -166,11 +171,11 @@ def _posted(path: str) -> _Schema:
     }
 
 
-def _got(said: str, schema: _Schema, unready: bool = False) -> _Schema:
-    responses = {"200": {"description": said, **_json(schema)}}
+def _get(summary: str, schema: _Schema, unready: bool = False) -> _Schema:
+    responses = {"200": {"description": summary, **_json(schema)}}
     if unready:
         responses["503"] = {"description": "Not yet", **_json(schema)}
-    return {"get": {"summary": said, "responses": responses}}
+    return {"get": {"summary": summary, "responses": responses}}
 
 
 def document() -> dict[str, Any]:
@@ -178,10 +183,10 @@ def document() -> dict[str, Any]:
     from resift import __version__
 
     status = _object({"status": _TEXT}, ["status"])
-    paths = {path: _posted(path) for path in _REQUESTS} | {
-        "/api/models": _got("The models served", _object({"models": _array(_ref("Model"))}, ["models"])),
-        "/health": _got("The process answers", status),
-        "/ready": _got("Every model has run", status, unready=True),
+    paths = {path: _post(path) for path in _REQUESTS} | {
+        "/api/models": _get("The models served", _object({"models": _array(_ref("Model"))}, ["models"])),
+        "/health": _get("The process answers", status),
+        "/ready": _get("Every model has run", status, unready=True),
     }
     schemas = {
         "Answer": _ANSWER, "Result": _RESULT, "Score": _SCORE, "Scores": _SCORES, "Error": _ERROR, "Model": _MODEL,

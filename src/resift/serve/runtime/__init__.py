@@ -1,1 +1,1 @@
-"""What runs requests: models, queue, workers and the driver of stages."""
+"""Runs requests: the models, the queue, the workers, and the driver of stages."""

@@ -1,4 +1,4 @@
-"""What happens when a model fails: raise, keep the given order, or ask the next model; and when to stop asking."""
+"""What happens when a model fails: raise, keep the order, or ask the next model; and when to leave a model alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resift.serve.service import OnError
 T = TypeVar("T")
 
 
-class Breaker:
+class CircuitBreaker:
     """Leaves a model alone after `limit` failures in a row: for `rest_s` seconds nobody asks it, then one request may.
 
     Its success closes the circuit, its failure opens it again.
@@ -21,44 +21,51 @@ class Breaker:
 
     def __init__(self, limit: int, rest_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._rest, self._clock = limit, rest_s, clock
-        self._failures, self._until, self._trying = 0, 0.0, False
+        self._failures, self._resting_until, self._on_trial = 0, 0.0, False
 
     @property
     def open_for(self) -> float:
         """Seconds until the model may be asked again; 0 when it may be now."""
         if self._failures < self._limit:
             return 0.0
-        return max(self._until - self._clock(), 0.0) or (1.0 if self._trying else 0.0)
+        return max(self._resting_until - self._clock(), 0.0) or (1.0 if self._on_trial else 0.0)
 
     def enter(self) -> None:
-        """Count on being asked; raises ModelFailed while the model is left alone."""
+        """Begin a request; raises ModelFailed while the model is left alone."""
         if wait := self.open_for:
             raise ModelFailed(f"the model failed {self._failures} times in a row and is left alone", wait)
-        self._trying = self._failures >= self._limit
+        self._on_trial = self._failures >= self._limit
 
     def leave(self, ok: bool | None) -> None:
-        """How it went; None when it can't be told, as with a client that left."""
-        self._trying = False
+        """End a request: whether the model answered; None when that can't be told, as with a client that left."""
+        self._on_trial = False
         if ok is None:
             return
         self._failures = 0 if ok else self._failures + 1
         if self._failures >= self._limit:
-            self._until = self._clock() + self._rest
+            self._resting_until = self._clock() + self._rest
 
 
 @dataclass(frozen=True, slots=True)
-class Attempted(Generic[T]):
-    """The first answer of a chain, who gave it (None: nobody could), and what those before it failed of."""
+class ChainAnswer(Generic[T]):
+    """The first answer of a chain of models.
+
+    Attributes:
+        answer: None: no model could answer.
+        model: the name of the model that answered.
+        reasons: why those before it did not.
+
+    """
 
     answer: T | None
     model: str | None
     reasons: tuple[str, ...] = ()
 
 
-async def attempt(
-    chain: Sequence[str], breakers: dict[str, Breaker], run: Callable[[str], Awaitable[T]], on_error: OnError
-) -> Attempted[T]:
-    """Ask the first model, and where it fails do as `on_error` says.
+async def ask_in_turn(
+    chain: Sequence[str], breakers: dict[str, CircuitBreaker], run: Callable[[str], Awaitable[T]], on_error: OnError
+) -> ChainAnswer[T]:
+    """Ask the first model; where it fails, do as `on_error` says.
 
     Only ModelFailed counts as a failure of a model: a bad request, a wrong name, a full queue are raised as they are.
 
@@ -79,7 +86,7 @@ async def attempt(
         try:
             answer = await run(name)
             ok = True
-            return Attempted(answer, name, tuple(reasons))
+            return ChainAnswer(answer, name, tuple(reasons))
         except ModelFailed as error:
             ok = False
             if on_error == "raise":
@@ -87,4 +94,4 @@ async def attempt(
             reasons.append(f"{name}: {error}")
         finally:
             breakers[name].leave(ok)
-    return Attempted(None, None, tuple(reasons))
+    return ChainAnswer(None, None, tuple(reasons))

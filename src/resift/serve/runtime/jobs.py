@@ -1,4 +1,4 @@
-"""What the workers compute: pairs to judgements, lists to judgements, texts to vectors; one lane per model and job."""
+"""What the workers compute: judgements of pairs, judgements of lists, vectors of texts."""
 
 from __future__ import annotations
 
@@ -26,28 +26,34 @@ class PairJob:
 
 
 def score_pairs(scorer: Scorer) -> Callable[[Sequence[PairJob]], list[Judgement]]:
-    """Judge pairs; a document that is to be read in part is cut first, and flagged."""
+    """A function that judges pairs; it cuts a document that is to be read in part, and flags it."""
 
     def compute(jobs: Sequence[PairJob]) -> list[Judgement]:
-        pairs, cut = zip(*(_cut(job, scorer) for job in jobs), strict=True)
+        pairs, shortened = zip(*(_cut(job, scorer) for job in jobs), strict=True)
         judgements = scorer.score(pairs).judgements
-        return [replace(j, flags=j.flags | {Flag.TRUNCATED}) if c else j for j, c in zip(judgements, cut, strict=True)]
+        if len(judgements) != len(pairs):
+            raise ModelFailed(f"{scorer.info.name} gave {len(judgements)} judgements for {len(pairs)} pairs")
+        return [
+            replace(judgement, flags=judgement.flags | {Flag.TRUNCATED}) if is_shorter else judgement
+            for judgement, is_shorter in zip(judgements, shortened, strict=True)
+        ]
 
     return compute
 
 
-def score_lists(scorer: Scorer) -> Callable[[Sequence[tuple[Pair, ...]]], list[tuple[Judgement, ...]]]:
-    """Judge whole lists, each in a call of its own."""
-    return lambda lists: [scorer.score(pairs).judgements for pairs in lists]
+def score_lists(scorer: Scorer) -> Callable[[Sequence[Sequence[PairJob]]], list[list[Judgement]]]:
+    """A function that judges whole lists, each in a call of its own."""
+    compute = score_pairs(scorer)
+    return lambda lists: [compute(jobs) for jobs in lists]
 
 
 def embed_texts(embedder: Embedder, role: Role) -> Callable[[Sequence[str]], list[npt.NDArray[np.float32]]]:
-    """Embed texts in one role."""
+    """A function that embeds texts in one role."""
     return lambda texts: list(embedder.embed(texts, role))
 
 
 def _cut(job: PairJob, scorer: Scorer) -> tuple[Pair, bool]:
-    """The pair with its document's text cut to so many tokens, and whether anything was lost."""
+    """The pair with its document's text cut to so many tokens, and whether the text became shorter."""
     query, candidate = job.pair
     text = candidate.document.text
     if job.truncate_to is None or not isinstance(scorer, CutsTexts):
@@ -62,20 +68,24 @@ def raise_if_all_failed(outcomes: Sequence[Any]) -> None:
     Outcomes are results, errors, and flags of items that were never computed, which don't count.
 
     Raises:
-        InputError: what was asked can't be scored.
+        InputError: the request's texts can't be scored.
         ModelFailed: every item failed, or hung.
 
     """
-    errors = [o for o in outcomes if isinstance(o, Exception)]
+    errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     for error in errors:
         if isinstance(error, InputError):
             raise error
-    if errors and len(errors) == sum(not isinstance(o, Flag) for o in outcomes):
+    if errors and len(errors) == sum(not isinstance(outcome, Flag) for outcome in outcomes):
         first = errors[0]
         if isinstance(first, ModelFailed):
             raise first
-        what = str(first) if isinstance(first, ResiftError) else type(first).__name__
-        raise ModelFailed(f"the model failed on every item: {what}") from first
+        raise ModelFailed(f"the model failed on every item: {description(first)}") from first
+
+
+def description(error: BaseException) -> str:
+    """What a client may read of an error: Resift's own message; else the type, since a message may quote texts."""
+    return str(error) if isinstance(error, ResiftError) else type(error).__name__
 
 
 def judgement_of(outcome: Judgement | Exception | Flag) -> Judgement:

@@ -1,4 +1,4 @@
-"""What Prometheus is told; one registry per server, so that two in a process don't mix."""
+"""What Prometheus reads; one registry per server, so that two in a process don't mix."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from resift.engine.batching import Batch, Engine, FloatArray
 from resift.machine import resident
-from resift.serve.runtime.token_queue import Slice, TokenQueue
+from resift.serve.runtime.token_queue import QueueSlice, TokenQueue
 from resift.types import Flag, Ranking
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 16384)
 _DOCUMENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10000)
-_RECENT = 1000  # requests that the share of unchanged orders is taken of
+_RECENT = 1000  # requests over which the share of unchanged orders is measured
 
 
 class Metrics:
@@ -72,14 +72,14 @@ class Metrics:
         Gauge("resift_queue_requests", "Requests that wait.", registry=r).set_function(lambda: len(queue))
         Gauge("resift_queue_capacity_tokens", "Tokens that may wait.", registry=r).set_function(lambda: queue.capacity)
         Gauge("resift_drain_tokens_per_second", "What the workers get through.", registry=r).set_function(
-            lambda: queue.drain.rate
+            lambda: queue.throughput.rate
         )
 
-    def slice_done(self, slice_: Slice, seconds: float, errors: Sequence[Exception], hung: bool) -> None:
+    def slice_done(self, slice_: QueueSlice, seconds: float, errors: Sequence[Exception], hung: bool) -> None:
         """Count a slice."""
-        self.slice_seconds.labels(slice_.lane).observe(seconds)
+        self.slice_seconds.labels(slice_.operation.name).observe(seconds)
         if hung:
-            self.hung.labels(slice_.lane).inc()
+            self.hung.labels(slice_.operation.name).inc()
 
     def scored(self, model: str, tokens: Iterable[int]) -> None:
         """Count the lengths of pairs; one without tokens was not read."""
@@ -89,7 +89,7 @@ class Metrics:
                 lengths.observe(n)
 
     def ranked(self, model: str, ranking: Ranking) -> None:
-        """Count what came out for one request, before `top_k`."""
+        """Count the ranking of one request, before `top_k`."""
         self.documents.labels(model).observe(len(ranking))
         scored = [c for c in ranking if c.score]
         self.truncated.labels(model).inc(sum(Flag.TRUNCATED in c.flags for c in ranking))
@@ -102,7 +102,7 @@ class Metrics:
                 self.partial.labels(reason).inc()
 
     def exposition(self) -> tuple[bytes, str]:
-        """The text that is scraped, and its content type."""
+        """The text that Prometheus scrapes, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
 
@@ -118,9 +118,9 @@ class CountedEngine:
     def run(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, tuple[FloatArray, ...]]]:
         """Yield each batch with its outputs."""
         for batch in batches:
-            read = int(batch.mask.sum())
-            self._tokens.inc(read)
-            self._padding.inc(batch.mask.size - read if self.pads else 0)
+            tokens = int(batch.mask.sum())
+            self._tokens.inc(tokens)
+            self._padding.inc(batch.mask.size - tokens if self.pads else 0)
             self._rows.observe(len(batch.rows))
-            self._lengths.observe(read)
+            self._lengths.observe(tokens)
         yield from self._engine.run(batches)

@@ -7,14 +7,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
+from resift.machine import cores
 from resift.protocols import Ask, Scorer, Stage
-from resift.rerank.drive import RunningStage
 from resift.serve.runtime import jobs
 from resift.serve.runtime.metrics import Metrics
-from resift.serve.runtime.token_queue import TokenQueue, Work, tokens_of
-from resift.serve.runtime.workers import Compute, Workers
-from resift.types import Flag, Judgement, Pair, Ranking, Scores
+from resift.serve.runtime.stage_run import StageRun
+from resift.serve.runtime.token_queue import Operation, QueuedRequest, TokenQueue, tokens_of
+from resift.serve.runtime.workers import Workers
+from resift.types import Flag, Pair, Ranking, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +24,20 @@ class RequestLimits:
     """What one request may spend.
 
     Attributes:
-        until: its deadline on the monotonic clock.
+        deadline: on the monotonic clock; None: no deadline.
         truncate_to: tokens of each document that are read; None: all, in windows.
         may_shrink: under overload fewer pairs may be scored instead of a refusal.
 
     """
 
-    until: float | None = None
+    deadline: float | None = None
     truncate_to: int | None = None
     may_shrink: bool = False
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the deadline, 0 after it; None without one."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
 
 UNLIMITED_REQUEST = RequestLimits()
@@ -39,91 +46,115 @@ UNLIMITED_REQUEST = RequestLimits()
 class QueueDriver:
     """Runs stages whose asks wait in the one queue of the server, and are computed by its workers.
 
+    Requests that ask the same scorer share slices. What the driver keeps for a scorer lives as long as a request that
+    asks it, or as its owner keeps the Operation that `operation` gave: a stage may make a new scorer for each request.
+
     Args:
         queue: bounded in tokens.
         workers: compute what is in it.
-        lanes: what the workers compute, by name; a scorer that is asked for the first time gets lanes of its own.
+        metrics: count pairs and their tokens.
+        stall_s: seconds after which a stage's own code counts as hanging.
 
     """
 
-    def __init__(self, queue: TokenQueue, workers: Workers, lanes: dict[str, Compute], metrics: Metrics) -> None:
-        self._queue, self._workers, self._lanes, self._metrics = queue, workers, lanes, metrics
-        self._names: dict[tuple[int, bool], str] = {}
-        self._scorers: list[Scorer] = []  # alive as long as their ids are in use
+    def __init__(self, queue: TokenQueue, workers: Workers, metrics: Metrics, stall_s: float) -> None:
+        self._queue, self._workers, self._metrics, self._stall_s = queue, workers, metrics, stall_s
+        # An Operation holds its scorer, so a scorer's id can't be another's while its entry is there.
+        self._operations: WeakValueDictionary[tuple[int, bool], Operation] = WeakValueDictionary()
+        self._threads = asyncio.Semaphore(cores() + 4)  # of stages' own code, which tokenises and sorts
 
-    def open_lane(self, name: str, scorer: Scorer, whole: bool = False) -> str:
-        """The lane in which a scorer judges pairs, or whole lists; where there is none, one is opened under a name."""
+    def operation(self, name: str, scorer: Scorer, whole: bool = False) -> Operation:
+        """The operation by which a scorer judges pairs, or whole lists.
+
+        Args:
+            name: of the operation where this makes it: there must be few of them, since metrics have a row for each.
+            scorer: who judges.
+            whole: lists instead of pairs.
+
+        """
         key = (id(scorer), whole)
-        if key not in self._names:
-            lane, n = name, 2
-            while lane in self._lanes:
-                lane, n = f"{name} {n}", n + 1
-            self._lanes[lane] = jobs.score_lists(scorer) if whole else jobs.score_pairs(scorer)
-            self._names[key] = lane
-            self._scorers.append(scorer)
-        return self._names[key]
+        operation = self._operations.get(key)
+        if operation is None:
+            operation = Operation(name, jobs.score_lists(scorer) if whole else jobs.score_pairs(scorer))
+            self._operations[key] = operation
+        return operation
 
-    async def drive(self, stage: Stage, ranking: Ranking, limits: RequestLimits, model: str) -> Ranking:
-        """Run a stage over one ranking; what time or room did not allow is sent to it as judgements without a value.
+    async def drive(
+        self, stage: Stage, ranking: Ranking, limits: RequestLimits, model: str, quick: bool = False
+    ) -> Ranking:
+        """Run a stage over one ranking; pairs that time or room did not allow are sent to it without a value.
 
-        `model` is the name that metrics count under.
+        Only a stage's first ask can be refused: a request that the queue has let in once is answered.
+
+        Args:
+            stage: what puts the ranking in order.
+            ranking: its candidates.
+            limits: of the request.
+            model: the served name, under which metrics count.
+            quick: see `StageRun`.
 
         Raises:
             Overloaded: there is no room in the queue.
             InputError: the pairs can't be scored, through no fault of the model.
-            ModelFailed: every pair that was computed failed.
+            ModelFailed: every pair that was computed failed, or the stage itself.
 
         """
-        running = await asyncio.to_thread(RunningStage, stage.order(ranking))  # what comes first may tokenise
-        while running.ask is not None:
-            running.send(await self.answer(running.ask, limits, model))
-        assert running.ranking is not None
-        return running.ranking
+        run, admitted = StageRun(stage, ranking, self._stall_s, self._threads, quick), False
+        try:
+            step = await run.advance()
+            while isinstance(step, Ask):
+                scores = await self.answer(step, limits, model, admitted)
+                admitted = admitted or bool(step.pairs)
+                step = await run.advance(scores)
+        finally:
+            run.close()
+        return step
 
-    async def answer(self, ask: Ask, limits: RequestLimits, model: str) -> Scores:
-        """Scores of what is asked, as far as time and room allow; raises as `drive` does."""
+    async def answer(self, ask: Ask, limits: RequestLimits, model: str, admitted: bool = False) -> Scores:
+        """Judge the pairs of an ask, as far as time and room allow; raises as `drive` does."""
         began, info = time.perf_counter(), ask.scorer.info
-        if ask.whole:
-            judgements = await self._whole(ask, limits)
+        operation = self.operation(f"{'list' if ask.whole else 'score'} {model}", ask.scorer, ask.whole)
+        items = [jobs.PairJob(pair, limits.truncate_to) for pair in ask.pairs]
+        costs = [cost_of(pair, limits.truncate_to) for pair in ask.pairs]
+        if ask.whole and items:
+            (outcome,) = await self.compute(operation, [items], [sum(costs)], limits, admitted)
+            outcomes = outcome if isinstance(outcome, list) else [outcome] * len(items)
         else:
-            lane = self.open_lane(f"score {info.name}", ask.scorer)
-            items = [jobs.PairJob(pair, limits.truncate_to) for pair in ask.pairs]
-            costs = [cost_of(pair, limits.truncate_to) for pair in ask.pairs]
-            judgements = list(map(jobs.judgement_of, await self.outcomes(lane, items, costs, limits)))
-        self._metrics.scored(model, (j.tokens for j in judgements))
-        ms, tokens = (time.perf_counter() - began) * 1e3, sum(j.tokens for j in judgements)
-        return Scores(tuple(judgements), info.kind, info.name, tokens, ms)
+            outcomes = await self.compute(operation, items, costs, limits, admitted)
+        judgements = tuple(map(jobs.judgement_of, outcomes))
+        self._metrics.scored(model, (judgement.tokens for judgement in judgements))
+        ms, tokens = (time.perf_counter() - began) * 1e3, sum(judgement.tokens for judgement in judgements)
+        return Scores(judgements, info.kind, info.name, tokens, ms)
 
-    async def _whole(self, ask: Ask, limits: RequestLimits) -> Sequence[Judgement]:
-        """Judgements of a list that must be seen in one call."""
-        lane = self.open_lane(f"list {ask.scorer.info.name}", ask.scorer, whole=True)
-        cost = sum(cost_of(pair, None) for pair in ask.pairs)
-        (outcome,) = await self.outcomes(lane, [ask.pairs], [cost], limits)
-        return outcome if isinstance(outcome, tuple) else [jobs.judgement_of(outcome)] * len(ask.pairs)
-
-    async def outcomes(
-        self, lane: str, items: Sequence[Any], costs: Sequence[int], limits: RequestLimits = UNLIMITED_REQUEST
+    async def compute(
+        self,
+        operation: Operation,
+        items: Sequence[Any],
+        costs: Sequence[int],
+        limits: RequestLimits = UNLIMITED_REQUEST,
+        admitted: bool = False,
     ) -> list[Any]:
-        """Queue items and wait for what comes of them until the time is up; a flag stands for each that is left.
+        """Queue items and wait for their outcomes until the time is up; a flag stands for each that is left.
 
         Raises as `drive` does.
         """
         if not items:
             return []
+        if limits.seconds_left == 0:
+            return [Flag.DEADLINE] * len(items)
         fitting = max(1, self._queue.fitting(costs)) if limits.may_shrink else len(items)
-        work = Work(lane, items[:fitting], costs[:fitting], limits.until)
-        self._workers.submit(work)
+        request = QueuedRequest(operation, items[:fitting], costs[:fitting], limits.deadline)
+        self._workers.submit(request, admitted)
         try:
-            left = None if limits.until is None else max(0.0, limits.until - time.monotonic())
-            async with asyncio.timeout(left):
-                await work.finished.wait()
+            async with asyncio.timeout(limits.seconds_left):
+                await request.finished.wait()
         except TimeoutError:
             pass  # what is done by now is the answer
         finally:
-            self._queue.drop(work)
-        done = [Flag.DEADLINE if o is None else o for o in work.outcomes]
-        jobs.raise_if_all_failed(done)
-        return done + [Flag.OVERLOAD] * (len(items) - fitting)
+            self._queue.drop(request)
+        outcomes = [Flag.DEADLINE if outcome is None else outcome for outcome in request.outcomes]
+        jobs.raise_if_all_failed(outcomes)
+        return outcomes + [Flag.OVERLOAD] * (len(items) - fitting)
 
 
 def cost_of(pair: Pair, truncate_to: int | None) -> int:

@@ -1,4 +1,4 @@
-"""The models of one server: what is loaded, and what is said of it."""
+"""The models of one server, and what clients may read about them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What is served under one name: a reranker, a stage of one's own, an embedder, or the first and last in one."""
+    """What is served under one name: a reranker, a custom stage, an embedder, or a reranker that embeds as well."""
 
     info: ServedInfo
     reranker: Reranker | None = None
     embedder: Embedder | None = None
-    own_stage: Stage | None = None
+    custom_stage: Stage | None = None
 
     @classmethod
     def of(cls, reranker: Reranker, name: str = "") -> ServedModel:
@@ -40,16 +40,16 @@ class ServedModel:
 
     @classmethod
     def of_stage(cls, stage: Stage, kind: ScoreKind, name: str = "") -> ServedModel:
-        """Serve a stage, such as a listwise or progressive one; `kind` is that of the scores that it leaves behind."""
-        return cls(ServedInfo(name or stage.name, kind, 0, False, ""), own_stage=stage)
+        """Serve a stage, such as a listwise or progressive one; `kind` is that of the scores in its ranking."""
+        return cls(ServedInfo(name or stage.name, kind, 0, False, ""), custom_stage=stage)
 
     @property
     def reranks(self) -> bool:
         """Whether it puts documents in order."""
-        return self.reranker is not None or self.own_stage is not None
+        return self.reranker is not None or self.custom_stage is not None
 
-    def shared(self, metrics: Metrics) -> ServedModel:
-        """The same model for many slices at once, its batches counted; what runs on no engine stays as it is."""
+    def with_shared_engine(self, metrics: Metrics) -> ServedModel:
+        """The same model, its engine shared by many slices and its batches counted; one without engine is returned."""
         from resift.engine.openvino import OpenVINOEngine
 
         def wrap(engine: Engine) -> Engine:
@@ -58,42 +58,42 @@ class ServedModel:
 
         if self.reranker is None or not isinstance(self.reranker.scorer, RunsOn):
             return self
-        counted = self.reranker.scorer.with_engine(wrap)
-        embedder = counted if self.embedder is not None and isinstance(counted, Embedder) else self.embedder
-        return replace(self, reranker=Reranker(counted, self.reranker.cache, self.reranker.named), embedder=embedder)
+        scorer = self.reranker.scorer.with_engine(wrap)
+        embedder = scorer if self.embedder is not None and isinstance(scorer, Embedder) else self.embedder
+        return replace(self, reranker=Reranker(scorer, self.reranker.cache, self.reranker.named), embedder=embedder)
 
     def stage(self, scorer: Scorer | None, blend: bool | float, depth: int | None) -> Stage:
         """The stage of one request.
 
         Args:
-            scorer: whom the reranker's stage asks: its own, or the same with stored vectors.
-            blend: see `Reranker.stage`; a stage of one's own blends as it likes.
+            scorer: answers the reranker's stage: the reranker's judge, or its scorer with stored vectors.
+            blend: see `Reranker.stage`; a custom stage blends as it likes.
             depth: how many candidates are scored; None: all.
 
         """
-        if self.own_stage is not None or self.reranker is None or scorer is None:
-            assert self.own_stage is not None
-            return self.own_stage
+        if self.custom_stage is not None:
+            return self.custom_stage
+        assert self.reranker is not None and scorer is not None
         return self.reranker.pipeline(blend, depth).stage(lambda name: scorer, self.reranker.named)
 
 
 def load_models(names: Sequence[str] = (), precision: Precision = "auto") -> list[ServedModel]:
-    """Load models by bundled name, folder or hub id; the default model, unnamed (see Reranker), when none is named.
+    """Load models by bundled name, folder or hub id; without names the default model, unnamed (see Reranker).
 
     Raises:
         InputError: two models would have one name.
         ModelError: one of them can't be used.
 
     """
-    found: list[ServedModel] = []
     if not names:
         return [ServedModel.of(load(precision=precision))]
+    models: list[ServedModel] = []
     for name in names:
         model = _load(name, precision)
-        if any(m.info.name == model.info.name for m in found):
+        if any(other.info.name == model.info.name for other in models):
             raise InputError(f"two models are called {model.info.name}; name each once")
-        found.append(model)
-    return found
+        models.append(model)
+    return models
 
 
 def _load(name: str, precision: Precision) -> ServedModel:

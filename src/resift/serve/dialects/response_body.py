@@ -1,4 +1,4 @@
-"""What all formats say of a ranking: scores from 0 to 1, usage, and headers for what a format has no field for."""
+"""What the answers of all formats share: scores from 0 to 1, usage, and headers for what a format has no field for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse, Response
 
 from resift.errors import InputError
 from resift.serve.service import RerankAnswer
-from resift.types import Document, Score, ScoreKind, Scores, Span
+from resift.types import Document, Flag, Score, ScoreKind, Scores, Span
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-NOT_SCORED = 0.0  # the bottom of the scale, where a format demands a number; `Item.scored` and the headers tell
+NOT_SCORED = 0.0  # the bottom of the scale, where a format demands a number; `Item.scored` and headers say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Json(JSONResponse):
 
     def render(self, content: Any) -> bytes:  # noqa: ANN401 - as starlette has it
         """Return the bytes of the body."""
-        said = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return _SURROGATES.sub("�", said).encode()
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _SURROGATES.sub("�", text).encode()
 
 
 def on_unit_scale(score: Score) -> float:
@@ -55,37 +55,37 @@ def on_unit_scale(score: Score) -> float:
     return (1 + value / (1 + abs(value))) / 2
 
 
-def items(answer: RerankAnswer, *, raw: bool = False) -> list[Item]:
-    """The results in their order; NOT_SCORED for what has no score of the last stage.
+def ranked_items(answer: RerankAnswer, *, raw: bool = False) -> list[Item]:
+    """The results in their order; a document without a score of the last stage has NOT_SCORED.
 
     Args:
         answer: of the service.
         raw: the model's own numbers instead of 0..1.
 
     Raises:
-        InputError: raw scores are asked for, and a document has none; no number would stand below all others.
+        InputError: raw scores are asked for and a document has none: no number would be below all others.
 
     """
     stages = [c.score.stage for c in answer.ranking if c.score is not None]
-    found = []
+    items = []
     for c in answer.ranking:
         score = c.score if c.score is not None and c.score.stage == max(stages) else None
         if score is None and raw:
             raise _no_raw_score(c.document.id, answer.ranking.trace.reason)
         value = NOT_SCORED if score is None else score.value if raw else on_unit_scale(score)
-        found.append(Item(int(c.document.id), value, c.document, score is not None, c.span))
-    return found
+        items.append(Item(int(c.document.id), value, c.document, score is not None, c.span))
+    return items
 
 
-def values(scores: Scores, *, raw: bool = False) -> list[float]:
-    """The numbers of pairs in their order, as `items` has them."""
-    found = []
+def pair_numbers(scores: Scores, *, raw: bool = False) -> list[float]:
+    """The numbers of pairs in their order, as in `ranked_items`."""
+    numbers = []
     for i, value in enumerate(scores.values):
         if value is None and raw:
             raise _no_raw_score(str(i), "")
-        own = None if value is None else Score(value, scores.kind, scores.source)
-        found.append(NOT_SCORED if own is None else own.value if raw else on_unit_scale(own))
-    return found
+        score = None if value is None else Score(value, scores.kind, scores.source)
+        numbers.append(NOT_SCORED if score is None else score.value if raw else on_unit_scale(score))
+    return numbers
 
 
 def _no_raw_score(index: str, reason: str) -> InputError:
@@ -93,7 +93,7 @@ def _no_raw_score(index: str, reason: str) -> InputError:
     return InputError(f"document {index} has no raw score ({why}); leave it out, or ask for scores from 0 to 1")
 
 
-def echo(document: Document) -> dict[str, Any]:
+def document_as_sent(document: Document) -> dict[str, Any]:
     """The document as an object: as it was sent, or its text."""
     return dict(document.metadata) or {"text": document.text}
 
@@ -104,32 +104,32 @@ def usage(tokens: int) -> dict[str, int]:
 
 
 def warnings(answer: RerankAnswer) -> list[str]:
-    """What a reader of the scores should know, in sentences."""
+    """What a reader of the scores should know, in plain sentences."""
     ranking = answer.ranking
-    cut = [c.document.id for c in ranking if c.flags & {"truncated", "query_truncated"}]
-    bare = [c.document.id for c in ranking if c.score is None]
+    cut = [c.document.id for c in ranking if c.flags & {Flag.TRUNCATED, Flag.QUERY_TRUNCATED}]
+    unscored = [c.document.id for c in ranking if c.score is None]
     return [
         *([f"not reranked: {ranking.trace.reason}"] if not ranking.trace.reranked and ranking.trace.reason else []),
         *([f"truncated: documents {', '.join(cut)}"] if cut else []),
-        *([f"not scored, and therefore last with {NOT_SCORED}: documents {', '.join(bare)}"] if bare else []),
+        *([f"not scored, and therefore last with {NOT_SCORED}: documents {', '.join(unscored)}"] if unscored else []),
     ]
 
 
-def reply(content: object, answer: RerankAnswer) -> Response:
-    """The response, with headers that say what was done."""
+def rerank_response(content: object, answer: RerankAnswer) -> Response:
+    """The response, with headers that say how the ranking was made."""
     ranking = answer.ranking
     kinds = {c.score.kind for c in ranking if c.score is not None}
     headers = {
         "X-Resift-Reranked": str(ranking.trace.reranked).lower(),
         "X-Resift-Stage": answer.stage,
         "X-Resift-Scored": f"{sum(c.score is not None for c in ranking)}/{len(ranking)}",
-        "X-Resift-Truncated": str(sum("truncated" in c.flags for c in ranking)),
+        "X-Resift-Truncated": str(sum(Flag.TRUNCATED in c.flags for c in ranking)),
         "X-Resift-Kind": ",".join(sorted(kinds)),
         "X-Resift-Reason": ranking.trace.reason,
     }
-    return Json(content, headers=_sayable(headers))
+    return Json(content, headers=_ascii(headers))
 
 
-def _sayable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers hold one line of ASCII; those without a value are left out."""
+def _ascii(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers with values of one line of ASCII; those without a value are left out."""
     return {k: " ".join(v.encode("ascii", "replace").decode().split()) for k, v in headers.items() if v}

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 import resift
 from resift import Index, Reranker
 from resift.serve.app import create_app
-from resift.serve.dialects.resift import fields_of
+from resift.serve.dialects.resift import FIELDS
 from resift.serve.http.openapi import document
 from resift.serve.runtime.served_models import ServedModel, load_models
 from tests.checkpoints import cross_encoder
@@ -24,8 +24,8 @@ def client(mini: Reranker, tmp_path_factory: pytest.TempPathFactory) -> Any:
     models = [ServedModel.of(mini), ServedModel.of(resift.load(str(folder), precision="f32"), "tiny")]
     corpus = Path(__file__).parent.parent / "data" / "corpus"
     index = Index.of(resift.files.read_paths([corpus]))
-    with running(create_app([*models, *load_models(["resift-static-en"])], index=index)) as found:
-        yield found
+    with running(create_app([*models, *load_models(["resift-static-en"])], index=index)) as http_client:
+        yield http_client
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -164,8 +164,8 @@ def test_a_language_that_the_model_does_not_read_is_said(client: httpx.Client, m
     assert [r["id"] for r in answer["results"]] == [c.document.id for c in offline]
     assert post(client, "/api/rerank", {"query": query, "documents": texts, "model": "tiny"})["reason"] == ""
     assert post(client, "/api/rerank", {"query": QUERY, "documents": ["bread", "lamp"]})["reason"] == ""
-    said = client.post("/v1/rerank", json={"query": query, "documents": texts}).headers["x-resift-reason"]
-    assert said == answer["reason"]
+    header = client.post("/v1/rerank", json={"query": query, "documents": texts}).headers["x-resift-reason"]
+    assert header == answer["reason"]
 
 
 def test_a_model_that_the_server_was_told_to_serve_judges_every_language(
@@ -173,24 +173,24 @@ def test_a_model_that_the_server_was_told_to_serve_judges_every_language(
 ) -> None:
     (tmp_path / "de.txt").write_text("Wo ist meine Rechnung?\n\nThe keeper lit the lamp.\n", "utf-8")
     index = Index.of(resift.files.read_paths([tmp_path / "de.txt"]))
-    named = live(create_app([ServedModel.of(Reranker(mini.scorer))], index=index))
-    unnamed = live(create_app([ServedModel.of(mini)], index=index))
+    insistent = live(create_app([ServedModel.of(Reranker(mini.scorer))], index=index))
+    default = live(create_app([ServedModel.of(mini)], index=index))
     query, texts = "谁点亮了塔里的灯", ["面包在烤箱里烤二十分钟。", "灯塔的看守人每天晚上点亮油灯。"]
-    answer = post(named, "/api/rerank", {"query": query, "documents": texts})
+    answer = post(insistent, "/api/rerank", {"query": query, "documents": texts})
     assert answer["reranked"] and answer["reason"].endswith("; reranked all the same, since resift-mini-en was named")
-    late = post(named, "/api/rerank", {"query": query, "documents": texts, "deadline_ms": 0.001})
+    late = post(insistent, "/api/rerank", {"query": query, "documents": texts, "deadline_ms": 0.001})
     assert "the query and the texts are zh" in late["reason"] and "; deadline" in late["reason"]
-    for client, reranked in ((named, True), (unnamed, False)):
+    for client, reranked in ((insistent, True), (default, False)):
         answer = post(client, "/api/search", {"query": "Wo ist the lamp?"})
         assert answer["reranked"] is reranked and "the query is de" in answer["reason"]
-    raw = unnamed.post("/rerank", json={"query": query, "texts": texts, "raw_scores": True})
+    raw = default.post("/rerank", json={"query": query, "texts": texts, "raw_scores": True})
     assert raw.status_code == 422 and "reads en" in raw.text and "empty" not in raw.text
 
 
 @pytest.mark.parametrize(("blend", "status"), [(1e6, 200), (2e6, 422), (1e308, 422), (-1, 422)])
 def test_a_blend_has_a_bound(client: httpx.Client, blend: float, status: int) -> None:
-    found = post(client, "/api/search", {"query": "who lit the paraffin lamp", "blend": blend}, status)
-    assert status == 200 or "blend" in found["message"]
+    answer = post(client, "/api/search", {"query": "who lit the paraffin lamp", "blend": blend}, status)
+    assert status == 200 or "blend" in answer["message"]
 
 
 BAD = [
@@ -246,4 +246,4 @@ def test_the_document_names_the_fields_that_are_read() -> None:
     for path, item in document()["paths"].items():
         if "post" in item:
             schema = item["post"]["requestBody"]["content"]["application/json"]["schema"]
-            assert set(schema["properties"]) == set(fields_of(path))
+            assert set(schema["properties"]) == set(FIELDS[path])

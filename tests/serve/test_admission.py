@@ -13,8 +13,8 @@ from resift import Reranker
 from resift.errors import InputError, Overloaded
 from resift.machine import held
 from resift.serve.app import create_app
-from resift.serve.http.admission import Rate
-from resift.serve.http.memory_limit import Ceiling
+from resift.serve.http.admission import RateLimit
+from resift.serve.http.memory_limit import MemoryLimit
 from resift.serve.runtime.served_models import ServedModel
 from resift.serve.settings import Settings
 
@@ -64,8 +64,8 @@ def test_without_a_key_only_health_is_told(serve: Serve, tmp_path: Path) -> None
     keys = tmp_path / "keys"
     keys.write_text("alpha\n")
     client = serve(api_keys_file=str(keys))
-    found = {path: client.get(path).status_code for path in ("/health", "/metrics", "/api/models", "/openapi.json")}
-    assert found == {"/health": 200, "/metrics": 401, "/api/models": 401, "/openapi.json": 401}
+    statuses = {path: client.get(path).status_code for path in ("/health", "/metrics", "/api/models", "/openapi.json")}
+    assert statuses == {"/health": 200, "/metrics": 401, "/api/models": 401, "/openapi.json": 401}
     assert client.get("/ready").status_code in (200, 503)
 
 
@@ -92,7 +92,7 @@ def test_a_rate_per_key(serve: Serve) -> None:
 def test_a_bucket_refills(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    rate = Rate(2)
+    rate = RateLimit(2)
     assert [rate.wait("a"), rate.wait("a")] == [0, 0]
     assert rate.wait("a") == pytest.approx(30)
     now[0] = 30.1
@@ -101,7 +101,7 @@ def test_a_bucket_refills(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"query": "a", "documents": ["b"] * 11}, "11 documents; 10 are allowed"),
         ({"query": "a", "documents": ["b", "c" * 101]}, "document 1 has 101 characters; 100 are allowed"),
@@ -109,20 +109,20 @@ def test_a_bucket_refills(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"query": "a", "documents": ["b" * 3000]}, "3030 bytes; 2000 are allowed"),
     ],
 )
-def test_what_is_too_large_is_told_with_both_numbers(serve: Serve, body: dict[str, object], said: str) -> None:
+def test_what_is_too_large_is_told_with_both_numbers(serve: Serve, body: dict[str, object], message: str) -> None:
     client = serve(max_documents=10, max_document_chars=100, max_query_chars=50, max_body_bytes=2000)
     sent = json.dumps(body, separators=(",", ":")).encode()
     answer = client.post("/api/rerank", content=sent)
     assert (answer.status_code, answer.json()["error_type"]) == (413, "TooLarge")
-    assert said in answer.json()["message"]
+    assert message in answer.json()["message"]
     chunked = client.post("/api/rerank", content=iter([sent[:10], sent[10:]]))  # no Content-Length
     assert (chunked.status_code, chunked.json()["message"]) == (413, answer.json()["message"])
 
 
 def test_no_other_site_may_ask_unless_told(serve: Serve) -> None:
-    asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
-    assert "access-control-allow-origin" not in serve().options("/api/rerank", headers=asked).headers
-    allowed = serve(cors_origins=("https://example.org",), api_keys=("a",)).options("/api/rerank", headers=asked)
+    preflight = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
+    assert "access-control-allow-origin" not in serve().options("/api/rerank", headers=preflight).headers
+    allowed = serve(cors_origins=("https://example.org",), api_keys=("a",)).options("/api/rerank", headers=preflight)
     assert allowed.headers["access-control-allow-origin"] == "https://example.org"
 
 
@@ -132,14 +132,14 @@ def test_requests_are_named(serve: Serve) -> None:
     assert len(client.get("/health").headers["x-request-id"]) == 32
 
 
-def test_a_ceiling_is_shared_out_to_bodies() -> None:
+def test_bodies_share_the_memory_under_the_limit() -> None:
     with pytest.raises(InputError, match="--max-memory"):
-        Ceiling(held() + 1000).settle()
-    ceiling = Ceiling(held() + (96 << 20))
-    ceiling.settle()
-    ceiling.hold(8 << 20)
+        MemoryLimit(held() + 1000).measure_models()
+    limit = MemoryLimit(held() + (96 << 20))
+    limit.measure_models()
+    limit.reserve(8 << 20)
     with pytest.raises(Overloaded, match="bytes"):
-        ceiling.hold(12 << 20)
-    ceiling.release(8 << 20)
-    ceiling.hold(12 << 20)
-    Ceiling(0).hold(1 << 40)
+        limit.reserve(12 << 20)
+    limit.release(8 << 20)
+    limit.reserve(12 << 20)
+    MemoryLimit(0).reserve(1 << 40)

@@ -1,4 +1,4 @@
-"""What operators ask: is it alive, is it ready, how is it doing, what does it serve."""
+"""Routes for operators and their tools: health, readiness, metrics, the models, the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from resift.serve.http.openapi import document
-from resift.serve.runtime.request_runner import Room
+from resift.serve.runtime.request_runner import RequestRunner
 
 
-def routes(room: Room) -> list[BaseRoute]:
-    """Routes for operators and their tools."""
+def routes(runner: RequestRunner) -> list[BaseRoute]:
+    """The routes, over one RequestRunner."""
 
     async def health(request: Request) -> Response:
         """200 as long as the process answers."""
@@ -21,16 +21,16 @@ def routes(room: Room) -> list[BaseRoute]:
 
     async def ready(request: Request) -> Response:
         """200 once every model has run on real shapes."""
-        if room.ready:
+        if runner.ready:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "warming"}, 503, {"Retry-After": "1"})
 
     async def metrics(request: Request) -> Response:
-        text, kind = room.metrics.exposition()
-        return Response(text, media_type=kind)
+        text, content_type = runner.metrics.exposition()
+        return Response(text, media_type=content_type)
 
     async def models(request: Request) -> Response:
-        return JSONResponse({"models": [asdict(m) for m in room.models()]})
+        return JSONResponse({"models": [asdict(model) for model in runner.models()]})
 
     async def openapi(request: Request) -> Response:
         return JSONResponse(document())

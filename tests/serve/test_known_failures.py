@@ -4,21 +4,21 @@ from pathlib import Path
 
 from tests.test_failure_modes import functions
 
-SERVER, CLIENT, POLICY = "serve/test_server.py::", "serve/dialects/test_client.py::", "serve/test_policy.py::"
-PROCESS, OWN = "serve/test_process.py::", "serve/test_own.py::"
+SERVER, CLIENT, FAILOVER = "serve/test_server.py::", "serve/dialects/test_client.py::", "serve/test_failover.py::"
+PROCESS, OUR_FORMAT = "serve/test_process.py::", "serve/test_resift_dialect.py::"
 ROWS = {
     22: (
         SERVER + "test_a_poison_document_fails_alone",
         SERVER + "test_a_slice_that_hangs_is_left_behind",
-        POLICY + "test_exactly_the_bad_items_fail",
+        FAILOVER + "test_exactly_the_bad_items_fail",
     ),
     23: (
         SERVER + "test_out_of_memory_means_smaller_slices",
-        "serve/test_gate.py::test_a_ceiling_is_shared_out_to_bodies",
+        "serve/test_admission.py::test_bodies_share_the_memory_under_the_limit",
     ),
     24: (
         SERVER + "test_an_error_keeps_its_name_and_the_text_stays_out_of_the_log",
-        POLICY + "test_a_broken_model_is_not_asked_item_by_item",
+        FAILOVER + "test_a_broken_model_is_not_asked_item_by_item",
     ),
     25: (SERVER + "test_64_clients_get_the_scores_of_the_offline_engine",),
     26: (SERVER + "test_health_answers_under_full_load",),
@@ -31,7 +31,7 @@ ROWS = {
     28: (
         CLIENT + "test_what_passes_is_tried_again_whole",
         CLIENT + "test_retries_end",
-        POLICY + "test_a_breaker_opens_rests_and_lets_one_try",
+        FAILOVER + "test_a_breaker_opens_rests_and_lets_one_try",
         SERVER + "test_a_broken_model_is_left_alone_and_the_next_one_asked",
     ),
     29: (SERVER + "test_the_work_of_a_client_that_left_is_dropped",),
@@ -63,13 +63,13 @@ ROWS = {
     42: (CLIENT + "test_an_answer_without_results_is_an_error", CLIENT + "test_bad_entries_cost_no_document"),
     43: (CLIENT + "test_the_address_may_end_in_v1_or_not", CLIENT + "test_an_address_must_be_one"),
     44: (CLIENT + "test_the_server_s_words_go_to_the_log_alone", SERVER + "test_errors_carry_what_clients_read"),
-    45: (OWN + "test_more_results_are_the_same_pool_read_on",),
+    45: (OUR_FORMAT + "test_more_results_are_the_same_pool_read_on",),
 }
 
 
 def test_every_row_has_its_tests() -> None:
     here = Path(__file__).parent.parent
-    for named in (name for names in ROWS.values() for name in names):
-        path, _, function = named.partition("::")
-        assert function in functions(here / path), named
+    for name in [name for names in ROWS.values() for name in names]:
+        path, _, function = name.partition("::")
+        assert function in functions(here / path), name
     assert set(ROWS) == set(range(22, 46))

@@ -1,4 +1,4 @@
-"""Breakers, chains, and how failing slices are narrowed down."""
+"""Breakers, chains, and how the items of a failing slice are found."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resift.errors import InputError, ModelFailed, Overloaded
-from resift.serve.runtime.failover import Breaker, attempt
-from resift.serve.runtime.workers import narrowed
+from resift.serve.runtime.failover import CircuitBreaker, ask_in_turn
+from resift.serve.runtime.workers import isolate_failures
 
 
 def test_a_breaker_opens_rests_and_lets_one_try() -> None:
     now = [0.0]
-    breaker = Breaker(2, 10.0, lambda: now[0])
+    breaker = CircuitBreaker(2, 10.0, lambda: now[0])
     for _ in range(2):
         breaker.enter()
         breaker.leave(False)
@@ -35,7 +35,7 @@ def test_a_breaker_opens_rests_and_lets_one_try() -> None:
 
 
 def test_a_client_that_left_counts_neither_way() -> None:
-    breaker = Breaker(1, 10.0)
+    breaker = CircuitBreaker(1, 10.0)
     breaker.enter()
     breaker.leave(None)
     assert breaker.open_for == 0
@@ -47,8 +47,8 @@ def run(chain: list[str], failing: dict[str, Exception], on_error: str) -> tuple
             raise failing[name]
         return f"by {name}"
 
-    breakers = {name: Breaker(3, 10.0) for name in chain}
-    attempted = asyncio.run(attempt(chain, breakers, ask, on_error))  # type: ignore[arg-type]
+    breakers = {name: CircuitBreaker(3, 10.0) for name in chain}
+    attempted = asyncio.run(ask_in_turn(chain, breakers, ask, on_error))  # type: ignore[arg-type]
     return attempted.model, "; ".join(attempted.reasons)
 
 
@@ -79,7 +79,7 @@ def test_exactly_the_bad_items_fail(count: int, bad: set[int]) -> None:
             raise ValueError("poison")
         return [10 * i for i in items]
 
-    outcomes = narrowed(compute, list(range(count)))
+    outcomes = isolate_failures(compute, list(range(count)))
     for i, outcome in enumerate(outcomes):
         assert isinstance(outcome, ValueError) if i in bad else outcome == 10 * i
     assert calls <= 64
@@ -93,10 +93,10 @@ def test_a_broken_model_is_not_asked_item_by_item() -> None:
         calls += 1
         raise ValueError("broken")
 
-    outcomes = narrowed(compute, list(range(5000)))
+    outcomes = isolate_failures(compute, list(range(5000)))
     assert all(isinstance(o, ValueError) for o in outcomes)
     assert calls <= 64
 
 
 def test_a_result_too_few_is_an_error() -> None:
-    assert isinstance(narrowed(lambda items: [], [1])[0], ModelFailed)
+    assert isinstance(isolate_failures(lambda items: [], [1])[0], ModelFailed)
