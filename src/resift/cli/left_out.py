@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from resift.files import Skipped
+from resift.files import Skip, Skipped
 
 NAMED = 20  # files that are named one by one, unless all are asked for
 
@@ -22,8 +20,7 @@ class LeftOut:
 
     def add(self, skipped: Skipped) -> None:
         """Take note of one file."""
-        of_type = skipped.reason.startswith("type ") and skipped.reason.endswith("is not read")
-        if of_type and not self._every:
+        if skipped.kind is Skip.TYPE and not self._every:
             self._types[Path(skipped.path).suffix or "no suffix"] += 1
         elif self._every or len(self._failed) < NAMED:
             self._failed.append(f"skipped {skipped.path}: {skipped.reason}")

@@ -226,7 +226,7 @@ class _FirstSkipped:
 
     def add(self, skipped: files.Skipped) -> None:
         """Take note of one file."""
-        if not self.reason and "is not read" not in skipped.reason:
+        if not self.reason and skipped.kind not in files.NEVER_READ:
             self.reason = f" ({skipped.reason})"
         self._tell(skipped)
 
@@ -276,7 +276,7 @@ def _states(
             reason = f"{path} can't be read ({error.strerror or error})"
             if path in named:
                 raise InputError(reason) from error
-            on_skip(files.Skipped(str(path), reason))
+            on_skip(files.Skipped(str(path), reason, files.Skip.UNREADABLE))
 
 
 def _hash(path: Path) -> str:
@@ -311,10 +311,11 @@ def _read(
             raise  # not the file's: the disk is full
         kept = writer.count - first
         before = f" ({kept} passages before that are in the index)" if kept else ""
-        on_skip(files.Skipped(now.path, f"{error}{before}"))
+        on_skip(files.Skipped(now.path, f"{error}{before}", files.skip_of(error)))
         return replace(now, mtime_ns=0, sha256="")
     if (status.st_size, status.st_mtime_ns) != (now.size, now.mtime_ns):
-        on_skip(files.Skipped(now.path, f"{path} changed while it was read; index again"))
+        reason = f"{path} changed while it was read; index again"
+        on_skip(files.Skipped(now.path, reason, files.Skip.CHANGED))
         return replace(now, mtime_ns=0, sha256="")
     return now
 
