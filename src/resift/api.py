@@ -113,21 +113,16 @@ class Index:
 
         """
         from resift.index.build import build
+        from resift.index.encode import encoder_for
         from resift.index.layout import settings_of
-        from resift.index.open import encoder_for, named_settings
+        from resift.index.options import DefaultModels, IndexOptions, settings_for
 
         sources = arguments.paths(paths, "paths")
-        for name, wish in (("model", model), ("embedder", embedder)):
-            if wish is not None:
-                arguments.path(wish, name)
+        options = IndexOptions(tensors, model, embedder, pool, hnsw)
         target = Path(arguments.path(folder, "folder"))
-        settings = named_settings(
-            settings_of(target), (DEFAULT_MODEL, DEFAULT_EMBEDDER),
-            model=model, embedder=embedder, tensors=tensors, pool=pool, hnsw=hnsw,
-        )  # fmt: skip
-        renew = any(wish is not None for wish in (tensors, model, embedder, pool))
+        settings = settings_for(options, settings_of(target), DefaultModels(DEFAULT_MODEL, DEFAULT_EMBEDDER))
         encoder = encoder_for(settings)
-        return build(target, sources, encoder, on_skip, on_progress, others=not replace, renew=renew)
+        return build(target, sources, encoder, on_skip, on_progress, others=not replace, renew=options.encode_anew)
 
     def search(
         self,

@@ -79,7 +79,7 @@ def test_what_was_left_out_is_counted_by_its_kind() -> None:
     left_out = LeftOut()
     left_out.add(Skipped("a.png", "type .png is not read", Skip.TYPE))
     left_out.add(Skipped("b.jsonl", "type int in line 1 is not read", Skip.CONTENT))
-    left_out.tell(lines.append)
+    left_out.report(lines.append)
     assert lines == [
         "left out 1 files of types that are not read, most of them .png",
         "skipped b.jsonl: type int in line 1 is not read",

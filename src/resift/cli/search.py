@@ -140,7 +140,7 @@ def _read(paths: list[Path], embedder: str, left_out: LeftOut, count: Count) -> 
 
     made = Index.of(_announced(files.read_paths(paths, left_out.add), count), embedder)
     warnings = Console(stderr=True, soft_wrap=True)
-    left_out.tell(lambda line: warnings.print(line, style="yellow", markup=False, highlight=False))
+    left_out.report(lambda line: warnings.print(line, style="yellow", markup=False, highlight=False))
     if not made.documents:
         known = " ".join(sorted(files.SUFFIXES))
         raise InputError(f"nothing to search in {', '.join(map(str, paths))}: no passage in files of {known}")

@@ -15,11 +15,11 @@ from stat import S_ISREG
 
 from resift import files
 from resift.errors import InputError
-from resift.index.encode import Encoder
+from resift.index.encode import PassageEncoder
 from resift.index.graph import write_graph
-from resift.index.layout import Manifest, Settings, current, writing
+from resift.index.layout import IndexSettings, Manifest, current, writing
 from resift.index.passages import unique_ids
-from resift.index.writer import IndexedFile, Old, OnProgress, Writer
+from resift.index.writer import IndexedFile, OnProgress, PreviousGeneration, Writer
 from resift.retrieve.hnsw import require_hnsw
 from resift.types import Document
 
@@ -54,7 +54,7 @@ class Built:
 def build(
     folder: Path,
     sources: Sequence[str],
-    encoder: Encoder,
+    encoder: PassageEncoder,
     on_skip: OnSkip = lambda s: None,
     on_progress: OnProgress = lambda what, count, share: None,
     *,
@@ -80,7 +80,7 @@ def build(
     settings = encoder.settings
     skips = _FirstSkipped(on_skip)
     with writing(folder) as generation, ExitStack() as opened:
-        old = Old(current(folder)) if (folder / "CURRENT").exists() else None
+        old = PreviousGeneration(current(folder)) if (folder / "CURRENT").exists() else None
         if old and settings.hnsw is None:
             settings = replace(settings, hnsw=old.manifest.settings.hnsw)
         if settings.hnsw:
@@ -120,7 +120,7 @@ class _Plan:
 
     """
 
-    old: Old | None
+    old: PreviousGeneration | None
     states: Sequence[IndexedFile]
     kept: dict[str, IndexedFile]
     gone: tuple[str, ...]
@@ -135,8 +135,8 @@ class _Plan:
 
 def _plan(
     sources: Sequence[str],
-    old: Old | None,
-    settings: Settings,
+    old: PreviousGeneration | None,
+    settings: IndexSettings,
     others: bool,
     on_skip: OnSkip,
     on_progress: OnProgress,
@@ -172,7 +172,7 @@ def _write(plan: _Plan, writer: Writer, named: set[Path], on_skip: OnSkip) -> li
     return listed
 
 
-def _another_version(folder: Path, before: Settings, now: Settings) -> str:
+def _another_version(folder: Path, before: IndexSettings, now: IndexSettings) -> str:
     """Only the fingerprint of a model can differ where no setting was named."""
     model = before.model if before.fingerprint != now.fingerprint else before.embedder
     return (

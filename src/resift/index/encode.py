@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,24 +11,26 @@ import numpy as np
 
 from resift.engine.batching import FloatArray
 from resift.engine.maxsim import TokenVectors
-from resift.index.layout import Settings
+from resift.errors import InputError
+from resift.index.layout import IndexSettings
 from resift.index.tensors import pooled
 from resift.protocols import Embedder
 from resift.score.late_interaction import LateInteraction
+from resift.score.load import find_model, fingerprint, load_embedder, load_scorer
 from resift.score.pairs import whole_text
 from resift.types import Document
 
 Windows = tuple[TokenVectors, ...]
 
 
-class Encoder:
+class PassageEncoder:
     """Gives vectors with an embedder, and token vectors with a late-interaction model, in one pass where it gives both.
 
     `settings` say which models these are; the analyzer is still open. With `resume` set, token vectors of finished
     chunks are kept in a folder until the index is written, so that a run that was stopped goes on from there.
     """
 
-    def __init__(self, settings: Settings, embedder: Embedder, late: LateInteraction | None = None) -> None:
+    def __init__(self, settings: IndexSettings, embedder: Embedder, late: LateInteraction | None = None) -> None:
         self.settings, self.dims = settings, embedder.dims
         self._embedder, self._late, self.pool = embedder, late, settings.pool
         self._partial: Path | None = None
@@ -63,6 +66,28 @@ class Encoder:
         made_by = (self.settings.fingerprint, self.settings.embedder_fingerprint, str(self.pool))
         key = sha256("\0".join([*made_by, *texts]).encode("utf-8", "surrogatepass")).hexdigest()
         return self._partial / f"{key[:32]}.npz"
+
+
+def encoder_for(settings: IndexSettings) -> PassageEncoder:
+    """The encoder of an index of these settings, which it completes by its models' fingerprints.
+
+    Raises:
+        InputError: token vectors of a model that has none.
+        ModelError: a model that can't be used.
+
+    """
+    settings = replace(settings, fingerprint=fingerprint(find_model(settings.model)))
+    if not settings.tensors:
+        return PassageEncoder(settings, load_embedder(settings.model))
+    scorer = load_scorer(settings.model)
+    if not isinstance(scorer, LateInteraction):
+        raise InputError(
+            f"{settings.model} is a cross-encoder and has no token vectors to store; name a late-interaction model"
+        )
+    if not settings.embedder:
+        return PassageEncoder(settings, scorer, scorer)
+    settings = replace(settings, embedder_fingerprint=fingerprint(find_model(settings.embedder)))
+    return PassageEncoder(settings, load_embedder(settings.embedder), scorer)
 
 
 def _save(path: Path, vectors: FloatArray, windows: Sequence[Windows]) -> None:

@@ -9,21 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from resift.errors import InputError
-from resift.index.layout import FULL, Manifest, Settings
-from resift.index.writer import Old, OnProgress
+from resift.index.layout import FULL, IndexSettings, Manifest
+from resift.index.writer import OnProgress, PreviousGeneration
 from resift.retrieve.hnsw import Ids, Vectors, build_hnsw, change_hnsw, has_hnsw, hindrance
 
 EXACT = 50_000  # vectors: up to so many, a look at each takes about as long as a walk along the graph
 _STALE = 0.1  # share of an index that may have changed since its graph was built
 
 
-def wants_graph(settings: Settings, passages: int) -> bool:
+def wants_graph(settings: IndexSettings, passages: int) -> bool:
     """Whether an index gets a graph: as was asked, else by the number of passages where the engine is installed."""
     return settings.hnsw if settings.hnsw is not None else passages > EXACT and has_hnsw()
 
 
 def write_graph(
-    generation: Path, settings: Settings, old: Old | None, runs: Sequence[tuple[int, int]], tell: OnProgress
+    generation: Path,
+    settings: IndexSettings,
+    old: PreviousGeneration | None,
+    runs: Sequence[tuple[int, int]],
+    tell: OnProgress,
 ) -> int | None:
     """Write the graph of a generation whose arrays are written; return how many changes it took over unbuilt.
 
@@ -50,7 +54,9 @@ def write_graph(
         return None
 
 
-def _written(folder: Path, old: Old | None, runs: Sequence[tuple[int, int]], vectors: Vectors, ids: Ids) -> int:
+def _written(
+    folder: Path, old: PreviousGeneration | None, runs: Sequence[tuple[int, int]], vectors: Vectors, ids: Ids
+) -> int:
     if old and old.manifest.unbuilt is not None and (old.folder / "hnsw").exists():
         new, gone = np.ones(len(ids), bool), np.ones(len(old.ids), bool)
         at = 0

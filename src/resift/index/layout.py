@@ -33,7 +33,7 @@ _CHECKED_AT_OPEN = 1 << 22  # bytes: smaller files are read through when an inde
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class IndexSettings:
     """What vectors and words depend on; an index is only ever read and extended with the same, or else built anew.
 
     `model` is the name or path that made the vectors, `fingerprint` that of its files; `tensors` says whether token
@@ -56,7 +56,7 @@ class Settings:
 class Manifest:
     """The description of one generation; `unbuilt` counts the changes since its graph was built (None: it has none)."""
 
-    settings: Settings
+    settings: IndexSettings
     passages: int
     unbuilt: int | None = None
     contents: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def current(folder: Path) -> Path:
             raise InputError(f"{folder} is damaged: generation {name!r} is gone; index again into a new folder")
 
 
-def settings_of(folder: Path) -> Settings | None:
+def settings_of(folder: Path) -> IndexSettings | None:
     """The settings of the index in a folder; None where there is none yet.
 
     Raises:
@@ -129,7 +129,7 @@ def read_manifest(generation: Path) -> Manifest:
             remedy = "update Resift" if value["format"] > FORMAT else "index again into a new folder"
             raise InputError(f"{index} has format {value['format']}; this Resift reads {FORMAT}: {remedy}")
         manifest = Manifest(
-            Settings(**value["settings"]),
+            IndexSettings(**value["settings"]),
             value["passages"],
             value["unbuilt"],
             {name: (size, crc) for name, (size, crc) in value["contents"].items()},

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from resift.index.arrays import GrowingArray, save
-from resift.index.encode import Encoder
-from resift.index.layout import Settings, read_manifest
+from resift.index.encode import PassageEncoder
+from resift.index.layout import IndexSettings, read_manifest
 from resift.index.passages import Passages, id_hash, line_of
 from resift.index.tensors import Tensors, TensorWriter
 from resift.retrieve.bm25 import Terms, empty_matrix, postings
@@ -37,7 +37,7 @@ class IndexedFile:
     count: int = 0
 
 
-class Old:
+class PreviousGeneration:
     """The generation before: where its files' passages lie, and their parts of every array."""
 
     def __init__(self, generation: Path) -> None:
@@ -52,7 +52,7 @@ class Old:
         settings = self.manifest.settings
         self.tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
 
-    def serves(self, settings: Settings) -> bool:
+    def serves(self, settings: IndexSettings) -> bool:
         """Whether what lies here can be taken over into an index of these settings."""
         own = self.manifest.settings  # the analyzer, fitted to the first passages, is kept; vectors need no graph
         return own == replace(settings, analyzer=own.analyzer, hnsw=own.hnsw)
@@ -62,7 +62,12 @@ class Writer:
     """Appends passages, new or taken over, to the files of a generation."""
 
     def __init__(
-        self, generation: Path, encoder: Encoder, old: Old | None, files_: ExitStack, tell: OnProgress
+        self,
+        generation: Path,
+        encoder: PassageEncoder,
+        old: PreviousGeneration | None,
+        files_: ExitStack,
+        tell: OnProgress,
     ) -> None:
         self.generation, self.encoder, self.old = generation, encoder, old
         self.count = 0
