@@ -54,11 +54,12 @@ class Index:
         from resift.index.first_stage import first_stage
         from resift.index.passages import unique_ids
         from resift.retrieve.bm25 import BM25Retriever
+        from resift.score.load import load_embedder
 
         model = embedder if embedder is False else arguments.path(embedder, "embedder")
         listed = list(unique_ids(files.documents(documents), set()))
         lexical = BM25Retriever(listed)
-        return cls(listed, lexical if model is False else first_stage(lexical, model))
+        return cls(listed, lexical if model is False else first_stage(lexical, load_embedder(model)))
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Index:
@@ -121,7 +122,7 @@ class Index:
         options = IndexOptions(tensors, model, embedder, pool, hnsw)
         target = Path(arguments.path(folder, "folder"))
         settings = settings_for(options, settings_of(target), DefaultModels(DEFAULT_MODEL, DEFAULT_EMBEDDER))
-        encoder = encoder_for(settings)
+        encoder = encoder_for(settings, DEFAULT_EMBEDDER)
         return build(target, sources, encoder, on_skip, on_progress, others=not replace, renew=options.encode_anew)
 
     def search(

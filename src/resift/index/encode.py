@@ -16,7 +16,7 @@ from resift.index.layout import IndexSettings
 from resift.index.tensors import pooled
 from resift.protocols import Embedder
 from resift.score.late_interaction import LateInteraction
-from resift.score.load import find_model, fingerprint, load_embedder, load_scorer
+from resift.score.load import load_embedder, load_scorer
 from resift.score.pairs import whole_text
 from resift.types import Document
 
@@ -68,26 +68,32 @@ class PassageEncoder:
         return self._partial / f"{key[:32]}.npz"
 
 
-def encoder_for(settings: IndexSettings) -> PassageEncoder:
-    """The encoder of an index of these settings, which it completes by its models' fingerprints.
+def encoder_for(settings: IndexSettings, default_embedder: str) -> PassageEncoder:
+    """Load the models of an index and complete its settings by their fingerprints.
+
+    Where the settings name no embedder, the passages' vectors are those of the token vectors' model; they are the
+    default embedder's where that model gives none.
 
     Raises:
         InputError: token vectors of a model that has none.
         ModelError: a model that can't be used.
 
     """
-    settings = replace(settings, fingerprint=fingerprint(find_model(settings.model)))
     if not settings.tensors:
-        return PassageEncoder(settings, load_embedder(settings.model))
+        embedder = load_embedder(settings.model)
+        return PassageEncoder(replace(settings, fingerprint=embedder.info.fingerprint), embedder)
     scorer = load_scorer(settings.model)
     if not isinstance(scorer, LateInteraction):
         raise InputError(
             f"{settings.model} is a cross-encoder and has no token vectors to store; name a late-interaction model"
         )
-    if not settings.embedder:
+    settings = replace(settings, fingerprint=scorer.info.fingerprint)
+    if not settings.embedder and scorer.contract.tokens.pooled:
         return PassageEncoder(settings, scorer, scorer)
-    settings = replace(settings, embedder_fingerprint=fingerprint(find_model(settings.embedder)))
-    return PassageEncoder(settings, load_embedder(settings.embedder), scorer)
+    name = settings.embedder or default_embedder
+    embedder = load_embedder(name)
+    settings = replace(settings, embedder=name, embedder_fingerprint=embedder.info.fingerprint)
+    return PassageEncoder(settings, embedder, scorer)
 
 
 def _save(path: Path, vectors: FloatArray, windows: Sequence[Windows]) -> None:

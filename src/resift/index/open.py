@@ -17,7 +17,7 @@ from resift.index.passages import Passages
 from resift.index.tensors import Tensors
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.fuse import Hybrid
-from resift.score.load import find_model, fingerprint
+from resift.score.load import find_model, fingerprint, load_embedder
 from resift.text.analysis import Analyzer
 
 
@@ -43,22 +43,19 @@ def open_index(folder: Path) -> tuple[Passages, Hybrid, Tensors | None]:
 def _open(folder: Path, generation: Path) -> tuple[Passages, Hybrid, Tensors | None]:
     manifest = read_manifest(generation)
     settings = manifest.settings
+    names = [name for name in (settings.model, settings.embedder) if name]
     try:
-        models = [(settings.model, settings.fingerprint), (settings.embedder, settings.embedder_fingerprint)]
-        changed = [name for name, made_by in models if name and fingerprint(find_model(name)) != made_by]
+        embedder = load_embedder(settings.embedder or settings.model)
+        fingerprints = {names[-1]: embedder.info.fingerprint}
+        fingerprints |= {name: fingerprint(find_model(name)) for name in names[:-1] if name not in fingerprints}
         passages = Passages(generation)
         lexical = BM25Retriever(passages, Analyzer.from_signature(settings.analyzer), _matrix(generation))
-        retriever = first_stage(
-            lexical,
-            settings.embedder or settings.model,
-            _vectors(generation),
-            graph_of(generation, manifest),
-        )
+        retriever = first_stage(lexical, embedder, _vectors(generation), graph_of(generation, manifest))
     except ModelError as error:
-        made_with = " and ".join(name for name, _ in models if name)
-        raise InputError(f"{folder} was made with {made_with}, which can't be loaded: {error}") from error
-    if changed:
-        raise InputError(f"{folder} was made with another version of {changed[0]}; index again into a new folder")
+        raise InputError(f"{folder} was made with {' and '.join(names)}, which can't be loaded: {error}") from error
+    for name, made_by in zip(names, (settings.fingerprint, settings.embedder_fingerprint), strict=False):
+        if fingerprints[name] != made_by:
+            raise InputError(f"{folder} was made with another version of {name}; index again into a new folder")
     tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
     return passages, retriever, tensors
 

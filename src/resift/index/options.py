@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from resift import arguments
 from resift.errors import InputError
 from resift.index.layout import IndexSettings
-from resift.models.checkpoints import to_rerank
-from resift.models.contract import read_contract
-from resift.score.load import find_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class DefaultModels:
 
 
 def settings_for(options: IndexOptions, before: IndexSettings | None, defaults: DefaultModels) -> IndexSettings:
-    """The settings of an index after a call with these options, still without the models' fingerprints.
+    """The settings of an index after a call with these options, which `encode.encoder_for` completes.
 
     Args:
         options: what the caller chose.
@@ -84,12 +81,6 @@ def settings_for(options: IndexOptions, before: IndexSettings | None, defaults: 
     if options.embedder is not None:
         embedder = options.embedder
     elif not same_model and embedder in ("", defaults.embedder):
-        embedder = "" if _has_pooled_vectors(model) else defaults.embedder
+        embedder = ""
     pool = options.pool or (before.pool if before and had_tensors else 1)
     return IndexSettings("", model, "", tensors=True, pool=pool, embedder=embedder, hnsw=options.hnsw)
-
-
-def _has_pooled_vectors(model: str) -> bool:
-    """Whether a late-interaction model also gives one vector per text."""
-    folder = find_model(model)
-    return to_rerank(folder, read_contract(folder)).tokens.pooled

@@ -31,9 +31,8 @@ from resift.models.integrity import check_export, check_files, check_tokens
 from resift.models.registry import refuse_unsupported, row_of, with_row
 from resift.models.tokenizer import Tokens
 from resift.models.vector_sources import Source, vector_source, vocabulary_rows
-from resift.protocols import Embedder
 from resift.score.cross_encoder import CrossEncoder, LongDocuments
-from resift.score.embedder import TextEmbedder
+from resift.score.embedder import ModelEmbedder, TextEmbedder
 from resift.score.engine_choice import EngineName, Precision, open_engine
 from resift.score.late_interaction import LateInteraction
 from resift.score.precision import default_precision
@@ -201,7 +200,7 @@ def fingerprint(folder: Path) -> str:
 _HASHED = (".json", ".onnx", ".npy", ".safetensors", ".xml", ".bin", ".pt", ".metadata")
 
 
-def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
+def load_embedder(name: str, precision: Precision = "auto") -> ModelEmbedder:
     """Load what turns a text into one vector.
 
     That is a static folder (Resift's or Model2Vec's), an embedder (a folder of sentence-transformers, or an encoder
@@ -215,9 +214,10 @@ def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
     if contract.family == "static":
         from resift.score.static import StaticEmbedder
 
-        return StaticEmbedder(contract.name, folder)
+        return StaticEmbedder(contract, folder, fingerprint(folder))
     if contract.family == "embedder":
-        return TextEmbedder(contract, *_parts(folder, contract, precision, "auto", fingerprint(folder)))
+        made_by = fingerprint(folder)
+        return TextEmbedder(contract, *_parts(folder, contract, precision, "auto", made_by), made_by)
     if contract.family == "late" and not contract.tokens.pooled:
         raise UnknownFamily(
             f"{name} has vectors of tokens and none of whole texts; use it to rerank, and an embedder to find"

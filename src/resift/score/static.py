@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from resift.errors import BrokenModel
+from resift.models.contract import Contract
 from resift.models.modules import read_json
 from resift.models.tokenizer import tokenizer_json
 from resift.protocols import Role
@@ -26,8 +27,9 @@ _SLICE = 4096  # texts tokenised at once: bounds memory
 class StaticEmbedder:
     """Embeds texts by table look-up; queries and documents alike."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
+    def __init__(self, contract: Contract, folder: Path, fingerprint: str = "") -> None:
+        self.name, self.contract = contract.name, contract
+        self.info = contract.info(fingerprint, "NumPy f32", "windows")
         try:
             tokenizer_json(folder / "tokenizer.json")
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
