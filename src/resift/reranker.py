@@ -13,7 +13,7 @@ from resift.machine import held, parse_size
 from resift.pipeline import Part, Pipeline
 from resift.protocols import Budget, Scorer, Stage, StoresTokens, TokenStore
 from resift.rerank.drive import drive
-from resift.types import Candidate, ModelInfo, Query, Ranking, Scores
+from resift.types import Candidate, Document, ModelInfo, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # it imports SQLite; `import resift` stays light
     from resift.score.cache import PairCache
@@ -35,6 +35,10 @@ class Reranker(OfOneProcess):
     def info(self) -> ModelInfo:
         """Name, kind of score and limits of the model."""
         return self.scorer.info
+
+    def warm(self) -> None:
+        """Score one short pair, so that the weights are read and compiled before the time of a request runs."""
+        self.scorer.score([(Query("a"), Candidate(Document("", "a")))])
 
     def rerank(
         self,

@@ -71,7 +71,7 @@ def search(
     with counter() as count:
         searched = _opened(index, tensors) if index else _read(paths or [], chosen, left_out, count)
         if reranker and deadline_ms is not None:
-            reranker.score([(query, query)])  # reads the weights before the time runs
+            reranker.warm()
         step = "passages searched, the best reranked" if reranker else "passages searched"
         count(step, len(searched.documents), 0.0)
         ranking = searched.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
