@@ -17,7 +17,7 @@ from resift.cli.left_out import LISTED, LeftOut
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from resift.index.build import Built
+    from resift.index.build import IndexReport
 
 # After each look at the files, --watch pauses for this many times as long as the look took. A tree of a million files
 # is then walked for a tenth of the time, and not all day.
@@ -68,7 +68,7 @@ def index(
         tensors=tensors, model=model, embedder=embedder, pool=pool, hnsw=hnsw, replace=replace,
     )  # fmt: skip
 
-    def build() -> Built:
+    def build() -> IndexReport:
         return _build(build_index, LeftOut(list_skipped), warn)
 
     if watch:
@@ -78,7 +78,7 @@ def index(
 
 
 def _watch(
-    build: Callable[[], Built],
+    build: Callable[[], IndexReport],
     paths: list[Path],
     output: Path,
     every: float,
@@ -91,26 +91,26 @@ def _watch(
     while True:
         began = time.monotonic()
         try:
-            built = build()
+            report = build()
         except InputError as error:
             warn(str(error))
             time.sleep(every)
             continue
-        if built.read or built.removed:
-            _print(built, output, as_json)
+        if report.read or report.removed:
+            _print(report, output, as_json)
         warn(f"watching {', '.join(map(str, paths))}: {output} is brought up to date when files change; Ctrl-C ends it")
         time.sleep(max(every, _PAUSE_PER_LOOK * (time.monotonic() - began)))
 
 
-def _print(built: Built, output: Path, as_json: bool) -> None:
+def _print(report: IndexReport, output: Path, as_json: bool) -> None:
     from rich.console import Console
 
     from resift.cli import show
 
     if as_json:
-        show.print_json({"schema": show.SCHEMA} | asdict(built))
+        show.print_json({"schema": show.SCHEMA} | asdict(report))
     else:
-        Console().print(_summary(built, output), highlight=False)
+        Console().print(_summary(report, output), highlight=False)
 
 
 def _each_line_once(console: Console) -> Callable[[str], None]:
@@ -125,27 +125,27 @@ def _each_line_once(console: Console) -> Callable[[str], None]:
     return print_line
 
 
-def _build(build_index: Callable[..., Built], left_out: LeftOut, warn: Callable[[str], None]) -> Built:
+def _build(build_index: Callable[..., IndexReport], left_out: LeftOut, warn: Callable[[str], None]) -> IndexReport:
     """Build the index. Skipped files are listed also where the build fails because no file is left."""
     from resift.cli.progress import counter
 
     try:
         with counter() as count:
-            built = build_index(on_skip=left_out.add, on_progress=count)
+            report = build_index(on_skip=left_out.add, on_progress=count)
     finally:
         left_out.report(warn)
-    for path in built.gone[:LISTED]:
+    for path in report.gone[:LISTED]:
         warn(f"removed {path}")
-    if len(built.gone) > LISTED:
-        warn(f"removed {len(built.gone) - LISTED} more files")
-    return built
+    if len(report.gone) > LISTED:
+        warn(f"removed {len(report.gone) - LISTED} more files")
+    return report
 
 
-def _summary(built: Built, output: Path) -> str:
-    per_passage = built.bytes / max(1, built.passages)
-    others = f", {built.others} of other paths" if built.others else ""
+def _summary(report: IndexReport, output: Path) -> str:
+    per_passage = report.bytes / max(1, report.passages)
+    others = f", {report.others} of other paths" if report.others else ""
     return (
-        f"{output}: {built.passages} passages "
-        f"({built.read} files read, {built.reused} unchanged{others}, {built.removed} gone), "
-        f"{built.bytes / 1e6:.1f} MB, {per_passage:.0f} bytes per passage, {built.seconds:.1f} s"
+        f"{output}: {report.passages} passages "
+        f"({report.read} files read, {report.reused} unchanged{others}, {report.removed} gone), "
+        f"{report.bytes / 1e6:.1f} MB, {per_passage:.0f} bytes per passage, {report.seconds:.1f} s"
     )

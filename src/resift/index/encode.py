@@ -1,4 +1,4 @@
-"""Turns passages into what an index keeps of them: one vector each, and token vectors where they are wanted."""
+"""Turns passages into what an index stores of them: one vector each, and token vectors where the settings say so."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Windows = tuple[TokenVectors, ...]
 
 
 class PassageEncoder:
-    """Gives vectors with an embedder, and token vectors with a late-interaction model, in one pass where it gives both.
+    """Computes vectors with an embedder and token vectors with a late-interaction model; in one pass if it gives both.
 
-    `settings` say which models these are; the analyzer is still open. With `resume` set, token vectors of finished
-    chunks are kept in a folder until the index is written, so that a run that was stopped goes on from there.
+    `settings` say which models these are; only the analyzer is still open. After `resume`, the token vectors of each
+    chunk are saved in a folder until the index is written, so that a run that was stopped goes on from there.
     """
 
     def __init__(self, settings: IndexSettings, embedder: Embedder, late: LateInteraction | None = None) -> None:
@@ -37,7 +37,7 @@ class PassageEncoder:
         self.token_dims = late.token_dims if late else 0
 
     def resume(self, folder: Path) -> None:
-        """Keep finished slices in `folder`, and use those that lie there."""
+        """Save finished chunks in `folder`, and use those that an earlier run saved there."""
         if self._late:
             self._partial = folder
             folder.mkdir(exist_ok=True)
@@ -47,7 +47,7 @@ class PassageEncoder:
         texts = [whole_text(d) for d in documents]
         if self._late is None:
             return self._embedder.embed(texts, "document"), []
-        path = self._slice(texts)
+        path = self._chunk_file(texts)
         if path and path.exists():
             return _load(path)
         encoded = self._late.all_finite(self._late.encode_documents(texts))
@@ -60,11 +60,11 @@ class PassageEncoder:
             _save(path, vectors, windows)
         return vectors, windows
 
-    def _slice(self, texts: Sequence[str]) -> Path | None:
+    def _chunk_file(self, texts: Sequence[str]) -> Path | None:
         if self._partial is None:
             return None
-        made_by = (self.settings.fingerprint, self.settings.embedder_fingerprint, str(self.pool))
-        key = sha256("\0".join([*made_by, *texts]).encode("utf-8", "surrogatepass")).hexdigest()
+        models = (self.settings.fingerprint, self.settings.embedder_fingerprint, str(self.pool))
+        key = sha256("\0".join([*models, *texts]).encode("utf-8", "surrogatepass")).hexdigest()
         return self._partial / f"{key[:32]}.npz"
 
 
@@ -97,30 +97,29 @@ def encoder_for(settings: IndexSettings, default_embedder: str) -> PassageEncode
 
 
 def _save(path: Path, vectors: FloatArray, windows: Sequence[Windows]) -> None:
-    every = [w for own in windows for w in own]
+    """Save a chunk; the file is there only when it is whole."""
+    flat = [window for passage_windows in windows for window in passage_windows]
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         np.savez(
             file,
             vectors=vectors,
-            values=np.concatenate([w.values for w in every]) if every else np.zeros((0, 1), np.int8),
-            scales=np.concatenate([w.scales for w in every]) if every else np.zeros(0, np.float32),
-            spans=np.concatenate([w.spans for w in every]) if every else np.zeros((0, 2), np.int32),
-            tokens=np.array([len(w) for w in every], dtype=np.int64),
-            windows=np.array([len(own) for own in windows], dtype=np.int64),
+            values=np.concatenate([w.values for w in flat]) if flat else np.zeros((0, 1), np.int8),
+            scales=np.concatenate([w.scales for w in flat]) if flat else np.zeros(0, np.float32),
+            spans=np.concatenate([w.spans for w in flat]) if flat else np.zeros((0, 2), np.int32),
+            tokens=np.array([len(w) for w in flat], dtype=np.int64),
+            windows=np.array([len(passage_windows) for passage_windows in windows], dtype=np.int64),
         )
     part.replace(path)
 
 
 def _load(path: Path) -> tuple[FloatArray, list[Windows]]:
-    with np.load(path) as kept:
-        values, scales, spans = kept["values"], kept["scales"], kept["spans"]
-        ends = np.cumsum(kept["tokens"])
-        every = [
-            TokenVectors(values[a:b], scales[a:b], spans[a:b]) for a, b in zip(ends - kept["tokens"], ends, strict=True)
-        ]
-        found, at = [], 0
-        for n in kept["windows"].tolist():
-            found.append(tuple(every[at : at + n]))
-            at += n
-        return kept["vectors"], found
+    with np.load(path) as arrays:
+        values, scales, spans, tokens = (arrays[name] for name in ("values", "scales", "spans", "tokens"))
+        ends = np.cumsum(tokens)
+        flat = [TokenVectors(values[a:b], scales[a:b], spans[a:b]) for a, b in zip(ends - tokens, ends, strict=True)]
+        windows, position = [], 0
+        for count in arrays["windows"].tolist():
+            windows.append(tuple(flat[position : position + count]))
+            position += count
+        return arrays["vectors"], windows
