@@ -178,7 +178,7 @@ class Index:
         The process loads its models once and keeps them. A pipeline without retrievers fuses all that the index has.
 
         Raises:
-            InputError: text that is no pipeline, a retriever that the index does not have, an empty query, or a wrong limit.
+            InputError: text that is no pipeline, a retriever that the index lacks, an empty query, or a wrong limit.
             ModelError: a model can't be used.
 
         """
@@ -223,7 +223,7 @@ def load(
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
     Args:
-        name_or_path: of the model; None for resift-mini-en, which keeps the order of texts that it can't read (`Reranker`).
+        name_or_path: of the model; None for resift-mini-en, which keeps the order of what it can't read (`Reranker`).
         precision: "f32"; "bf16" and "int8" where the CPU has them; "fp16" with torch; "auto" for the fastest that is
             known to keep the order, which may be int8.
         long_documents: they are read in "windows" or "strides", or "truncate" reads only their beginning.

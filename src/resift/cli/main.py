@@ -54,7 +54,7 @@ def _options(
 def _one_line(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Resift's own warnings as one sentence; those of other kinds, such as deprecations, with their place in the code."""
+    """Resift's own warnings as one sentence; other kinds, such as deprecations, with their place in the code."""
     return (
         f"resift: {message}\n" if category is UserWarning else f"{filename}:{lineno}: {category.__name__}: {message}\n"
     )

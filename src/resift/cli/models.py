@@ -21,7 +21,7 @@ def models(
 ) -> None:
     """List the models that ship with Resift, then the checkpoints that it knows; others load too.
 
-    A model of which a fact is not known does not meet a condition on it. "multi" is a model of many languages that are not listed.
+    A model does not meet a condition on a fact that is unknown. "multi" is a model of many languages, not listed.
     """
     from rich.console import Console
 

@@ -30,7 +30,7 @@ def print_json(value: Any) -> None:  # noqa: ANN401
 
 
 def print_rows(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table if it fits the width; else each row as its first cell, and below it the others with their headings."""
+    """Print a table if it fits the width; else each row as its first cell, and below it the others with headings."""
     table = Table(*headings, box=None, pad_edge=False, header_style="dim")
     for row in rows:
         table.add_row(*map(Text, row))
@@ -61,7 +61,7 @@ def print_results(ranking: Ranking, console: Console, explain: bool, advice: str
 
 
 def print_table(ranking: Ranking, console: Console) -> None:
-    """Print rank, movement against the first stage, score with its kind, place, and a snippet with the matching words."""
+    """Print rank, movement against the first stage, score with its kind, place, and a snippet with matching words."""
     if not len(ranking):
         console.print("nothing found")
         _print_reason(ranking, console)

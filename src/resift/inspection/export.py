@@ -29,12 +29,11 @@ from resift.models.checkpoints import encoder_folder, lowered
 from resift.models.contract import Contract, Golden
 from resift.models.exported import onnx_file
 from resift.models.integrity import REPORT, SUMS, file_hash
-from resift.score.cross_encoder import CrossEncoder
-from resift.score.late_interaction import LateInteraction
+from resift.protocols import Scorer
 from resift.score.load import find_model, load_scorer, read_graph
 
 Format = Literal["openvino", "onnx"]
-Weights = Literal["f32", "fp16", "int8"]
+Weights = Literal["f32", "fp16", "int8"]  # how matrices are stored
 
 _COPIED = (
     "tokenizer.json",
@@ -47,16 +46,18 @@ _COPIED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ExportReport:
     """How the exported folder compares with its source, both at f32, on the probes of `languages`.
 
     Attributes:
         tau: Kendall's tau-b per question, averaged.
-        top10: the share of the ten best per question that stayed among them, averaged.
+        top10: the share of the ten best per question that are also the export's, averaged.
         max_delta: the largest change of a score.
-        source_pairs_per_second: of the source at f32, here; `pairs_per_second` of the export.
-        bytes: of the weights' files; `source_bytes` of the source's.
-        passed: whether tau and top10 meet `least_tau` and `least_top10`.
+        pairs_per_second: of the export at f32, on this machine.
+        source_pairs_per_second: of the source, likewise.
+        bytes: of the export's weight files.
+        source_bytes: of the source's.
+        passed: whether tau and top10 are at least `least_tau` and `least_top10`.
 
     """
 
@@ -77,18 +78,20 @@ class Report:
     passed: bool
 
 
-def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp16", force: bool = False) -> Report:
+def export(
+    name: str, out: Path, to: Format = "openvino", weights: Weights = "fp16", force: bool = False
+) -> ExportReport:
     """Write `out`: weights, tokenizer, config, contract with golden pairs, report, and hashes; all of it or nothing.
 
     Args:
         name: a reranker: bundled name, folder or hub id.
-        out: a folder that does not exist yet, or is empty.
+        out: a folder that does not exist, or is empty.
         to: "openvino" needs nothing more; "onnx" needs torch, unless the source is an ONNX file already.
-        weights: how matrices are stored; they are computed with at f32 or bf16 in any case.
-        force: write it even when the order changed too much.
+        weights: how matrices are stored; the precision of computing does not depend on it.
+        force: write the folder even when the order changed too much.
 
     Raises:
-        InputError: `out` is there already, or can't be written.
+        InputError: `out` exists and is not empty, or can't be written.
         ModelError: the source can't be used.
         ScoreError: the order changed too much.
         MissingExtra: a package for this format is not installed.
@@ -109,13 +112,13 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
         _copy_settings(folder, part)
         contract.write(part)
         _write_weights(folder, contract, part, to, weights)
-        report = _measure(source, folder, part, to, weights)
+        report = _measure(source, contract, folder, part, to, weights)
         if not report.passed and not force:
             raise ScoreError(
                 f"{weights} weights change the order: tau {report.tau:.3f} (least {LEAST_TAU}), ten best kept "
                 f"{report.top10:.1%} (least {LEAST_TOP10:.0%}); choose --weights fp16 or f32, or --force"
             )
-        _seal(part, contract, source, report)
+        _seal(part, contract, source.contract.golden, report)
         if out.exists():
             out.rmdir()
         part.replace(out)
@@ -128,16 +131,16 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
 
 
 def _copy_settings(folder: Path, part: Path) -> None:
-    """Copy what stands beside weights; what modules.json says of the case of letters goes into the tokenizer."""
+    """Copy the files beside the weights; where modules.json lowers the case of letters, the tokenizer then does it."""
     for file in _COPIED:
-        given = next((f for f in (encoder_folder(folder) / file, folder / file) if f.exists()), None)
-        if given is not None:
-            shutil.copyfile(given, part / file)
+        source = next((f for f in (encoder_folder(folder) / file, folder / file) if f.exists()), None)
+        if source is not None:
+            shutil.copyfile(source, part / file)
     if lowered(folder):
         path = part / "tokenizer.json"
         tokenizer = json.loads(path.read_text("utf-8"))
-        own = [tokenizer["normalizer"]] if tokenizer.get("normalizer") else []
-        tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *own]}
+        normalizers = [tokenizer["normalizer"]] if tokenizer.get("normalizer") else []
+        tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *normalizers]}
         path.write_text(json.dumps(tokenizer, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -150,9 +153,9 @@ def _write_weights(folder: Path, contract: Contract, part: Path, to: Format, wei
     from resift.engine.onnx import round_weights
     from resift.engine.torch import export_onnx
 
-    given = onnx_file(folder) if (folder / "contract.json").exists() or contract.family == "encoder" else None
-    if given:
-        round_weights(given, part / "model.onnx", weights)
+    onnx = onnx_file(folder) if (folder / "contract.json").exists() or contract.family == "encoder" else None
+    if onnx:
+        round_weights(onnx, part / "model.onnx", weights)
         return
     if contract.family != "encoder" or not list(folder.glob("*.safetensors")):
         raise UnknownFamily(
@@ -163,43 +166,49 @@ def _write_weights(folder: Path, contract: Contract, part: Path, to: Format, wei
         round_weights(part / "model.onnx", part / "model.onnx", weights)
 
 
-def _measure(source: CrossEncoder | LateInteraction, folder: Path, part: Path, to: Format, weights: Weights) -> Report:
-    """Score the probes with both, at f32, on OpenVINO."""
-    languages = languages_of(source.contract) or ["en"]
-    made = load_scorer(str(part), "f32", engine="openvino")
-    before, source_speed = _timed(source, languages)
-    after, speed = _timed(made, languages)
-    found = agreement(before, after)
-    return Report(
-        source.info.name, to, weights, tuple(languages), found.pairs, found.tau, found.top10, found.max_delta,
-        speed, source_speed, _weight_bytes(part), _weight_bytes(folder), LEAST_TAU, LEAST_TOP10, found.good,
+def _measure(
+    source: Scorer, contract: Contract, folder: Path, part: Path, to: Format, weights: Weights
+) -> ExportReport:
+    """Score the probes with both models, at f32, on OpenVINO."""
+    languages = languages_of(contract) or ["en"]
+    exported = load_scorer(str(part), "f32", engine="openvino")
+    source_scores, source_speed = _timed(source, languages)
+    scores, speed = _timed(exported, languages)
+    similarity = agreement(source_scores, scores)
+    return ExportReport(
+        source.info.name, to, weights, tuple(languages),
+        similarity.pairs, similarity.tau, similarity.top10, similarity.max_delta, speed, source_speed,
+        _weight_bytes(part), _weight_bytes(folder), LEAST_TAU, LEAST_TOP10, similarity.good,
     )  # fmt: skip
 
 
-def _timed(scorer: CrossEncoder | LateInteraction, languages: Sequence[str]) -> tuple[npt.NDArray[np.float64], float]:
-    """Scores of the probes, and pairs per second without the first call, which compiles."""
-    scorer.score([pair("a", "b")])
+def _timed(scorer: Scorer, languages: Sequence[str]) -> tuple[npt.NDArray[np.float64], float]:
+    """Scores of the probes, and pairs per second."""
+    scorer.score([pair("a", "b")])  # compiles
     began = time.perf_counter()
     scores = np.concatenate([grid(scorer, language) for language in languages])
     return scores, scores.size / (time.perf_counter() - began)
 
 
 def _weight_bytes(folder: Path) -> int:
-    files = {f for at in (folder, encoder_folder(folder)) for f in at.iterdir()}
+    files = {file for parent in (folder, encoder_folder(folder)) for file in parent.iterdir()}
     return sum(f.stat().st_size for f in files if f.suffix in (".bin", ".xml", ".onnx", ".safetensors"))
 
 
-def _seal(part: Path, contract: Contract, source: CrossEncoder | LateInteraction, report: Report) -> None:
-    """Golden pairs with the exported weights' own scores, the report, and the hash of every file."""
-    given = [(g.query, g.document) for g in source.contract.golden] or [
+def _seal(part: Path, contract: Contract, golden: Sequence[Golden], report: ExportReport) -> None:
+    """Write golden pairs with the scores of the exported weights, the report, and the hash of every file.
+
+    The pairs are those of the source's golden ones, or else probes.
+    """
+    texts = [(g.query, g.document) for g in golden] or [
         (p.query, text)
         for language in report.languages
         for p in probes()[language][:3]
         for text in (p.relevant, p.irrelevant)
     ]
-    scores = finite(load_scorer(str(part), "f32", engine="openvino"), [pair(q, d) for q, d in given])
-    golden = [Golden(q, d, round(float(value), 6)) for (q, d), value in zip(given, scores, strict=True)]
-    replace(contract, golden=tuple(golden)).write(part)
+    scores = finite(load_scorer(str(part), "f32", engine="openvino"), [pair(q, d) for q, d in texts])
+    new_golden = tuple(Golden(q, d, round(float(value), 6)) for (q, d), value in zip(texts, scores, strict=True))
+    replace(contract, golden=new_golden).write(part)
     (part / REPORT).write_text(json.dumps(asdict(report), indent=1) + "\n", "utf-8")
     files = sorted(f for f in part.iterdir() if f.name != SUMS)
     (part / SUMS).write_text("".join(f"{file_hash(f)}  {f.name}\n" for f in files), "utf-8")
