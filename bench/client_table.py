@@ -100,8 +100,8 @@ def run(python: Path, script: str, environment: dict[str, str]) -> list[dict]:
 
 def write(rows: list[dict]) -> None:
     results = HERE / "results"
-    said = {"resift": resift.__version__, "machine": machine(), "calls": rows}
-    (results / "clients.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n")
+    table = {"resift": resift.__version__, "machine": machine(), "calls": rows}
+    (results / "clients.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     lines = ["# Clients", "", "Unmodified clients against `resift serve` with resift-mini-en (`make test-clients`).",
              "Works: the order is the library's own, and the scores are, where the client shows them.", "",
              "| client | version | call | works |", "| --- | --- | --- | --- |"]  # fmt: skip

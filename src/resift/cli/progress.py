@@ -17,8 +17,8 @@ _PAUSE = 0.1  # seconds between two updates of the same step
 # Seconds whose pace gives the time left. What an earlier run had done takes no time, and says nothing of the rest.
 _RECENT = 30.0
 
-# The part of an index run that each step takes without token vectors. With them, nearly all time goes into passages, and
-# the other steps end sooner than the line says. The engine of a graph reports no progress.
+# The part of an index run that each step takes without token vectors. With them, nearly all time goes into passages,
+# and the other steps end sooner than the line says. The engine of a graph reports no progress.
 _PARTS = {"passages": (0.0, 0.7), "passages' words": (0.7, 0.97), "words listed": (0.97, 1.0)}
 
 Count = Callable[[str, int, float], None]
@@ -28,8 +28,8 @@ Count = Callable[[str, int, float], None]
 def counter() -> Iterator[Count]:
     """Give a function that shows the step's name, how many there are so far, how many a second, and the time left.
 
-    Share and time left are those of the whole run. The share never falls; the time left follows from the pace of the last
-    half minute.
+    Share and time left are those of the whole run. The share never falls; the time left follows from the pace of the
+    last half minute.
     """
     if not sys.stderr.isatty():
         yield lambda step, n, share: None
