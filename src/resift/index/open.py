@@ -1,4 +1,4 @@
-"""Opens what `build` wrote, with the models that it names."""
+"""Opens an index on disk and loads the models that its settings name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_index(folder: Path) -> tuple[Passages, Hybrid, Tensors | None]:
     """Passages, the fused retriever over them, and stored token vectors where there are any.
 
     Raises:
-        InputError: not an index, damaged, of another format, or made with a model that isn't here.
+        InputError: the folder is no index, is damaged or of another format, or was made with a model that isn't here.
 
     """
     while True:
@@ -34,7 +34,7 @@ def open_index(folder: Path) -> tuple[Passages, Hybrid, Tensors | None]:
             return _open(folder, generation)
         except (InputError, OSError) as error:
             if current(folder) != generation:
-                continue  # a newer one took its place meanwhile
+                continue  # a newer generation took its place meanwhile
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{folder} is damaged ({error}); index again into a new folder") from error
@@ -61,6 +61,7 @@ def _open(folder: Path, generation: Path) -> tuple[Passages, Hybrid, Tensors | N
 
 
 def _matrix(generation: Path) -> Any:  # noqa: ANN401 - bm25s ships no types
+    """The BM25 matrix, memory-mapped; None for an index without any word."""
     if not (generation / "bm25").exists():
         return None
     import bm25s
