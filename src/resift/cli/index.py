@@ -37,7 +37,7 @@ def index(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Of token vectors: bundled name, model folder, or hub id.")
     ] = None,
-    embedder: options.Embedder = None,
+    embedder: options.NamedEmbedder = None,
     hnsw: Annotated[
         bool | None,
         typer.Option(

@@ -24,7 +24,7 @@ _REQUESTS_PER_CALL = 64  # requests whose pairs are scored in one call
 
 
 @dataclass(frozen=True, slots=True)
-class RequestLimits:
+class RerankLimits:
     """What one request may cost and give: milliseconds, the memory of the process, and how many results."""
 
     deadline_ms: float | None
@@ -47,7 +47,7 @@ def rerank(
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
-    engine: options.Engine = options.EngineChoice.AUTO,
+    engine: options.EngineOption = options.EngineChoice.AUTO,
 ) -> None:
     """Rerank what another search found.
 
@@ -62,7 +62,7 @@ def rerank(
     reranker = load(model, long_documents="truncate" if truncate else "windows", engine=engine.value)
     if deadline_ms is not None:
         reranker.warm()
-    limits = RequestLimits(deadline_ms, max_memory, top)
+    limits = RerankLimits(deadline_ms, max_memory, top)
     lines = files.read_lines(file)
     if queries or documents:
         stage = reranker.stage(blend is not False, depth=depth)
@@ -76,7 +76,7 @@ def rerank(
         write(output, (text.encode() for text in results))
 
 
-def _reranked_requests(lines: Iterable[str], source: str, stage: Stage, limits: RequestLimits) -> Iterator[str]:
+def _reranked_requests(lines: Iterable[str], source: str, stage: Stage, limits: RerankLimits) -> Iterator[str]:
     """One line of JSON per line of JSONL."""
     from resift import files
     from resift.cli.show import as_json
@@ -93,7 +93,7 @@ def _reranked_run(
     queries: Path | None,
     documents: Path | None,
     stage: Stage,
-    limits: RequestLimits,
+    limits: RerankLimits,
 ) -> Iterator[str]:
     """The lines of a TREC run, one query after the other."""
     from resift import files
@@ -143,7 +143,7 @@ def _by_id(path: Path, ids: AbstractSet[str], what: str) -> dict[str, Document]:
     return documents
 
 
-def _reranked(rankings: Iterable[Ranking], stage: Stage, limits: RequestLimits) -> Iterator[Ranking]:
+def _reranked(rankings: Iterable[Ranking], stage: Stage, limits: RerankLimits) -> Iterator[Ranking]:
     """Rerank 64 requests in one call, so that short ones fill batches, and hold no more of them.
 
     A deadline is each request's own, so that with one they are reranked one after the other. A request in a language

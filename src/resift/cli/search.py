@@ -33,7 +33,7 @@ def search(
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many results to show.")] = 10,
     depth: options.Depth = options.DEFAULT_DEPTH,
     model: options.NamedModel = None,
-    embedder: options.Embedder = None,
+    embedder: options.NamedEmbedder = None,
     rerank: Annotated[
         bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show the first stage's order.")
     ] = True,
@@ -44,7 +44,7 @@ def search(
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
-    engine: options.Engine = options.EngineChoice.AUTO,
+    engine: options.EngineOption = options.EngineChoice.AUTO,
     list_skipped: options.EverySkipped = False,
     as_json: options.AsJson = False,
     explain: options.Explain = False,

@@ -32,8 +32,8 @@ from resift.models.integrity import REPORT, SUMS, file_hash
 from resift.protocols import Scorer
 from resift.score.load import find_model, load_scorer, read_graph
 
-Format = Literal["openvino", "onnx"]
-Weights = Literal["f32", "fp16", "int8"]  # how matrices are stored
+FileFormat = Literal["openvino", "onnx"]
+WeightFormat = Literal["f32", "fp16", "int8"]  # how matrices are stored
 
 _COPIED = (
     "tokenizer.json",
@@ -62,8 +62,8 @@ class ExportReport:
     """
 
     model: str
-    to: Format
-    weights: Weights
+    to: FileFormat
+    weights: WeightFormat
     languages: tuple[str, ...]
     pairs: int
     tau: float
@@ -79,7 +79,7 @@ class ExportReport:
 
 
 def export(
-    name: str, out: Path, to: Format = "openvino", weights: Weights = "fp16", force: bool = False
+    name: str, out: Path, to: FileFormat = "openvino", weights: WeightFormat = "fp16", force: bool = False
 ) -> ExportReport:
     """Write `out`: weights, tokenizer, config, contract with golden pairs, report, and hashes; all of it or nothing.
 
@@ -97,8 +97,9 @@ def export(
         MissingExtra: a package for this format is not installed.
 
     """
-    if to not in get_args(Format) or weights not in get_args(Weights):
-        raise InputError(f"export to {get_args(Format)} with weights of {get_args(Weights)}; not {to!r}, {weights!r}")
+    if to not in get_args(FileFormat) or weights not in get_args(WeightFormat):
+        formats, weight_formats = get_args(FileFormat), get_args(WeightFormat)
+        raise InputError(f"export to {formats} with weights of {weight_formats}; not {to!r}, {weights!r}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there already; name a folder that is not")
     folder = find_model(name)
@@ -144,7 +145,7 @@ def _copy_settings(folder: Path, part: Path) -> None:
         path.write_text(json.dumps(tokenizer, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _write_weights(folder: Path, contract: Contract, part: Path, to: Format, weights: Weights) -> None:
+def _write_weights(folder: Path, contract: Contract, part: Path, to: FileFormat, weights: WeightFormat) -> None:
     if to == "openvino":
         from resift.engine.openvino import save_model
 
@@ -167,7 +168,7 @@ def _write_weights(folder: Path, contract: Contract, part: Path, to: Format, wei
 
 
 def _measure(
-    source: Scorer, contract: Contract, folder: Path, part: Path, to: Format, weights: Weights
+    source: Scorer, contract: Contract, folder: Path, part: Path, to: FileFormat, weights: WeightFormat
 ) -> ExportReport:
     """Score the probes with both models, at f32, on OpenVINO."""
     languages = languages_of(contract) or ["en"]
