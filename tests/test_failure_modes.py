@@ -29,6 +29,9 @@ from resift.errors import KindError, NonFiniteScore
 from resift.inspection.doctor import examine
 from resift.inspection.export import export
 from resift.models.tokenizer import Tokens
+from resift.rerank.drive import drive
+from resift.rerank.guard import misfit
+from resift.rerank.pointwise import Pointwise
 from resift.score.late_interaction import LateInteraction
 from resift.score.pairs import READ, slices
 from tests.checkpoints import cross_encoder
@@ -490,7 +493,9 @@ def test_row_14_a_language_that_the_model_does_not_read_is_left_alone(mini: Rera
     query, texts = FOREIGN["zh"]
     ranking = mini.rerank(query, texts)
     assert not ranking.trace.reranked and ids(ranking) == ["0", "1"] and not any(c.score for c in ranking)
-    assert ranking.trace.reason == mini.misfit(ranking) and "the query and the texts are zh" in ranking.trace.reason
+    reason = misfit(mini.scorer, ranking)
+    assert ranking.trace.reason == f"{reason}, or resift-mini-en to rerank all the same"
+    assert "the query and the texts are zh" in reason
     assert mini.rerank(QUERY, TEXTS).trace.reason == ""
 
 
@@ -499,10 +504,12 @@ def test_row_14_a_model_that_was_named_reranks_it_and_says_so(mini: Reranker) ->
     named = Reranker(mini.scorer)
     ranking = named.rerank(query, texts)
     assert ranking.trace.reranked and all(c.score for c in ranking)
-    assert ranking.trace.reason == named.misfit(ranking) and "the query and the texts are zh" in ranking.trace.reason
-    assert ids(ranking) == ids(mini.stage(False).run([resift.Ranking.unscored(Query(query), [
-        Document(str(i), t) for i, t in enumerate(texts)
-    ])])[0])  # fmt: skip
+    reason = misfit(mini.scorer, ranking)
+    assert ranking.trace.reason == f"{reason}; reranked all the same, since resift-mini-en was named"
+    assert "the query and the texts are zh" in reason
+    unscored = resift.Ranking.unscored(Query(query), [Document(str(i), t) for i, t in enumerate(texts)])
+    (without_guard,) = drive(Pointwise(mini.scorer), [unscored])
+    assert ids(ranking) == ids(without_guard)
     late = named.rerank(query, texts * 200, deadline_ms=1e-6)
     assert "texts are zh" in late.trace.reason and "; deadline: resift-mini-en scored 0/400" in late.trace.reason
 
