@@ -5,6 +5,7 @@ bench/results/clients.json and .md. Fails when a call does. The .txt say every v
 one that fits; they are made anew from the .in: `uv pip compile --no-annotate --no-header NAME.in -o NAME.txt`.
 """
 
+import argparse
 import json
 import os
 import socket
@@ -27,6 +28,7 @@ SCRIPTS = {
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     rows: list[dict] = []
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -98,8 +100,8 @@ def run(python: Path, script: str, environment: dict[str, str]) -> list[dict]:
 
 def write(rows: list[dict]) -> None:
     results = HERE / "results"
-    said = {"resift": resift.__version__, "machine": machine(), "calls": rows}
-    (results / "clients.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n")
+    table = {"resift": resift.__version__, "machine": machine(), "calls": rows}
+    (results / "clients.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     lines = ["# Clients", "", "Unmodified clients against `resift serve` with resift-mini-en (`make test-clients`).",
              "Works: the order is the library's own, and the scores are, where the client shows them.", "",
              "| client | version | call | works |", "| --- | --- | --- | --- |"]  # fmt: skip
@@ -111,4 +113,5 @@ def write(rows: list[dict]) -> None:
     print("\n".join(lines))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -22,13 +22,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=100, help="of each operation and phase")
     parser.add_argument("--port", type=int, default=18714)
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         Index.build(f"{temporary}/docs.index", "docs")
-        with Server(["--index", f"{temporary}/docs.index"], given.port, {"RESIFT_QUEUE_SECONDS": "60"}) as server:
+        with Server(["--index", f"{temporary}/docs.index"], args.port, {"RESIFT_QUEUE_SECONDS": "60"}) as server:
             command = [
                 Path(sys.executable).with_name("schemathesis"), "--no-color", "run", f"{server.url}/openapi.json",
-                "--checks", "all", "--max-examples", str(given.examples), "--continue-on-failure", "--seed", "7",
+                "--checks", "all", "--max-examples", str(args.examples), "--continue-on-failure", "--seed", "7",
             ]  # fmt: skip
             done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
     print(done.stdout + done.stderr)

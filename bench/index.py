@@ -59,14 +59,15 @@ def child(body: str, *args: str) -> dict:
 def write_files(folder: Path, count: int, cut: bool = False) -> None:
     folder.mkdir()
     passages = (d for name in SETS for d in files.read_jsonl(data_folder() / name / "corpus.jsonl.gz"))
-    taken = 0
-    while taken < count and (part := list(islice(passages, 100))):
+    number = 0
+    while number < count and (part := list(islice(passages, 100))):
         texts = [" ".join(d.text.split()[:WORDS])[:CHARACTERS] if cut else d.text for d in part]
         lines = [
-            json.dumps({"id": f"{taken}-{d.id}", "title": d.title, "text": t}) for d, t in zip(part, texts, strict=True)
+            json.dumps({"id": f"{number}-{d.id}", "title": d.title, "text": t})
+            for d, t in zip(part, texts, strict=True)
         ]
-        (folder / f"{taken // 100:04d}.jsonl").write_text("\n".join(lines) + "\n")
-        taken += len(part)
+        (folder / f"{number // 100:04d}.jsonl").write_text("\n".join(lines) + "\n")
+        number += len(part)
 
 
 def timed(index: Index, queries: list[str], reranker) -> dict:
@@ -81,9 +82,10 @@ def timed(index: Index, queries: list[str], reranker) -> dict:
 
 def agreement(one: Index, other: Index, queries: list[str]) -> dict:
     """Of the vectors' 100 nearest and of what a search gives in the end."""
-    asked, reranker = [Query(q) for q in queries], resift.load()
+    query_objects, reranker = [Query(q) for q in queries], resift.load()
     near = [
-        [{c.document.id for c in r} for r in i.retriever.retrievers[1].dense.retrieve(asked, 100)] for i in (one, other)
+        [{c.document.id for c in r} for r in i.retriever.retrievers[1].dense.retrieve(query_objects, 100)]
+        for i in (one, other)
     ]
     shared = [len(a & b) / len(a) for a, b in zip(*near, strict=True)]
     best = [[[c.document.id for c in i.search(q, 10, reranker=reranker)] for q in queries[::5]] for i in (one, other)]
@@ -110,11 +112,11 @@ def static(root: Path, queries: list[str], passages: int) -> dict:
         changed = sorted((root / "all").iterdir())[first::100]
         for path in changed:
             path.write_text(path.read_text().replace('"text": "', '"text": "so '))
-        found = child(BUILD, str(root / "static.index"), str(root / "all"), "", "1")
-        times = round(result["static"]["seconds"] / found["seconds"], 2)
+        update = child(BUILD, str(root / "static.index"), str(root / "all"), "", "1")
+        times = round(result["static"]["seconds"] / update["seconds"], 2)
         exactly = child(BUILD, str(root / "exact.index"), str(root / "all"), "exact", "1")
         times_exact = round(result["exact"]["seconds"] / exactly["seconds"], 2)
-        row = {**found, "changed_files": len(changed), "times_as_fast": times, "exact_times_as_fast": times_exact}
+        row = {**update, "changed_files": len(changed), "times_as_fast": times, "exact_times_as_fast": times_exact}
         result["static_again"].append(row)
     result["graph_changed_three_times_and_exact"] = agreement(
         Index.open(root / "static.index"), Index.open(root / "exact.index"), queries

@@ -82,23 +82,23 @@ def mixture(languages: tuple[str, ...], which: str) -> Collection:
 
 def units(c: Collection, language: str) -> dict[str, object]:
     """The first row is the default."""
-    usual = fitted(c.documents)
-    words = Analyzer(usual.language, f"words-{language}")
+    default = fitted(c.documents)
+    words = Analyzer(default.language, f"words-{language}")
     if language == "vi":
         return {
-            "syllables": usual, "words": OnlyWords(usual.language, "words-vi"), "words and syllables": words,
+            "syllables": default, "words": OnlyWords(default.language, "words-vi"), "words and syllables": words,
         }  # fmt: skip
     return {
-        "pairs and characters": usual, "pairs": Analyzer(usual.language), "words": words,
-        "words, pairs and characters": Both(usual, words),
+        "pairs and characters": default, "pairs": Analyzer(default.language), "words": words,
+        "words, pairs and characters": Both(default, words),
     }  # fmt: skip
 
 
-def stemmers(c: Collection, own: str) -> dict[str, object]:
+def stemmers(c: Collection, stemmer: str) -> dict[str, object]:
     """The first row is the default: what fits the collection."""
     one = fitted(c.documents).language.removeprefix("guess:")
     rows = {"fitted": fitted(c.documents), "none": Analyzer(""), "English": Analyzer()}
-    return rows | {"one per script": Analyzer(one), "guessed per text": Analyzer(f"guess:{own or one}")}
+    return rows | {"one per script": Analyzer(one), "guessed per text": Analyzer(f"guess:{stemmer or one}")}
 
 
 def measure(c: Collection, analyzers: dict[str, object]) -> dict:
@@ -122,17 +122,17 @@ def measure(c: Collection, analyzers: dict[str, object]) -> dict:
 
 
 def half(which: str) -> dict:
-    found: dict[str, dict] = {"units": {}, "stemmers": {}}
+    figures: dict[str, dict] = {"units": {}, "stemmers": {}}
     for name, language in UNITS.items():
         c = collection(name, which)
-        found["units"][name] = measure(c, units(c, language))
-    for code, own in STEMMED.items():
+        figures["units"][name] = measure(c, units(c, language))
+    for code, stemmer in STEMMED.items():
         c = read(f"xquad_{code}", which)
-        found["stemmers"][c.name] = measure(c, stemmers(c, own))
+        figures["stemmers"][c.name] = measure(c, stemmers(c, stemmer))
     for name, languages in MIXTURES.items():
         c = mixture(languages, which)
-        found["stemmers"][name] = measure(c, stemmers(c, ""))
-    return found
+        figures["stemmers"][name] = measure(c, stemmers(c, ""))
+    return figures
 
 
 def markdown(result: dict) -> str:

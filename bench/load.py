@@ -97,8 +97,8 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def metric(self, name: str) -> float:
-        found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", httpx.get(f"{self.url}/metrics", trust_env=False).text, re.M)
-        return sum(map(float, found))
+        values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", httpx.get(f"{self.url}/metrics", trust_env=False).text, re.M)
+        return sum(map(float, values))
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
@@ -124,8 +124,8 @@ class Tally:
     def count(self, status: int) -> None:
         self.statuses[status] = self.statuses.get(status, 0) + 1
 
-    def fault(self, said: str) -> None:
-        self.wrong.append(said[:300])
+    def fault(self, message: str) -> None:
+        self.wrong.append(message[:300])
 
 
 async def ask(client: httpx.AsyncClient, body: dict, tally: Tally, keep: bool = False, insist: bool = True) -> None:
@@ -160,12 +160,12 @@ async def ask(client: httpx.AsyncClient, body: dict, tally: Tally, keep: bool = 
             tally.fault(f"{answer.status_code}: {answer.text}")
             return
         tally.seconds.append(seconds)
-        found = answer.json()
-        if sorted(r["index"] for r in found["results"]) != list(range(len(body["documents"]))):
+        reply = answer.json()
+        if sorted(r["index"] for r in reply["results"]) != list(range(len(body["documents"]))):
             tally.fault("not every document once")
-        tally.partial += bool(found["reason"] and "scored" in found["reason"])
+        tally.partial += bool(reply["reason"] and "scored" in reply["reason"])
         if keep:
-            tally.sample.append((body, found))
+            tally.sample.append((body, reply))
         return
 
 

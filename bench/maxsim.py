@@ -92,8 +92,8 @@ def pylate(folder: Path):
     ids = list(range(len(documents)))
 
     def run():
-        (found,) = rank.rerank([ids], query, [documents])
-        return np.array([r["score"] for r in sorted(found, key=lambda r: r["id"])])
+        (results,) = rank.rerank([ids], query, [documents])
+        return np.array([r["score"] for r in sorted(results, key=lambda r: r["id"])])
 
     return run
 
@@ -168,8 +168,8 @@ def contest(names: list[str], pythons: dict[str, str], folder: Path, rounds: int
     for process in processes.values():
         process.stdin.close()
         process.wait()
-    medians = {name: statistics.median(own) for name, own in figures.items()}
-    return {n: {"version": versions[n], "median": medians[n], "rounds": own} for n, own in figures.items()}
+    medians = {name: statistics.median(times) for name, times in figures.items()}
+    return {n: {"version": versions[n], "median": medians[n], "rounds": times} for n, times in figures.items()}
 
 
 def kernels(pythons: dict[str, str], rounds: int, documents: int, names: list[str]) -> dict:

@@ -107,8 +107,8 @@ def flag_embedding(root: Path, python: str) -> Iterator[Row]:
         yield row(family, "FlagEmbedding 1.4.0", scored(folder, "only_second"), reference)
     folder = bge_m3(root / "m3")
     settings = folder / "tokenizer_config.json"  # Transformers 4 does not know the class by 5's name
-    named = json.loads(settings.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
-    settings.write_text(json.dumps(named))
+    config = json.loads(settings.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings.write_text(json.dumps(config))
     pairs = [(q, d) for q in QUERIES for d in DOCUMENTS]
     ours = resift.load(folder, precision="f32", long_documents="truncate").score(pairs)
     yield row("bge-m3, colbert head", "FlagEmbedding 1.4.0", ours, theirs(pairs, "colbert", folder))
@@ -117,12 +117,12 @@ def flag_embedding(root: Path, python: str) -> Iterator[Row]:
 def vectors(root: Path) -> Iterator[Row]:
     """Embedder and late interaction on the real weights of all-MiniLM-L6-v2."""
     reference, passages = f"sentence-transformers {version('sentence-transformers')}", parity_vectors.texts()
-    found = parity_vectors.embedder(passages)
+    figures = parity_vectors.embedder(passages)
     name = "all-MiniLM-L6-v2, embedder (vectors)"
-    yield Row(name, reference, found["texts"], found["max_difference_f32"], found["deviation"])
-    found = parity_vectors.late(passages, root / "late")
+    yield Row(name, reference, figures["texts"], figures["max_difference_f32"], figures["deviation"])
+    figures = parity_vectors.late(passages, root / "late")
     name = "all-MiniLM-L6-v2 with a seeded projection, late interaction"
-    yield Row(name, reference, found["pairs"], found["max_difference_f32"], found["deviation"])
+    yield Row(name, reference, figures["pairs"], figures["max_difference_f32"], figures["deviation"])
 
 
 def table(rows: list[Row]) -> str:

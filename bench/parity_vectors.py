@@ -26,8 +26,8 @@ QUERIES = ["when does reranking hurt", "how are ties broken?", "what is an index
 
 def texts() -> list[str]:
     """Passages of the docs, of any length, and a few odd ones."""
-    found = [d.text for d in resift.files.read_paths([ROOT / "docs", ROOT / "README.md"])]
-    return [*found, "a", "!!!", "naïve café 東京 Hà Nội", "word " * 600]
+    texts = [d.text for d in resift.files.read_paths([ROOT / "docs", ROOT / "README.md"])]
+    return [*texts, "a", "!!!", "naïve café 東京 Hà Nội", "word " * 600]
 
 
 def embedder(passages: list[str]) -> dict:
@@ -57,25 +57,25 @@ def late(passages: list[str], folder: Path) -> dict:
     reference.save_pretrained(str(folder))
     scores = reference.similarity(reference.encode_query(QUERIES), reference.encode_document(passages)).numpy()
     ours = resift.load(folder, precision="f32", long_documents="truncate")
-    found = ours.score([(q, p) for q in QUERIES for p in passages]).values
+    values = ours.score([(q, p) for q in QUERIES for p in passages]).values
     return {
-        "pairs": len(found), "range": [float(scores.min()), float(scores.max())],
+        "pairs": len(values), "range": [float(scores.min()), float(scores.max())],
         "deviation": float(np.std(scores)),
-        "max_difference_f32": float(np.abs(np.array(found, float) - scores.ravel()).max()),
+        "max_difference_f32": float(np.abs(np.array(values, float) - scores.ravel()).max()),
     }  # fmt: skip
 
 
 def main() -> None:
     passages = texts()
     with tempfile.TemporaryDirectory() as folder:
-        found = {
+        figures = {
             "machine": machine("sentence-transformers", "torch"),
             "embedder": embedder(passages),
             "late": late(passages, Path(folder)),
         }
     path = ROOT / "bench" / "results" / "parity_vectors.json"
-    path.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps({k: v for k, v in found.items() if k != "machine"}, indent=1))
+    path.write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps({k: v for k, v in figures.items() if k != "machine"}, indent=1))
 
 
 if __name__ == "__main__":

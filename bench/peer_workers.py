@@ -59,18 +59,9 @@ class Counted:
 
     def engine(self, engine):
         """A Resift engine that counts what it is given."""
-        counted = self
+        from resift.inspection.observed_engine import ObservedEngine
 
-        class Engine:
-            name, precision, pads = engine.name, engine.precision, engine.pads
-            characters = engine.characters
-
-            def run(self, batches):
-                for batch in batches:
-                    counted.add(batch.mask, engine.pads)
-                return engine.run(batches)
-
-        return Engine()
+        return ObservedEngine(engine, lambda batch: self.add(batch.mask, engine.pads))
 
 
 class Contestant:
@@ -139,26 +130,16 @@ def products(folder):
     """Not a contestant: the seconds that the model's matrix products alone would take, at the rate of bare products."""
     import resift
     from resift.engine.roofline import product_rate, shapes_of
+    from resift.inspection.observed_engine import BatchCount
     from resift.reranker import Reranker
 
-    pairs, lengths = read(folder, "pairs"), []
-    loaded = resift.load(folder / "cross-encoder")
-
-    class Watched:
-        def __init__(self, engine) -> None:
-            self.engine, self.name, self.precision = engine, engine.name, engine.precision
-            self.pads, self.characters = engine.pads, engine.characters
-
-        def run(self, batches):
-            lengths.extend(int(n) for b in batches for n in b.mask.sum(1))
-            return self.engine.run(batches)
-
-    engines = []
-    Reranker(loaded.scorer.with_engine(lambda e: engines.append(e) or Watched(e))).score(pairs)
-    shapes = shapes_of(engines[0])
-    whole = shapes.flops(lengths)
-    contestant = Contestant(None, flops=whole)
-    contestant.seconds = lambda: whole / product_rate(shapes, engines[0].precision)
+    pairs, count = read(folder, "pairs"), BatchCount()
+    scorer = resift.load(folder / "cross-encoder").scorer
+    Reranker(scorer.with_engine(count.wrap)).score(pairs)
+    shapes = shapes_of(count.engine)
+    flops = shapes.flops(count.lengths)
+    contestant = Contestant(None, flops=flops)
+    contestant.seconds = lambda: flops / product_rate(shapes, count.engine.precision)
     return contestant
 
 
@@ -207,6 +188,7 @@ def resift_stored(folder, precision="auto", stored=True):
     import numpy as np
 
     import resift
+    from resift.rerank.drive import drive
     from resift.types import Document, Query, Ranking
 
     asked = read(folder, "requests")
@@ -226,7 +208,7 @@ def resift_stored(folder, precision="auto", stored=True):
     def run(step):
         found = []
         for ranking in rankings[::step]:
-            by_id = {c.document.id: float(c.score) for c in stage.run([ranking])[0]}
+            by_id = {c.document.id: float(c.score) for c in drive(stage, [ranking])[0]}
             found += [by_id[c.document.id] for c in ranking]
         return np.array(found)
 
@@ -415,8 +397,8 @@ def main() -> None:
     what, name, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     out, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
 
-    def answer(said: dict) -> None:
-        out.write(json.dumps(said) + "\n")
+    def answer(value: dict) -> None:
+        out.write(json.dumps(value) + "\n")
         out.flush()
 
     if what == "contest":

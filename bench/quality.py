@@ -22,10 +22,10 @@ from bootstrap import interval, per_query, stratified_interval
 from machine import machine
 from resift.engine.maxsim import TokenVectors
 from resift.index.first_stage import fusion
-from resift.index.tensors import pooled as neighbours
+from resift.index.tensors import pooled as pool_neighbours
 from resift.models.recognition import read_contract
-from resift.protocols import Budget
 from resift.rerank.blend import Blend
+from resift.rerank.drive import drive
 from resift.rerank.pointwise import Pointwise
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
@@ -64,20 +64,22 @@ def encoded(scorer: LateInteraction, c: Collection) -> Encoded:
     return Encoded(scorer, windows, pooled)
 
 
-def merged(own: Encoded, tokens: int) -> Encoded:
+def merged(store: Encoded, tokens: int) -> Encoded:
     """The store that `resift index --tensors --pool` would keep."""
-    windows = {name: tuple(neighbours(w, tokens) for w in every) for name, every in own.windows.items()}
-    return Encoded(own.scorer, windows, own.pooled)
+    pooled_windows = {
+        id_: tuple(pool_neighbours(window, tokens) for window in windows) for id_, windows in store.windows.items()
+    }
+    return Encoded(store.scorer, pooled_windows, store.pooled)
 
 
-def reranked(own: Encoded, first: list[Ranking]) -> list[Ranking]:
-    return Pointwise(own.scorer.with_store(own)).run(first, Budget(depth=DEPTH))
+def reranked(store: Encoded, rankings: list[Ranking]) -> list[Ranking]:
+    return drive(Pointwise(store.scorer.with_store(store), DEPTH), rankings)
 
 
-def first_stages(c: Collection, own: Encoded) -> dict[str, list[Ranking]]:
+def first_stages(c: Collection, store: Encoded) -> dict[str, list[Ranking]]:
     bm25 = BM25Retriever(c.documents)
     static = DenseRetriever(c.documents, load_embedder("resift-static-en"))
-    pooled = DenseRetriever(c.documents, own.scorer, own.pooled)
+    pooled = DenseRetriever(c.documents, store.scorer, store.pooled)
     retrievers = {
         "bm25": bm25,
         "static vectors": static,
@@ -90,25 +92,26 @@ def first_stages(c: Collection, own: Encoded) -> dict[str, list[Ranking]]:
 
 def tune(args) -> dict:
     base, mini = load_scorer(args.baseline), load_scorer(args.model)
-    found: dict[str, list[float]] = {}
+    figures: dict[str, list[float]] = {}
 
     def note(name: str, rankings: list[Ranking], c: Collection) -> None:
-        found.setdefault(name, []).append(round(float(per_query(rankings, c.qrels)["nDCG@10"].mean()), 4))
+        figures.setdefault(name, []).append(round(float(per_query(rankings, c.qrels)["nDCG@10"].mean()), 4))
 
     for name in GOAL:
         c = read(name, "tune")
-        own, theirs = encoded(mini, c), encoded(base, c)
-        firsts = first_stages(c, own)
+        mini_store, base_store = encoded(mini, c), encoded(base, c)
+        firsts = first_stages(c, mini_store)
         for label, first in firsts.items():
             note(label, first, c)
-        for label, model in (("maxsim-384", theirs), ("resift-mini-en", own)):
+        for label, store in (("maxsim-384", base_store), ("resift-mini-en", mini_store)):
             for stage in ("bm25", "bm25 + static", "bm25 + pooled"):
-                scored = reranked(model, firsts[stage])
+                scored = reranked(store, firsts[stage])
                 note(f"{label} alone over {stage}", scored, c)
                 for weight in WEIGHTS:
-                    note(f"{label} blended {weight} over {stage}", Blend(model.info.name, weight).run(scored), c)
+                    blend = Blend(store.scorer.info.name, weight)
+                    note(f"{label} blended {weight} over {stage}", drive(blend, scored), c)
         print(name, flush=True)
-    rows = {k: {"mean": round(float(np.mean(v)), 4), "sets": v} for k, v in found.items()}
+    rows = {k: {"mean": round(float(np.mean(v)), 4), "sets": v} for k, v in figures.items()}
     for name, row in rows.items():
         print(f"{row['mean']:.4f}", name, row["sets"])
     return {"sets": GOAL, "rows": rows, "machine": machine()}
@@ -116,23 +119,23 @@ def tune(args) -> dict:
 
 def report(args) -> dict:
     base, mini = load_scorer(args.baseline), load_scorer(args.model)
-    blend = Blend(mini.name, mini.scorer.contract.blend_weight)
+    blend = Blend(mini.info.name, mini.info.blend_weight)
     sets: dict[str, dict] = {}
     gains: dict[str, list[np.ndarray]] = {}
     for name in GOAL + SANITY:
         c = read(name, "report")
-        own = encoded(mini, c)
-        firsts = first_stages(c, own)
+        store = encoded(mini, c)
+        firsts = first_stages(c, store)
         rows = {label: (first, "bm25") for label, first in firsts.items()}
         rows["maxsim-384 untrained over bm25"] = (reranked(encoded(base, c), firsts["bm25"]), "bm25")
         for stage in ("bm25", "bm25 + static", "bm25 + pooled"):
-            alone = reranked(own, firsts[stage])
+            alone = reranked(store, firsts[stage])
             rows[f"resift-mini-en alone over {stage}"] = (alone, stage)
-            rows[f"blended over {stage}"] = (blend.run(alone), stage)
+            rows[f"blended over {stage}"] = (drive(blend, alone), stage)
         for tokens in (2, 3):
             label = f"blended over bm25 + pooled, tokens merged by {tokens}"
             rows[label] = (
-                blend.run(reranked(merged(own, tokens), firsts["bm25 + pooled"])),
+                drive(blend, reranked(merged(store, tokens), firsts["bm25 + pooled"])),
                 "blended over bm25 + pooled",
             )
         values = {label: per_query(r, c.qrels) for label, (r, _) in rows.items()}
@@ -151,15 +154,15 @@ def report(args) -> dict:
         print(name, flush=True)
     return {
         "what": "report halves; gain = nDCG@10 minus that of the row in `against`, 95 % paired bootstrap interval",
-        "model": mini.name, "blend_weight": mini.scorer.contract.blend_weight,
-        "window_tokens": mini.scorer.contract.window_tokens,
+        "model": mini.info.name, "blend_weight": mini.info.blend_weight,
+        "window_tokens": mini.contract.window_tokens,
         "mean_gain_of_blended": {
             stage: {
                 "sets": GOAL,
-                "gain": round(float(np.mean([d.mean() for d in own])), 4),
-                "interval": [round(x, 4) for x in stratified_interval(own)],
+                "gain": round(float(np.mean([d.mean() for d in differences])), 4),
+                "interval": [round(x, 4) for x in stratified_interval(differences)],
             }
-            for stage, own in gains.items()
+            for stage, differences in gains.items()
         },
         "sets": sets, "machine": machine(),
     }  # fmt: skip

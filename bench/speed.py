@@ -48,8 +48,8 @@ def texts(count: int, seed: int) -> list[str]:
 def candidates(questions: int, each: int) -> list[tuple[str, str]]:
     """Dev questions with the best of BM25 each, as a reranker meets them, cut to lognormal lengths."""
     folder = data_folder() / "en_squad_dev_rest"
-    asked = files.read_qrels(folder / "qrels/dev.tsv")
-    queries = [Query(d.text, d.id) for d in files.read_jsonl(folder / "queries.jsonl.gz") if d.id in asked]
+    qrels = files.read_qrels(folder / "qrels/dev.tsv")
+    queries = [Query(d.text, d.id) for d in files.read_jsonl(folder / "queries.jsonl.gz") if d.id in qrels]
     first = BM25Retriever(list(files.read_jsonl(folder / "corpus.jsonl.gz")))
     rng = np.random.default_rng(1)
     pairs = []
@@ -64,12 +64,12 @@ def ranks_kept(truth: np.ndarray, scores: np.ndarray, each: int = EACH) -> dict:
     """Kendall's tau over all pairs, and per question its mean and the share of its ten best that are kept."""
     from scipy.stats import kendalltau
 
-    own = list(zip(truth.reshape(-1, each), scores.reshape(-1, each), strict=True))
-    kept = [len({*np.argsort(-a)[:10]} & {*np.argsort(-b)[:10]}) / 10 for a, b in own]
+    rows = list(zip(truth.reshape(-1, each), scores.reshape(-1, each), strict=True))
+    shares = [len({*np.argsort(-a)[:10]} & {*np.argsort(-b)[:10]}) / 10 for a, b in rows]
     return {
         "kendall_tau": round(float(kendalltau(truth, scores).statistic), 5),
-        "kendall_tau_per_question": round(float(np.mean([kendalltau(a, b).statistic for a, b in own])), 5),
-        "ten_best_kept": round(float(np.mean(kept)), 4),
+        "kendall_tau_per_question": round(float(np.mean([kendalltau(a, b).statistic for a, b in rows])), 5),
+        "ten_best_kept": round(float(np.mean(shares)), 4),
         "largest_difference": float(np.abs(truth - scores).max()),
     }
 
@@ -104,12 +104,12 @@ def cross_encoders(folder: Path, rounds: int) -> dict:
         "spread_of_scores": round(float(truth.std()), 3), "weights_sha256": weights, "rounds": rounds,
         "rows": {
             name: {
-                "seconds": [round(s, 3) for s in own],
-                "pairs_per_second": round(len(pairs) / statistics.median(own), 1),
-                "times_as_fast": round(base / statistics.median(own), 2),
+                "seconds": [round(s, 3) for s in times],
+                "pairs_per_second": round(len(pairs) / statistics.median(times), 1),
+                "times_as_fast": round(base / statistics.median(times), 2),
                 **ranks_kept(truth, scores[name]),
             }
-            for name, own in seconds.items()
+            for name, times in seconds.items()
         },
     }  # fmt: skip
 

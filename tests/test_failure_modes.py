@@ -31,10 +31,10 @@ from resift.inspection.export import export
 from resift.models.folder import ModelFolder
 from resift.models.tokenizer import Tokens
 from resift.rerank.drive import drive
+from resift.rerank.guard import misfit
 from resift.rerank.pointwise import Pointwise
 from resift.score.late_interaction import LateInteraction
 from resift.score.pairs import READ, slices
-from resift.types import NoteCode
 from tests.checkpoints import cross_encoder
 from tests.processor import skip_without
 from tests.tiny_tokenizers import TOKENIZERS
@@ -494,9 +494,9 @@ def test_row_14_a_language_that_the_model_does_not_read_is_left_alone(mini: Rera
     query, texts = FOREIGN["zh"]
     ranking = mini.rerank(query, texts)
     assert not ranking.trace.reranked and ids(ranking) == ["0", "1"] and not any(c.score for c in ranking)
-    (note,) = ranking.trace.notes
-    assert note.code is NoteCode.LANGUAGE and "the query and the texts are zh" in note.message
-    assert note.message.endswith(", or resift-mini-en to rerank all the same")
+    reason = misfit(mini.scorer, ranking)
+    assert ranking.trace.reason == f"{reason}, or resift-mini-en to rerank all the same"
+    assert "the query and the texts are zh" in reason
     assert mini.rerank(QUERY, TEXTS).trace.reason == ""
 
 
@@ -505,11 +505,12 @@ def test_row_14_a_model_that_was_named_reranks_it_and_says_so(mini: Reranker) ->
     named = Reranker(mini.scorer)
     ranking = named.rerank(query, texts)
     assert ranking.trace.reranked and all(c.score for c in ranking)
-    (note,) = ranking.trace.notes
-    assert note.code is NoteCode.LANGUAGE and "the query and the texts are zh" in note.message
-    assert note.message.endswith("; reranked all the same, since resift-mini-en was named")
-    given = resift.Ranking.unscored(Query(query), [Document(str(i), t) for i, t in enumerate(texts)])
-    assert ids(ranking) == ids(drive(Pointwise(mini.scorer), [given])[0])
+    reason = misfit(mini.scorer, ranking)
+    assert ranking.trace.reason == f"{reason}; reranked all the same, since resift-mini-en was named"
+    assert "the query and the texts are zh" in reason
+    unscored = resift.Ranking.unscored(Query(query), [Document(str(i), t) for i, t in enumerate(texts)])
+    (without_guard,) = drive(Pointwise(mini.scorer), [unscored])
+    assert ids(ranking) == ids(without_guard)
     late = named.rerank(query, texts * 200, deadline_ms=1e-6)
     assert "texts are zh" in late.trace.reason and "; deadline: resift-mini-en scored 0/400" in late.trace.reason
 

@@ -4,16 +4,20 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 import resift
-from resift.cli.chart import lines
+from resift.cli.chart import line_chart
 from resift.engine.openvino import OpenVINOEngine
 from resift.engine.roofline import product_rate, shapes_of
-from resift.inspection.speed import AtDepth, Watched, Workload, measure, recommended
+from resift.inspection.observed_engine import BatchCount
+from resift.inspection.speed import AtDepth, Workload, measure, recommended
+from resift.score.cache import PairCache
+from resift.types import ModelInfo, Pair, ScoreKind, Scores
 from tests.checkpoints import cross_encoder
 
 
@@ -31,7 +35,7 @@ def test_the_recommended_depth(budget: float, depth: int) -> None:
 def test_measuring_a_cross_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resift.inspection.speed._PAIRS", 120)
     reranker = resift.load(cross_encoder(tmp_path, "bert"), precision="f32")
-    words = Workload.drawn([3, 12, 90])
+    words = Workload.made_up([3, 12, 90])
     assert {len(d.text.split()) for d in words.documents} == {3, 12, 90}
     found = measure(reranker, words, budget_ms=1e6, depths=(2, 8), seconds_per_depth=0)
     assert found.pairs == 120 and found.precision == "f32"
@@ -42,20 +46,19 @@ def test_measuring_a_cross_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert found.depths[1].tokens > found.depths[0].tokens
     assert found.recommended_depth == 8
     assert found.share_of_products is not None and 0 < found.share_of_products < 1.5
-    few = measure(reranker, Workload.taken([(resift.Query("lamp"), words.documents[:2])], "two"), 100, (2, 40), 0)
+    few = measure(reranker, Workload.of_requests([(resift.Query("lamp"), words.documents[:2])], "two"), 100, (2, 40), 0)
     assert few.depths[1].tokens > 15 * few.depths[0].tokens  # numbered copies: equal ones would be scored once
-    assert len({d.text for d in Workload.drawn([12, 90]).documents}) == 120
-    short = measure(reranker, Workload.drawn([200]), depths=(2,), seconds_per_depth=0)
+    assert len({d.text for d in Workload.made_up([12, 90]).documents}) == 120
+    short = measure(reranker, Workload.made_up([200]), depths=(2,), seconds_per_depth=0)
     assert short.windowed == 1
 
 
 def test_products_are_those_of_the_model(tmp_path: Path) -> None:
     reranker = resift.load(cross_encoder(tmp_path, "bert"), precision="f32")
-    seen = []
-    reranker.scorer.with_engine(lambda engine: Watched(seen.append(engine) or engine))
-    (engine,) = seen
-    assert isinstance(engine, OpenVINOEngine)
-    shapes = shapes_of(engine)
+    count = BatchCount()
+    reranker.scorer.with_engine(count.wrap)
+    assert isinstance(count.engine, OpenVINOEngine)
+    shapes = shapes_of(count.engine)
     layer = [(48, 48)] * 4 + [(48, 96), (96, 48)]
     done = [*layer, (48, 48), (48, 48)]  # the last layer reads all tokens' keys and values, for the first token alone
     assert sorted(shapes.weights) == sorted(done)
@@ -65,14 +68,40 @@ def test_products_are_those_of_the_model(tmp_path: Path) -> None:
     assert product_rate(shapes, "f32", rounds=1) > 1e8
 
 
-def test_watching_changes_no_score(mini: resift.Reranker) -> None:
+def test_an_engine_without_shapes_has_no_share_of_products() -> None:
+    class Other:
+        name, precision, pads, characters = "other", "f32", True, 0
+
+    assert shapes_of(Other()) is None
+
+
+def test_counting_changes_no_score(mini: resift.Reranker) -> None:
     pairs = [("who lit the lamp", "The keeper lit it."), ("bread", "Bake it dark.")]
-    watched = resift.Reranker(mini.scorer.with_engine(Watched))
-    assert watched.score(pairs) == mini.score(pairs)
+    counted = resift.Reranker(mini.scorer.with_engine(BatchCount().wrap))
+    assert counted.score(pairs) == mini.score(pairs)
+
+
+def test_warming_reads_the_weights() -> None:
+    """So that the time of a first request with a deadline is spent on its documents."""
+    calls: list[int] = []
+
+    class Lengths:
+        info = ModelInfo("lengths", ScoreKind.LOGIT)
+
+        def score(self, pairs: Sequence[Pair]) -> Scores:
+            calls.append(len(pairs))
+            return Scores.of([1.0] * len(pairs), self.info)
+
+    reranker = resift.Reranker(Lengths(), PairCache())
+    reranker.warm()
+    reranker.warm()
+    assert calls == [1, 1]  # a score out of the cache would read nothing
 
 
 def test_the_chart_is_svg() -> None:
-    drawn = lines({"p50": [(10, 5.0), (20, 9.0)], "p<95>": [(10, 8.0), (20, 20.0)]}, "documents", "ms", "a & b", 15)
+    drawn = line_chart(
+        {"p50": [(10, 5.0), (20, 9.0)], "p<95>": [(10, 8.0), (20, 20.0)]}, "documents", "ms", "a & b", 15
+    )
     root = ElementTree.fromstring(drawn)
     polylines = [e for e in root if e.tag.endswith("polyline")]
     points = [[tuple(map(float, p.split(","))) for p in e.attrib["points"].split()] for e in polylines]

@@ -1,4 +1,4 @@
-"""The facade: puts retrievers, scorers and stages together; what `import resift` gives."""
+"""What `import resift` gives: it puts retrievers, scorers and stages together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resift.reranker import Reranker, budget
 from resift.types import Document, Query, Ranking
 
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
-    from resift.index.build import Built
+    from resift.index.build import IndexReport
     from resift.index.tensors import Tensors
     from resift.models.inputs import Truncation
     from resift.score.cache import PairCache
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stay
 DEFAULT_MODEL = "resift-mini-en"
 DEFAULT_EMBEDDER = "resift-static-en"
 
-_KEPT = 4  # models that were named instead of loaded, and stay loaded
+_CACHED = 4  # models that callers gave by name, and that stay loaded
 _loading = Lock()
 
 
@@ -53,11 +53,12 @@ class Index:
         from resift.index.first_stage import first_stage
         from resift.index.passages import unique_ids
         from resift.retrieve.bm25 import BM25Retriever
+        from resift.score.load import load_embedder
 
         model = embedder if embedder is False else arguments.path(embedder, "embedder")
-        listed = list(unique_ids(files.documents(documents), set()))
-        lexical = BM25Retriever(listed)
-        return cls(listed, lexical if model is False else first_stage(lexical, model))
+        passages = list(unique_ids(files.documents(documents), set()))
+        lexical = BM25Retriever(passages)
+        return cls(passages, lexical if model is False else first_stage(lexical, load_embedder(model)))
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Index:
@@ -84,26 +85,27 @@ class Index:
         hnsw: bool | None = None,
         replace: bool = False,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
-        on_progress: Callable[[str, int, float], None] = lambda what, count, share: None,
-    ) -> Built:
+        on_progress: Callable[[str, int, float], None] = lambda step, count, share: None,
+    ) -> IndexReport:
         """Index files and folders on disk, or bring the index in `folder` up to date; all of it or nothing.
 
-        An index keeps its settings: what is None stays as it was. Where one that is named differs, all that the index
-        holds is read and encoded anew. What other paths gave to it stays, unless `replace` is True.
+        An index keeps its settings: an argument of None leaves the setting as it was. Where you give another value, all
+        files of the index are read and encoded anew. Files of other paths stay in it, unless `replace` is True.
 
         Args:
             folder: of the index; made when missing.
-            paths: what to index.
-            tensors: store `model`'s token vectors; a new index does not.
-            model: a late-interaction model; with `tensors`; resift-mini-en in a new index.
-            embedder: of the passages' vectors; in a new index `model`'s own with `tensors`, where it has them, else
-                resift-static-en.
+            paths: of the files and folders to index.
+            tensors: store the token vectors of `model`; a new index does not by default.
+            model: the late-interaction model of the token vectors, with `tensors`; resift-mini-en in a new index.
+            embedder: of the passages' vectors; in a new index `model` itself with `tensors`, where it gives vectors of
+                whole texts, else resift-static-en.
             pool: 2 or 3 stores one vector for so many neighbouring tokens; 1 in a new index.
-            hnsw: find vectors by a graph instead of looking at each (extra `qdrant`), which misses one in a hundred or
-                more; by default as the index has it, in a new one above 50,000 passages where the extra is installed.
-            replace: remove what other paths gave to the index.
-            on_skip: hears of each file that was left out.
-            on_progress: hears what is being counted, how many are done, and about which share of that step (0..1).
+            hnsw: find vectors by a graph (extra `qdrant`) instead of comparing each; a graph misses one in a hundred or
+                more. By default as the index has it, in a new one above 50,000 passages where the extra is installed.
+            replace: remove files of other paths from the index.
+            on_skip: is called with each file that is left out.
+            on_progress: is called with the name of the present step, how many items it has done, and about which share
+                of the step that is (0..1; 0 where it can't be known).
 
         Raises:
             InputError: see `resift.index.build.build`.
@@ -112,21 +114,18 @@ class Index:
 
         """
         from resift.index.build import build
+        from resift.index.encode import encoder_for
         from resift.index.layout import settings_of
-        from resift.index.open import encoder_for, named_settings
+        from resift.index.options import DefaultModels, IndexOptions, settings_for
 
         sources = arguments.paths(paths, "paths")
-        for name, wish in (("model", model), ("embedder", embedder)):
-            if wish is not None:
-                arguments.path(wish, name)
+        options = IndexOptions(tensors, model, embedder, pool, hnsw)
         target = Path(arguments.path(folder, "folder"))
-        settings = named_settings(
-            settings_of(target), (DEFAULT_MODEL, DEFAULT_EMBEDDER),
-            model=model, embedder=embedder, tensors=tensors, pool=pool, hnsw=hnsw,
-        )  # fmt: skip
-        renew = any(wish is not None for wish in (tensors, model, embedder, pool))
-        encoder = encoder_for(settings)
-        return build(target, sources, encoder, on_skip, on_progress, others=not replace, renew=renew)
+        settings = settings_for(options, settings_of(target), DefaultModels(DEFAULT_MODEL, DEFAULT_EMBEDDER))
+        encoder = encoder_for(settings, DEFAULT_EMBEDDER)
+        return build(
+            target, sources, encoder, on_skip, on_progress, keep_others=not replace, encode_anew=options.encode_anew
+        )
 
     def search(
         self,
@@ -141,14 +140,14 @@ class Index:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
         Args:
-            query: what is looked for; not empty.
+            query: what to look for; not empty.
             top_k: how many to return; all that were retrieved when None.
             depth: how many to rerank.
-            reranker: a loaded model, or the name of one, which is then loaded once and kept by the process; True for
-                resift-mini-en, which leaves alone what it can't read (`Reranker`); False leaves reranking out.
+            reranker: a loaded model, or the name of one, which the process then loads once and keeps; True for
+                resift-mini-en, which keeps the order of texts that it can't read (`Reranker`); False: no reranking.
             blend: see `Reranker.stage`.
-            deadline_ms: counts from the call, loading aside: retrieval is always done, and the reranker has what is
-                left; else as in `Reranker.rerank`.
+            deadline_ms: milliseconds from the call, without the time of loading. Retrieval is never cut short, and the
+                reranker has the rest of the time; see `Reranker.rerank`.
             max_memory: as in `Reranker.rerank`.
 
         Stored token vectors are used when `reranker` is the model that made them.
@@ -158,13 +157,13 @@ class Index:
             ModelError: the reranker that was named can't be used.
 
         """
-        asked, most = arguments.query(query), arguments.whole(top_k, "top_k")
-        judge, limits = _reranker(reranker), budget(deadline_ms, max_memory)
-        most_scored = arguments.whole(depth, "depth") or DEFAULT_DEPTH
-        ranking = self.retriever.retrieve([asked], max(most_scored, most or 0))[0]
-        if judge is None:
-            return ranking.top(most)
-        return drive(judge.stage(blend, self.store_for(judge), most_scored), [ranking], limits)[0].top(most)
+        checked_query, count = arguments.query(query), arguments.whole(top_k, "top_k")
+        model, limits = _reranker(reranker), budget(deadline_ms, max_memory)
+        to_score = arguments.whole(depth, "depth") or DEFAULT_DEPTH
+        ranking = self.retriever.retrieve([checked_query], max(to_score, count or 0))[0]
+        if model is None:
+            return ranking.top(count)
+        return drive(model.stage(blend, self.store_for(model), to_score), [ranking], limits)[0].top(count)
 
     def run(
         self,
@@ -175,26 +174,26 @@ class Index:
     ) -> Ranking:
         """Search by a pipeline, such as "bm25 + dense >> resift-mini-en@50 >> blend >> top 10" (see `Pipeline`).
 
-        Its models are loaded once and kept by the process; without retrievers in it, all that the index has are fused.
+        The process loads its models once and keeps them. A pipeline without retrievers fuses all that the index has.
 
         Raises:
-            InputError: no pipeline, a retriever that the index does not have, an empty query, or a limit that is none.
+            InputError: text that is no pipeline, a retriever that the index lacks, an empty query, or a wrong limit.
             ModelError: a model can't be used.
 
         """
         plan = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
-        asked, limits = arguments.query(query), budget(deadline_ms, max_memory)
-        ranking = self._retriever_of(plan).retrieve([asked], plan.depth)[0]
+        checked_query, limits = arguments.query(query), budget(deadline_ms, max_memory)
+        ranking = self._retriever_of(plan).retrieve([checked_query], plan.depth)[0]
         return drive(plan.stage(self._scorer_of), [ranking], limits)[0].top(plan.top_k)
 
     def _scorer_of(self, name: str) -> Scorer:
         """The scorer of a pipeline's model, with this index's token vectors where they are its own."""
-        judge = _reranker(name)
-        assert judge is not None
-        return judge.with_store(self.store_for(judge))
+        reranker = _reranker(name)
+        assert reranker is not None
+        return reranker.with_store(self.store_for(reranker))
 
     def _retriever_of(self, plan: Pipeline) -> Retriever:
-        """The retrievers that a pipeline names, of those that the index has."""
+        """The index's retriever, limited to those that the pipeline names."""
         from resift.retrieve.fuse import Hybrid
 
         names = sorted({part.name for part in plan.retrievers}, key=RETRIEVERS.index)
@@ -205,9 +204,9 @@ class Index:
         return self.retriever
 
     def store_for(self, reranker: Reranker) -> Tensors | None:
-        """The stored token vectors, where they are what the model would give; truncation is not stored."""
-        same = self.tensors is not None and self.tensors.fingerprint == reranker.info.fingerprint
-        return self.tensors if same and reranker.info.long_documents == "windows" else None
+        """The stored token vectors, if this model would compute the same; one that truncates documents would not."""
+        same_model = self.tensors is not None and self.tensors.fingerprint == reranker.info.fingerprint
+        return self.tensors if same_model and reranker.info.long_documents == "windows" else None
 
 
 def load(
@@ -223,31 +222,31 @@ def load(
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
     Args:
-        name_or_path: which model; None for resift-mini-en, which then leaves alone what it can't read (`Reranker`).
+        name_or_path: of the model; None for resift-mini-en, which keeps the order of what it can't read (`Reranker`).
         precision: "f32"; "bf16" and "int8" where the CPU has them; "fp16" with torch; "auto" for the fastest that is
-            known to keep the order, int8 among them.
-        long_documents: read them in "windows" or "strides", or "truncate" them.
+            known to keep the order, which may be int8.
+        long_documents: they are read in "windows" or "strides", or "truncate" reads only their beginning.
         truncation: another rule than the contract's, with long_documents="truncate".
         max_tokens: a shorter window than the contract's.
-        engine: "native", "openvino", "onnx" or "torch", or "auto" to choose by what is there.
-        cache: keeps scores, so that equal pairs are scored once; may be shared between models.
+        engine: "native", "openvino", "onnx" or "torch"; "auto" chooses by model, hardware and what is installed.
+        cache: stores scores, so that equal pairs are scored once; models may share one.
 
     Raises:
         InputError: an empty name, or a precision, engine or rule that is unknown, or that this model, engine or CPU
             does not have.
-        ModelError: not a model, not a reranker, or damaged; the message says which and what to do.
+        ModelError: it is no model, no reranker, or damaged; the message says which, and what to do.
         MissingExtra: the engine is not installed.
 
     """
     from resift.score.cache import PairCache
     from resift.score.load import load_scorer
 
-    named = name_or_path is not None
-    name = arguments.path(name_or_path, "the model's name") if named else DEFAULT_MODEL
+    by_name = name_or_path is not None
+    name = arguments.path(name_or_path, "the model's name") if by_name else DEFAULT_MODEL
     arguments.whole(max_tokens, "max_tokens")
     if cache is not None and not isinstance(cache, PairCache):
         raise InputError(f"cache is a PairCache; not of type {type(cache).__name__}")
-    return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache, named)
+    return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache, by_name)
 
 
 def search(
@@ -260,20 +259,20 @@ def search(
 ) -> Ranking:
     """Search files and folders: passages, BM25 and vectors, reranking, blend; `model=False` leaves the last two out.
 
-    A model that is named also judges a language that it does not read; see `Reranker`.
+    A model that you name also reranks texts in a language that it does not read; see `Reranker`.
 
     Raises:
         InputError: an empty query, or a path that is missing, unreadable or of no known format.
         ModelError: the model can't be used.
 
     """
-    asked, where = arguments.query(query), arguments.paths(paths, "paths")
-    judge = _reranker(model)
-    return Index.of(files.read_paths(where)).search(asked, top_k, depth, judge or False)
+    checked_query, sources = arguments.query(query), arguments.paths(paths, "paths")
+    reranker = _reranker(model)
+    return Index.of(files.read_paths(sources)).search(checked_query, top_k, depth, reranker or False)
 
 
 def _reranker(which: Any) -> Reranker | None:  # noqa: ANN401 - whatever a caller passes
-    """A loaded model as it is, the model of a name, the default one for True, None for False."""
+    """The model itself where it is loaded, the model of a name, the default model for True, None for False."""
     if which is False:
         return None
     if isinstance(which, Reranker):
@@ -282,9 +281,9 @@ def _reranker(which: Any) -> Reranker | None:  # noqa: ANN401 - whatever a calle
         kind = which if which is None else f"of type {type(which).__name__}"
         raise InputError(f"a reranker is a loaded model, the name of one, or False for none; not {kind}")
     with _loading:
-        return _kept(None if which is True else arguments.path(which, "reranker"))
+        return _loaded(None if which is True else arguments.path(which, "reranker"))
 
 
-@lru_cache(maxsize=_KEPT)
-def _kept(name: str | None) -> Reranker:
+@lru_cache(maxsize=_CACHED)
+def _loaded(name: str | None) -> Reranker:
     return load(name)

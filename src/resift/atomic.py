@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -54,6 +54,27 @@ def blaming(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror or error}") from error
+
+
+def write(path: str | Path, pieces: Iterable[bytes]) -> None:
+    """Write pieces to a device or a pipe as they come; a file is replaced in one step, once every piece is there.
+
+    Raises:
+        InputError: the system refuses to write; a file is then as it was before.
+
+    """
+    target = Path(path)
+    if in_place(target):
+        with blaming(path):
+            file = target.open("wb", buffering=0)
+        with file:
+            for piece in pieces:
+                with blaming(path):
+                    write_all(file, piece)
+    else:
+        content = b"".join(pieces)  # before the file is opened: what fails here is not blamed on it
+        with blaming(path), replacing(target) as whole:
+            whole.write(content)
 
 
 def write_all(file: IO[bytes], data: bytes) -> None:

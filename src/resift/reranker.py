@@ -13,7 +13,7 @@ from resift.machine import held, parse_size
 from resift.pipeline import Part, Pipeline
 from resift.protocols import Budget, HasContract, Scorer, Stage, StoresTokens, TokenStore
 from resift.rerank.drive import drive
-from resift.types import Candidate, ModelInfo, Query, Ranking, Scores
+from resift.types import Candidate, Document, ModelInfo, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # these import much; `import resift` stays light
     from resift.models.contract import Contract
@@ -49,6 +49,10 @@ class Reranker(OfOneProcess):
             raise InputError(f"{self.info.name} has no model folder, and so no contract; see `info`")
         contract: Contract = self.scorer.contract
         return contract
+
+    def warm(self) -> None:
+        """Score one short pair, so that the weights are read and compiled before the time of a request runs."""
+        self.scorer.score([(Query("a"), Candidate(Document("", "a")))])
 
     def rerank(
         self,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from resift import Index
-from resift.cli.progress import Pace, whole
+from resift.cli.progress import Pace, share_of_run
 from resift.cli.search import hint
 
 
@@ -42,7 +42,7 @@ def test_the_share_is_of_the_whole_and_never_goes_back() -> None:
     steps += [("passages' words", 1.0), ("words listed", 0.07), ("words listed", 1.0), ("vectors in the graph", 0.0)]
     for second, (step, share) in enumerate(steps):
         pace.new_step()
-        told.append(pace.at(float(second), 10, whole(step, share)))
+        told.append(pace.at(float(second), 10, share_of_run(step, share)))
     shares = [int(line.split("%")[0]) for line in told if line]
     assert shares == sorted(shares) and shares[0] == 35 and shares[-1] == 100
     assert told[0] == told[-1] == ""  # neither a list of files nor a graph tells how far it is

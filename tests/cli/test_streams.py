@@ -6,9 +6,13 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from resift.atomic import write
+from resift.errors import InputError
 
 REQUEST = json.dumps({"query": "capital", "documents": ["Bread.", "Ørland 東京"]}, ensure_ascii=False) + "\n"
 RESIFT = [sys.executable, "-m", "resift.cli.main"]
@@ -79,6 +83,21 @@ def test_dev_stdout_is_stdout(folder: Path) -> None:
     assert first == b"before" and len(rows(rest)) == 2
     assert sh("$R rerank r.jsonl -o /dev/fd/5 5>five", folder).returncode == 0
     assert len(rows((folder / "five").read_bytes())) == 2
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+
+    def failing() -> Iterator[bytes]:
+        yield b"one"
+        raise OSError("the input broke off")
+
+    write(path, [b"one ", b"two"])
+    with pytest.raises(OSError, match="broke off"):  # and no InputError that would blame the output
+        write(path, failing())
+    assert path.read_bytes() == b"one two" and os.listdir(tmp_path) == ["out.txt"]
+    with pytest.raises(InputError, match="can't write"):
+        write(tmp_path / "absent" / "out.txt", [b"one"])
 
 
 def test_a_plot_follows_a_link(folder: Path) -> None:

@@ -8,7 +8,9 @@ import sys
 import pytest
 from rich.console import Console
 
+from resift.cli.left_out import LeftOut
 from resift.cli.show import print_explanation, print_rows, print_table
+from resift.files import Skip, Skipped
 from resift.models.registry import rows
 from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Signal, Step, Trace
 
@@ -69,3 +71,16 @@ def test_scores_and_stages_are_not_broken(width: int) -> None:
     for whole in ("-12.345 maxsim_sum", "a-model-with-a-long-name", "1234.5", "12345", "retriever-number-5"):
         assert whole in out.getvalue()
     assert out.getvalue().count("(0.500 cosine)") == 5
+
+
+def test_what_was_left_out_is_counted_by_its_kind() -> None:
+    """A message about a file may hold the words of another kind."""
+    lines: list[str] = []
+    left_out = LeftOut()
+    left_out.add(Skipped("a.png", "type .png is not read", Skip.TYPE))
+    left_out.add(Skipped("b.jsonl", "type int in line 1 is not read", Skip.CONTENT))
+    left_out.report(lines.append)
+    assert lines == [
+        "left out 1 files of types that are not read, most of them .png",
+        "skipped b.jsonl: type int in line 1 is not read",
+    ]

@@ -88,3 +88,25 @@ def test_formats_are_imported_when_they_are_met(corpus: Path) -> None:
     )
     out = subprocess.run([sys.executable, "-c", code, str(corpus)], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_a_skip_has_a_kind(tmp_path: Path) -> None:
+    files_in(tmp_path, "a.txt", "image.png", "program")
+    (tmp_path / "program").write_bytes(b"\x7fELF\x00\x01")
+    (tmp_path / "broken.jsonl").write_text('{"text": "a"}\n{"text": ')
+    (tmp_path / "damaged.txt.gz").write_bytes(b"\x1f\x8b\x08 no gzip")
+    (tmp_path / "gone.txt").symlink_to("nothing.txt")
+    (tmp_path / "here").symlink_to(".")
+    os.mkfifo(tmp_path / "pipe.txt")
+    skipped: list[files.Skipped] = []
+    list(files.read_paths([tmp_path], skipped.append))
+    kinds = {Path(s.path).name: s.kind for s in skipped}
+    assert kinds == {
+        "broken.jsonl": files.Skip.CONTENT,
+        "damaged.txt.gz": files.Skip.CONTENT,
+        "gone.txt": files.Skip.UNREADABLE,
+        "here": files.Skip.LINK,
+        "image.png": files.Skip.TYPE,
+        "pipe.txt": files.Skip.DEVICE,
+        "program": files.Skip.TYPE,
+    }

@@ -519,7 +519,7 @@ def test_a_graph_is_changed_until_a_tenth_has_changed(lines: Path, tmp_path: Pat
 
 
 def test_a_graph_by_the_number_of_passages(lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    automatic = layout.Settings("", "resift-static-en", "", False, 1)
+    automatic = layout.IndexSettings("", "resift-static-en", "", False, 1)
     assert not wants_graph(automatic, 50_000) and wants_graph(automatic, 50_001)
     monkeypatch.setattr("resift.index.graph.EXACT", 99)
     Index.build(tmp_path / "i", lines)

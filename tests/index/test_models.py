@@ -1,13 +1,19 @@
 """Indexes whose vectors are made by models of others, and models that are loaded once."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import resift
 from resift import Index, InputError
 from resift.errors import UnknownFamily
+from resift.index.first_stage import LanguageFilter
 from resift.index.layout import current, read_manifest
+from resift.retrieve.fuse import Hybrid
+from resift.score import load
 from resift.score.load import load_embedder
 from tests.static_checkpoints import static
 from tests.vector_checkpoints import encoder, pylate, write
@@ -82,3 +88,37 @@ def test_a_model_that_changed_is_loaded_anew(tmp_path: Path) -> None:
     second = resift.load(folder, precision="f32")
     assert second.scorer._engine is not first.scorer._engine
     assert second.score([("lamp", "oslo")]).values[0] != before
+
+
+def test_each_model_of_an_index_is_found_and_hashed_once(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedder: str
+) -> None:
+    calls: list[str] = []
+
+    def counted(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def call(argument: Any) -> Any:
+            calls.append(f"{name} {Path(argument).name}")
+            return function(argument)
+
+        return call
+
+    for name in ("find_model", "fingerprint"):
+        call = counted(name, getattr(load, name))
+        for module in ("resift.score.load", "resift.index.open"):
+            monkeypatch.setattr(f"{module}.{name}", call)
+    late = pylate(tmp_path / "late", document_length=60)
+    Index.build(tmp_path / "i", corpus, tensors=True, model=str(late), embedder=embedder)
+    once = sorted(f"{name} {Path(model).name}" for name in ("find_model", "fingerprint") for model in (late, embedder))
+    assert sorted(calls) == once
+    calls.clear()
+    Index.open(tmp_path / "i")
+    assert sorted(calls) == once
+
+
+def test_the_languages_of_an_embedder_may_come_from_the_table_of_models(
+    monkeypatch: pytest.MonkeyPatch, embedder: str
+) -> None:
+    """As those of a reranker do: its vectors then count for these languages only."""
+    monkeypatch.setattr(load, "with_row", lambda contract, name, folder: replace(contract, languages=("en",)))
+    retriever = Index.of(["The lamp is in the tower.", "A ferry to Oslo."], embedder).retriever
+    assert isinstance(retriever, Hybrid) and isinstance(retriever.retrievers[1], LanguageFilter)

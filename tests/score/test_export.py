@@ -11,7 +11,7 @@ import resift
 from resift.errors import BrokenModel, InputError, ScoreError
 from resift.inspection import export as exporting
 from resift.inspection.agreement import agreement, grid, probes
-from resift.inspection.export import Format, Weights, export
+from resift.inspection.export import FileFormat, WeightFormat, export
 from resift.models.folder import ModelFolder
 from resift.models.integrity import wrong_hashes
 from resift.score.load import find_model
@@ -19,7 +19,7 @@ from tests.checkpoints import cross_encoder
 from tests.vector_checkpoints import nested, pylate
 
 # How far a score of the tiny random encoder may move, as a share of the range of scores.
-MOVES: dict[Weights, float] = {"f32": 1e-5, "fp16": 0.01, "int8": 0.15}
+MOVES: dict[WeightFormat, float] = {"f32": 1e-5, "fp16": 0.01, "int8": 0.15}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.filterwarnings("ignore:.*change the order of their source")  # random weights at int8, by force
 @pytest.mark.parametrize(("to", "weights"), list(product(["openvino", "onnx"], ["f32", "fp16", "int8"])))
-def test_an_exported_folder_scores_as_its_source(tiny: Path, tmp_path: Path, to: Format, weights: Weights) -> None:
+def test_an_exported_folder_scores_as_its_source(
+    tiny: Path, tmp_path: Path, to: FileFormat, weights: WeightFormat
+) -> None:
     report = export(str(tiny), tmp_path / "out", to, weights, force=True)
     exact = grid(resift.load(tiny, precision="f32").scorer, "en")
     made = resift.load(tmp_path / "out", precision="f32")

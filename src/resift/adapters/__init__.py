@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def each(values: Iterable[T], kind: type[T]) -> list[T]:
-    """What a library handed over, as a list of its own documents or nodes.
+    """The documents or nodes that a library passed, as a list.
 
     Raises:
         InputError: one of them instead of a list, or something else in the list.
@@ -30,8 +30,8 @@ def each(values: Iterable[T], kind: type[T]) -> list[T]:
     name = kind.__name__
     if isinstance(values, kind):
         raise InputError(f"documents is one {name}, not a list; put it into a list: [{name}]")
-    listed = list(items(values, "documents", name))
-    for i, value in enumerate(listed):
+    members = list(items(values, "documents", name))
+    for i, value in enumerate(members):
         if not isinstance(value, kind):
             raise InputError(f"document {i} is of type {type(value).__name__}; give a {name}")
-    return listed
+    return members

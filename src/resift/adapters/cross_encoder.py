@@ -22,20 +22,20 @@ Activation = Callable[[Any], Any]  # of a torch tensor, as Sentence Transformers
 
 
 class ModelCard:
-    """What evaluators write their figures into; a model that is only run has no card, so nothing is kept."""
+    """The object into which evaluators write their figures; Resift writes no card, so that they are dropped."""
 
     def set_evaluation_metrics(
         self, evaluator: object, metrics: Mapping[str, Any], epoch: int = 0, step: int = 0
     ) -> None:
-        """Take the figures, which the evaluator also returns."""
+        """Accept the figures, which the evaluator also returns."""
 
 
 class CrossEncoder:
     """`predict` and `rank` with the signatures of Sentence Transformers 6, and its older keywords.
 
     Scores are what they would be there: the logistic function of a logit, unless `activation_fn` says otherwise; models
-    of another kind give their own score. Batches, devices and progress bars are Resift's affair: their arguments are
-    taken and have no effect. A pair that can't be scored (an empty document) has minus infinity.
+    of another kind give their own score. Resift chooses batches and devices itself and shows no progress bar:
+    their arguments have no effect. A pair that can't be scored (an empty document) has minus infinity.
     """
 
     num_labels = 1
@@ -69,7 +69,7 @@ class CrossEncoder:
 
         Args:
             inputs: (query, document) pairs, or one pair; `sentences` is its older name.
-            prompt_name: refused when given, as are `prompt` and `apply_softmax`: there is one label, and no prompt.
+            prompt_name: refused unless None, as are `prompt` and `apply_softmax`: there is one label, and no prompt.
             prompt: see `prompt_name`.
             batch_size: no effect, as `show_progress_bar`, `device`, `pool`, `chunk_size` and `num_workers`.
             show_progress_bar: no effect.
@@ -85,16 +85,16 @@ class CrossEncoder:
             num_workers: no effect.
 
         Raises:
-            InputError: no pairs were given, what is none, or something that a reranker with one label has not.
+            InputError: no pairs, an item that is no pair, or an argument for what a reranker with one label lacks.
 
         """
         pairs = inputs if inputs is not None else sentences
         if pairs is None:
             raise InputError("predict needs pairs of query and document")
-        listed = list(items(pairs, "inputs", "(query, document)"))
+        all_pairs = list(items(pairs, "inputs", "(query, document)"))
         _refuse(prompt_name=prompt_name, prompt=prompt, apply_softmax=apply_softmax or None)
-        single = len(listed) == 2 and isinstance(listed[0], str) and isinstance(listed[1], str)
-        scores = self._reranker.score([(listed[0], listed[1])] if single else listed)
+        single = len(all_pairs) == 2 and isinstance(all_pairs[0], str) and isinstance(all_pairs[1], str)
+        scores = self._reranker.score([(all_pairs[0], all_pairs[1])] if single else all_pairs)
         raw = [-math.inf if v is None else v for v in scores.values]
         values = self._activated(raw, activation_fn or activation_fct)
         return _form(values, single, convert_to_numpy, convert_to_tensor)
@@ -122,33 +122,33 @@ class CrossEncoder:
     ) -> list[dict[str, Any]]:
         """The best documents first: `corpus_id`, `score`, and `text` on request; arguments as in `predict`."""
         _refuse(prompt_name=prompt_name, prompt=prompt, apply_softmax=apply_softmax or None)
-        listed = list(items(documents, "documents", "document"))
-        numbered = [replace(files.document(d, str(i)), id=str(i)) for i, d in enumerate(listed)]
+        texts = list(items(documents, "documents", "document"))
+        numbered = [replace(files.document(d, str(i)), id=str(i)) for i, d in enumerate(texts)]
         ranking = self._reranker.rerank(query, numbered, top_k)
         raw = [-math.inf if c.score is None else c.score.value for c in ranking]
         values = self._activated(raw, activation_fn or activation_fct)
-        found = []
+        results = []
         for c, value in zip(ranking, values, strict=True):
             i = int(c.document.id)
-            found.append({"corpus_id": i, "score": float(value)} | ({"text": listed[i]} if return_documents else {}))
-        return found
+            results.append({"corpus_id": i, "score": float(value)} | ({"text": texts[i]} if return_documents else {}))
+        return results
 
     def _activated(self, raw: Sequence[float], activation: Activation | None) -> npt.NDArray[np.float32]:
-        """Scores as they are given out; of minus infinity the default activation makes minus infinity."""
+        """Scores after the activation function; the default one leaves minus infinity as it is."""
         import numpy as np
 
-        chosen, kind = activation or self._activation, self._reranker.info.kind
-        if chosen is not None:
+        function, kind = activation or self._activation, self._reranker.info.kind
+        if function is not None:
             import torch
 
-            return np.asarray(chosen(torch.tensor(raw, dtype=torch.float64)), np.float32)
+            return np.asarray(function(torch.tensor(raw, dtype=torch.float64)), np.float32)
         if kind is ScoreKind.LOGIT:
             raw = [v if v == -math.inf else Score(v, kind, "").to_probability().value for v in raw]
         return np.asarray(raw, np.float32)
 
 
-def _refuse(**given: object) -> None:
-    for name, value in given.items():
+def _refuse(**arguments: object) -> None:
+    for name, value in arguments.items():
         if value is not None:
             raise InputError(f"{name} has no meaning for this model; leave it out")
 
@@ -157,8 +157,8 @@ def _form(values: npt.NDArray[np.float32], single: bool, array: bool, tensor: bo
     if tensor:
         import torch
 
-        found = torch.from_numpy(values)
-        return found[0] if single else found
+        tensor_values = torch.from_numpy(values)
+        return tensor_values[0] if single else tensor_values
     if single:
         return values[0]
     return values if array else values.tolist()

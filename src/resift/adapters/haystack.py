@@ -45,7 +45,7 @@ class ResiftRanker:
         """The best documents first, as copies; one that could not be scored stands last, with a score of None.
 
         Args:
-            query: what is looked for; not empty.
+            query: what to look for; not empty.
             documents: to put in order.
             top_k: instead of the component's own.
 
@@ -55,10 +55,10 @@ class ResiftRanker:
         documents = each(documents, Document)
         texts = [d.content or "" for d in documents]
         ranking = self._reranker.rerank(query, texts, self.top_k if top_k is None else top_k)
-        found = [
+        ranked = [
             replace(documents[int(c.document.id)], score=None if c.score is None else c.score.value) for c in ranking
         ]
-        return {"documents": found}
+        return {"documents": ranked}
 
     @component.output_types(documents=list[Document])
     async def run_async(
@@ -68,12 +68,12 @@ class ResiftRanker:
         return await asyncio.to_thread(self.run, query, documents, top_k)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `from_dict` makes it from again."""
+        """The settings from which `from_dict` makes the same component."""
         data: dict[str, Any] = default_to_dict(self, model=self.model, top_k=self.top_k)
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ResiftRanker:
         """Make it from `to_dict`."""
-        made: ResiftRanker = default_from_dict(cls, data)
-        return made
+        ranker: ResiftRanker = default_from_dict(cls, data)
+        return ranker

@@ -37,14 +37,14 @@ class ResiftRerank(BaseDocumentCompressor):
     ) -> Sequence[Document]:
         """The best documents first, as copies; one that could not be scored stands last, without a score.
 
-        What an earlier compressor wrote under the same names goes: it was about another model's order.
+        Scores that an earlier compressor wrote under the same names are removed: they are of another model.
         """
-        listed = each(documents, Document)
-        ranking = self.reranker.rerank(query, [d.page_content for d in listed], self.top_n)
-        found = []
+        originals = each(documents, Document)
+        ranking = self.reranker.rerank(query, [d.page_content for d in originals], self.top_n)
+        compressed = []
         for c in ranking:
-            document = listed[int(c.document.id)]
+            document = originals[int(c.document.id)]
             metadata = {k: v for k, v in deepcopy(document.metadata).items() if k not in _NAMES}
-            said = {"relevance_score": c.score.value, "relevance_kind": c.score.kind.value} if c.score else {}
-            found.append(document.model_copy(update={"metadata": metadata | said}))
-        return found
+            score = {"relevance_score": c.score.value, "relevance_kind": c.score.kind.value} if c.score else {}
+            compressed.append(document.model_copy(update={"metadata": metadata | score}))
+        return compressed

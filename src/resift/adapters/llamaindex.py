@@ -34,7 +34,7 @@ class ResiftRerank(BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name under which LlamaIndex keeps it."""
+        """The name by which LlamaIndex stores it."""
         return "ResiftRerank"
 
     def _postprocess_nodes(
@@ -49,9 +49,9 @@ class ResiftRerank(BaseNodePostprocessor):
         _dispatcher.event(ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=count, model_name=name))
         texts = [n.node.get_content(metadata_mode=MetadataMode.EMBED) for n in nodes]
         ranking = self._reranker.rerank(query_bundle.query_str, texts, self.top_n)
-        found = [
+        ranked = [
             NodeWithScore(node=nodes[int(c.document.id)].node, score=None if c.score is None else c.score.value)
             for c in ranking
         ]
-        _dispatcher.event(ReRankEndEvent(nodes=found))
-        return found
+        _dispatcher.event(ReRankEndEvent(nodes=ranked))
+        return ranked

@@ -22,7 +22,7 @@ class ResiftRanker(BaseRanker):
     """Puts documents in order of relevance; their scores are the model's."""
 
     def __init__(self, model_name_or_path: str | Reranks = DEFAULT_MODEL, verbose: int = 0) -> None:
-        """Load a model, or take one that is loaded; nothing is printed, however `verbose`."""
+        """Load a model, or take one that is loaded; `verbose` has no effect."""
         self._reranker: Reranks = (
             load(model_name_or_path) if isinstance(model_name_or_path, str) else model_name_or_path
         )
@@ -49,15 +49,15 @@ class ResiftRanker(BaseRanker):
         """The best documents first, ranks from 1; one that could not be scored stands last, with a score of None.
 
         Args:
-            query: what is looked for; not empty.
+            query: what to look for; not empty.
             docs: a text, a rerankers Document, or a list of either.
             doc_ids: positions from 0 when None.
             metadata: of each document.
 
         """
-        prepared = prep_docs(docs, doc_ids, metadata)
-        ranking = self._reranker.rerank(query, [d.text for d in prepared])
+        documents = prep_docs(docs, doc_ids, metadata)
+        ranking = self._reranker.rerank(query, [d.text for d in documents])
         results = [
-            Result(prepared[int(c.document.id)], None if c.score is None else c.score.value, c.rank) for c in ranking
+            Result(documents[int(c.document.id)], None if c.score is None else c.score.value, c.rank) for c in ranking
         ]
         return RankedResults(results, query, has_scores=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resift.atomic import blaming, in_place, replacing, write_all
+from resift.atomic import write
 from resift.cli import options
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def bench(
 
     from resift.api import load
     from resift.cli import show
-    from resift.cli.chart import lines
+    from resift.cli.chart import line_chart
     from resift.errors import InputError
     from resift.inspection.speed import Workload, measure
 
@@ -48,26 +48,26 @@ def bench(
     if pick:
         _pick(model, requests, as_json)
         return
-    workload = Workload.taken(requests, str(data)) if data else Workload.drawn(_lengths(lengths))
+    workload = Workload.of_requests(requests, str(data)) if data else Workload.made_up(_lengths(lengths))
     reranker = load(model, long_documents="truncate" if truncate else "windows")
-    found = measure(reranker, workload, budget_ms, sorted(set(_numbers(depths, "--depths"))), seconds)
+    speed = measure(reranker, workload, budget_ms, sorted(set(_numbers(depths, "--depths"))), seconds)
     if plot:
-        series = {f"p{p}": [(d.depth, getattr(d, f"p{p}_ms")) for d in found.depths] for p in (50, 95, 99)}
-        drawn = lines(series, "documents", "ms", f"{found.model}, {found.machine['cpu']}", budget_ms).encode()
-        with blaming(plot), plot.open("wb", buffering=0) if in_place(plot) else replacing(plot) as file:
-            write_all(file, drawn)
+        series = {f"p{p}": [(d.depth, getattr(d, f"p{p}_ms")) for d in speed.depths] for p in (50, 95, 99)}
+        chart = line_chart(series, "documents", "ms", f"{speed.model}, {speed.machine['cpu']}", budget_ms)
+        write(plot, [chart.encode()])
     if as_json:
-        show.print_json({"schema": show.SCHEMA} | asdict(found))
+        show.print_json({"schema": show.SCHEMA} | asdict(speed))
     else:
-        _print(found, Console())
+        _print(speed, Console())
 
 
 def _requests(data: Path) -> Requests:
+    """The requests of a file that have a query and a document."""
     from resift import files
     from resift.errors import InputError
 
-    read = files.read_requests(files.read_lines(str(data)), str(data))
-    requests = [(query, own) for query, own in read if query.text.strip() and own]
+    lines = files.read_requests(files.read_lines(str(data)), str(data))
+    requests = [(query, documents) for query, documents in lines if query.text.strip() and documents]
     if not requests:
         raise InputError(f"{data} holds no request with a query and documents")
     return requests
@@ -82,27 +82,28 @@ def _pick(model: str, requests: Requests, as_json: bool) -> None:
     from resift.api import load
     from resift.cli import show
     from resift.errors import InputError
-    from resift.inspection.speed import precisions
+    from resift.inspection.speed import compare_precisions
     from resift.score.precision import PICK_TAU, PICK_TOP10, remember
 
     if not requests:
         raise InputError("--pick compares orders of your own requests; name them with --data")
-    tried = precisions(model, requests)
-    best = max((t for t in tried if t.good), key=lambda t: t.pairs_per_second)
-    kept = remember(load(model).info.fingerprint, best.precision)
+    trials = compare_precisions(model, requests)
+    best = max((trial for trial in trials if trial.good), key=lambda trial: trial.pairs_per_second)
+    path = remember(load(model).info.fingerprint, best.precision)
     if as_json:
-        rows = [asdict(t) | {"good": t.good} for t in tried]
+        rows = [asdict(trial) | {"good": trial.good} for trial in trials]
         show.print_json({"schema": show.SCHEMA, "model": model, "picked": best.precision, "precisions": rows})
         return
     cells = []
-    for t in tried:
-        a = t.agreement
-        cells.append([t.precision, f"{t.pairs_per_second:.0f}", f"{a.tau:.4f}", f"{a.top10:.1%}", f"{a.max_delta:.2g}"])
+    for trial in trials:
+        a = trial.agreement
+        figures = [f"{trial.pairs_per_second:.0f}", f"{a.tau:.4f}", f"{a.top10:.1%}", f"{a.max_delta:.2g}"]
+        cells.append([trial.precision, *figures])
     console = Console()
     show.print_rows(console, ("precision", "pairs/s", "tau", "ten best kept", "largest change"), cells)
     console.print(
         f"{best.precision} is the fastest with tau of {PICK_TAU} and {PICK_TOP10:.0%} of the ten best against f32, "
-        f"over {tried[0].agreement.pairs} pairs; {model} runs so from now on ({kept})",
+        f"over {trials[0].agreement.pairs} pairs; {model} runs so from now on ({path})",
         highlight=False,
     )
 
@@ -120,32 +121,32 @@ def _numbers(text: str, option: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _print(found: Speed, console: Console) -> None:
+def _print(speed: Speed, console: Console) -> None:
     from resift.cli import show
 
-    machine = found.machine
-    console.print(f"{found.model} {found.precision} on {machine['cpu']}, {machine['cores']} cores", highlight=False)
-    console.print(f"{found.workload}; MaxSim by {machine['maxsim']}", highlight=False)
+    machine = speed.machine
+    console.print(f"{speed.model} {speed.precision} on {machine['cpu']}, {machine['cores']} cores", highlight=False)
+    console.print(f"{speed.workload}; MaxSim by {machine['maxsim']}", highlight=False)
     console.print(
-        f"{found.pairs} pairs at once: {found.pairs_per_second:.0f} pairs/s, {found.tokens_per_second:.0f} tokens/s, "
-        f"{found.padding:.1%} padding, {found.truncated:.1%} truncated, {found.windowed:.1%} in windows",
+        f"{speed.pairs} pairs at once: {speed.pairs_per_second:.0f} pairs/s, {speed.tokens_per_second:.0f} tokens/s, "
+        f"{speed.padding:.1%} padding, {speed.truncated:.1%} truncated, {speed.windowed:.1%} in windows",
         highlight=False,
     )
-    if found.share_of_products is not None:
+    if speed.share_of_products is not None:
         console.print(
-            f"{found.share_of_products:.0%} of the {found.products_gflops:.0f} GFLOP/s at which this machine "
+            f"{speed.share_of_products:.0%} of the {speed.products_gflops:.0f} GFLOP/s at which this machine "
             "multiplies the model's matrices",
             highlight=False,
         )
     rows = [
         [str(d.depth), f"{d.tokens:.0f}", f"{d.p50_ms:.1f}", f"{d.p95_ms:.1f}", f"{d.p99_ms:.1f}", str(d.runs)]
-        for d in found.depths
+        for d in speed.depths
     ]
     show.print_rows(console, ("documents", "tokens", "p50 ms", "p95 ms", "p99 ms", "runs"), rows)
     console.print(
-        f"ms = {found.base_ms:.1f} + {found.ms_per_1000_tokens:.2f} x thousands of tokens; "
-        + (f"depth {found.recommended_depth}" if found.recommended_depth else "no measured depth")
-        + f" fits {found.budget_ms:g} ms (p95)"
-        + (f"; peak memory {found.peak_mib:.0f} MiB" if found.peak_mib else ""),
+        f"ms = {speed.base_ms:.1f} + {speed.ms_per_1000_tokens:.2f} x thousands of tokens; "
+        + (f"depth {speed.recommended_depth}" if speed.recommended_depth else "no measured depth")
+        + f" fits {speed.budget_ms:g} ms (p95)"
+        + (f"; peak memory {speed.peak_mib:.0f} MiB" if speed.peak_mib else ""),
         highlight=False,
     )

@@ -24,17 +24,17 @@ def doctor(
 
     styles = {"ok": "green", "note": "dim", "warn": "yellow", "fail": "bold red"}
     console = Console(soft_wrap=True)
-    found = []
+    findings = []
     for finding in examine(model):
-        found.append(finding)
+        findings.append(finding)
         if not as_json:
             style = styles[finding.status]
             console.print(f"[{style}]{finding.status:<4}[/]  {finding.check:<14}  {escape(finding.message)}")
-    failed = sum(f.status == "fail" for f in found)
+    failed = sum(f.status == "fail" for f in findings)
     if as_json:
-        findings = [asdict(f) for f in found]
-        show.print_json({"schema": show.SCHEMA, "model": model, "ok": not failed, "findings": findings})
+        rows = [asdict(f) for f in findings]
+        show.print_json({"schema": show.SCHEMA, "model": model, "ok": not failed, "findings": rows})
     else:
-        console.print(f"{model}: {failed} of {len(found)} checks failed" if failed else f"{model}: fit for use")
+        console.print(f"{model}: {failed} of {len(findings)} checks failed" if failed else f"{model}: fit for use")
     if failed:
         raise typer.Exit(1)

@@ -11,15 +11,15 @@ import typer
 from resift.cli import options
 
 
-class Format(StrEnum):
-    """Of the exported weights."""
+class FormatChoice(StrEnum):
+    """File formats of exported weights."""
 
     OPENVINO = "openvino"
     ONNX = "onnx"
 
 
-class Weights(StrEnum):
-    """How exported matrices are stored."""
+class WeightsChoice(StrEnum):
+    """Number formats of exported matrices."""
 
     F32 = "f32"
     FP16 = "fp16"
@@ -29,8 +29,8 @@ class Weights(StrEnum):
 def export(
     model: Annotated[str, typer.Argument(help="Bundled name, model folder, or hub id (owner/name).")],
     out: Annotated[Path, typer.Argument(help="The folder to write; must not exist, or be empty.")],
-    to: Annotated[Format, typer.Option("--to", help="Format of the weights.")] = Format.OPENVINO,
-    weights: Annotated[Weights, typer.Option("--weights", help="How matrices are stored.")] = Weights.FP16,
+    to: Annotated[FormatChoice, typer.Option("--to", help="Format of the weights.")] = FormatChoice.OPENVINO,
+    weights: Annotated[WeightsChoice, typer.Option("--weights", help="How matrices are stored.")] = WeightsChoice.FP16,
     force: Annotated[bool, typer.Option("--force", help="Write it even when the order changed too much.")] = False,
     as_json: options.AsJson = False,
 ) -> None:

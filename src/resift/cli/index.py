@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resift.cli import options
-from resift.cli.left_out import NAMED, LeftOut
+from resift.cli.left_out import LISTED, LeftOut
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from resift.index.build import Built
+    from resift.index.build import IndexReport
 
-_REST = 9  # times as long as it took rests --watch between two looks: a tree of a million files is not walked all day
+# After each look at the files, --watch pauses for this many times as long as the look took. A tree of a million files
+# is then walked for a tenth of the time, and not all day.
+_PAUSE_PER_LOOK = 9
 
 
 def index(
@@ -34,7 +37,7 @@ def index(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Of token vectors: bundled name, model folder, or hub id.")
     ] = None,
-    embedder: options.Embedder = None,
+    embedder: options.NamedEmbedder = None,
     hnsw: Annotated[
         bool | None,
         typer.Option(
@@ -50,108 +53,99 @@ def index(
 ) -> None:
     """Index files for `resift search --index`. Run it again to take up changes: unchanged files are not read again.
 
-    Files of paths that are not named this time stay, and so do the index's settings: naming another encodes it anew.
+    Files of paths that are not named this time stay in the index, which also keeps its settings. Where you name another
+    model, embedder or pooling, every file is encoded anew.
 
     Example: resift index docs/ notes.md -o my.index
     """
     from rich.console import Console
 
-    wishes, said = Wishes(tensors, pool, model, embedder, hnsw, replace), set[str]()
-    say = _once(said, Console(stderr=True, soft_wrap=True))
+    from resift.api import Index
 
-    def build() -> Built:
-        return _build(paths, output, wishes, LeftOut(list_skipped), say)
+    warn = _each_line_once(Console(stderr=True, soft_wrap=True))
+    build_index = partial(
+        Index.build, output, paths,
+        tensors=tensors, model=model, embedder=embedder, pool=pool, hnsw=hnsw, replace=replace,
+    )  # fmt: skip
+
+    def build() -> IndexReport:
+        return _build(build_index, LeftOut(list_skipped), warn)
 
     if watch:
-        _watch(build, paths, output, every, as_json, say)
+        _watch(build, paths, output, every, as_json, warn)
     else:
         _print(build(), output, as_json)
 
 
 def _watch(
-    build: Callable[[], Built],
+    build: Callable[[], IndexReport],
     paths: list[Path],
     output: Path,
     every: float,
     as_json: bool,
-    say: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> None:
-    """Build again and again; what went wrong is said, and the next look may find it mended."""
+    """Build again and again. An error is printed and does not end the loop: the user may mend its cause meanwhile."""
     from resift.errors import InputError
 
     while True:
         began = time.monotonic()
         try:
-            built = build()
+            report = build()
         except InputError as error:
-            say(str(error))
+            warn(str(error))
             time.sleep(every)
             continue
-        if built.read or built.removed:
-            _print(built, output, as_json)
-        say(f"watching {', '.join(map(str, paths))}: {output} is brought up to date when files change; Ctrl-C ends it")
-        time.sleep(max(every, _REST * (time.monotonic() - began)))
+        if report.read or report.removed:
+            _print(report, output, as_json)
+        warn(f"watching {', '.join(map(str, paths))}: {output} is brought up to date when files change; Ctrl-C ends it")
+        time.sleep(max(every, _PAUSE_PER_LOOK * (time.monotonic() - began)))
 
 
-def _print(built: Built, output: Path, as_json: bool) -> None:
+def _print(report: IndexReport, output: Path, as_json: bool) -> None:
     from rich.console import Console
 
     from resift.cli import show
 
     if as_json:
-        show.print_json({"schema": show.SCHEMA} | asdict(built))
+        show.print_json({"schema": show.SCHEMA} | asdict(report))
     else:
-        Console().print(_summary(built, output), highlight=False)
+        Console().print(_summary(report, output), highlight=False)
 
 
-def _once(said: set[str], console: Console) -> Callable[[str], None]:
-    """A function that prints a line unless it was printed before."""
+def _each_line_once(console: Console) -> Callable[[str], None]:
+    """A function that prints a line unless it has printed the same line before."""
+    printed: set[str] = set()
 
-    def say(line: str) -> None:
-        if line not in said:
-            said.add(line)
+    def print_line(line: str) -> None:
+        if line not in printed:
+            printed.add(line)
             console.print(line, style="yellow", markup=False, highlight=False)
 
-    return say
+    return print_line
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What was named of an index's settings (None: nothing), and whether what other paths gave is to go."""
-
-    tensors: bool | None
-    pool: int | None
-    model: str | None
-    embedder: str | None
-    hnsw: bool | None
-    replace: bool
-
-
-def _build(paths: list[Path], output: Path, wishes: Wishes, left_out: LeftOut, say: Callable[[str], None]) -> Built:
-    """Build the index; what was left out is said also when nothing remains."""
-    from resift.api import Index
+def _build(build_index: Callable[..., IndexReport], left_out: LeftOut, warn: Callable[[str], None]) -> IndexReport:
+    """Build the index. Skipped files are listed also where the build fails because no file is left."""
     from resift.cli.progress import counter
 
     try:
         with counter() as count:
-            built = Index.build(output, paths, 
-                tensors=wishes.tensors, model=wishes.model, embedder=wishes.embedder, pool=wishes.pool,
-                hnsw=wishes.hnsw, replace=wishes.replace, on_skip=left_out.add, on_progress=count,
-            )  # fmt: skip
+            report = build_index(on_skip=left_out.add, on_progress=count)
     finally:
-        left_out.tell(say)
-    for path in built.gone[:NAMED]:
-        say(f"removed {path}")
-    if len(built.gone) > NAMED:
-        say(f"removed {len(built.gone) - NAMED} more files")
-    return built
+        left_out.report(warn)
+    for path in report.gone[:LISTED]:
+        warn(f"removed {path}")
+    if len(report.gone) > LISTED:
+        warn(f"removed {len(report.gone) - LISTED} more files")
+    return report
 
 
-def _summary(built: Built, output: Path) -> str:
-    per_passage = built.bytes / max(1, built.passages)
-    others = f", {built.others} of other paths" if built.others else ""
+def _summary(report: IndexReport, output: Path) -> str:
+    per_passage = report.bytes / max(1, report.passages)
+    others = f", {report.others} of other paths" if report.others else ""
     return (
-        f"{output}: {built.passages} passages "
-        f"({built.read} files read, {built.reused} unchanged{others}, {built.removed} gone), "
-        f"{built.bytes / 1e6:.1f} MB, {per_passage:.0f} bytes per passage, {built.seconds:.1f} s"
+        f"{output}: {report.passages} passages "
+        f"({report.read} files read, {report.reused} unchanged{others}, {report.removed} gone), "
+        f"{report.bytes / 1e6:.1f} MB, {per_passage:.0f} bytes per passage, {report.seconds:.1f} s"
     )

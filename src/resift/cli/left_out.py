@@ -1,41 +1,38 @@
-"""Says what a run left out of the folders that it read."""
+"""Reports which files of the folders a run skipped."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from resift.files import Skipped
+from resift.files import Skip, Skipped
 
-NAMED = 20  # files that are named one by one, unless all are asked for
+LISTED = 20  # files that are listed one by one, unless the user asks for all
 
 
 class LeftOut:
-    """Counts what was left out, and keeps the first few reasons, or every one: there may be a million."""
+    """Counts the files that a run skipped, and keeps the first 20 reasons, or all: there may be a million files."""
 
     def __init__(self, every: bool = False) -> None:
         self._every = every
-        self._types, self._failed, self._more = Counter[str](), list[str](), 0
+        self._types, self._lines, self._unlisted = Counter[str](), list[str](), 0
 
     def add(self, skipped: Skipped) -> None:
         """Take note of one file."""
-        of_type = skipped.reason.startswith("type ") and skipped.reason.endswith("is not read")
-        if of_type and not self._every:
+        if skipped.kind is Skip.TYPE and not self._every:
             self._types[Path(skipped.path).suffix or "no suffix"] += 1
-        elif self._every or len(self._failed) < NAMED:
-            self._failed.append(f"skipped {skipped.path}: {skipped.reason}")
+        elif self._every or len(self._lines) < LISTED:
+            self._lines.append(f"skipped {skipped.path}: {skipped.reason}")
         else:
-            self._more += 1
+            self._unlisted += 1
 
-    def tell(self, say: Callable[[str], None]) -> None:
-        """Say how many files are of types that are not read, then the reasons."""
+    def report(self, warn: Callable[[str], None]) -> None:
+        """Pass on how many files are of types that Resift does not read, then the reasons."""
         if self._types:
-            most = ", ".join(t for t, _ in self._types.most_common(8))
-            say(f"left out {self._types.total()} files of types that are not read, most of them {most}")
-        for line in self._failed:
-            say(line)
-        if self._more:
-            say(f"skipped {self._more} more files")
+            types = ", ".join(suffix for suffix, _ in self._types.most_common(8))
+            warn(f"left out {self._types.total()} files of types that are not read, most of them {types}")
+        for line in self._lines:
+            warn(line)
+        if self._unlisted:
+            warn(f"skipped {self._unlisted} more files")

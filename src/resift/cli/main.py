@@ -56,7 +56,7 @@ def _options(
 def _one_line(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """What Resift warns of as a sentence; places in source code are for warnings of other kinds, such as of age."""
+    """Resift's own warnings as one sentence; other kinds, such as deprecations, with their place in the code."""
     return (
         f"resift: {message}\n" if category is UserWarning else f"{filename}:{lineno}: {category.__name__}: {message}\n"
     )
@@ -87,7 +87,7 @@ def _run() -> None:
             "resift --show-completion prints it, to be put where your shell looks"
         ) from error
     finally:
-        sys.stdout.flush()  # here, and not when Python ends: what stdout can't take is told
+        sys.stdout.flush()  # here, and not when Python ends, so that an error of stdout is reported
 
 
 if __name__ == "__main__":

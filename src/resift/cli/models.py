@@ -21,7 +21,7 @@ def models(
 ) -> None:
     """List the models that ship with Resift, then the checkpoints that it knows; others load too.
 
-    What is not known of a model meets no condition. "multi" is a model of many languages that are not listed.
+    A model does not meet a condition on a fact that is unknown. "multi" is a model of many languages, not listed.
     """
     from rich.console import Console
 
@@ -35,13 +35,13 @@ def models(
         raise InputError(f"{family!r} is no family; one of {', '.join(FAMILIES)}")
     if lang and not (len(lang) == 2 and lang.isascii() and lang.isalpha()):
         raise InputError(f"{lang!r} is no language code of two letters, such as en, vi or zh")
-    known = [*map(bundled_row, bundled_models()), *rows().values()]
-    found = select(known, lang, license, max_tokens, family)
+    every_row = [*map(bundled_row, bundled_models()), *rows().values()]
+    selection = select(every_row, lang, license, max_tokens, family)
     if as_json:
-        show.print_json({"schema": show.SCHEMA, "models": [_as_json(r) for r in found]})
+        show.print_json({"schema": show.SCHEMA, "models": [_as_json(row) for row in selection]})
         return
     headings = ("name", "family", "score", "languages", "window", "parameters", "licence", "commercial", "loads")
-    show.print_rows(Console(), headings, [_cells(r) for r in found])
+    show.print_rows(Console(), headings, [_cells(row) for row in selection])
 
 
 def _cells(row: CheckpointRow) -> list[str]:
@@ -52,7 +52,7 @@ def _cells(row: CheckpointRow) -> list[str]:
 
 
 def _as_json(row: CheckpointRow) -> dict[str, Any]:
-    """A row in the schema of docs/json.md: what is not known is left out."""
+    """A row in the schema of docs/json.md, without the facts that are not known."""
     facts = {
         "name": row.id,
         "family": row.family,

@@ -1,4 +1,4 @@
-"""Options that several commands share, written once."""
+"""The options that several commands share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EngineChoice(StrEnum):
     TORCH = "torch"
 
 
-Engine = Annotated[EngineChoice, typer.Option("--engine", help="What runs the model; auto takes the fastest.")]
+EngineOption = Annotated[EngineChoice, typer.Option("--engine", help="What runs the model; auto takes the fastest.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model folder, or hub id (owner/name).")]
 NamedModel = Annotated[
     str | None,
@@ -30,7 +30,7 @@ NamedModel = Annotated[
         help="Bundled name, model folder, or hub id (owner/name). Once named, it also reranks what it can't read.",
     ),
 ]  # fmt: skip
-Embedder = Annotated[str | None, typer.Option("--embedder", help="What makes one vector per passage: as --model.")]
+NamedEmbedder = Annotated[str | None, typer.Option("--embedder", help="What makes one vector per passage: as --model.")]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="How many candidates the model scores.")]
 Deadline = Annotated[
     float | None,
@@ -54,13 +54,13 @@ __all__ = [
     "AsJson",
     "Deadline",
     "Depth",
-    "Embedder",
-    "Engine",
     "EngineChoice",
+    "EngineOption",
     "EverySkipped",
     "Explain",
     "MaxMemory",
     "Model",
+    "NamedEmbedder",
     "NamedModel",
     "Truncate",
 ]

@@ -1,4 +1,4 @@
-"""One line on stderr for what takes over a second: the step, a count, and where it is known the share of the whole."""
+"""Shows one line on stderr while a command takes over a second: step, count, and the share of the whole if known."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _PATIENCE = 1.0  # seconds before anything is shown
-_PAUSE = 0.1  # seconds between two looks at the same count
-_RECENT = 30.0  # seconds whose pace tells the time left: what a run before had done goes by in no time
+_PAUSE = 0.1  # seconds between two updates of the same step
+# Seconds whose pace gives the time left. What an earlier run had done takes no time, and says nothing of the rest.
+_RECENT = 30.0
 
-# Which part of an index run each step is, by the time that it takes without token vectors (with them, nearly all goes
-# into passages, and the rest goes by sooner than was told). A graph's engine does not say how far it is.
+# The part of an index run that each step takes without token vectors. With them, nearly all time goes into passages,
+# and the other steps end sooner than the line says. The engine of a graph reports no progress.
 _PARTS = {"passages": (0.0, 0.7), "passages' words": (0.7, 0.97), "words listed": (0.97, 1.0)}
 
 Count = Callable[[str, int, float], None]
@@ -27,11 +28,11 @@ Count = Callable[[str, int, float], None]
 def counter() -> Iterator[Count]:
     """Give a function that shows the step's name, how many there are so far, how many a second, and the time left.
 
-    The share and the time left are those of the whole run, which never go back; the time is taken from what the last
-    half minute did.
+    Share and time left are those of the whole run. The share never falls; the time left follows from the pace of the
+    last half minute.
     """
     if not sys.stderr.isatty():
-        yield lambda what, n, share: None
+        yield lambda step, n, share: None
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -41,18 +42,18 @@ def counter() -> Iterator[Count]:
         task = bar.add_task("", total=None, visible=False, rate="")
         timer = threading.Timer(_PATIENCE, lambda: bar.update(task, visible=True))  # also amid a step without a count
         timer.start()
-        step, shown, pace = "", 0.0, Pace()
+        present_step, last_update, pace = "", 0.0, Pace()
 
-        def count(what: str, n: int, share: float) -> None:
-            nonlocal step, shown
+        def count(step: str, n: int, share: float) -> None:
+            nonlocal present_step, last_update
             now = time.monotonic()
-            if what != step:
-                step = what
+            if step != present_step:
+                present_step = step
                 pace.new_step()
-            elif now - shown < _PAUSE:
+            elif now - last_update < _PAUSE:
                 return
-            shown = now
-            bar.update(task, description=what, completed=n, rate=pace.at(now, n, whole(what, share)))
+            last_update = now
+            bar.update(task, description=step, completed=n, rate=pace.at(now, n, share_of_run(step, share)))
 
         try:
             yield count
@@ -60,18 +61,18 @@ def counter() -> Iterator[Count]:
             timer.cancel()
 
 
-def whole(what: str, share: float) -> float:
-    """The share of the whole run that is done when so much of a step is; 0 where it is not known."""
-    begin, end = _PARTS.get(what, (0.0, 0.0))
+def share_of_run(step: str, share: float) -> float:
+    """The share of the whole run that is done when this share of a step is; 0 where it is not known."""
+    begin, end = _PARTS.get(step, (0.0, 0.0))
     return begin + share * (end - begin)
 
 
 class Pace:
-    """Items a second of the step at hand, and the time left of the whole, by what the last half minute did."""
+    """Items a second of the present step, and the time left of the run, from the last half minute."""
 
     def __init__(self) -> None:
         self._counts, self._shares = deque[tuple[float, int]](), deque[tuple[float, float]]()
-        self._most = 0.0
+        self._share = 0.0
 
     def new_step(self) -> None:
         """Count from the start."""
@@ -79,18 +80,18 @@ class Pace:
 
     def at(self, now: float, n: int, share: float) -> str:
         """The pace in words, when n items of the step and this share of the whole (0..1; 0: unknown) are done."""
-        self._most = max(self._most, share)
+        self._share = max(self._share, share)
         self._counts.append((now, n))
-        self._shares.append((now, self._most))
+        self._shares.append((now, self._share))
         for entries in (self._counts, self._shares):
             while now - entries[0][0] > _RECENT:
                 entries.popleft()
-        then, before = self._counts[0]
-        parts = [f"{(n - before) / max(now - then, 1e-3):.0f}/s"] if n > before else []
-        since, had = self._shares[0]
-        if share > had:
-            left = (now - since) * (1 - self._most) / (self._most - had)
-            parts.append(f"{self._most:.0%}, about {_duration(left)} left")
+        count_time, first_count = self._counts[0]
+        parts = [f"{(n - first_count) / max(now - count_time, 1e-3):.0f}/s"] if n > first_count else []
+        share_time, first_share = self._shares[0]
+        if share > first_share:
+            seconds = (now - share_time) * (1 - self._share) / (self._share - first_share)
+            parts.append(f"{self._share:.0%}, about {_duration(seconds)} left")
         return ", ".join(parts)
 
 
@@ -98,12 +99,12 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def counted(items: Iterable[T], what: str, count: Count | None = None) -> Iterator[T]:
-    """Pass items through, showing how many there were so far, on the line of `count` or on one of their own."""
+def counted(items: Iterable[T], step: str, count: Count | None = None) -> Iterator[T]:
+    """Pass items through and show how many there were so far, on the line of `count` or on a new one."""
     if count is None:
         with counter() as alone:
-            yield from counted(items, what, alone)
+            yield from counted(items, step, alone)
         return
     for n, item in enumerate(items, 1):
-        count(what, n, 0.0)
+        count(step, n, 0.0)
         yield item

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resift.atomic import blaming, in_place, replacing, write_all
+from resift.atomic import write
 from resift.cli import options, streams
 
 if TYPE_CHECKING:
+    from resift.files import RunLine
     from resift.protocols import Stage
     from resift.types import Document, Ranking
 
-_TOGETHER = 64  # requests scored in one call
+_REQUESTS_PER_CALL = 64  # requests whose pairs are scored in one call
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Per request: milliseconds and results kept; and the memory of the process."""
+class RerankLimits:
+    """What one request may cost and give: milliseconds, the memory of the process, and how many results."""
 
     deadline_ms: float | None
     max_memory: str | None
@@ -46,7 +47,7 @@ def rerank(
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
-    engine: options.Engine = options.EngineChoice.AUTO,
+    engine: options.EngineOption = options.EngineChoice.AUTO,
 ) -> None:
     """Rerank what another search found.
 
@@ -57,83 +58,97 @@ def rerank(
     from resift.api import load
     from resift.reranker import budget
 
-    budget(deadline_ms, max_memory)  # refuses what is none before anything is read
+    budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
     reranker = load(model, long_documents="truncate" if truncate else "windows", engine=engine.value)
     if deadline_ms is not None:
-        reranker.score([("a", "a")])  # reads the weights before the time of the first request runs
-    limits = Limits(deadline_ms, max_memory, top)
+        reranker.warm()
+    limits = RerankLimits(deadline_ms, max_memory, top)
     lines = files.read_lines(file)
     if queries or documents:
-        results = _run(lines, file, queries, documents, reranker.stage(blend is not False, depth=depth), limits)
+        stage = reranker.stage(blend is not False, depth=depth)
+        results = _reranked_run(lines, file, queries, documents, stage, limits)
     else:
-        results = _requests(lines, file, reranker.stage(bool(blend), depth=depth), limits)
-    _write(results, output)
+        results = _reranked_requests(lines, file, reranker.stage(bool(blend), depth=depth), limits)
+    if streams.is_stdout(output):
+        for text in results:
+            streams.put(text)
+    else:
+        write(output, (text.encode() for text in results))
 
 
-def _requests(lines: Iterable[str], where: str, stage: Stage, limits: Limits) -> Iterator[str]:
+def _reranked_requests(lines: Iterable[str], source: str, stage: Stage, limits: RerankLimits) -> Iterator[str]:
+    """One line of JSON per line of JSONL."""
     from resift import files
     from resift.cli.show import as_json
     from resift.types import Ranking
 
-    rankings = (Ranking.unscored(query, found) for query, found in files.read_requests(lines, where))
+    rankings = (Ranking.unscored(query, documents) for query, documents in files.read_requests(lines, source))
     for ranking in _reranked(rankings, stage, limits):
         yield json.dumps(as_json(ranking.top(limits.top)), ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _run(
+def _reranked_run(
     lines: Iterable[str],
-    where: str,
+    source: str,
     queries: Path | None,
     documents: Path | None,
     stage: Stage,
-    limits: Limits,
+    limits: RerankLimits,
 ) -> Iterator[str]:
+    """The lines of a TREC run, one query after the other."""
     from resift import files
     from resift.errors import InputError
     from resift.types import Candidate, Query, Ranking, Signal
 
     if not queries or not documents:
         raise InputError("a TREC run holds ids only: give both --queries and --documents")
-    run = files.read_run(lines, where)
-    wanted = {line.document for found in run.values() for line in found}
-    texts = _by_id(documents, wanted, "document")
-    asked = {id_: q.text for id_, q in _by_id(queries, run.keys(), "query").items()}
-    rankings = (
-        Ranking(Query(asked[q], q), tuple(Candidate(texts[r.document], None, (Signal("run", r.rank),)) for r in found))
-        for q, found in run.items()
-    )
+    run = files.read_run(lines, source)
+    document_ids = {line.document for run_lines in run.values() for line in run_lines}
+    documents_by_id = _by_id(documents, document_ids, "document")
+    queries_by_id = _by_id(queries, run.keys(), "query")
+
+    def candidates(run_lines: Iterable[RunLine]) -> tuple[Candidate, ...]:
+        return tuple(Candidate(documents_by_id[x.document], None, (Signal("run", x.rank),)) for x in run_lines)
+
+    rankings = (Ranking(Query(queries_by_id[id_].text, id_), candidates(run_lines)) for id_, run_lines in run.items())
     for ranking in _reranked(rankings, stage, limits):
-        out = io.StringIO()
-        files.write_run([ranking.top(limits.top)], "resift", out)
-        yield out.getvalue()
+        text = io.StringIO()
+        files.write_run([ranking.top(limits.top)], "resift", text)
+        yield text.getvalue()
 
 
-def _by_id(path: Path, wanted: AbstractSet[str], what: str) -> dict[str, Document]:
-    """Those of a file's documents whose ids a run names; all of them have to be there."""
+def _by_id(path: Path, ids: AbstractSet[str], what: str) -> dict[str, Document]:
+    """The documents of a file that have these ids.
+
+    Raises:
+        InputError: one of the ids is not in the file, or stands for two texts there.
+
+    """
     from resift import files
     from resift.errors import InputError
 
-    texts: dict[str, Document] = {}
+    documents: dict[str, Document] = {}
     first = ""
     for document in files.read_file(path):
         first = first or document.id
-        if document.id in wanted and texts.setdefault(document.id, document).text != document.text:
+        if document.id in ids and documents.setdefault(document.id, document).text != document.text:
             raise InputError(f"{path} has two texts under the id {document.id!r}; a run can mean only one of them")
-    missing = wanted - texts.keys()
+    missing = ids - documents.keys()
     if missing:
         whose = f"whose first id is {first!r}" if first else "which holds no text"
         raise InputError(
             f"{len(missing)} ids of the run are not in {path}, {whose}, such as {what} {min(missing)!r}; "
             "give JSONL, CSV or TSV with an id and a text"
         )
-    return texts
+    return documents
 
 
-def _reranked(rankings: Iterable[Ranking], stage: Stage, limits: Limits) -> Iterator[Ranking]:
-    """Score many requests together, so that short ones fill batches, but never hold all of them.
+def _reranked(rankings: Iterable[Ranking], stage: Stage, limits: RerankLimits) -> Iterator[Ranking]:
+    """Rerank 64 requests in one call, so that short ones fill batches, and hold no more of them.
 
-    With a deadline, which is each request's own, one after the other. A request in a language that the model does not
-    read is reranked only where the model was named; its reason says so, and the first of them is told on stderr.
+    A deadline is each request's own, so that with one they are reranked one after the other. A request in a language
+    that the model does not read is reranked only where the user named the model. Its reason says so, and the reason of
+    the first such request is also printed on stderr.
     """
     from itertools import islice
 
@@ -143,34 +158,15 @@ def _reranked(rankings: Iterable[Ranking], stage: Stage, limits: Limits) -> Iter
     from resift.reranker import budget
     from resift.types import NoteCode
 
-    told = False
-    waiting, size = iter(rankings), _TOGETHER if limits.deadline_ms is None else 1
+    warned = False
+    waiting, size = iter(rankings), _REQUESTS_PER_CALL if limits.deadline_ms is None else 1
     for part in counted(iter(lambda: list(islice(waiting, size)), []), f"x {size} requests reranked"):
         for ranking in part:
             if not ranking.query.text.strip():
                 raise InputError(f"query {ranking.query.id!r} is empty; ask with at least one word")
         for ranking in drive(stage, part, budget(limits.deadline_ms, limits.max_memory)):
-            foreign = [note for note in ranking.trace.notes if note.code is NoteCode.LANGUAGE]
-            if foreign and not told:
-                told = True
-                typer.secho(f"warning: {foreign[0].message}", fg="yellow", err=True)
+            notes = [note for note in ranking.trace.notes if note.code is NoteCode.LANGUAGE]
+            if notes and not warned:
+                warned = True
+                typer.secho(f"warning: {notes[0].message}", fg="yellow", err=True)
             yield ranking
-
-
-def _write(results: Iterable[str], output: str) -> None:
-    """Write to stdout, a pipe or a device as results come; a file is replaced whole once all went well, or stays."""
-    target = Path(output)
-    if streams.is_stdout(output):
-        for text in results:
-            streams.put(text)
-    elif in_place(target):
-        with blaming(output):
-            file = target.open("wb", buffering=0)
-        with file:
-            for text in results:
-                with blaming(output):
-                    write_all(file, text.encode())
-    else:
-        written = "".join(results).encode()
-        with blaming(output), replacing(target) as whole:
-            whole.write(written)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from resift.score.options import LongDocuments
     from resift.types import Document
 
-_SLOW = 5.0  # seconds after which a search says what would make the next one faster
+_SLOW = 5.0  # seconds; a search that took longer prints what would make the next one faster
 _SHALLOW = 20  # candidates: a fifth of the default
 
 
@@ -33,7 +33,7 @@ def search(
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many results to show.")] = 10,
     depth: options.Depth = options.DEFAULT_DEPTH,
     model: options.NamedModel = None,
-    embedder: options.Embedder = None,
+    embedder: options.NamedEmbedder = None,
     rerank: Annotated[
         bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show the first stage's order.")
     ] = True,
@@ -44,7 +44,7 @@ def search(
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
-    engine: options.Engine = options.EngineChoice.AUTO,
+    engine: options.EngineOption = options.EngineChoice.AUTO,
     list_skipped: options.EverySkipped = False,
     as_json: options.AsJson = False,
     explain: options.Explain = False,
@@ -62,24 +62,26 @@ def search(
     from resift.reranker import budget
 
     query = arguments.query(streams.decoded(query)).text
-    budget(deadline_ms, max_memory)  # refuses what is none before anything is read
+    budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
     _check_place(paths, index, embedder)
     long_documents: LongDocuments = "truncate" if truncate else "windows"
     reranker = load(model, long_documents=long_documents, engine=engine.value) if rerank else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
-    chosen = options.DEFAULT_EMBEDDER if embedder is None else embedder
+    embedder_name = options.DEFAULT_EMBEDDER if embedder is None else embedder
     with counter() as count:
-        searched = _opened(index, tensors) if index else _read(paths or [], chosen, left_out, count)
+        searched_index = (
+            _open(index, tensors) if index else _read_and_index(paths or [], embedder_name, left_out, count)
+        )
         if reranker and deadline_ms is not None:
-            reranker.score([(query, query)])  # reads the weights before the time runs
+            reranker.warm()
         step = "passages searched, the best reranked" if reranker else "passages searched"
-        count(step, len(searched.documents), 0.0)
-        ranking = searched.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
+        count(step, len(searched_index.documents), 0.0)
+        ranking = searched_index.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
     seconds = time.monotonic() - began
     if as_json:
         show.print_json(show.as_json(ranking))
         return
-    advice = hint(seconds, depth if reranker else 0, index, searched.tensors is not None)
+    advice = hint(seconds, depth if reranker else 0, index, searched_index.tensors is not None)
     show.print_results(ranking, Console(), explain, advice)
 
 
@@ -93,13 +95,13 @@ def _check_place(paths: list[Path] | None, index: Path | None, embedder: str | N
 
 
 def hint(seconds: float, depth: int, index: Path | None, tensors: bool) -> str:
-    """What makes a search faster that took over five seconds; else empty.
+    """Advice on how to make a search faster that took over five seconds; else empty.
 
     Args:
-        seconds: what it took.
+        seconds: the duration of the search.
         depth: how many candidates were reranked.
-        index: where it was asked of one.
-        tensors: whether stored token vectors were used.
+        index: the folder of the index; None where files were searched.
+        tensors: whether the search used stored token vectors.
 
     """
     if seconds < _SLOW:
@@ -112,15 +114,15 @@ def hint(seconds: float, depth: int, index: Path | None, tensors: bool) -> str:
     return f"{seconds:.0f} s; faster: {', or '.join(ways)}" if ways else ""
 
 
-def _opened(folder: Path, tensors: bool) -> Index:
+def _open(folder: Path, tensors: bool) -> Index:
     from resift.api import Index
 
-    opened = Index.open(folder)
-    return opened if tensors else Index(opened.documents, opened.retriever)
+    index = Index.open(folder)
+    return index if tensors else Index(index.documents, index.retriever)
 
 
-def _announced(documents: Iterable[Document], count: Count) -> Iterator[Document]:
-    """Pass documents through, showing how many were read, and when all are that they are being indexed."""
+def _with_progress(documents: Iterable[Document], count: Count) -> Iterator[Document]:
+    """Pass documents through and show how many were read; after the last one, show that they are being indexed."""
     from resift.cli.progress import counted
 
     n = 0
@@ -130,18 +132,18 @@ def _announced(documents: Iterable[Document], count: Count) -> Iterator[Document
     count("passages indexed in memory", n, 0.0)
 
 
-def _read(paths: list[Path], embedder: str, left_out: LeftOut, count: Count) -> Index:
-    """Read and index paths in memory; what was left out is said."""
+def _read_and_index(paths: list[Path], embedder: str, left_out: LeftOut, count: Count) -> Index:
+    """Read and index paths in memory; warnings name the files that are left out."""
     from rich.console import Console
 
     from resift import files
     from resift.api import Index
     from resift.errors import InputError
 
-    made = Index.of(_announced(files.read_paths(paths, left_out.add), count), embedder)
+    index = Index.of(_with_progress(files.read_paths(paths, left_out.add), count), embedder)
     warnings = Console(stderr=True, soft_wrap=True)
-    left_out.tell(lambda line: warnings.print(line, style="yellow", markup=False, highlight=False))
-    if not made.documents:
-        known = " ".join(sorted(files.SUFFIXES))
-        raise InputError(f"nothing to search in {', '.join(map(str, paths))}: no passage in files of {known}")
-    return made
+    left_out.report(lambda line: warnings.print(line, style="yellow", markup=False, highlight=False))
+    if not index.documents:
+        suffixes = " ".join(sorted(files.SUFFIXES))
+        raise InputError(f"nothing to search in {', '.join(map(str, paths))}: no passage in files of {suffixes}")
+    return index

@@ -11,9 +11,9 @@ from resift.serve.service import OnError
 from resift.serve.settings import DEFAULTS, LogLevel, ServedPrecision
 
 
-def _choices(of: Any, default: str) -> str:  # noqa: ANN401 - a Literal type
+def _choices(literal: Any, default: str) -> str:  # noqa: ANN401 - a Literal type
     """The values of a setting, and the default one."""
-    return f"{', '.join(get_args(of))} [{default}]."
+    return f"{', '.join(get_args(literal))} [{default}]."
 
 
 _OnError = Annotated[

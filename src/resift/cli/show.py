@@ -1,4 +1,4 @@
-"""Rankings as JSON, as a table, and as an explanation."""
+"""Prints rankings as JSON, as a table, and as an explanation."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ def print_json(value: Any) -> None:  # noqa: ANN401
 
 
 def print_rows(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table where it fits the width, else each row as its first cell with the others, and their headings, below."""
+    """Print a table if it fits the width; else each row as its first cell, and below it the others with headings."""
     table = Table(*headings, box=None, pad_edge=False, header_style="dim")
     for row in rows:
         table.add_row(*map(Text, row))
     if _width(headings, rows) <= console.width:
         console.print(table)
         return
-    for first, *others in rows:
+    for first, *cells in rows:
         console.print(Text(first, style="bold"), soft_wrap=True)  # never broken: it may be copied
-        facts = [f"{h} {cell}".strip() for h, cell in zip(headings[1:], others, strict=True) if cell]
-        joined = ", ".join(fact.replace(" ", _TIED) for fact in facts)
-        for line in wrap(joined, max(console.width - 2, 20), break_long_words=False, break_on_hyphens=False):
+        facts = [f"{h} {cell}".strip() for h, cell in zip(headings[1:], cells, strict=True) if cell]
+        fact_text = ", ".join(fact.replace(" ", _TIED) for fact in facts)
+        for line in wrap(fact_text, max(console.width - 2, 20), break_long_words=False, break_on_hyphens=False):
             console.print(Text("  " + line.replace(_TIED, " ")), soft_wrap=True)
 
 
 def _width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """Of the table with no cell folded; columns are two apart."""
+    """The width of a table in which no cell is folded, with two spaces between columns."""
     widths = [max(cell_len(cell) for cell in column) for column in zip(headings, *rows, strict=True)]
     return sum(widths) + 2 * len(widths)
 
 
 def print_results(ranking: Ranking, console: Console, explain: bool, advice: str) -> None:
-    """The table of results, where asked what every stage said, and on a terminal a piece of advice."""
+    """Print the results, with `explain` what every stage did, and on a terminal the advice."""
     print_table(ranking, console)
     if explain:
         print_explanation(ranking, console)
@@ -61,7 +61,7 @@ def print_results(ranking: Ranking, console: Console, explain: bool, advice: str
 
 
 def print_table(ranking: Ranking, console: Console) -> None:
-    """Rank, movement against the first stage, score with its kind, place, and a snippet with the matching words."""
+    """Print rank, movement against the first stage, score with its kind, place, and a snippet with matching words."""
     if not len(ranking):
         console.print("nothing found")
         _print_reason(ranking, console)
@@ -74,7 +74,7 @@ def print_table(ranking: Ranking, console: Console) -> None:
     analyzer = Analyzer.fitting(c.document.text for c in ranking)
     words = set(analyzer.words(ranking.query.text))
     for c in ranking:
-        table.add_row(str(c.rank), _movement(c), _shown(c.score), _passage(c, words, analyzer))
+        table.add_row(str(c.rank), _movement(c), _score_text(c.score), _passage(c, words, analyzer))
     console.print(table)
     _print_reason(ranking, console)
 
@@ -92,7 +92,7 @@ def _movement(c: Candidate) -> Text:
     return Text(f"↑{up}", style="green") if up > 0 else Text(f"↓{-up}", style="red")
 
 
-def _shown(score: Score | None) -> Text:
+def _score_text(score: Score | None) -> Text:
     if score is None:
         return Text("not scored", style="dim")
     return Text.assemble(f"{score.value:.3f}", (f" {score.kind}", "dim"))
@@ -129,19 +129,19 @@ def snippet(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
     if end < len(text):
         end = max(text.rfind(" ", start, end), start + _SNIPPET // 2)
     part = " ".join(text[start:end].split())  # code is indented
-    shown = Text("… " if start else "")
-    at = 0
+    line = Text("… " if start else "")
+    position = 0
     for term in analyzer.terms(part):
-        if term.text in words and term.start >= at:
-            shown.append(part[at : term.start])
-            shown.append(part[term.start : term.end], style="bold magenta")
-            at = term.end
-    shown.append(part[at:])
-    return shown.append(" …" if end < len(text) else "")
+        if term.text in words and term.start >= position:
+            line.append(part[position : term.start])
+            line.append(part[term.start : term.end], style="bold magenta")
+            position = term.end
+    line.append(part[position:])
+    return line.append(" …" if end < len(text) else "")
 
 
 def print_explanation(ranking: Ranking, console: Console) -> None:
-    """What each stage cost, then each result's rank and score at every stage."""
+    """Print what each stage cost, then each result's rank and score at every stage."""
     console.print()
     steps = [[s.name, f"{s.ms:.1f}", str(s.pairs), str(s.tokens), f"{s.scored}/{s.total}"] for s in ranking.trace.steps]
     print_rows(console, ("stage", "ms", "pairs", "tokens", "scored"), steps)
@@ -149,11 +149,11 @@ def print_explanation(ranking: Ranking, console: Console) -> None:
     sources = list(dict.fromkeys(s.source for c in ranking for s in c.signals))
     rows = []
     for c in ranking:
-        said = {s.source: s for s in c.signals}
-        cells = [_said(said[s]) if s in said else "-" for s in sources]
+        signals = {signal.source: signal for signal in c.signals}
+        cells = [_rank_and_score(signals[source]) if source in signals else "-" for source in sources]
         rows.append([f"{c.rank}  {clean(place(c))}", *cells])
     print_rows(console, ("#  passage", *sources), rows)
 
 
-def _said(signal: Signal) -> str:
+def _rank_and_score(signal: Signal) -> str:
     return f"{signal.rank} ({signal.score.value:.3f} {signal.score.kind})" if signal.score else str(signal.rank)

@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr of a command: what happens when one is closed, full, or can't show a character.
+"""stdin, stdout and stderr of a command, and what happens when one is closed, full, or can't show a character.
 
 Tables and messages are in the locale's encoding, with a question mark for what it lacks; JSON and runs are UTF-8.
 """
@@ -35,7 +35,7 @@ class _Closed(io.RawIOBase):
         raise InputError(self._message)
 
     def write(self, data: ReadableBuffer) -> int:
-        """Refuse, once: what is left over when Python ends is let go."""
+        """Refuse the first write; the rest, which Python flushes when it ends, is dropped."""
         if self._refused:
             return len(memoryview(data))
         self._refused = True
@@ -43,17 +43,17 @@ class _Closed(io.RawIOBase):
 
 
 class _Stdout(io.FileIO):
-    """stdout, whose failures are told as its own; after the first one the rest is let go."""
+    """stdout, whose errors name it; after the first error the rest is dropped."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "wb", closefd=False)
         self._failed = False
 
     def write(self, data: ReadableBuffer) -> int:
-        """Write, or say what stdout can't take."""
+        """Write; an error is raised as one sentence about stdout."""
         try:
             return len(memoryview(data)) if self._failed else super().write(data)
-        except BrokenPipeError:  # whoever reads has seen enough
+        except BrokenPipeError:  # the reader has seen enough and closed the pipe
             self._failed = True
             raise
         except OSError as error:
@@ -62,7 +62,7 @@ class _Stdout(io.FileIO):
 
 
 def prepare() -> None:
-    """Put streams in the place of Python's own that can be written to whatever the locale, and fail in a sentence."""
+    """Replace Python's streams by ones that write any character in any locale, and whose errors are one sentence."""
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(_Closed("stdin", "give a file, or pipe something in")))
     if sys.stderr is None:
@@ -98,7 +98,7 @@ def is_stdout(path: str) -> bool:
 
 
 def decoded(argument: str) -> str:
-    """An argument of the command line as UTF-8, where the locale could not decode it."""
+    """An argument of the command line; where the locale could not decode it, it is decoded as UTF-8."""
     return (
         os.fsencode(argument).decode("utf-8", "replace")
         if any("\udc80" <= c <= "\udcff" for c in argument)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from resift.engine.batching import Sequences, pack
+from resift.engine.batching import Engine, Sequences, pack
 from resift.engine.graphs.names import as_bert
 from resift.engine.native.native_engine import Checkpoint, NativeEngine
 from resift.engine.openvino import OpenVINOEngine, openvino_model, openvino_ops
@@ -32,13 +32,15 @@ class Shapes:
         return sum(per_token * t + 4.0 * self.layers * self.width * t * t for t in lengths)
 
 
-def shapes_of(engine: OpenVINOEngine | NativeEngine) -> Shapes:
+def shapes_of(engine: Engine) -> Shapes | None:
     """The shapes of an engine's products per token, without those that come once per row, such as those of a head.
 
-    A last layer for the first token alone is such a product too, with its attention.
+    A last layer for the first token alone is such a product too, with its attention. None: the engine tells no shapes.
     """
     if isinstance(engine, NativeEngine):
         return _shapes_of_bert(engine.checkpoint)
+    if not isinstance(engine, OpenVINOEngine):
+        return None
     weights, layers = [], 0
     for node in engine._read().get_ordered_ops():
         kind = node.get_type_name()

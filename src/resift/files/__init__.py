@@ -2,7 +2,7 @@
 
 from resift.files.encoding import open_text
 from resift.files.formats import SUFFIXES, read_file, read_lines
-from resift.files.paths import Skipped, list_paths, read_paths
+from resift.files.paths import NEVER_READ, Skip, Skipped, list_paths, read_paths, skip_of
 from resift.files.records import ID_FIELDS
 from resift.files.tables import (
     TEXT_FIELDS,
@@ -17,10 +17,12 @@ from resift.files.trec import RunLine, read_qrels, read_run, write_run
 
 __all__ = [
     "ID_FIELDS",
+    "NEVER_READ",
     "SUFFIXES",
     "TEXT_FIELDS",
     "TITLE_FIELDS",
     "RunLine",
+    "Skip",
     "Skipped",
     "document",
     "documents",
@@ -34,5 +36,6 @@ __all__ = [
     "read_requests",
     "read_run",
     "refuse_unknown",
+    "skip_of",
     "write_run",
 ]

@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +20,27 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 
+class Skip(StrEnum):
+    """Why a file of a folder was left out: programs read this, and people read `Skipped.reason`."""
+
+    TYPE = "type"  # Resift reads no files of this type
+    LINK = "link"  # a link to a folder, which could lead round in a circle
+    DEVICE = "device"  # a device or a pipe, which may never end
+    UNREADABLE = "unreadable"  # the system does not open or read it
+    CONTENT = "content"  # it is damaged, encrypted, binary, of no known encoding, or has a line that can't be read
+    CHANGED = "changed"  # another process wrote to it while it was read
+
+
+NEVER_READ = frozenset({Skip.TYPE, Skip.LINK, Skip.DEVICE})  # nothing is wrong with such a file
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """A file of a folder that was not read, and the reason."""
 
     path: str
     reason: str
+    kind: Skip
 
 
 def read_paths(
@@ -48,7 +65,13 @@ def read_paths(
         except InputError as error:
             if path in arguments:
                 raise
-            on_skip(Skipped(str(path), str(error)))
+            on_skip(Skipped(str(path), str(error), skip_of(error)))
+
+
+def skip_of(error: Exception) -> Skip:
+    """Whether it was the system or the content of a file that kept it from being read."""
+    cause = error.__cause__ if isinstance(error, InputError) else error
+    return Skip.UNREADABLE if isinstance(cause, OSError) and not isinstance(cause, BadGzipFile) else Skip.CONTENT
 
 
 def list_paths(
@@ -81,9 +104,9 @@ def _list_folder(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[P
         if kind(path) in SUFFIXES or (not path.suffix and is_text(path)):
             yield path
         elif not path.suffix:
-            on_skip(Skipped(str(path), "type without suffix, and no text by its content, is not read"))
+            on_skip(Skipped(str(path), "type without suffix, and no text by its content, is not read", Skip.TYPE))
         else:
-            on_skip(Skipped(str(path), f"type {path.suffix} is not read"))
+            on_skip(Skipped(str(path), f"type {path.suffix} is not read", Skip.TYPE))
 
 
 def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
@@ -91,7 +114,7 @@ def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
 
     def skip_folder(error: OSError) -> None:
         path = str(error.filename)
-        on_skip(Skipped(path, str(unreadable(Path(path), error))))
+        on_skip(Skipped(path, str(unreadable(Path(path), error)), Skip.UNREADABLE))
 
     ignored = _Ignored()
     for root, folders, names in os.walk(folder, onerror=skip_folder):
@@ -103,7 +126,8 @@ def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
         folders[:] = []
         for name in visible:
             if os.path.islink(os.path.join(root, name)):
-                on_skip(Skipped(os.path.join(root, name), f"{name} is a link to a folder and is not read; name it"))
+                reason = f"{name} is a link to a folder and is not read; name it"
+                on_skip(Skipped(os.path.join(root, name), reason, Skip.LINK))
             else:
                 folders.append(name)
         for name in sorted(n for n in names if not n.startswith(".")):
@@ -111,7 +135,7 @@ def _files(folder: Path, on_skip: Callable[[Skipped], None]) -> Iterator[Path]:
             if ignored(path):
                 continue
             if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for ever
-                on_skip(Skipped(path, f"{path} is a device or pipe and is not read"))
+                on_skip(Skipped(path, f"{path} is a device or pipe and is not read", Skip.DEVICE))
                 continue
             yield Path(path)
 
@@ -132,7 +156,7 @@ class _Ignored:
             try:
                 self.specs.append((base, _patterns(path)))
             except OSError as error:
-                on_skip(Skipped(str(path), str(unreadable(path, error))))
+                on_skip(Skipped(str(path), str(unreadable(path, error)), Skip.UNREADABLE))
 
     def __call__(self, path: str, suffix: str = "") -> bool:
         """Whether a file (or, with the suffix "/", a folder) is ignored: the innermost matching .gitignore decides."""

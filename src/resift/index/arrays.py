@@ -1,4 +1,4 @@
-"""Arrays that grow on disk while they are written: .npy files whose header gets its length at the end."""
+"""Arrays that grow on disk: .npy files whose header is completed when the last row is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 class GrowingArray:
     """Appends rows to a .npy file; `close` writes how many there are.
 
-    Everything goes through write(2): a full disk is an OSError here, not a signal when a mapped page is touched.
+    Rows are written by write(2), so that a full disk is an OSError here, and not a signal at a mapped page.
     """
 
     def __init__(self, path: Path, dtype: npt.DTypeLike, row: tuple[int, ...] = ()) -> None:
@@ -38,8 +38,8 @@ class GrowingArray:
         """NumPy pads a header so that its length does not change when the first axis grows."""
         buffer = BytesIO()
         shape = (self.rows, *self._row)
-        about = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(buffer, about)
+        fields = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(buffer, fields)
         return buffer.getvalue()
 
     def __enter__(self) -> GrowingArray:
@@ -50,7 +50,7 @@ class GrowingArray:
 
 
 def save(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write a .npy file; unlike `np.save`, which hides the reason, a full disk is told as such."""
+    """Write a .npy file. `np.save` hides why writing failed; here the error says that the disk is full."""
     with GrowingArray(path, array.dtype, array.shape[1:]) as file:
         file.append(array)
         file.close()

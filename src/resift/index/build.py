@@ -1,4 +1,4 @@
-"""Builds a generation from files, taking over what unchanged files gave to the one before."""
+"""Builds a generation of an index from files; unchanged files are not read again, their passages are copied."""
 
 from __future__ import annotations
 
@@ -9,35 +9,38 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from stat import S_ISREG
 
 from resift import files
 from resift.errors import InputError
-from resift.index.encode import Encoder
+from resift.index.encode import PassageEncoder
 from resift.index.graph import write_graph
-from resift.index.layout import Manifest, Settings, current, writing
+from resift.index.layout import IndexSettings, Manifest, current, writing
 from resift.index.passages import unique_ids
-from resift.index.writer import IndexedFile, Old, OnProgress, Writer
+from resift.index.writer import IndexedFile, OnProgress, PreviousGeneration, Writer
+from resift.models.integrity import file_hash
 from resift.retrieve.hnsw import require_hnsw
 from resift.types import Document
 
 OnSkip = Callable[[files.Skipped], None]
 
-_SLICE = 256  # passages of one file that are read at once
+_SLICE = 256  # passages of one file that are held at once
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class IndexReport:
     """What one run did to the index.
 
     Attributes:
-        read: files read anew; reused: files looked at and taken over; removed: how many of the index's are gone.
-        passages: in the index.
-        bytes: on disk.
-        others: files of paths that were not named this time, which stay as they were.
-        gone: the paths of the files that were removed.
+        read: how many files were read.
+        reused: how many files were looked at and had not changed.
+        removed: how many files of the index are no longer there.
+        passages: how many the index holds now.
+        seconds: the duration of the run.
+        bytes: the size of the index on disk.
+        others: how many files the index holds of paths that this run was not called with.
+        gone: the paths of the removed files.
 
     """
 
@@ -54,57 +57,77 @@ class Built:
 def build(
     folder: Path,
     sources: Sequence[str],
-    encoder: Encoder,
-    on_skip: OnSkip = lambda s: None,
-    on_progress: OnProgress = lambda what, count, share: None,
+    encoder: PassageEncoder,
+    on_skip: OnSkip = lambda skipped: None,
+    on_progress: OnProgress = lambda step, count, share: None,
     *,
-    others: bool = True,
-    renew: bool = False,
-) -> Built:
+    keep_others: bool = True,
+    encode_anew: bool = False,
+) -> IndexReport:
     """Index files and folders into `folder`, or bring the index there up to date; readers see all of it or nothing.
 
-    Files that an earlier run took from other paths stay, unless `others` is False. With `renew`, an index of other
-    settings is built anew from all its files. A file whose size and time, or else whose hash, are as before is not read
-    again; where nothing changed, nothing is written. An id that comes twice stays with the passage that had it first.
-    `on_progress` hears what is being counted, step after step, how many are done, and about which share of the step
-    (0..1; 0 where it can't be known).
+    A file whose size and time, or else whose hash, are as before is not read again; where nothing changed, nothing is
+    written. An id that comes twice stays with the passage that had it first.
+
+    Args:
+        folder: of the index.
+        sources: the paths of files and folders.
+        encoder: of the passages, with the settings that the index is to have.
+        on_skip: is called with each file that is left out.
+        on_progress: is called with the name of the present step, how many items it has done, and about which share of
+            the step that is (0..1; 0 where it can't be known).
+        keep_others: files that earlier runs indexed from other paths stay in the index.
+        encode_anew: an index of other settings is built anew from all its files, instead of being refused.
 
     Raises:
-        InputError: a named path can't be read, nor with `renew` one that the index holds; the settings are not those
-            of the index; another process is writing, the disk is full, or the old index is damaged; what was there
-            stays.
-        MissingExtra: a graph is asked for, now or when the index was made, and its engine is not installed.
+        InputError: a source can't be read, nor with `encode_anew` a file that the index holds; the settings are not
+            those of the index; another process is writing, the disk is full, or the old index is damaged. The index
+            stays as it was.
+        MissingExtra: a graph is chosen, now or when the index was made, and its engine is not installed.
 
     """
     began = time.monotonic()
-    settings = encoder.settings
-    skips = _FirstSkipped(on_skip)
-    with writing(folder) as generation, ExitStack() as opened:
-        old = Old(current(folder)) if (folder / "CURRENT").exists() else None
-        if old and settings.hnsw is None:
-            settings = replace(settings, hnsw=old.manifest.settings.hnsw)
-        if settings.hnsw:
-            require_hnsw()
-        if old and not renew and not old.serves(settings):
-            raise InputError(_another_version(folder, old.manifest.settings, settings))
-        plan = _plan(sources, old, settings, others, skips.add, on_progress)
-        if old and plan.changes_nothing and old.manifest.settings.hnsw == settings.hnsw:
+    skips = _FirstFault(on_skip)
+    with writing(folder) as generation, ExitStack() as open_files:
+        previous = PreviousGeneration(current(folder)) if (folder / "CURRENT").exists() else None
+        settings = _checked(encoder.settings, folder, previous, encode_anew)
+        plan = _plan(sources, previous, settings, keep_others, skips.add, on_progress)
+        if previous and plan.changes_nothing and previous.manifest.settings.hnsw == settings.hnsw:
             seconds, size = time.monotonic() - began, _size(current(folder))
-            return Built(0, plan.reused, 0, old.manifest.passages, seconds, size, plan.others)
+            return IndexReport(0, plan.reused, 0, previous.manifest.passages, seconds, size, plan.others)
         encoder.resume(folder / "partial")
-        writer = Writer(generation, encoder, plan.old, opened, on_progress)
-        listed = _write(plan, writer, {Path(s) for s in sources}, skips.add)
+        writer = Writer(generation, encoder, plan.previous, open_files, on_progress)
+        indexed_files = _write_passages(plan, writer, {Path(s) for s in sources}, skips.add)
         if not writer.count:
             raise InputError(f"nothing to index in {', '.join(sources)}{skips.reason}; the index was not written")
         settings = replace(settings, analyzer=writer.close())
-        unbuilt = write_graph(generation, settings, plan.old, writer.runs, on_progress)
+        unbuilt = write_graph(generation, settings, plan.previous, writer.runs, on_progress)
         with (generation / "files.jsonl").open("w", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(asdict(f)) + "\n" for f in listed)
+            lines.writelines(json.dumps(asdict(file)) + "\n" for file in indexed_files)
         Manifest(settings, writer.count, unbuilt).write(generation)
     shutil.rmtree(folder / "partial", ignore_errors=True)
     seconds, size = time.monotonic() - began, _size(generation)
-    read = len(listed) - len(plan.kept)
-    return Built(read, plan.reused, len(plan.gone), writer.count, seconds, size, plan.others, plan.gone)
+    reads = len(indexed_files) - len(plan.unchanged)
+    return IndexReport(reads, plan.reused, len(plan.gone), writer.count, seconds, size, plan.others, plan.gone)
+
+
+def _checked(
+    settings: IndexSettings, folder: Path, previous: PreviousGeneration | None, encode_anew: bool
+) -> IndexSettings:
+    """The settings of the new generation: an index keeps its choice about a graph until another is made.
+
+    Raises:
+        InputError: the index has other settings, and is not to be encoded anew.
+        MissingExtra: the engine of graphs is not installed.
+
+    """
+    if previous and settings.hnsw is None:
+        settings = replace(settings, hnsw=previous.manifest.settings.hnsw)
+    if settings.hnsw:
+        require_hnsw()
+    if previous and not encode_anew and not previous.serves(settings):
+        raise InputError(_another_version(folder, previous.manifest.settings, settings))
+    return settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,87 +135,97 @@ class _Plan:
     """What one run does.
 
     Attributes:
-        old: the generation whose passages are taken over; None where there is none, or all is read anew.
+        previous: the generation from which passages are copied; None where there is none, or every file is read.
         states: every file that the index will hold, in order.
-        kept: those of them that are taken over, by path, as they lie in `old`.
+        unchanged: those of them whose passages are copied, by path, as they are in `previous`.
         gone: paths of files that are removed.
-        reused: of `kept` those under the sources; others: those of other paths.
+        reused: how many unchanged files are under the sources.
+        others: how many are of other paths.
 
     """
 
-    old: Old | None
+    previous: PreviousGeneration | None
     states: Sequence[IndexedFile]
-    kept: dict[str, IndexedFile]
+    unchanged: dict[str, IndexedFile]
     gone: tuple[str, ...]
     reused: int
     others: int
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the index already is as it should be, but for its graph."""
-        return self.old is not None and not self.gone and len(self.kept) == len(self.states)
+        """Whether the index already is as it should be, apart from its graph."""
+        return self.previous is not None and not self.gone and len(self.unchanged) == len(self.states)
 
 
 def _plan(
     sources: Sequence[str],
-    old: Old | None,
-    settings: Settings,
-    others: bool,
+    previous: PreviousGeneration | None,
+    settings: IndexSettings,
+    keep_others: bool,
     on_skip: OnSkip,
     on_progress: OnProgress,
 ) -> _Plan:
-    """Look at all files; where the settings are not those of `old`, nothing is taken over."""
-    before, states = old.files if old else {}, []
-    for state in _states(sources, {Path(s) for s in sources}, before, on_skip):
+    """Look at all files; where `previous` has other settings, none of its passages is copied."""
+    files_before, states = previous.files if previous else {}, []
+    for state in _states(sources, {Path(s) for s in sources}, files_before, on_skip):
         states.append(state)
         on_progress("files looked at", len(states), 0.0)
-    gone, elsewhere = _absent(before, states, sources if others else None)
-    if old and not old.serves(settings):
-        return _Plan(None, [*_present(elsewhere, on_skip), *states], {}, gone, 0, 0)
-    kept = {s.path: before[s.path] for s in states if s.path in before and before[s.path].sha256 == s.sha256}
-    reused = len(kept)
-    kept |= {f.path: f for f in elsewhere}
-    return _Plan(old, [*elsewhere, *states], kept, gone, reused, len(elsewhere))
+    gone, other_files = _not_listed(files_before, states, sources if keep_others else None)
+    if previous and not previous.serves(settings):
+        return _Plan(None, [*_states_of_others(other_files, on_skip), *states], {}, gone, 0, 0)
+    unchanged = {
+        state.path: files_before[state.path]
+        for state in states
+        if state.path in files_before and files_before[state.path].sha256 == state.sha256
+    }
+    reused = len(unchanged)
+    unchanged |= {file.path: file for file in other_files}
+    return _Plan(previous, [*other_files, *states], unchanged, gone, reused, len(other_files))
 
 
-def _write(plan: _Plan, writer: Writer, named: set[Path], on_skip: OnSkip) -> list[IndexedFile]:
-    """Take over and read what was planned; returns the files with the passages that each gave."""
-    old, kept = plan.old, plan.kept
-    taken = {i for f in kept.values() if old for i in old.ids[f.first : f.first + f.count].tolist()}
-    progress = _Progress(writer, sum(s.size for s in plan.states if s.path not in kept))
-    listed = []
-    for now in plan.states:
-        first, same = writer.count, kept.get(now.path)
-        if same:
-            writer.take_over(same.first, same.count)
+def _write_passages(plan: _Plan, writer: Writer, sources: set[Path], on_skip: OnSkip) -> list[IndexedFile]:
+    """Copy and read passages as planned; returns the files, each with the place of its passages."""
+    previous, unchanged = plan.previous, plan.unchanged
+    id_hashes = {
+        id_hash
+        for file in unchanged.values()
+        if previous
+        for id_hash in previous.ids[file.first : file.first + file.count].tolist()
+    }
+    progress = _Progress(writer, sum(state.size for state in plan.states if state.path not in unchanged))
+    indexed_files = []
+    for state in plan.states:
+        first, file_before = writer.count, unchanged.get(state.path)
+        if file_before:
+            writer.take_over(file_before.first, file_before.count)
         else:
-            now = _read(now, writer, taken, Path(now.path) in named, on_skip, progress)
-        listed.append(replace(now, first=first, count=writer.count - first))
-        progress.file_done(0 if same else now.size)
-    return listed
+            state = _read_file(state, writer, id_hashes, Path(state.path) in sources, on_skip, progress)
+        indexed_files.append(replace(state, first=first, count=writer.count - first))
+        progress.file_ends(0 if file_before else state.size)
+    return indexed_files
 
 
-def _another_version(folder: Path, before: Settings, now: Settings) -> str:
-    """Only the fingerprint of a model can differ where no setting was named."""
-    model = before.model if before.fingerprint != now.fingerprint else before.embedder
+def _another_version(folder: Path, before: IndexSettings, settings: IndexSettings) -> str:
+    """The message where settings differ though the caller chose none: then a model's files have changed."""
+    model = before.model if before.fingerprint != settings.fingerprint else before.embedder
     return (
         f"{folder} was made with another version of {model}; index into a new folder, or name the model "
         "(--embedder, or --model with --tensors) to encode every file anew"
     )
 
 
-def _absent(
-    before: dict[str, IndexedFile], states: Sequence[IndexedFile], sources: Sequence[str] | None
+def _not_listed(
+    files_before: dict[str, IndexedFile], states: Sequence[IndexedFile], sources: Sequence[str] | None
 ) -> tuple[tuple[str, ...], list[IndexedFile]]:
-    """Of the files that an index holds and that were not listed: those that are gone, and those of other paths.
+    """Of the index's files that were not found this time: the paths of those that are gone, and the files elsewhere.
 
-    Gone is what lay under one of the sources; with None every file is.
+    A file is gone if it was under one of the sources; with None every file is.
     """
-    listed = {s.path for s in states}
-    roots = None if sources is None else [os.path.abspath(s) for s in sources]
+    paths = {state.path for state in states}
+    roots = None if sources is None else [os.path.abspath(source) for source in sources]
     gone, elsewhere = [], []
-    for path, file in before.items():
-        if path in listed:
+    for path, file in files_before.items():
+        if path in paths:
             continue
         absolute = os.path.abspath(path)
         if roots is None or any(absolute == r or absolute.startswith(os.path.join(r, "")) for r in roots):
@@ -202,53 +235,57 @@ def _absent(
     return tuple(gone), elsewhere
 
 
-def _present(others: Sequence[IndexedFile], on_skip: OnSkip) -> Iterator[IndexedFile]:
-    """The states of files of other paths, which are read too where an index is built anew.
+def _states_of_others(other_files: Sequence[IndexedFile], on_skip: OnSkip) -> Iterator[IndexedFile]:
+    """The present states of files of other paths, which are read too where an index is built anew.
 
     Raises:
         InputError: one of them is not there.
 
     """
-    for file in others:
+    for file in other_files:
         if not os.path.lexists(file.path):
             raise InputError(
                 f"other settings need every file read anew, and {file.path}, which the index holds, is not there; "
                 "bring it back, or index without it: --replace (replace=True)"
             )
-    return _states([f.path for f in others], {Path(f.path) for f in others}, {}, on_skip)
+    return _states([f.path for f in other_files], {Path(f.path) for f in other_files}, {}, on_skip)
 
 
-class _FirstSkipped:
-    """Passes on what was left out, and keeps the first reason that is not a file's type."""
+class _FirstFault:
+    """Passes skipped files on, and remembers the first reason that is a fault of a file, and not of its type."""
 
-    def __init__(self, tell: OnSkip) -> None:
-        self._tell, self.reason = tell, ""
+    def __init__(self, on_skip: OnSkip) -> None:
+        self._on_skip, self.reason = on_skip, ""
 
     def add(self, skipped: files.Skipped) -> None:
         """Take note of one file."""
-        if not self.reason and "is not read" not in skipped.reason:
+        if not self.reason and skipped.kind not in files.NEVER_READ:
             self.reason = f" ({skipped.reason})"
-        self._tell(skipped)
+        self._on_skip(skipped)
 
 
 class _Progress:
-    """Tells how far a run is, by the bytes of the files that it reads."""
+    """Reports how much of a run is done, measured by the bytes of the files that it reads."""
 
     def __init__(self, writer: Writer, total: int) -> None:
-        self._writer, self._total, self._done = writer, max(1, total), 0
+        self._writer, self._total, self._bytes = writer, max(1, total), 0
 
-    def amid(self, read: int) -> None:
-        """So much of the file at hand is read."""
-        self._writer.tell(min(1.0, (self._done + read) / self._total))
+    def within_file(self, size: int) -> None:
+        """Report that so many bytes of the present file are read."""
+        self._writer.report(min(1.0, (self._bytes + size) / self._total))
 
-    def file_done(self, size: int) -> None:
-        """A file of this size is read."""
-        self._done += size
-        self.amid(0)
+    def file_ends(self, size: int) -> None:
+        """Report that a file of this size is read."""
+        self._bytes += size
+        self.within_file(0)
 
 
 def _size(generation: Path) -> int:
-    """Bytes on disk. A graph's files have holes, and some of them, made by its readers, are gone in a moment."""
+    """Bytes on disk.
+
+    A graph's files have holes, of which only the blocks in use count. Readers of a graph make files that may vanish at
+    any moment; these are passed over.
+    """
     total = 0
     for parent, _, names in os.walk(generation):
         for name in names:
@@ -259,68 +296,67 @@ def _size(generation: Path) -> int:
 
 
 def _states(
-    sources: Sequence[str], named: set[Path], before: dict[str, IndexedFile], on_skip: OnSkip
+    paths: Sequence[str], must_be_readable: set[Path], files_before: dict[str, IndexedFile], on_skip: OnSkip
 ) -> Iterator[IndexedFile]:
-    """Each file's size, time and hash, once; the hash is taken over where size and time are as before."""
-    for path in files.list_paths(sources, on_skip):
-        known = before.get(str(path))
+    """Each file's size, time and hash; where size and time are as before, the hash is not computed again.
+
+    Raises:
+        InputError: a file can't be read that must be, or is a device: an index compares files with what they were, and
+            a device can be read only once.
+
+    """
+    for path in files.list_paths(paths, on_skip):
+        file_before = files_before.get(str(path))
         try:
             status = path.stat()
-            if not S_ISREG(status.st_mode):  # could be read once only, and never be compared
+            if not S_ISREG(status.st_mode):
                 raise InputError(f"{path} is a device or pipe; an index reads files again: save it as a file")
-            if known and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
-                yield known
+            if file_before and (file_before.size, file_before.mtime_ns) == (status.st_size, status.st_mtime_ns):
+                yield file_before
             else:
-                yield IndexedFile(str(path), status.st_size, status.st_mtime_ns, _hash(path))
+                yield IndexedFile(str(path), status.st_size, status.st_mtime_ns, file_hash(path))
         except OSError as error:
             reason = f"{path} can't be read ({error.strerror or error})"
-            if path in named:
+            if path in must_be_readable:
                 raise InputError(reason) from error
-            on_skip(files.Skipped(str(path), reason))
+            on_skip(files.Skipped(str(path), reason, files.Skip.UNREADABLE))
 
 
-def _hash(path: Path) -> str:
-    hashed = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            hashed.update(block)
-    return hashed.hexdigest()
-
-
-def _read(
-    now: IndexedFile,
+def _read_file(
+    state: IndexedFile,
     writer: Writer,
-    taken: set[int],
-    named: bool,
+    id_hashes: set[int],
+    must_be_readable: bool,
     on_skip: OnSkip,
     progress: _Progress,
 ) -> IndexedFile:
-    """Read a file's passages; one that fails or changes meanwhile is marked so that the next run reads it again."""
-    path = Path(now.path)
-    documents, read, first = unique_ids(files.read_file(path), taken), 0, writer.count
+    """Read a file's passages; a file that fails, or changes meanwhile, gets a state that the next run reads again."""
+    path = Path(state.path)
+    documents, characters, first = unique_ids(files.read_file(path), id_hashes), 0, writer.count
     try:
         for part in _slices(documents):
             writer.add(part)
-            read += sum(len(d.text) for d in part)
-            progress.amid(min(read, now.size))
+            characters += sum(len(document.text) for document in part)
+            progress.within_file(min(characters, state.size))
         status = path.stat()
     except (InputError, OSError) as error:
-        if named and isinstance(error, InputError):
+        if must_be_readable and isinstance(error, InputError):
             raise
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            raise  # not the file's: the disk is full
-        kept = writer.count - first
-        before = f" ({kept} passages before that are in the index)" if kept else ""
-        on_skip(files.Skipped(now.path, f"{error}{before}"))
-        return replace(now, mtime_ns=0, sha256="")
-    if (status.st_size, status.st_mtime_ns) != (now.size, now.mtime_ns):
-        on_skip(files.Skipped(now.path, f"{path} changed while it was read; index again"))
-        return replace(now, mtime_ns=0, sha256="")
-    return now
+            raise  # the fault is not the file's: the disk is full
+        count = writer.count - first
+        before = f" ({count} passages before that are in the index)" if count else ""
+        on_skip(files.Skipped(state.path, f"{error}{before}", files.skip_of(error)))
+        return replace(state, mtime_ns=0, sha256="")
+    if (status.st_size, status.st_mtime_ns) != (state.size, state.mtime_ns):
+        reason = f"{path} changed while it was read; index again"
+        on_skip(files.Skipped(state.path, reason, files.Skip.CHANGED))
+        return replace(state, mtime_ns=0, sha256="")
+    return state
 
 
 def _slices(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    """Documents, so many at once; those that come before an error are given first."""
+    """Documents in lists of 256; where reading fails, those before the error come first."""
     part: list[Document] = []
     try:
         for document in documents:

@@ -11,89 +11,109 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.models.contract import Contract
-from resift.models.recognition import read_contract
 from resift.models.registry import reader_of
 from resift.protocols import Retriever
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
 from resift.retrieve.fuse import Hybrid, ReciprocalRank
 from resift.retrieve.hnsw import HnswRetriever, Ids
+from resift.score.embedder import ModelEmbedder
 from resift.score.language_fit import HEAD, OTHER, Reader, foreign
-from resift.score.load import find_model, load_embedder
 from resift.score.static import StaticEmbedder
 from resift.text.language import guess
 from resift.types import Document, Note, NoteCode, Query, Ranking, Step, Trace
 
-_STEEP = 10.0  # k beside a weight: of 60, a voice of .2 would bring up nothing that BM25 did not find
+# k of reciprocal ranks where the embedder's contract weighs its vectors against BM25. With the usual k of 60 and a
+# weight of 0.2, no passage that BM25 missed would come near the top.
+_WEIGHTED_K = 10.0
+_REMEMBERED = 100_000  # passages whose language is remembered: bounds memory
 
 
 def first_stage(
     lexical: BM25Retriever,
-    embedder: str,
+    embedder: ModelEmbedder,
     vectors: npt.NDArray[np.float32] | None = None,
     graph: tuple[Path, Ids] | None = None,
 ) -> Hybrid:
-    """BM25 and the embedder's vectors over the same documents; the vectors are computed when None.
+    """BM25 and the embedder's vectors over the same documents, fused by reciprocal ranks.
 
-    The vectors have no say where their model can't read (`Understood`). Every vector is looked at, or where there is an
-    HNSW graph of them (its folder and ids), those that it leads to. Fused by reciprocal ranks; where the embedder's
-    contract names a `fusion_weight`, with that weight beside BM25's.
+    Where the embedder's contract names a `fusion_weight`, its ranks have that weight and BM25's the rest. The vectors
+    count only for texts in languages that the embedder reads (`LanguageFilter`).
+
+    Args:
+        lexical: BM25 over the documents.
+        embedder: of documents and queries.
+        vectors: (N, D), one per document; None: they are computed.
+        graph: folder and ids of an HNSW graph over the vectors; None: every vector is compared with the query's.
+
     """
     documents: Sequence[Document] = lexical.documents
-    contract = read_contract(find_model(embedder))
-    model = load_embedder(embedder)
-    dense: Retriever = HnswRetriever(documents, model, *graph) if graph else DenseRetriever(documents, model, vectors)
+    dense: Retriever = (
+        HnswRetriever(documents, embedder, *graph) if graph else DenseRetriever(documents, embedder, vectors)
+    )
+    contract = embedder.contract
     if contract.languages:
-        reader = model if isinstance(model, StaticEmbedder) else getattr(model, "tokens", None)
-        dense = dense if reader is None else Understood(dense, contract, reader)
+        reader = embedder if isinstance(embedder, StaticEmbedder) else getattr(embedder, "tokens", None)
+        dense = dense if reader is None else LanguageFilter(dense, contract, reader)
     return Hybrid([lexical, dense], fusion(contract.fusion_weight))
 
 
-class Understood:
-    """A retriever by vectors that has no say where its model can't read.
+class LanguageFilter:
+    """A retriever by vectors, limited to the languages that its model reads.
 
-    For a query in another language it finds nothing, and the trace says why; passages in another language are left out
-    of what it finds. Pieces of foreign words look alike to a model, whatever they mean.
+    For a query in another language it returns nothing, and the trace says why. Of the passages that it finds, it leaves
+    out those in another language: pieces of foreign words look alike to a model, whatever they mean.
     """
 
     def __init__(self, dense: Retriever, contract: Contract, reader: Reader) -> None:
         self.dense, self.contract, self._reader = dense, contract, reader
+        self._tongues: dict[str, str] = {}  # of passages that were found before, by id: guessing takes 0.1 ms each
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """The nearest documents of each query that the model reads."""
-        tongues = [foreign(self.contract.languages, self._reader, q.text) for q in queries]
-        asked = [q for q, tongue in zip(queries, tongues, strict=True) if not tongue]
-        rankings = iter(self.dense.retrieve(asked, k))
+        tongues = [foreign(self.contract.languages, self._reader, query.text) for query in queries]
+        readable = [query for query, tongue in zip(queries, tongues, strict=True) if not tongue]
+        rankings = iter(self.dense.retrieve(readable, k))
         return [
-            self._silent(q, tongue) if tongue else self._readable(next(rankings))
-            for q, tongue in zip(queries, tongues, strict=True)
+            self._empty(query, tongue) if tongue else self._readable(next(rankings))
+            for query, tongue in zip(queries, tongues, strict=True)
         ]
 
-    def _silent(self, query: Query, tongue: str) -> Ranking:
-        reason = self._reason(f"was not asked, since the query is {tongue}", [tongue, *self.contract.languages])
-        return Ranking(query, (), Trace((Step(self.contract.name, 0.0),), notes=(reason,)))
+    def _empty(self, query: Query, tongue: str) -> Ranking:
+        """No candidate, and a note that says why."""
+        note = self._note(f"was not asked, since the query is {tongue}", [tongue, *self.contract.languages])
+        return Ranking(query, (), Trace((Step(self.contract.name, 0.0),), notes=(note,)))
 
-    def _reason(self, what: str, tongues: Sequence[str]) -> Note:
+    def _note(self, event: str, tongues: Sequence[str]) -> Note:
         remedy = reader_of(sorted({"" if t == OTHER else t for t in tongues}), "embedder")
         languages = ", ".join(self.contract.languages)
-        message = f"{self.contract.name} reads {languages} and {what}: name another, such as --embedder {remedy}"
+        message = f"{self.contract.name} reads {languages} and {event}: name another, such as --embedder {remedy}"
         return Note(NoteCode.LANGUAGE, message)
 
     def _readable(self, ranking: Ranking) -> Ranking:
-        tongues = [self._tongue(c.document) for c in ranking]
-        able = tuple(c for c, tongue in zip(ranking, tongues, strict=True) if not tongue)
-        if len(able) == len(ranking):
+        """The candidates in languages that the model reads, and where these are the lesser part a note."""
+        tongues = [self._tongue(candidate.document) for candidate in ranking]
+        candidates = tuple(c for c, tongue in zip(ranking, tongues, strict=True) if not tongue)
+        if len(candidates) == len(ranking):
             return ranking
-        *before, last = ranking.trace.steps
-        trace = Trace((*before, replace(last, scored=len(able))))
-        if 2 * len(able) < len(ranking):
-            commonest = Counter(t for t in tongues if t).most_common(1)[0][0]
-            what = f"was not asked about most passages, since they are {commonest}"
-            trace = replace(trace, notes=(self._reason(what, [commonest, *self.contract.languages]),))
-        return Ranking(ranking.query, able, trace)
+        *steps, last_step = ranking.trace.steps
+        trace = Trace((*steps, replace(last_step, scored=len(candidates))))
+        if 2 * len(candidates) < len(ranking):
+            commonest = Counter(tongue for tongue in tongues if tongue).most_common(1)[0][0]
+            event = f"was not asked about most passages, since they are {commonest}"
+            trace = replace(trace, notes=(self._note(event, [commonest, *self.contract.languages]),))
+        return Ranking(ranking.query, candidates, trace)
 
     def _tongue(self, document: Document) -> str:
-        """The language of a passage that the model does not read; empty where it is unsure: a table is not foreign."""
+        """The language of a passage that the model does not read; empty where that is unsure, as for a table."""
+        tongue = self._tongues.get(document.id)
+        if tongue is None:
+            if len(self._tongues) >= _REMEMBERED:
+                self._tongues.clear()
+            tongue = self._tongues[document.id] = self._guess(document)
+        return tongue
+
+    def _guess(self, document: Document) -> str:
         text = f"{document.title} {document.text}"[:HEAD]
         if (code := guess(text)) == "" or code in self.contract.languages:
             return ""  # most passages: no need to look at their tokens
@@ -102,5 +122,5 @@ class Understood:
 
 
 def fusion(weight: float) -> ReciprocalRank:
-    """How BM25 is fused with vectors of this `fusion_weight`."""
-    return ReciprocalRank(_STEEP, [1 - weight, weight]) if weight else ReciprocalRank()
+    """How BM25 and vectors are fused where the vectors have this weight (0..1; 0: both the same)."""
+    return ReciprocalRank(_WEIGHTED_K, [1 - weight, weight]) if weight else ReciprocalRank()

@@ -1,4 +1,4 @@
-"""What lies where in an index folder, and how a new generation of it takes the place of the old one.
+"""The files of an index folder, and how a new generation of them takes the place of the old one.
 
 INDEX/CURRENT            the name of the generation that readers open
 INDEX/lock               held while one process writes
@@ -28,18 +28,25 @@ from typing import Any
 from resift.errors import InputError
 
 FORMAT = 2
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what writing says where there is no room
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of writing to a full disk
 _CHECKED_AT_OPEN = 1 << 22  # bytes: smaller files are read through when an index is opened
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What vectors and words depend on; an index is only ever read and extended with the same, or else built anew.
+class IndexSettings:
+    """What the vectors and words of an index depend on. An index is extended with the same settings, or built anew.
 
-    `model` is the name or path that made the vectors, `fingerprint` that of its files; `tensors` says whether token
-    vectors are stored too, `pool` how many neighbouring tokens share one. Where the vectors are not that model's,
-    `embedder` made them. `hnsw` says whether a graph over the vectors is kept (None: by their number), and alone may
-    change.
+    Attributes:
+        analyzer: the signature of the analyzer that cuts texts into words.
+        model: the name or path of the model that computed the token vectors, or where there are none, the vectors.
+        fingerprint: of the model's files.
+        tensors: whether token vectors are stored.
+        pool: how many neighbouring tokens share one vector.
+        embedder: the model of the vectors, where that is not `model`; else empty.
+        embedder_fingerprint: of the embedder's files.
+        hnsw: whether the index has a graph over its vectors; None: that depends on their number. This setting alone may
+            change from one generation to the next.
+
     """
 
     analyzer: str
@@ -54,21 +61,30 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The description of one generation; `unbuilt` counts the changes since its graph was built (None: it has none)."""
+    """The description of one generation.
 
-    settings: Settings
+    Attributes:
+        settings: of the index.
+        passages: how many there are.
+        unbuilt: how many vectors came or went since the graph was built; None where there is no graph.
+        contents: size in bytes and CRC-32 of each file, by its path in the generation.
+        format: the version of the layout.
+
+    """
+
+    settings: IndexSettings
     passages: int
     unbuilt: int | None = None
     contents: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     format: int = FORMAT
 
     def write(self, folder: Path) -> None:
-        """Write `manifest.json` over what lies in the folder.
+        """Write `manifest.json` with the sizes and check sums of the folder's files.
 
-        A graph is left out: its engine writes in its files when it reads.
+        The files of a graph are left out, since its engine changes them when it reads.
         """
-        checked = [p for p in _contents(folder) if p.relative_to(folder).parts[0] != "hnsw"]
-        contents = {str(p.relative_to(folder)): (p.stat().st_size, _crc(p)) for p in checked}
+        paths = [p for p in _contents(folder) if p.relative_to(folder).parts[0] != "hnsw"]
+        contents = {str(p.relative_to(folder)): (p.stat().st_size, _crc(p)) for p in paths}
         value = asdict(self) | {"contents": contents}
         (folder / "manifest.json").write_text(json.dumps(value, indent=1), "utf-8")
 
@@ -94,18 +110,18 @@ def current(folder: Path) -> Path:
     """
     name = ""
     while True:
-        before = name
+        name_before = name
         try:
             name = (folder / "CURRENT").read_text("utf-8").strip()
         except OSError as error:
             raise InputError(f"{folder} is not an index; make one: resift index PATH… -o {folder}") from error
         if (folder / name / "manifest.json").exists():
             return folder / name
-        if name == before:  # else a newer one may have taken its place since its name was read
+        if name == name_before:  # else a newer generation may have taken its place since the name was read
             raise InputError(f"{folder} is damaged: generation {name!r} is gone; index again into a new folder")
 
 
-def settings_of(folder: Path) -> Settings | None:
+def settings_of(folder: Path) -> IndexSettings | None:
     """The settings of the index in a folder; None where there is none yet.
 
     Raises:
@@ -129,7 +145,7 @@ def read_manifest(generation: Path) -> Manifest:
             remedy = "update Resift" if value["format"] > FORMAT else "index again into a new folder"
             raise InputError(f"{index} has format {value['format']}; this Resift reads {FORMAT}: {remedy}")
         manifest = Manifest(
-            Settings(**value["settings"]),
+            IndexSettings(**value["settings"]),
             value["passages"],
             value["unbuilt"],
             {name: (size, crc) for name, (size, crc) in value["contents"].items()},
@@ -151,7 +167,7 @@ def read_manifest(generation: Path) -> Manifest:
 def writing(folder: Path) -> Iterator[Path]:
     """Give an empty folder for the next generation.
 
-    It becomes current when the block ends well and has written a manifest, else it is removed.
+    The generation becomes current when the block ends without an error and has written a manifest; else it is removed.
 
     Raises:
         InputError: another process is writing, or the disk is full; what was current stays.
@@ -165,7 +181,7 @@ def writing(folder: Path) -> Iterator[Path]:
         raise InputError(f"can't make the folder {folder}: {error.strerror or error}; name another") from error
     if any(folder.iterdir()) and not (folder / "lock").exists():
         raise InputError(f"{folder} holds other files; name an empty folder or an index")
-    with _told(folder), (folder / "lock").open("w") as lock:
+    with _blamed_on(folder), (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -183,8 +199,8 @@ def writing(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """Say what the operating system has against writing."""
+def _blamed_on(folder: Path) -> Iterator[None]:
+    """Turn what the operating system refuses while an index is written into one sentence about its folder."""
     try:
         yield
     except OSError as error:
@@ -220,7 +236,7 @@ def _flush(path: Path) -> None:
 def _publish(folder: Path, generation: Path) -> None:
     """Flush the generation, name it in CURRENT in one step, and remove older ones.
 
-    A reader that has an older one open keeps its memory-mapped files; one that was about to open it tries again.
+    A reader that has an older generation open keeps its memory-mapped files; one that was about to open it tries again.
     """
     for path in [*_contents(generation), generation / "manifest.json"]:
         _flush(path)

@@ -1,4 +1,4 @@
-"""Passages on disk as a sequence of documents: each is read when it is asked for."""
+"""The passages on disk, as a sequence of documents that are read one by one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Passages(Sequence[Document]):
     """The passages of a generation, in order; a document's metadata says its number."""
 
     def __init__(self, generation: Path) -> None:
-        self._at = np.load(generation / "passages_at.npy", mmap_mode="r")
+        self._starts = np.load(generation / "passages_at.npy", mmap_mode="r")
         with (generation / "passages.jsonl").open("rb") as file:
-            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._at[-1] else b""
+            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._starts[-1] else b""
 
     def __len__(self) -> int:
-        return len(self._at) - 1
+        return len(self._starts) - 1
 
     @overload
     def __getitem__(self, i: int) -> Document: ...
@@ -43,12 +43,12 @@ class Passages(Sequence[Document]):
 
     def raw(self, i: int) -> bytes:
         """The line of a passage, with its newline."""
-        return bytes(self._data[int(self._at[i]) : int(self._at[i + 1])])
+        return bytes(self._data[int(self._starts[i]) : int(self._starts[i + 1])])
 
     def lines(self, first: int, count: int) -> tuple[bytes, npt.NDArray[np.int64]]:
-        """The lines of some passages in one piece, and where in it each of them ends."""
-        at = self._at[first : first + count + 1]
-        return bytes(self._data[int(at[0]) : int(at[-1])]), at[1:] - at[0]
+        """The lines of `count` passages as one string of bytes, and where in it each line ends."""
+        bounds = self._starts[first : first + count + 1]
+        return bytes(self._data[int(bounds[0]) : int(bounds[-1])]), bounds[1:] - bounds[0]
 
 
 def line_of(document: Document) -> bytes:
@@ -63,12 +63,15 @@ def id_hash(id_: str) -> int:
     return int.from_bytes(blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def unique_ids(documents: Iterable[Document], taken: set[int]) -> Iterator[Document]:
-    """Give a repeated id the ending #2, #3 …: in an index an id names one passage. `taken` holds hashes, and grows."""
+def unique_ids(documents: Iterable[Document], hashes: set[int]) -> Iterator[Document]:
+    """Give a repeated id the ending #2, #3 …: in an index an id names one passage.
+
+    `hashes` are those of the ids in use, and the new ones are added to it.
+    """
     for d in documents:
         id_, n = d.id, 1
-        while (hashed := id_hash(id_)) in taken:
+        while (hash_ := id_hash(id_)) in hashes:
             n += 1
             id_ = f"{d.id}#{n}"
-        taken.add(hashed)
+        hashes.add(hash_)
         yield d if id_ == d.id else replace(d, id=id_)

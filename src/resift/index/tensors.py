@@ -27,27 +27,27 @@ class Tensors:
     def __init__(self, generation: Path, fingerprint: str) -> None:
         self.fingerprint = fingerprint
         # Plain arrays over the mapped files: slicing a memmap object costs ten times as much.
-        mapped = (np.load(generation / f"{name}.npy", mmap_mode="r") for name in FILES)
-        self.tokens, self.scales, self.spans = (m.view(np.ndarray) for m in mapped)
+        memmaps = (np.load(generation / f"{name}.npy", mmap_mode="r") for name in FILES)
+        self.tokens, self.scales, self.spans = (memmap.view(np.ndarray) for memmap in memmaps)
         self.tokens_at = np.load(generation / "tokens_at.npy")
         self.windows_at = np.load(generation / "windows_at.npy")
 
     def windows_of(self, document: Document) -> tuple[TokenVectors, ...] | None:
-        """The windows of a document that came out of this index."""
+        """The windows of a document of this index; None for any other."""
         number = document.metadata.get(NUMBER)
         return None if number is None else self.windows(number)
 
     def windows(self, passage: int) -> tuple[TokenVectors, ...]:
         """The windows of one passage; none when it has no token."""
-        found = []
+        windows = []
         for w in range(int(self.windows_at[passage]), int(self.windows_at[passage + 1])):
             part = slice(int(self.tokens_at[w]), int(self.tokens_at[w + 1]))
-            found.append(TokenVectors(self.tokens[part], self.scales[part], self.spans[part]))
-        return tuple(found)
+            windows.append(TokenVectors(self.tokens[part], self.scales[part], self.spans[part]))
+        return tuple(windows)
 
 
 class TensorWriter:
-    """Appends passages' windows and the token vectors go to disk as they come."""
+    """Appends the windows of passages; their token vectors are written to disk at once."""
 
     def __init__(self, generation: Path, dims: int, files: ExitStack) -> None:
         self._generation = generation
@@ -67,15 +67,15 @@ class TensorWriter:
             self._tokens_at.append(self._tokens_at[-1] + len(w))
         self._windows_at.append(self._windows_at[-1] + len(windows))
 
-    def take_over(self, old: Tensors, first: int, count: int) -> None:
-        """Append passages of another generation."""
-        windows = slice(int(old.windows_at[first]), int(old.windows_at[first + count]))
-        tokens = slice(int(old.tokens_at[windows.start]), int(old.tokens_at[windows.stop]))
+    def take_over(self, previous: Tensors, first: int, count: int) -> None:
+        """Append copies of passages of the previous generation."""
+        windows = slice(int(previous.windows_at[first]), int(previous.windows_at[first + count]))
+        tokens = slice(int(previous.tokens_at[windows.start]), int(previous.tokens_at[windows.stop]))
         for name, array in self._arrays.items():
-            array.append(getattr(old, name)[tokens])
-        ends = old.tokens_at[windows.start + 1 : windows.stop + 1] - tokens.start + self._tokens_at[-1]
+            array.append(getattr(previous, name)[tokens])
+        ends = previous.tokens_at[windows.start + 1 : windows.stop + 1] - tokens.start + self._tokens_at[-1]
         self._tokens_at += ends.tolist()
-        ends = old.windows_at[first + 1 : first + count + 1] - windows.start + self._windows_at[-1]
+        ends = previous.windows_at[first + 1 : first + count + 1] - windows.start + self._windows_at[-1]
         self._windows_at += ends.tolist()
 
     def close(self) -> None:

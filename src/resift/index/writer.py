@@ -1,4 +1,4 @@
-"""Appends passages, new ones and those of the generation before, to the files of a generation."""
+"""Appends passages, new ones and copies of the previous generation's, to the files of a new generation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from resift.index.arrays import GrowingArray, save
-from resift.index.encode import Encoder
-from resift.index.layout import Settings, read_manifest
+from resift.index.encode import PassageEncoder
+from resift.index.layout import IndexSettings, read_manifest
 from resift.index.passages import Passages, id_hash, line_of
 from resift.index.tensors import Tensors, TensorWriter
 from resift.retrieve.bm25 import Terms, empty_matrix, postings
@@ -22,7 +22,7 @@ from resift.types import Document
 OnProgress = Callable[[str, int, float], None]
 
 CHUNK = 2048  # passages that are encoded together
-_TOLD = 128  # passages whose token vectors are made before it is told how far they are
+_REPORT_EVERY = 128  # passages whose token vectors are computed between two reports of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class IndexedFile:
     count: int = 0
 
 
-class Old:
-    """The generation before: where its files' passages lie, and their parts of every array."""
+class PreviousGeneration:
+    """The generation that readers have now: its files, where their passages are, and its arrays."""
 
     def __init__(self, generation: Path) -> None:
         self.folder, self.manifest = generation, read_manifest(generation)
@@ -52,44 +52,54 @@ class Old:
         settings = self.manifest.settings
         self.tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
 
-    def serves(self, settings: Settings) -> bool:
-        """Whether what lies here can be taken over into an index of these settings."""
-        own = self.manifest.settings  # the analyzer, fitted to the first passages, is kept; vectors need no graph
-        return own == replace(settings, analyzer=own.analyzer, hnsw=own.hnsw)
+    def serves(self, settings: IndexSettings) -> bool:
+        """Whether its passages can be copied into an index of these settings.
+
+        The analyzer does not count: it stays as it was fitted to the first passages. Nor does the graph, since vectors
+        do not depend on it.
+        """
+        before = self.manifest.settings
+        return before == replace(settings, analyzer=before.analyzer, hnsw=before.hnsw)
 
 
 class Writer:
     """Appends passages, new or taken over, to the files of a generation."""
 
     def __init__(
-        self, generation: Path, encoder: Encoder, old: Old | None, files_: ExitStack, tell: OnProgress
+        self,
+        generation: Path,
+        encoder: PassageEncoder,
+        previous: PreviousGeneration | None,
+        open_files: ExitStack,
+        on_progress: OnProgress,
     ) -> None:
-        self.generation, self.encoder, self.old = generation, encoder, old
+        self.generation, self.encoder, self.previous = generation, encoder, previous
         self.count = 0
-        self._tell, self._share, self._most, self._unencoded = tell, 0.0, 0.0, 0
+        self._on_progress, self._file_share, self._share, self._unencoded = on_progress, 0.0, 0.0, 0
         self._waiting: list[Document] = []
-        self._run = (0, 0)  # first and count of old passages that are still to be copied
-        self.runs: list[tuple[int, int]] = []  # of each run of passages: where it lay before (-1: new), its length
-        self._lines = files_.enter_context((generation / "passages.jsonl").open("wb"))
-        self._starts = files_.enter_context(GrowingArray(generation / "passages_at.npy", np.int64))
+        self._run = (0, 0)  # first and count of passages of the previous generation that are still to be copied
+        self.runs: list[tuple[int, int]] = []  # (where it was in the previous generation, -1: new; length)
+        self._lines = open_files.enter_context((generation / "passages.jsonl").open("wb"))
+        self._starts = open_files.enter_context(GrowingArray(generation / "passages_at.npy", np.int64))
         self._starts.append([0])
         self._end = 0
-        self._ids = files_.enter_context(GrowingArray(generation / "ids.npy", np.uint64))
-        self._vectors = files_.enter_context(GrowingArray(generation / "vectors.npy", np.float32, (encoder.dims,)))
-        self._tensors = TensorWriter(generation, encoder.token_dims, files_) if encoder.token_dims else None
+        self._ids = open_files.enter_context(GrowingArray(generation / "ids.npy", np.uint64))
+        self._vectors = open_files.enter_context(GrowingArray(generation / "vectors.npy", np.float32, (encoder.dims,)))
+        self._tensors = TensorWriter(generation, encoder.token_dims, open_files) if encoder.token_dims else None
 
-    def tell(self, share: float) -> None:
-        """Say how many passages are encoded, and their share of the whole where this share of the files (0..1) is read.
+    def report(self, file_share: float) -> None:
+        """Report how many passages are encoded, when this share (0..1) of the files' bytes is read.
 
-        The share does not go back where a file has more passages than its size let expect.
+        The share of the whole that follows from it never falls: where a file has more passages than its size let
+        expect, it stays.
         """
-        done = self.count - len(self._waiting) - self._unencoded
-        self._share = share
-        self._most = max(self._most, share * done / max(1, self.count))
-        self._tell("passages", done, self._most)
+        encoded = self.count - len(self._waiting) - self._unencoded
+        self._file_share = file_share
+        self._share = max(self._share, file_share * encoded / max(1, self.count))
+        self._on_progress("passages", encoded, self._share)
 
     def take_over(self, first: int, count: int) -> None:
-        """Copy passages of the old generation; those of files that lay side by side in one piece."""
+        """Copy passages of the previous generation; neighbouring files are copied as one run."""
         self._flush()
         begin, length = self._run
         if begin + length != first:
@@ -99,7 +109,7 @@ class Writer:
         self.count += count
 
     def add(self, documents: Sequence[Document]) -> None:
-        """Take new passages; they are encoded when a chunk of them, of whatever files, has come together."""
+        """Take new passages, which are encoded when there are 2,048 of them, from one file or many."""
         self._copy()
         self._waiting += documents
         self.count += len(documents)
@@ -110,19 +120,19 @@ class Writer:
         (first, count), self._run = self._run, (0, 0)
         if not count:
             return
-        assert self.old is not None
-        old = self.old
+        assert self.previous is not None
+        previous = self.previous
         self.runs.append((first, count))
         for begin in range(first, first + count, CHUNK):
             n = min(CHUNK, first + count - begin)
-            lines, ends = old.passages.lines(begin, n)
+            lines, ends = previous.passages.lines(begin, n)
             self._lines.write(lines)
             self._starts.append(ends + self._end)
             self._end += len(lines)
-            self._vectors.append(old.vectors[begin : begin + n])
-            self._ids.append(old.ids[begin : begin + n])
-            if self._tensors and old.tensors:
-                self._tensors.take_over(old.tensors, begin, n)
+            self._vectors.append(previous.vectors[begin : begin + n])
+            self._ids.append(previous.ids[begin : begin + n])
+            if self._tensors and previous.tensors:
+                self._tensors.take_over(previous.tensors, begin, n)
 
     def _flush(self) -> None:
         documents, self._waiting = self._waiting, []
@@ -133,15 +143,15 @@ class Writer:
         ends = self._end + np.cumsum([len(line) for line in lines])
         self._starts.append(ends)
         self._end = int(ends[-1])
-        self._unencoded, size = len(documents), _TOLD if self._tensors else len(documents)
+        self._unencoded, size = len(documents), _REPORT_EVERY if self._tensors else len(documents)
         for at in range(0, len(documents), size):
             vectors, windows = self.encoder.encode(documents[at : at + size])
             self._vectors.append(vectors)
             if self._tensors:
-                for own in windows:
-                    self._tensors.add(own)
+                for passage_windows in windows:
+                    self._tensors.add(passage_windows)
             self._unencoded -= len(vectors)
-            self.tell(self._share)
+            self.report(self._file_share)
         self._ids.append(np.array([id_hash(d.id) for d in documents], dtype=np.uint64))
         self.runs.append((-1, len(documents)))
 
@@ -157,31 +167,31 @@ class Writer:
         return self._write_terms()
 
     def _write_terms(self) -> str:
-        """Terms come last: a new index's analyzer is fitted to a sample of all its passages."""
-        passages, old, folder = Passages(self.generation), self.old, self.generation
-        if old:
-            analyzer, vocabulary = Analyzer.from_signature(old.manifest.settings.analyzer), old.vocabulary
+        """Write the terms, which come last: a new index's analyzer is fitted to a sample of all its passages."""
+        passages, previous, folder = Passages(self.generation), self.previous, self.generation
+        if previous:
+            analyzer, vocabulary = Analyzer.from_signature(previous.manifest.settings.analyzer), previous.vocabulary
         else:
             analyzer = Analyzer.fitting(f"{d.title} {d.text}" for d in (passages[i] for i in sample(self.count)))
             vocabulary = dict[str, int]()
         at = 0
         with (
-            GrowingArray(folder / "terms.npy", np.uint32) as every,
+            GrowingArray(folder / "terms.npy", np.uint32) as all_terms,
             GrowingArray(folder / "terms_at.npy", np.int64) as ends,
         ):
             ends.append([0])
             for first, count in self.runs:
-                if old and first >= 0:
-                    bounds = old.terms_at[first : first + count + 1]
-                    ids = old.terms[int(bounds[0]) : int(bounds[-1])]
+                if previous and first >= 0:
+                    bounds = previous.terms_at[first : first + count + 1]
+                    ids = previous.terms[int(bounds[0]) : int(bounds[-1])]
                 else:
                     terms = Terms.read(analyzer, (passages[i] for i in range(at, at + count)), vocabulary)
                     bounds, ids = terms.offsets, terms.ids
-                ends.append(bounds[1:] - bounds[0] + every.rows)
-                every.append(ids)
+                ends.append(bounds[1:] - bounds[0] + all_terms.rows)
+                all_terms.append(ids)
                 at += count
-                self._tell("passages' words", at, at / self.count)
-            every.close()
+                self._on_progress("passages' words", at, at / self.count)
+            all_terms.close()
             ends.close()
         (folder / "vocabulary.json").write_text(json.dumps(vocabulary), "utf-8")
         ids, offsets = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("terms", "terms_at"))
@@ -189,12 +199,12 @@ class Writer:
         return analyzer.signature
 
     def _write_matrix(self, terms: Terms) -> None:
-        """Write the matrix piece by piece into the files that bm25s reads."""
+        """Write the BM25 matrix, range by range of its terms, into the files that bm25s reads."""
         if not len(terms.ids):
             return
         folder = self.generation / "bm25"
         empty_matrix(self.count).save(folder, show_progress=False)
-        starts, end, done = [np.zeros(1, np.int64)], 0, 0
+        starts, end, occurrences = [np.zeros(1, np.int64)], 0, 0
         values, documents = (folder / f"{name}.csc.index.npy" for name in ("data", "indices"))
         with GrowingArray(values, np.float32) as data, GrowingArray(documents, np.int32) as indices:
             for part in postings(terms):
@@ -202,8 +212,8 @@ class Writer:
                 indices.append(part.documents)
                 starts.append(end + np.cumsum(part.counts))
                 end += len(part.values)
-                done += part.occurrences
-                self._tell("words listed", done, done / len(terms.ids))
+                occurrences += part.occurrences
+                self._on_progress("words listed", occurrences, occurrences / len(terms.ids))
             data.close()
             indices.close()
         save(folder / "indptr.csc.index.npy", np.concatenate(starts))

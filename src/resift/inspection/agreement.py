@@ -20,11 +20,11 @@ from resift.models.contract import Contract
 from resift.protocols import Scorer
 from resift.types import Candidate, Document, Flag, Pair, Query
 
-Row = npt.NDArray[np.float64]
+QueryScores = npt.NDArray[np.float64]  # of one query's documents
 
 # The bar for rounded weights and for low precision: mean over queries.
 LEAST_TAU, LEAST_TOP10 = 0.95, 0.9
-_QUESTIONS = 6  # that are asked of every passage: 144 pairs take a large model half a minute on two cores
+_QUESTIONS = 6  # each with every passage: a large model takes half a minute for these 144 pairs on two cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,18 @@ class Probe:
 @cache
 def probes() -> Mapping[str, tuple[Probe, ...]]:
     """Probes by language."""
-    read = json.loads(Path(__file__).with_name("probes.json").read_text("utf-8"))
-    return {language: tuple(Probe(*p) for p in found) for language, found in read.items()}
+    texts = json.loads(Path(__file__).with_name("probes.json").read_text("utf-8"))
+    return {language: tuple(Probe(*triple) for triple in triples) for language, triples in texts.items()}
 
 
 def languages_of(contract: Contract) -> list[str]:
     """The languages of the probes that a model says it reads; all of them when it names none."""
-    return [x for x in probes() if x in contract.languages] or ([] if contract.languages else list(probes()))
+    return [code for code in probes() if code in contract.languages] or ([] if contract.languages else list(probes()))
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How like two sets of scores are.
+    """How similar two sets of scores are.
 
     Attributes:
         tau: Kendall's tau-b per query, averaged; 1 is the same order.
@@ -73,9 +73,9 @@ class Agreement:
 
 def probe_pairs(language: str) -> list[Pair]:
     """The first six questions of a language, each with all 24 passages, question by question."""
-    found = probes()[language]
-    passages = [p for probe in found for p in (probe.relevant, probe.irrelevant)]
-    return [pair(probe.query, text) for probe in found[:_QUESTIONS] for text in passages]
+    language_probes = probes()[language]
+    passages = [p for probe in language_probes for p in (probe.relevant, probe.irrelevant)]
+    return [pair(probe.query, text) for probe in language_probes[:_QUESTIONS] for text in passages]
 
 
 def pair(query: str, text: str) -> Pair:
@@ -97,16 +97,16 @@ def finite(scorer: Scorer, pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
     """Scores of pairs, none of them missing.
 
     Raises:
-        NonFiniteScore: the model gave NaN or infinity, or left a pair out for that.
+        NonFiniteScore: the model gave NaN or infinity, be it that the pair has no score or was scored again at f32.
 
     """
     scores = scorer.score(pairs)
-    if lost := sum(v is None or Flag.RESCORED in f for v, f in zip(scores.values, scores.flags, strict=True)):
-        raise NonFiniteScore(f"{scorer.info.name} gave {lost} of {len(scores)} pairs no number")
+    if failures := sum(v is None or Flag.RESCORED in f for v, f in zip(scores.values, scores.flags, strict=True)):
+        raise NonFiniteScore(f"{scorer.info.name} gave {failures} of {len(scores)} pairs no number")
     return np.array(scores.values, dtype=np.float64)
 
 
-def agreement(reference: Sequence[Row] | Row, other: Sequence[Row] | Row) -> Agreement:
+def agreement(reference: Sequence[QueryScores] | QueryScores, other: Sequence[QueryScores] | QueryScores) -> Agreement:
     """Compare two arrays of scores (queries, documents), or the rows of such, which may differ in length."""
     rows = list(zip(reference, other, strict=True))
     taus = [kendall_tau(a, b) for a, b in rows]
@@ -115,6 +115,6 @@ def agreement(reference: Sequence[Row] | Row, other: Sequence[Row] | Row) -> Agr
     return Agreement(float(np.mean(taus)), float(np.mean(shares)), delta, sum(len(a) for a, _ in rows))
 
 
-def _order(scores: Row) -> list[int]:
+def _order(scores: QueryScores) -> list[int]:
     order: list[int] = np.argsort(-scores, kind="stable").tolist()
     return order

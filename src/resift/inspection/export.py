@@ -34,8 +34,8 @@ from resift.models.integrity import REPORT, SUMS, file_hash
 from resift.protocols import Scorer
 from resift.score.load import load_scorer, recognise_reranker
 
-Format = Literal["openvino", "onnx"]
-Weights = Literal["f32", "fp16", "int8"]
+FileFormat = Literal["openvino", "onnx"]
+WeightFormat = Literal["f32", "fp16", "int8"]  # how matrices are stored
 
 _COPIED = (
     "tokenizer.json",
@@ -48,22 +48,24 @@ _COPIED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ExportReport:
     """How the exported folder compares with its source, both at f32, on the probes of `languages`.
 
     Attributes:
         tau: Kendall's tau-b per question, averaged.
-        top10: the share of the ten best per question that stayed among them, averaged.
+        top10: the share of the ten best per question that are also the export's, averaged.
         max_delta: the largest change of a score.
-        source_pairs_per_second: of the source at f32, here; `pairs_per_second` of the export.
-        bytes: of the weights' files; `source_bytes` of the source's.
-        passed: whether tau and top10 meet `least_tau` and `least_top10`.
+        pairs_per_second: of the export at f32, on this machine.
+        source_pairs_per_second: of the source, likewise.
+        bytes: of the export's weight files.
+        source_bytes: of the source's.
+        passed: whether tau and top10 are at least `least_tau` and `least_top10`.
 
     """
 
     model: str
-    to: Format
-    weights: Weights
+    to: FileFormat
+    weights: WeightFormat
     languages: tuple[str, ...]
     pairs: int
     tau: float
@@ -78,25 +80,28 @@ class Report:
     passed: bool
 
 
-def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp16", force: bool = False) -> Report:
+def export(
+    name: str, out: Path, to: FileFormat = "openvino", weights: WeightFormat = "fp16", force: bool = False
+) -> ExportReport:
     """Write `out`: weights, tokenizer, config, contract with golden pairs, report, and hashes; all of it or nothing.
 
     Args:
         name: a reranker: bundled name, folder or hub id.
-        out: a folder that does not exist yet, or is empty.
+        out: a folder that does not exist, or is empty.
         to: "openvino" needs nothing more; "onnx" needs torch, unless the source is an ONNX file already.
-        weights: how matrices are stored; they are computed with at f32 or bf16 in any case.
-        force: write it even when the order changed too much.
+        weights: how matrices are stored; the precision of computing does not depend on it.
+        force: write the folder even when the order changed too much.
 
     Raises:
-        InputError: `out` is there already, or can't be written.
+        InputError: `out` exists and is not empty, or can't be written.
         ModelError: the source can't be used.
         ScoreError: the order changed too much.
         MissingExtra: a package for this format is not installed.
 
     """
-    if to not in get_args(Format) or weights not in get_args(Weights):
-        raise InputError(f"export to {get_args(Format)} with weights of {get_args(Weights)}; not {to!r}, {weights!r}")
+    if to not in get_args(FileFormat) or weights not in get_args(WeightFormat):
+        formats, weight_formats = get_args(FileFormat), get_args(WeightFormat)
+        raise InputError(f"export to {formats} with weights of {weight_formats}; not {to!r}, {weights!r}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there already; name a folder that is not")
     folder, contract = recognise_reranker(name)
@@ -128,20 +133,20 @@ def export(name: str, out: Path, to: Format = "openvino", weights: Weights = "fp
 
 
 def _copy_settings(folder: ModelFolder, part: Path) -> None:
-    """Copy what stands beside weights; what modules.json says of the case of letters goes into the tokenizer."""
+    """Copy the files beside the weights; where modules.json lowers the case of letters, the tokenizer then does it."""
     for file in _COPIED:
-        given = next((f for f in (folder.encoder.path / file, folder.path / file) if f.exists()), None)
-        if given is not None:
-            shutil.copyfile(given, part / file)
+        source = next((f for f in (folder.encoder.path / file, folder.path / file) if f.exists()), None)
+        if source is not None:
+            shutil.copyfile(source, part / file)
     if folder.lower_case:
         path = part / "tokenizer.json"
         tokenizer = json.loads(path.read_text("utf-8"))
-        own = [tokenizer["normalizer"]] if tokenizer.get("normalizer") else []
-        tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *own]}
+        normalizers = [tokenizer["normalizer"]] if tokenizer.get("normalizer") else []
+        tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *normalizers]}
         path.write_text(json.dumps(tokenizer, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _write_weights(folder: ModelFolder, contract: Contract, part: Path, to: Format, weights: Weights) -> None:
+def _write_weights(folder: ModelFolder, contract: Contract, part: Path, to: FileFormat, weights: WeightFormat) -> None:
     if to == "openvino":
         from resift.engine.openvino import save_model
 
@@ -163,45 +168,48 @@ def _write_weights(folder: ModelFolder, contract: Contract, part: Path, to: Form
 
 
 def _measure(
-    source: Scorer, contract: Contract, folder: ModelFolder, part: Path, to: Format, weights: Weights
-) -> Report:
-    """Score the probes with both, at f32, on OpenVINO."""
+    source: Scorer, contract: Contract, folder: ModelFolder, part: Path, to: FileFormat, weights: WeightFormat
+) -> ExportReport:
+    """Score the probes with both models, at f32, on OpenVINO."""
     languages = languages_of(contract) or ["en"]
-    made = load_scorer(str(part), "f32", engine="openvino")
-    before, source_speed = _timed(source, languages)
-    after, speed = _timed(made, languages)
-    found = agreement(before, after)
-    return Report(
-        source.info.name, to, weights, tuple(languages), found.pairs, found.tau, found.top10, found.max_delta,
-        speed, source_speed, _weight_bytes(ModelFolder(part)), _weight_bytes(folder), LEAST_TAU, LEAST_TOP10,
-        found.good,
+    exported = load_scorer(str(part), "f32", engine="openvino")
+    source_scores, source_speed = _timed(source, languages)
+    scores, speed = _timed(exported, languages)
+    similarity = agreement(source_scores, scores)
+    return ExportReport(
+        source.info.name, to, weights, tuple(languages),
+        similarity.pairs, similarity.tau, similarity.top10, similarity.max_delta, speed, source_speed,
+        _weight_bytes(ModelFolder(part)), _weight_bytes(folder), LEAST_TAU, LEAST_TOP10, similarity.good,
     )  # fmt: skip
 
 
 def _timed(scorer: Scorer, languages: Sequence[str]) -> tuple[npt.NDArray[np.float64], float]:
-    """Scores of the probes, and pairs per second without the first call, which compiles."""
-    scorer.score([pair("a", "b")])
+    """Scores of the probes, and pairs per second."""
+    scorer.score([pair("a", "b")])  # compiles
     began = time.perf_counter()
     scores = np.concatenate([grid(scorer, language) for language in languages])
     return scores, scores.size / (time.perf_counter() - began)
 
 
 def _weight_bytes(folder: ModelFolder) -> int:
-    files = {f for at in (folder.path, folder.encoder.path) for f in at.iterdir()}
+    files = {file for parent in (folder.path, folder.encoder.path) for file in parent.iterdir()}
     return sum(f.stat().st_size for f in files if f.suffix in (".bin", ".xml", ".onnx", ".safetensors"))
 
 
-def _seal(part: Path, contract: Contract, report: Report) -> None:
-    """Golden pairs with the exported weights' own scores, the report, and the hash of every file."""
-    given = [(g.query, g.document) for g in contract.golden] or [
+def _seal(part: Path, contract: Contract, report: ExportReport) -> None:
+    """Write golden pairs with the scores of the exported weights, the report, and the hash of every file.
+
+    The pairs are those of the source's golden ones, or else probes.
+    """
+    texts = [(g.query, g.document) for g in contract.golden] or [
         (p.query, text)
         for language in report.languages
         for p in probes()[language][:3]
         for text in (p.relevant, p.irrelevant)
     ]
-    scores = finite(load_scorer(str(part), "f32", engine="openvino"), [pair(q, d) for q, d in given])
-    golden = [Golden(q, d, round(float(value), 6)) for (q, d), value in zip(given, scores, strict=True)]
-    replace(contract, golden=tuple(golden)).write(part)
+    scores = finite(load_scorer(str(part), "f32", engine="openvino"), [pair(q, d) for q, d in texts])
+    new_golden = tuple(Golden(q, d, round(float(value), 6)) for (q, d), value in zip(texts, scores, strict=True))
+    replace(contract, golden=new_golden).write(part)
     (part / REPORT).write_text(json.dumps(asdict(report), indent=1) + "\n", "utf-8")
     files = sorted(f for f in part.iterdir() if f.name != SUMS)
     (part / SUMS).write_text("".join(f"{file_hash(f)}  {f.name}\n" for f in files), "utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -13,11 +14,24 @@ from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.inputs import EmbedderInput
 from resift.models.tokenizer import Tokens
-from resift.protocols import Role
+from resift.protocols import Embedder, Role
 from resift.score.options import LoadOptions
 from resift.score.parts import open_parts
 from resift.text.clean import clean
 from resift.text.segment import joined
+from resift.types import ModelInfo
+
+
+class ModelEmbedder(Embedder, Protocol):
+    """An embedder that was loaded from a model folder."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, fingerprint and languages of the model."""
+
+    @property
+    def contract(self) -> Contract:
+        """What the model's folder says of it."""
 
 
 class TextEmbedder(OfOneProcess):
@@ -26,8 +40,9 @@ class TextEmbedder(OfOneProcess):
     The model's output is one vector (B, D) for each input, of any length.
     """
 
-    def __init__(self, contract: Contract, tokens: Tokens, engine: Engine, pad: int) -> None:
+    def __init__(self, contract: Contract, tokens: Tokens, engine: Engine, pad: int, fingerprint: str = "") -> None:
         self.name, self.contract = contract.name, contract
+        self.info = contract.info(fingerprint, f"{engine.name} {engine.precision}", "truncate")
         self.tokens, self._engine, self._pad = tokens, engine, pad
         self._dims = 0
 
@@ -79,4 +94,4 @@ class TextEmbedder(OfOneProcess):
 def open_embedder(folder: ModelFolder, contract: Contract, options: LoadOptions) -> TextEmbedder:
     """The embedder of a folder; for errors see `score.load.load_embedder`."""
     parts = open_parts(folder, contract, options)
-    return TextEmbedder(contract, parts.tokens, parts.engine, parts.pad)
+    return TextEmbedder(contract, parts.tokens, parts.engine, parts.pad, folder.fingerprint)

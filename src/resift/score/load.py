@@ -20,7 +20,8 @@ from resift.models.integrity import check_export, check_files
 from resift.models.layouts.bge_m3 import to_rerank
 from resift.models.recognition import contract_of, read_contract
 from resift.models.registry import refuse_unsupported, row_of, with_row
-from resift.protocols import Embedder, Scorer
+from resift.protocols import Scorer
+from resift.score.embedder import ModelEmbedder
 from resift.score.options import EngineOption, LoadOptions, LongDocuments, Precision
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def load_scorer(
     return scorer
 
 
-def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
+def load_embedder(name: str, precision: Precision = "auto") -> ModelEmbedder:
     """Load what turns a text into one vector.
 
     That is a static folder (Resift's or Model2Vec's), an embedder (a folder of sentence-transformers, or an encoder
@@ -143,7 +144,7 @@ def load_embedder(name: str, precision: Precision = "auto") -> Embedder:
     if not contract.row.embeds:
         raise UnknownFamily(f"{name} is {contract.row.noun}: it scores pairs and has no vector for one text")
     check_export(folder)
-    embedder: Embedder = _module(contract).open_embedder(folder, contract, LoadOptions(precision))
+    embedder: ModelEmbedder = _module(contract).open_embedder(folder, contract, LoadOptions(precision))
     return embedder
 
 

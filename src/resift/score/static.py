@@ -29,8 +29,9 @@ _SLICE = 4096  # texts tokenised at once: bounds memory
 class StaticEmbedder:
     """Embeds texts by table look-up; queries and documents alike."""
 
-    def __init__(self, name: str, folder: ModelFolder) -> None:
-        self.name = name
+    def __init__(self, contract: Contract, folder: ModelFolder) -> None:
+        self.name, self.contract = contract.name, contract
+        self.info = contract.info(folder.fingerprint, "NumPy f32", "windows")
         path, of_resift = folder.path, folder.has("vectors.npy") or folder.has_contract
         try:
             value = tokenizer_json(folder)
@@ -88,7 +89,7 @@ def open_embedder(folder: ModelFolder, contract: Contract, options: LoadOptions)
         BrokenModel: a file is missing or damaged.
 
     """
-    return StaticEmbedder(contract.name, folder)
+    return StaticEmbedder(contract, folder)
 
 
 def _resift_table(folder: Path) -> npt.NDArray[np.float32]:
