@@ -1,9 +1,7 @@
 """Indexes whose vectors are made by models of others, and models that are loaded once."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +10,7 @@ from resift import Index, InputError
 from resift.errors import UnknownFamily
 from resift.index.first_stage import LanguageFilter
 from resift.index.layout import current, read_manifest
+from resift.models.folder import ModelFolder
 from resift.retrieve.fuse import Hybrid
 from resift.score import load
 from resift.score.load import load_embedder
@@ -94,18 +93,20 @@ def test_each_model_of_an_index_is_found_and_hashed_once(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedder: str
 ) -> None:
     calls: list[str] = []
+    find, hashing = load.find_model, ModelFolder.__dict__["fingerprint"]
+    hash_files = hashing.func
 
-    def counted(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def call(argument: Any) -> Any:
-            calls.append(f"{name} {Path(argument).name}")
-            return function(argument)
+    def counted_find(name: str) -> Path:
+        calls.append(f"find_model {Path(name).name}")
+        return find(name)
 
-        return call
+    def counted_hash(folder: ModelFolder) -> str:
+        calls.append(f"fingerprint {folder.path.name}")
+        return str(hash_files(folder))
 
-    for name in ("find_model", "fingerprint"):
-        call = counted(name, getattr(load, name))
-        for module in ("resift.score.load", "resift.index.open"):
-            monkeypatch.setattr(f"{module}.{name}", call)
+    for module in ("resift.score.load", "resift.index.open"):
+        monkeypatch.setattr(f"{module}.find_model", counted_find)
+    monkeypatch.setattr(hashing, "func", counted_hash)
     late = pylate(tmp_path / "late", document_length=60)
     Index.build(tmp_path / "i", corpus, tensors=True, model=str(late), embedder=embedder)
     once = sorted(f"{name} {Path(model).name}" for name in ("find_model", "fingerprint") for model in (late, embedder))
