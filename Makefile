@@ -3,7 +3,7 @@ DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo quick test test-cpus docs docs-tree parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
-  bench-search bench-peers bench-soak bench-fuzz test-clients clean
+  bench-search bench-peers bench-compare bench-soak bench-fuzz test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "what if my documents are too long for the model" docs --top 5 --explain
@@ -95,6 +95,9 @@ build/peers/%/installed:
 	.venv-pylate/bin/pip install -q -c constraints.txt torch
 	.venv-pylate/bin/pip install -q torch==2.13.0 pylate==1.2.0
 	touch $@
+
+bench-compare: .venv/installed  ## this checkout against another one: make bench-compare BEFORE=../other
+	$(DEV) bench/compare.py --before $(BEFORE) --after .
 
 bench-soak: .venv/installed  ## a server under load for 20 minutes, overloaded, killed and ended
 	$(DEV) bench/soak.py

@@ -121,13 +121,13 @@ def test_a_named_reranker_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> Non
     loaded: list[str | None] = []
     load = resift.api.load
     monkeypatch.setattr(resift.api, "load", lambda name: loaded.append(name) or load(name))
-    resift.api._kept.cache_clear()
+    resift.api._loaded.cache_clear()
     index = Index.of(TEXTS, embedder=False)
     for _ in range(2):
         index.search("capital of Norway")
         index.search("capital of Norway", reranker=False)
     assert loaded == [None]
-    resift.api._kept.cache_clear()
+    resift.api._loaded.cache_clear()
 
 
 @pytest.mark.parametrize(
