@@ -379,7 +379,8 @@ def test_an_unreadable_file_in_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "good.txt").write_text("a lamp")
     (tmp_path / "bad.txt").write_bytes(b"\xff\x00\x00")
     done = cli("search", "lamp", str(tmp_path))
-    assert done.returncode == 0 and "bad.txt" in done.stderr and "good.txt" in done.stdout
+    printed = "".join(done.stdout.split())  # a long path is broken where the terminal's line ends
+    assert done.returncode == 0 and "bad.txt" in done.stderr and "good.txt" in printed
 
 
 def test_exit_codes_are_documented() -> None:
