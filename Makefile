@@ -21,7 +21,7 @@ test: .venv/installed  ## everything that CI runs
 	$(DEV) -m ruff format --check src tests bench runs
 	$(DEV) -m ruff check src tests bench runs
 	$(DEV) -m mypy
-	$(DEV) -m pytest -n 2 --dist loadfile --durations=10  # two processes: half of the tests wait for others
+	$(DEV) -m pytest -n 2 --dist loadfile --durations=10
 
 SCORING := tests/engine tests/score tests/contract
 SANITIZE := gcc -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
