@@ -117,6 +117,15 @@ def test_every_search_reranks_by_default(corpus: Path) -> None:
     )
 
 
+def test_a_file_that_is_left_out_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("a lamp")
+    (tmp_path / "bad.txt").write_bytes(b"\xff\x00\x00")
+    (tmp_path / "image.png").write_bytes(b"\x89PNG")
+    with pytest.warns(UserWarning, match=r"bad\.txt was left out: .* is a binary file") as warned:
+        assert len(resift.search("lamp", tmp_path, model=False)) == 1
+    assert len(warned) == 1
+
+
 def test_a_named_reranker_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str | None] = []
     load = resift.api.load

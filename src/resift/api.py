@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -259,7 +260,8 @@ def search(
 ) -> Ranking:
     """Search files and folders: passages, BM25 and vectors, reranking, blend; `model=False` leaves the last two out.
 
-    A model that you name also reranks texts in a language that it does not read; see `Reranker`.
+    A model that you name also reranks texts in a language that it does not read; see `Reranker`. Each file of a folder
+    that can't be read is left out with a warning; files of other types are left out as they are in `Index.build`.
 
     Raises:
         InputError: an empty query, or a path that is missing, unreadable or of no known format.
@@ -268,7 +270,12 @@ def search(
     """
     checked_query, sources = arguments.query(query), arguments.paths(paths, "paths")
     reranker = _reranker(model)
-    return Index.of(files.read_paths(sources)).search(checked_query, top_k, depth, reranker or False)
+    return Index.of(files.read_paths(sources, _warn)).search(checked_query, top_k, depth, reranker or False)
+
+
+def _warn(skipped: files.Skipped) -> None:
+    if skipped.kind not in files.NEVER_READ:
+        warnings.warn(f"{skipped.path} was left out: {skipped.reason}", stacklevel=2)
 
 
 def _reranker(which: Any) -> Reranker | None:  # noqa: ANN401 - whatever a caller passes

@@ -34,6 +34,7 @@ from resift.types import (
     Signal,
 )
 from tests.checkpoints import cross_encoder
+from tests.serve.stages import FakeListwise
 
 
 class Fake:
@@ -41,19 +42,6 @@ class Fake:
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         return Scores.of([len(c.document.text) or None for _, c in pairs], self.info)
-
-
-class Listwise:
-    """A stage that asks for a whole list, as a listwise judge needs it."""
-
-    name = "listwise"
-
-    def __init__(self, judge: Scorer) -> None:
-        self.judge = judge
-
-    def order(self, ranking: Ranking) -> Flow:
-        scores = yield Ask(self.judge, tuple((ranking.query, c) for c in ranking), whole=True)
-        return judged(ranking, ranking.candidates, scores)
 
 
 class Progressive:
@@ -99,7 +87,7 @@ STAGES: dict[str, Callable[[Reranker], Stage]] = {
     "guard": lambda mini: LanguageGuard(mini.scorer, Pointwise(mini.scorer)),
     "pipeline": lambda mini: Pipeline.parse("a@4 >> blend >> b@2").stage({"a": Fake(), "b": mini.scorer}.__getitem__),
     "reranker": lambda mini: mini.stage(),
-    "listwise": lambda mini: Listwise(Fake()),
+    "listwise": lambda mini: FakeListwise(Fake()),
     "progressive": lambda mini: Progressive(Fake(), mini.scorer),
 }
 
