@@ -115,6 +115,9 @@ class TokenStore(Protocol):
     def windows_of(self, document: Document) -> tuple[Any, ...] | None:
         """Return the document's windows (`engine.maxsim.TokenVectors`); None when it is not stored."""
 
+    def pooled_of(self, document: Document) -> FloatArray:
+        """Return the pooled vector (H,) of a stored document; asked where it has a share of the score."""
+
 
 @runtime_checkable
 class StoresTokens(Protocol):

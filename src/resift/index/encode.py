@@ -14,6 +14,7 @@ from resift.engine.maxsim import TokenVectors
 from resift.errors import InputError
 from resift.index.layout import IndexSettings
 from resift.index.tensors import pooled
+from resift.models.inputs import LateInput
 from resift.protocols import Embedder
 from resift.score.late_interaction import LateInteraction
 from resift.score.load import load_embedder, load_scorer
@@ -90,6 +91,8 @@ def encoder_for(settings: IndexSettings, default_embedder: str) -> PassageEncode
     settings = replace(settings, fingerprint=scorer.info.fingerprint)
     if not settings.embedder and scorer.pools:
         return PassageEncoder(settings, scorer, scorer)
+    if scorer.contract.input_as(LateInput).pooled_share:
+        raise InputError(f"{settings.model} scores by its own vectors of passages, too: leave --embedder out with it")
     name = settings.embedder or default_embedder
     embedder = load_embedder(name)
     settings = replace(settings, embedder=name, embedder_fingerprint=embedder.info.fingerprint)

@@ -56,7 +56,7 @@ def _open(folder: Path, generation: Path) -> tuple[Passages, Hybrid, Tensors | N
     for name, made_by in zip(names, (settings.fingerprint, settings.embedder_fingerprint), strict=False):
         if fingerprints[name] != made_by:
             raise InputError(f"{folder} was made with another version of {name}; index again into a new folder")
-    tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
+    tensors = Tensors(generation, settings.fingerprint, _vectors(generation)) if settings.tensors else None
     return passages, retriever, tensors
 
 

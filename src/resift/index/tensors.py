@@ -22,10 +22,13 @@ FILES = ("tokens", "scales", "spans")
 
 
 class Tensors:
-    """The token vectors of a generation's passages, and the fingerprint of the model that made them."""
+    """The token vectors of a generation's passages, and the fingerprint of the model that made them.
 
-    def __init__(self, generation: Path, fingerprint: str) -> None:
-        self.fingerprint = fingerprint
+    `vectors` (N, H) are the passages' vectors; they are the model's pooled ones where those count in its scores.
+    """
+
+    def __init__(self, generation: Path, fingerprint: str, vectors: FloatArray) -> None:
+        self.fingerprint, self._vectors = fingerprint, vectors
         # Plain arrays over the mapped files: slicing a memmap object costs ten times as much.
         memmaps = (np.load(generation / f"{name}.npy", mmap_mode="r") for name in FILES)
         self.tokens, self.scales, self.spans = (memmap.view(np.ndarray) for memmap in memmaps)
@@ -36,6 +39,11 @@ class Tensors:
         """The windows of a document of this index; None for any other."""
         number = document.metadata.get(NUMBER)
         return None if number is None else self.windows(number)
+
+    def pooled_of(self, document: Document) -> FloatArray:
+        """The pooled vector of a document of this index."""
+        vector: FloatArray = self._vectors[document.metadata[NUMBER]]
+        return vector
 
     def windows(self, passage: int) -> tuple[TokenVectors, ...]:
         """The windows of one passage; none when it has no token."""

@@ -50,7 +50,7 @@ class PreviousGeneration:
         self.terms, self.terms_at = (np.load(generation / f"{n}.npy", mmap_mode="r") for n in ("terms", "terms_at"))
         self.vocabulary: dict[str, int] = json.loads((generation / "vocabulary.json").read_text("utf-8"))
         settings = self.manifest.settings
-        self.tensors = Tensors(generation, settings.fingerprint) if settings.tensors else None
+        self.tensors = Tensors(generation, settings.fingerprint, self.vectors) if settings.tensors else None
 
     def serves(self, settings: IndexSettings) -> bool:
         """Whether its passages can be copied into an index of these settings.

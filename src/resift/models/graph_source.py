@@ -25,6 +25,8 @@ from resift.models.heads import head_steps
 from resift.models.inputs import EmbedderInput, EncoderInput, LateInput
 from resift.models.layouts.bge_m3 import SECOND_HEAD
 
+_MEAN = (Pooling(("mean",)), Normalize())  # the pooled vector of a late-interaction model of Resift's own
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -116,22 +118,32 @@ def _vector_source(folder: ModelFolder, contract: Contract) -> Source:
         _check_reach(folder, config, contract.input)
     if steps is None and not any("linear.weight" in header(file) for file in files):
         raise BrokenModel(f"{path} has no projection (tensor linear.weight): its token vectors would be the encoder's")
-    return _encoder_source(config, files, steps, pad)
+    pooled = isinstance(contract.input, LateInput) and contract.input.pooled and folder.has_contract
+    return _encoder_source(config, files, steps, pad, pooled)
 
 
-def _encoder_source(config: Mapping[str, Any], files: list[Path], steps: Sequence[HeadStep] | None, pad: int) -> Source:
-    """An encoder of weights, with these steps at its end, or with the projection that lies beside its own tensors."""
+def _encoder_source(
+    config: Mapping[str, Any], files: list[Path], steps: Sequence[HeadStep] | None, pad: int, pooled: bool
+) -> Source:
+    """An encoder of weights, with these steps at its end, or with the projection that lies beside its own tensors.
+
+    With `pooled` the mean of its hidden states, of length 1, is a second output.
+    """
 
     def ending(weights: NamedTensors) -> Sequence[HeadStep]:
         return (Linear(weights["linear.weight"]), Normalize()) if steps is None else steps
 
     def read() -> Any:  # noqa: ANN401 - openvino ships no types
         weights = read_weights(files)
-        last = ending(weights)
-        return encoder_graph(config, weights, lambda build, hidden, inputs: [apply(hidden, inputs.mask, last)])
+        ends = [ending(weights), *([_MEAN] if pooled else [])]
+        return encoder_graph(
+            config, weights, lambda _, hidden, inputs: [apply(hidden, inputs.mask, last) for last in ends]
+        )
 
     checkpoint = Checkpoint(
-        config, lambda: read_weights(files), lambda _, weights, __: native_heads.head_of_steps(ending(weights))
+        config,
+        lambda: read_weights(files),
+        lambda _, weights, __: native_heads.head_of_steps(ending(weights), _MEAN if pooled else ()),
     )
     return Source(read, pad, checkpoint, _vocabulary_rows(config, files))
 

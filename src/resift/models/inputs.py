@@ -95,6 +95,7 @@ class LateInput:
         skip_in: in which texts tokens are skipped.
         reduce: a score is the "mean" or the "sum" of the query tokens' best cosines.
         pooled: whether the model gives one vector for a whole text too, so that it can be the first stage's embedder.
+        pooled_share: the part (0..1) that the cosine of the pooled vectors has in a score; MaxSim has the rest.
         rounded: whether a document's vectors are rounded to int8 before they are compared, as an index stores them;
             scores from a stored index and scores made on the fly are then the same.
 
@@ -114,6 +115,7 @@ class LateInput:
     skip_in: tuple[Literal["query", "document"], ...] = ("query", "document")
     reduce: Literal["mean", "sum"] = "mean"
     pooled: bool = True
+    pooled_share: float = 0.0
     rounded: bool = True
 
     keys: ClassVar[frozenset[str]] = _FIRST_EDITION
@@ -129,6 +131,8 @@ class LateInput:
             raise ValueError(
                 f"reduce is mean or sum, skip_in of query and document; not {record.reduce}, {record.skip_in}"
             )
+        if not 0 <= record.pooled_share <= (record.pooled and record.reduce == "mean"):
+            raise ValueError(f"pooled_share is 0 to 1 and takes pooled vectors and a mean; not {record.pooled_share}")
         return record
 
     def entries(self) -> dict[str, Any]:

@@ -73,7 +73,8 @@ class LateInteraction(OfOneProcess):
     """Scores pairs by MaxSim over token vectors, which depend on one text alone and so can be kept.
 
     The model's outputs are token vectors (B, T, D), and where it has them pooled vectors (B, H), of length 1, and token
-    weights (B, T). The span is the sentences in which most of the score was won.
+    weights (B, T). Where the contract gives the pooled vectors a share of the score, their cosine has it. The span is
+    the sentences in which most of the score was won.
     A document over the window is encoded in overlapping windows, and the best one counts (flag "windowed"); with
     long_documents="truncate" only the first window is read (flag "truncated"). Of a text over a million characters the
     rest is never read, and documents are encoded in slices, so that memory is bounded.
@@ -113,7 +114,8 @@ class LateInteraction(OfOneProcess):
         for rows, part in _parts(work):
             documents = self._vectors_of(part)
             tokens += sum(d.tokens for d in documents)
-            for row, judgement, (_, d) in zip(rows, compare(queries, documents, part), part.rows, strict=True):
+            compared = compare(queries, documents, part, self._input.pooled_share)
+            for row, judgement, (_, d) in zip(rows, compared, part.rows, strict=True):
                 narrow = judgement.span
                 span = Span(*widen(part.documents[d], narrow.start, narrow.end)) if narrow else None
                 judgements[row] = replace(judgement, span=span)
@@ -145,7 +147,8 @@ class LateInteraction(OfOneProcess):
         sequences = Sequences([w.ids for w in windows], None, [w.attended for w in windows])
         outputs: dict[int, WindowOutputs] = {}
         for batch, (vectors, *more) in engine.run(pack(sequences, self._pad)):
-            pooled, weights = more if more else (np.zeros((len(vectors), 0), np.float32), np.ones(vectors.shape[:2]))
+            pooled = more[0] if more else np.zeros((len(vectors), 0), np.float32)
+            weights = more[1] if more[1:] else np.ones(vectors.shape[:2])
             for j, i in enumerate(batch.rows):
                 keep = windows[i].compared
                 outputs[i] = vectors[j][keep], pooled[j], weights[j][keep].astype(np.float32)
@@ -202,7 +205,15 @@ class LateInteraction(OfOneProcess):
         missing = [text for text, windows_ in zip(work.documents, stored, strict=True) if windows_ is None]
         rounded = self._input.rounded or self._store is not None
         encoded = iter(self.encode_documents(missing, rounded))
-        return [next(encoded) if w is None else DocumentVectors(w, np.zeros(0, np.float32), 0, False) for w in stored]
+        nowhere = np.zeros(0, np.float32)
+        documents = []
+        for source, windows in zip(work.sources, stored, strict=True):
+            if windows is None or self._store is None:
+                documents.append(next(encoded))
+            else:
+                pooled = self._store.pooled_of(source) if self._input.pooled_share and windows else nowhere
+                documents.append(DocumentVectors(windows, pooled, 0, False))
+        return documents
 
     def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
         """Pooled vectors (n, H) of length 1: the same pass that gives token vectors serves dense retrieval.
@@ -312,8 +323,13 @@ def _parts(work: Distinct) -> Iterator[tuple[list[int], Distinct]]:
         yield rows, Distinct(work.queries, documents, sources, pairs, [])
 
 
-def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors], work: Distinct) -> list[Judgement]:
-    """MaxSim of each row of `work`; the span is where the best window's best-matching tokens lie."""
+def compare(
+    queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors], work: Distinct, pooled_share: float = 0.0
+) -> list[Judgement]:
+    """MaxSim of each row of `work`, and the cosine of the pooled vectors by its share.
+
+    The span is where the best window's best-matching tokens lie.
+    """
     by_query: dict[int, list[int]] = {}
     for row, (q, _) in enumerate(work.rows):
         by_query.setdefault(q, []).append(row)
@@ -322,11 +338,13 @@ def compare(queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors
         if queries[q].flags >= NON_FINITE:
             judgements |= dict.fromkeys(rows, Judgement(None, flags=queries[q].flags))
         else:
-            judgements |= _compared(queries[q], [documents[work.rows[row][1]] for row in rows], rows)
+            judgements |= _compared(queries[q], [documents[work.rows[row][1]] for row in rows], rows, pooled_share)
     return [judgements[row] for row in range(len(work.rows))]
 
 
-def _compared(query: QueryVectors, documents: Sequence[DocumentVectors], rows: Sequence[int]) -> dict[int, Judgement]:
+def _compared(
+    query: QueryVectors, documents: Sequence[DocumentVectors], rows: Sequence[int], pooled_share: float
+) -> dict[int, Judgement]:
     """One query against the documents of its rows."""
     limit = round(float(query.shares.sum(dtype=np.float64)), 5)  # vectors rounded to int8 may be longer than 1
     parts = [(row, w) for row, document in zip(rows, documents, strict=True) for w in document.windows]
@@ -343,6 +361,9 @@ def _compared(query: QueryVectors, documents: Sequence[DocumentVectors], rows: S
         if row in best:
             p, tokens = best[row], len(query.values) + document.tokens
             value = float(np.clip(scores[p], -limit, limit))
+            if pooled_share:
+                cosine = float(np.clip(query.pooled @ document.pooled, -1, 1))
+                value = (1 - pooled_share) * value + pooled_share * cosine
             judgements[row] = Judgement(value, span_of[p], _flags(query, document), tokens)
         else:
             judgements[row] = Judgement(None, flags=document.flags or frozenset({Flag.EMPTY}))

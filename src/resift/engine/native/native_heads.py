@@ -6,7 +6,7 @@ The formulas are those of `graphs.heads` and `graphs.bert`, which put them into 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,8 +68,15 @@ def token_vectors(_: Mapping[str, Any], weights: NamedTensors, root: str) -> Nat
     return NativeHead(finish, tail)
 
 
-def head_of_steps(steps: Sequence[HeadStep]) -> NativeHead:
-    """Pooling, projections and normalisation in their order."""
+def head_of_steps(steps: Sequence[HeadStep], second: Sequence[HeadStep] = ()) -> NativeHead:
+    """Pooling, projections and normalisation in their order; behind them the output of `second`, if there are any."""
+    head = _head_of_steps(steps)
+    if not second:
+        return head
+    return replace(head, finish=lambda x, tail, rows: (*head.finish(x, tail, rows), *_apply(second, x, rows)))
+
+
+def _head_of_steps(steps: Sequence[HeadStep]) -> NativeHead:
     first = steps[0] if steps else None
     if isinstance(first, Linear) and first.residual is False and fits_tail(first.weight):
         bias = np.zeros(len(first.weight), np.float32) if first.bias is None else first.bias

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from resift.engine.weights.rounded import SCALE, matrices, restored
 from resift.engine.weights.torch_archive import read_archive, saved_tensors
 from resift.errors import BrokenModel
 
@@ -53,8 +54,14 @@ def rows(files: Sequence[Path], name: str) -> int:
 
 
 def header(file: Path) -> Mapping[str, Any]:
-    """What a file of weights holds, by name, without its data."""
-    return _today(saved_tensors(file) if file.suffix == ".bin" else _stored(file))
+    """What a file of weights holds, by name, without its data; a rounded matrix stands under its own name."""
+    if file.suffix == ".bin":
+        return _today(saved_tensors(file))
+    tensors = _stored(file)
+    rounded = matrices(tensors)
+    parts = {part for matrix, whole in rounded.items() for part in (whole, matrix + SCALE)}
+    others = {name: tensor for name, tensor in tensors.items() if name not in parts}
+    return _today(others | {matrix: tensors[whole] for matrix, whole in rounded.items()})
 
 
 def _stored(file: Path) -> Mapping[str, Any]:
@@ -82,28 +89,37 @@ def read_weights(files: Sequence[Path]) -> dict[str, npt.NDArray[np.float32]]:
 
 
 _KINDS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_WHOLE = {"U8": "u1", "I8": "i1"}  # of rounded matrices; other whole numbers, such as position ids, are no weights
 
 
 def _read_safetensors(file: Path) -> dict[str, npt.NDArray[np.float32]]:
     """Tensors that share one copy of the file: 8 bytes that say how long the header is, the header, the data."""
     tensors, data = _stored(file), np.fromfile(file, np.uint8)
     first = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    weights = {}
+    whole = set(matrices(tensors).values())
+    values = {}
     for name, tensor in tensors.items():
         try:
-            kind, shape, (start, end) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
-            if kind not in _KINDS:
-                continue
-            values = np.frombuffer(data, _KINDS[kind], math.prod(shape), first + start).reshape(shape)
-            if values.nbytes != end - start or min([start, *shape]) < 0:
-                raise ValueError(f"{values.nbytes} bytes by its shape {shape}, bytes {start} to {end} by its place")
+            kinds = _WHOLE if name in whole else _KINDS
+            if tensor["dtype"] in kinds:
+                values[name] = _widened(_values(data, tensor, kinds[tensor["dtype"]], first), tensor["dtype"])
         except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise BrokenModel(f"{file} is damaged: its tensor {name} is not whole; fetch the model again") from error
-        weights[name] = _as_f32(np.require(values, requirements="A"), kind)
-    return weights
+    try:
+        return restored(values)
+    except ValueError as error:
+        raise BrokenModel(f"{file} is damaged ({error}); fetch the model again") from error
 
 
-def _as_f32(values: npt.NDArray[Any], kind: str) -> npt.NDArray[np.float32]:
-    if kind == "BF16":
-        values = (values.astype(np.uint32) << 16).view(np.float32)
-    return values.astype(np.float32, copy=False)
+def _values(data: npt.NDArray[np.uint8], tensor: Mapping[str, Any], kind: str, first: int) -> npt.NDArray[Any]:
+    """The values of one tensor, whose bytes count from `first`."""
+    shape, (start, end) = tensor["shape"], tensor["data_offsets"]
+    values = np.frombuffer(data, kind, math.prod(shape), first + start).reshape(shape)
+    if values.nbytes != end - start or min([start, *shape]) < 0:
+        raise ValueError(f"{values.nbytes} bytes by its shape {shape}, bytes {start} to {end} by its place")
+    return np.require(values, requirements="A")
+
+
+def _widened(values: npt.NDArray[Any], kind: str) -> npt.NDArray[Any]:
+    """BF16 as f32, by its bits; other kinds as they are."""
+    return (values.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else values
