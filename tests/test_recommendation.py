@@ -86,7 +86,8 @@ def test_codes_and_names_of_languages(language: str, code: str) -> None:
 
 @pytest.mark.parametrize(
     ("language", "hint"),
-    [("Vietnamees", "the nearest: vi (Vietnamese)"), ("germn", "the nearest: de (German)"), ("qq", "the nearest: sq (Albanian), qu (Quechua)"),
+    [("Vietnamees", "the nearest: vi (Vietnamese)"), ("germn", "the nearest: de (German)"),
+     ("qq", "the nearest: sq (Albanian), qu (Quechua)"),
      ("", "say vi, or"), ("日本語", "say vi, or")],
 )  # fmt: skip
 def test_no_language(language: str, hint: str) -> None:
