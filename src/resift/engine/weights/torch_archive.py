@@ -14,7 +14,7 @@ import struct
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -86,7 +86,8 @@ def read_archive(file: Path) -> dict[str, npt.NDArray[np.float32]]:
     tensors = saved_tensors(file)
     try:
         if _is_older(file):
-            return {name: _view(numbers, t) for (name, t), numbers in _older_numbers(file, tensors)}
+            numbers = _older_numbers(file)
+            return {name: _view(numbers[t.storage.key], t) for name, t in tensors.items()}
         with zipfile.ZipFile(file) as archive:
             if any(n.endswith("/byteorder") and archive.read(n) != b"little" for n in archive.namelist()):
                 raise BrokenModel(f"{file} was written on a big-endian machine; save the model as safetensors")
@@ -115,10 +116,8 @@ def _older_state(stream: IO[bytes], file: Path) -> tuple[Any, list[str]]:
     return state, list(keys)
 
 
-def _older_numbers(
-    file: Path, tensors: Mapping[str, SavedTensor]
-) -> Iterator[tuple[tuple[str, SavedTensor], npt.NDArray[np.float32]]]:
-    """Each tensor with the numbers of its storage."""
+def _older_numbers(file: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """The numbers of each storage, by its key; those that are not read as weights are left out."""
     with file.open("rb") as stream:
         state, keys = _older_state(stream, file)
         kinds = {tensor.storage.key: tensor.storage for tensor in state.values()}
@@ -128,8 +127,7 @@ def _older_numbers(
             data = stream.read(int.from_bytes(stream.read(8), "little") * width)
             if kinds[key].kind in _READ:
                 storages[key] = _numbers(data, kinds[key])
-    for name, tensor in tensors.items():
-        yield (name, tensor), storages[tensor.storage.key]
+    return storages
 
 
 def _damaged(file: Path, error: Exception) -> BrokenModel:
