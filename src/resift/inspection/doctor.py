@@ -19,6 +19,7 @@ from resift.inspection.scorer_checks import (
     belonging_checks,
     examine_scorer,
     probe_language,
+    published_scores_check,
     scale_of,
 )
 from resift.models.contract import Contract
@@ -28,6 +29,7 @@ from resift.models.graph_source import graph_source
 from resift.models.inputs import EmbedderInput, EncoderInput
 from resift.models.integrity import changed_order, check_files, check_tokens, export_report, listed_hashes, wrong_hashes
 from resift.models.layouts.bge_m3 import to_rerank
+from resift.models.registry import row_of
 from resift.models.tokenizer import Tokens
 from resift.protocols import Scorer
 from resift.score.load import find_model, load_scorer, recognise
@@ -376,6 +378,9 @@ def _vocabulary(case: _Case) -> Iterator[Finding]:
 
 
 def _golden(case: _Case) -> Iterator[Finding]:
+    """The folder's own golden pairs, and the scores that the registry says were published of the checkpoint."""
+    if (row := row_of(case.name, case.folder)) and row.golden:
+        yield published_scores_check(case.scorer, row.golden)
     pairs = case.contract.golden
     if not pairs:
         yield Finding("golden", "note", "the folder has no golden pairs; `resift export` writes some")

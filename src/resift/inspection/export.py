@@ -153,12 +153,12 @@ def _write_weights(folder: ModelFolder, contract: Contract, part: Path, to: File
         save_model(graph_source(folder, contract).read(), part / "openvino_model.xml", weights)
         return
     from resift.engine.onnx import round_weights
-    from resift.engine.torch import export_onnx
+    from resift.engine.torch import export_onnx, reads
 
     if graph := onnx_file(folder, contract):
         round_weights(graph, part / "model.onnx", weights)
         return
-    if not isinstance(contract.input, EncoderInput) or not list(folder.path.glob("*.safetensors")):
+    if not isinstance(contract.input, EncoderInput) or not reads(folder.path):
         raise UnknownFamily(
             f"{contract.name} has neither model.onnx nor safetensors of a classifier; use --to openvino"
         )

@@ -166,6 +166,11 @@ class ModelFolder:
         return self.modules.encoder.folder if self.modules else self
 
     @property
+    def has_modular_head(self) -> bool:
+        """Whether modules of their own stand behind the encoder, so that no file of the encoder holds the head."""
+        return self.modules is not None and bool(self.modules.head)
+
+    @property
     def lower_case(self) -> bool:
         """Whether sentence-transformers puts texts in lower case before its tokenizer reads them."""
         return self.modules is not None and bool(self.modules.encoder.settings.get("do_lower_case"))
@@ -187,6 +192,11 @@ class ModelFolder:
             whole(self.transformer_settings, "max_seq_length", self.path / "sentence_bert_config.json"),
             whole(self.tokenizer_config, "model_max_length", self.path / "tokenizer_config.json"),
         )
+
+    @property
+    def least_limit(self) -> int:
+        """The least of the limits that config, tokenizer and sentence-transformers' settings state."""
+        return min([self.positions, *(limit for limit in self.stated_limits if limit)])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -252,6 +262,11 @@ class Modules:
     def scores_pairs(self) -> bool:
         """Whether the folder says that it is neither an embedder nor a late-interaction model."""
         return self.model_type in ("CrossEncoder", "SparseEncoder")
+
+    @property
+    def head(self) -> tuple[Module, ...]:
+        """The modules behind the Transformer."""
+        return self.modules[1:]
 
     def of(self, kind: str) -> list[Module]:
         """Modules of a class."""

@@ -15,6 +15,7 @@ _FILES = [
     "model.safetensors",
     "model-*.safetensors",
     "*Dense/model.safetensors",
+    "*LayerNorm/model.safetensors",
     "model.onnx",
     "openvino_model.*",
     "colbert_linear.pt",
@@ -23,7 +24,8 @@ _FILES = [
 ]
 _WEIGHTS = (".safetensors", ".onnx", ".xml", ".bin")
 # Those that are fetched where it has none of these.
-_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin"]
+_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin", "*LayerNorm/pytorch_model.bin"]
+_MODULES = ("Dense", "LayerNorm")  # ends of the names of their folders, whose weights are not those of the encoder
 _GRAPHS = [*BELOW, "openvino/openvino_model.bin", "onnx/model.onnx_data"]
 
 
@@ -47,7 +49,7 @@ def fetch(name: str) -> Path:
         for patterns in (_FILES, _OLDER, _GRAPHS):
             folder = Path(snapshot_download(name, allow_patterns=patterns))
             weights = (p for p in folder.rglob("*") if p.suffix in _WEIGHTS)
-            if any(not p.parent.name.endswith("Dense") for p in weights) or (folder / ADAPTER).exists():
+            if any(not p.parent.name.endswith(_MODULES) for p in weights) or (folder / ADAPTER).exists():
                 return folder
         there = [f for f in list_repo_files(name) if Path(f).suffix in (*_WEIGHTS, ".gguf")]
     except (OSError, HFValidationError, httpx.HTTPError) as error:
