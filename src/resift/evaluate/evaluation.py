@@ -135,7 +135,7 @@ def _missing(pipeline: str) -> PipelineRun:
     raise KeyError(pipeline)
 
 
-def matrix(rankings: Sequence[Sequence[int]]) -> Rows:
+def row_matrix(rankings: Sequence[Sequence[int]]) -> Rows:
     """Rankings of several lengths as one array, NO_DOCUMENT behind each one's last."""
     rows = np.full((len(rankings), max(map(len, rankings), default=0)), NO_DOCUMENT, np.int32)
     for i, ranking in enumerate(rankings):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from resift.errors import InputError
-from resift.evaluate.evaluation import NO_DOCUMENT, SCHEMA, DataFacts, Evaluation, PipelineRun, matrix
+from resift.evaluate.evaluation import NO_DOCUMENT, SCHEMA, DataFacts, Evaluation, PipelineRun, row_matrix
 from resift.evaluate.issues import Issue, IssueCode
 from resift.evaluate.statistics import METHOD, TEST
 from resift.evaluate.summary import Summary, summaries
@@ -112,7 +112,7 @@ def _run(value: Mapping[str, Any]) -> PipelineRun:
         pipeline=value["pipeline"],
         baseline=value["baseline"],
         depth=value["depth"],
-        rankings=matrix(value["rankings"]),
+        rankings=row_matrix(value["rankings"]),
         values={measure: floats(values) for measure, values in value["values"].items()},
         oracle=floats(value["oracle"]),
         recall_bound=floats(value["recall_bound"]),
