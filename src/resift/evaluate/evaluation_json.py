@@ -19,7 +19,6 @@ from resift.files.formats import blamed_on
 from resift.types import Query
 
 KIND = "evaluation"
-_DIGITS = 6
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -49,19 +48,15 @@ def _pipeline(run: PipelineRun, summary: Summary) -> dict[str, Any]:
         "summary": asdict(summary),
         "flags": dict(run.flags),
         "notes": dict(run.notes),
-        "values": {measure: _rounded(values) for measure, values in run.values.items()},
-        "oracle": _rounded(run.oracle),
-        "recall_bound": _rounded(run.recall_bound),
-        "unjudged": _rounded(run.unjudged),
+        "values": {measure: values.tolist() for measure, values in run.values.items()},
+        "oracle": run.oracle.tolist(),
+        "recall_bound": run.recall_bound.tolist(),
+        "unjudged": run.unjudged.tolist(),
         "tied": run.tied.astype(int).tolist(),
-        "ms": _rounded(run.ms, 3),
+        "ms": run.ms.tolist(),
         "tokens": run.tokens.tolist(),
         "rankings": [[int(i) for i in row if i != NO_DOCUMENT] for row in run.rankings],
     }
-
-
-def _rounded(values: Any, digits: int = _DIGITS) -> list[float]:  # noqa: ANN401 - an array of floats
-    return [round(float(value), digits) for value in values]
 
 
 def of_json(value: Mapping[str, Any], where: str) -> Evaluation:

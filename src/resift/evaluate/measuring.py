@@ -26,7 +26,9 @@ class Numbering:
 
     def __init__(self, data: Dataset, outcomes: Mapping[Pipeline, Outcome]) -> None:
         store = data.documents
-        ranked = {row for outcome in outcomes.values() for ranking in outcome.rankings for row in ranking}
+        ranked: set[int] = set()
+        for outcome in outcomes.values():
+            ranked.update(*outcome.rankings, *outcome.candidates)
         judged = {store.row(i) for query in data.queries for i in data.qrels[query.id] if store.has(i)}
         rows = sorted(ranked | judged)
         self.ids = tuple(store.ids[row] for row in rows)
@@ -37,20 +39,17 @@ class Numbering:
             for query in data.queries
         )
 
-    def rankings(self, outcome: Outcome) -> Rows:
-        """(Q, K), an outcome's rankings by these numbers."""
-        rows = row_matrix(outcome.rankings)
+    def of(self, rankings: Sequence[Sequence[int]]) -> Rows:
+        """(Q, K), rankings by these numbers."""
+        rows = row_matrix(rankings)
         numbers = np.searchsorted(self._rows, rows).astype(np.int32)
         return np.where(rows == NO_DOCUMENT, np.int32(NO_DOCUMENT), numbers)
 
 
-def measured(
-    step: PlannedPipeline, outcomes: Mapping[Pipeline, Outcome], numbering: Numbering, measures: Sequence[Measure]
-) -> PipelineRun:
+def measured(step: PlannedPipeline, outcome: Outcome, numbering: Numbering, measures: Sequence[Measure]) -> PipelineRun:
     """What one pipeline did, with all measures of each query."""
-    outcome, grades = outcomes[step.pipeline], numbering.grades
-    rankings = numbering.rankings(outcome)
-    candidates = numbering.rankings(outcomes[step.baseline])
+    grades = numbering.grades
+    rankings, candidates = numbering.of(outcome.rankings), numbering.of(outcome.candidates)
     best = named_measures.best_order(grades, candidates, step.depth)[:, : step.executed.top_k]
     return PipelineRun(
         pipeline=str(step.pipeline),
@@ -62,7 +61,7 @@ def measured(
         recall_bound=named_measures.recall_bound(grades, candidates[:, : step.depth]),
         unjudged=named_measures.unjudged(grades, rankings),
         tied=np.array(outcome.tied, bool),
-        ms=np.array(outcome.ms, np.float64),
+        ms=np.round(outcome.ms, 3),
         tokens=np.rint(outcome.tokens).astype(np.int64),
         flags=dict(outcome.flags),
         notes=dict(outcome.notes),

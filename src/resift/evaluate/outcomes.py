@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from resift.types import Query, Ranking
 class Outcome:
     """What a pipeline did with the queries, in their order; rankings hold positions of documents in the data set."""
 
-    rankings: list[list[int]] = field(default_factory=list)
+    rankings: list[array[int]] = field(default_factory=list)
+    candidates: list[array[int]] = field(default_factory=list)  # of the first stage
     tied: list[bool] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
     tokens: list[float] = field(default_factory=list)
@@ -73,7 +75,8 @@ def _run_query(
     ranking = drive(stage, [first.ranking])[0].top(step.executed.top_k)
     elsewhere = max(0.0, time.perf_counter() - began - cost.seconds) * 1e3  # guarding, sorting, blending
     row = first_stages.data.documents.row
-    outcome.rankings.append([row(c.document.id) for c in ranking])
+    outcome.rankings.append(array("i", (row(c.document.id) for c in ranking)))
+    outcome.candidates.append(array("i", (row(c.document.id) for c in first.ranking)))
     outcome.tied.append(_has_ties(ranking))
     outcome.ms.append(first.ms + cost.ms + elsewhere)
     outcome.tokens.append(cost.tokens)

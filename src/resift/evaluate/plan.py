@@ -93,9 +93,8 @@ def plan(
         _refuse_two_embedders(whole)
         for variant in _at_depths(whole, depths):
             executed = variant if variant.top_k else replace(variant, top_k=places)
-            cut = executed.depth
-            baseline = Pipeline(variant.retrievers, (), None if cut == places else cut)
-            steps.setdefault(baseline, PlannedPipeline(baseline, baseline, replace(baseline, top_k=cut)))
+            baseline = Pipeline(variant.retrievers)
+            steps.setdefault(baseline, PlannedPipeline(baseline, baseline, replace(baseline, top_k=places)))
             steps.setdefault(variant, PlannedPipeline(variant, baseline, executed))
     order = {baseline: i for i, baseline in enumerate(dict.fromkeys(step.baseline for step in steps.values()))}
     return sorted(steps.values(), key=lambda step: (order[step.baseline], step.pipeline != step.baseline))

@@ -97,7 +97,7 @@ def evaluate(
         documents=numbering.ids,
         grades=numbering.grades,
         measures=tuple(map(str, measures)),
-        pipelines=tuple(measured(step, outcomes, numbering, measures) for step in steps),
+        pipelines=tuple(measured(step, outcomes[step.pipeline], numbering, measures) for step in steps),
         models=facts,
         machine=machine(),
         seed=options.seed,
