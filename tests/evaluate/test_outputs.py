@@ -1,17 +1,22 @@
 """Tables, TREC runs, and the command."""
 
 import json
-import os
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import ir_measures
 import pytest
 import pytrec_eval
+from typer.testing import CliRunner
 
-from resift.errors import InputError
-from resift.evaluate import EvaluationOptions, evaluate
+from resift.cli.main import app
+from resift.errors import InputError, ModelError
+from resift.evaluate import Evaluation, EvaluationOptions, evaluate
 from resift.evaluate.figures import hurt_queries, tables
 from resift.evaluate.outputs import markdown, write_runs
 from resift.evaluate.plan import matrix, plan, retrievers_of
@@ -22,14 +27,15 @@ OVERLAP = "bm25 >> overlap"
 
 
 @pytest.fixture(scope="module")
-def evaluation():  # type: ignore[no-untyped-def]  # noqa: ANN201
+def evaluation() -> Evaluation:
     return evaluate(collection(), [OVERLAP], EvaluationOptions(cache=False, models=models(CountingScorer())))
 
 
-def test_trec_runs_are_read_by_others(evaluation, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_trec_runs_are_read_by_others(evaluation: Evaluation, tmp_path: Path) -> None:
     paths = write_runs(evaluation, tmp_path / "runs")
     assert [p.name for p in paths] == ["01-bm25.trec", "02-bm25-overlap.trec"]
-    qrels = {q.id: {evaluation.documents[i]: g for i, g in grades.items()} for q, grades in zip(evaluation.queries, evaluation.grades, strict=True)}  # fmt: skip # noqa: E501
+    graded = zip(evaluation.queries, evaluation.grades, strict=True)
+    qrels = {q.id: {evaluation.documents[i]: g for i, g in grades.items()} for q, grades in graded}
     for path, run in zip(paths, evaluation.pipelines, strict=True):
         names = [ir_measures.parse_measure(name) for name in evaluation.measures]
         theirs = ir_measures.calc_aggregate(names, qrels, ir_measures.read_trec_run(str(path)))
@@ -46,7 +52,7 @@ def test_ids_with_spaces_are_refused(tmp_path: Path) -> None:
         write_runs(evaluate(collection(prefix="a "), ["bm25"], EvaluationOptions(cache=False)), tmp_path)
 
 
-def test_tables(evaluation) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_tables(evaluation: Evaluation) -> None:
     quality, gains, costs = tables(evaluation)
     assert [row[0] for row in quality.rows] == ["bm25", OVERLAP] and quality.headings[1] == "nDCG@10"
     gain = evaluation.gain(evaluation.run(OVERLAP), "nDCG@10")
@@ -55,7 +61,7 @@ def test_tables(evaluation) -> None:  # type: ignore[no-untyped-def]  # noqa: AN
     assert len(costs.rows) == 2 and all(len(row) == len(costs.headings) for row in costs.rows)
 
 
-def test_the_queries_that_were_hurt_most_are_shown_side_by_side(evaluation) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_the_queries_that_were_hurt_most_are_shown_side_by_side(evaluation: Evaluation) -> None:
     run = evaluation.run(OVERLAP)
     gain = evaluation.gain(run, "nDCG@10")
     hurt = list(hurt_queries(evaluation, run, 2))
@@ -95,9 +101,9 @@ def test_the_plan() -> None:
     assert [s.candidates for s in steps[-3:]] == [100, 10, 20]
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     run = [sys.executable, "-W", "error", "-m", "resift.cli.main", "evaluate", *arguments]
-    return subprocess.run(run, capture_output=True, text=True, env=os.environ | environment)
+    return subprocess.run(run, capture_output=True, text=True)
 
 
 def judged(path: Path) -> Path:
@@ -132,18 +138,44 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("arguments", "error", "message"),
     [
-        (["missing.jsonl"], 3, "no such file"),
-        ([], 3, "--qrels and --queries and --documents missing"),
-        (["DATA", "--split", "test"], 3, "leave --split out"),
-        (["DATA", "--depths", "ten"], 3, "--depths takes whole numbers"),
-        (["DATA", "--measure", "quality"], 3, "is no measure"),
-        (["DATA", "--output", "nowhere/e.json"], 3, "there is no folder nowhere"),
-        (["DATA", "--pipeline", "bm25 >> ./missing"], 4, "./missing"),
+        (["missing.jsonl"], InputError, "no such file"),
+        ([], InputError, "--qrels and --queries and --documents missing"),
+        (["DATA", "--split", "test"], InputError, "leave --split out"),
+        (["DATA", "--depths", "ten"], InputError, "--depths takes whole numbers"),
+        (["DATA", "--measure", "quality"], InputError, "is no measure"),
+        (["DATA", "--output", "nowhere/e.json"], InputError, "there is no folder nowhere"),
+        (["DATA", "--pipeline", "bm25 >> ./missing"], ModelError, "./missing"),
     ],
 )
-def test_what_the_command_refuses(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+def test_what_the_command_refuses(tmp_path: Path, arguments: list[str], error: type, message: str) -> None:
+    """`main.run` prints such an error as one sentence and ends with its exit code."""
     data = str(judged(tmp_path / "judged.jsonl"))
-    done = command(*(data if a == "DATA" else a for a in arguments))
-    assert done.returncode == code and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    result = CliRunner().invoke(app, ["evaluate", *(data if a == "DATA" else a for a in arguments)])
+    assert isinstance(result.exception, error) and message in str(result.exception)
+
+
+def test_a_command_that_is_stopped_says_that_it_can_go_on(tmp_path: Path) -> None:
+    documents = [{"text": " ".join(f"lamp {i} {j}" for j in range(200)), "grade": int(i == 0)} for i in range(60)]
+    lines = (json.dumps({"query": f"lamp {q}", "documents": documents}) + "\n" for q in range(60))
+    (tmp_path / "judged.jsonl").write_text("".join(lines))
+    arguments = [str(tmp_path / "judged.jsonl"), "--pipeline", "bm25 >> resift-mini-en", "--cache", str(tmp_path)]
+    run = [sys.executable, "-m", "resift.cli.main", "evaluate", *arguments]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 60
+        while process.poll() is None and not scored(tmp_path / "results.sqlite") and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        output, message = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, "") and "goes on from there" in message
+    assert scored(tmp_path / "results.sqlite")
+
+
+def scored(path: Path) -> int:
+    """How many judgements a cache holds."""
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path, timeout=10)) as file:
+        tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master")]
+        return int(file.execute("SELECT count(*) FROM judgements").fetchone()[0]) if "judgements" in tables else 0

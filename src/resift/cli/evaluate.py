@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resift.cli import options
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -53,7 +51,7 @@ def evaluate(
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
     runs: Annotated[Path | None, typer.Option(help="Write every ranking to a folder of TREC runs.")] = None,
     worst: Annotated[int, typer.Option(min=0, max=5, help="Queries to show that each pipeline hurt most.")] = 3,
-    as_json: options.AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/evaluate.md).")] = False,
 ) -> None:
     """Measure on your own judged queries what reranking is worth: quality with intervals, queries hurt, time.
 
