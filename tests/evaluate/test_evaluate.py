@@ -11,6 +11,7 @@ from resift.errors import InputError, ModelError
 from resift.evaluate import Dataset, EvaluationOptions, as_json, evaluate, read_evaluation, summaries
 from resift.evaluate.evaluation_json import of_json
 from resift.evaluate.run import DEFAULT_PIPELINE
+from resift.files import RunLine
 from resift.types import Document, Pair, Query, Scores
 from tests.evaluate.small import ConstantScorer, CountingScorer, collection, models
 
@@ -199,3 +200,13 @@ def test_other_json_is_refused(tmp_path: Path, content: str, message: str) -> No
         read_evaluation(path)
     with pytest.raises(InputError, match="is no evaluation"):
         of_json({}, "it")
+
+
+def test_each_query_pays_for_the_documents_that_it_needs() -> None:
+    """A document is encoded once, but its time belongs to every query that finds it."""
+    documents = [Document(f"d{i}", f"{i} " + "the keeper of the lamp " * 60) for i in range(12)]
+    queries = [Query(f"lamp {i}", str(i)) for i in range(6)]
+    run = {q.id: [RunLine(q.id, d.id, rank, 0.0) for rank, d in enumerate(documents, 1)] for q in queries}
+    data = Dataset.of(queries, documents, {q.id: {"d0": 1} for q in queries}, run)
+    ms = evaluate(data, ["resift-mini-en"], EvaluationOptions(cache=False)).run("resift-mini-en").ms
+    assert ms.min() > ms.max() / 3

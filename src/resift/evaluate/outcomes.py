@@ -12,10 +12,12 @@ from resift.evaluate.first_stages import FirstStages, Progress
 from resift.evaluate.plan import PlannedPipeline
 from resift.evaluate.result_cache import Cost, RecordedScorer, ResultCache
 from resift.pipeline import Pipeline
-from resift.protocols import Scorer, Stage
+from resift.protocols import RemembersDocuments, Scorer, Stage
 from resift.rerank.drive import drive
 from resift.reranker import Reranker
 from resift.types import Query, Ranking
+
+_REMEMBERED = 512 << 20  # bytes of encoded documents: about 20,000 of 200 tokens
 
 
 @dataclass(slots=True)
@@ -32,10 +34,16 @@ class Outcome:
 
 
 class Models:
-    """The models of an evaluation by the names that pipelines have for them; each is let go when it is done."""
+    """The models of an evaluation by the names that pipelines have for them; each is let go when it is done.
+
+    A model that encodes documents alone remembers them, since many queries find the same ones.
+    """
 
     def __init__(self, models: Mapping[str, Reranker]) -> None:
-        self._scorers: dict[str, Scorer] = {name: model.scorer for name, model in models.items()}
+        scorers = {name: model.scorer for name, model in models.items()}
+        self._scorers: dict[str, Scorer] = {
+            name: s.remembering(_REMEMBERED) if isinstance(s, RemembersDocuments) else s for name, s in scorers.items()
+        }
 
     def recorded(self, names: Iterable[str], cache: ResultCache, cost: Cost) -> dict[str, Scorer]:
         """The scorers of a pipeline, with the cache in front of each."""

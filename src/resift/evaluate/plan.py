@@ -77,7 +77,7 @@ def plan(
 
     Args:
         pipelines: to compare; one without retrievers reranks the run of the data, or where there is none what a search
-            finds by default.
+            finds by default. One without a model is a first stage, whatever its "top" is.
         depths: of the first model of every pipeline; none: as the pipelines have it.
         places: how many results are looked at where a pipeline has no "top".
         has_run: whether the data bring candidates.
@@ -95,7 +95,8 @@ def plan(
             executed = variant if variant.top_k else replace(variant, top_k=places)
             baseline = Pipeline(variant.retrievers)
             steps.setdefault(baseline, PlannedPipeline(baseline, baseline, replace(baseline, top_k=places)))
-            steps.setdefault(variant, PlannedPipeline(variant, baseline, executed))
+            if variant.stages:
+                steps.setdefault(variant, PlannedPipeline(variant, baseline, executed))
     order = {baseline: i for i, baseline in enumerate(dict.fromkeys(step.baseline for step in steps.values()))}
     return sorted(steps.values(), key=lambda step: (order[step.baseline], step.pipeline != step.baseline))
 

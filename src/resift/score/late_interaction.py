@@ -21,6 +21,7 @@ from resift.models.folder import ModelFolder
 from resift.models.inputs import LateInput
 from resift.models.tokenizer import Tokens
 from resift.protocols import Role, TokenStore
+from resift.score.document_memory import DocumentMemory
 from resift.score.language_fit import misfit
 from resift.score.options import LoadOptions, LongDocuments
 from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinct, overlapping, slices, spread
@@ -65,6 +66,11 @@ class DocumentVectors:
     cut: bool
     flags: frozenset[Flag] = NO_FLAGS
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory the vectors take, about."""
+        return self.pooled.nbytes + sum(w.values.nbytes + w.spans.nbytes for w in self.windows)
+
 
 TextVectors = TypeVar("TextVectors", QueryVectors, DocumentVectors)
 
@@ -97,6 +103,7 @@ class LateInteraction(OfOneProcess):
         self.info = contract.info(fingerprint, f"{engine.name} {engine.precision}", long_documents)
         self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
         self._store: TokenStore | None = None
+        self.memory: DocumentMemory[DocumentVectors] | None = None
         self._inputs = TokenInputs(contract, tokens)
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
@@ -158,6 +165,12 @@ class LateInteraction(OfOneProcess):
         stored.info = replace(self.info, settings=f"{self.info.settings} stored")  # rounded or merged: other scores
         return stored
 
+    def remembering(self, limit: int) -> LateInteraction:
+        """The same model, which keeps so many bytes of the vectors that it computes, in `memory`; scores are equal."""
+        other = copy(self)
+        other.memory = DocumentMemory(limit)
+        return other
+
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Why the model should not judge these texts, see `language_fit.misfit`; empty when it should."""
         return misfit(self.contract, self.tokens, query, passages)
@@ -201,7 +214,10 @@ class LateInteraction(OfOneProcess):
         stored = [self._store.windows_of(d) if self._store else None for d in work.sources]
         missing = [text for text, windows_ in zip(work.documents, stored, strict=True) if windows_ is None]
         rounded = self._input.rounded or self._store is not None
-        encoded = iter(self.encode_documents(missing, rounded))
+        if self.memory is None:
+            encoded = iter(self.encode_documents(missing, rounded))
+        else:
+            encoded = iter(self.memory.encode(missing, lambda texts: self.encode_documents(texts, rounded)))
         return [next(encoded) if w is None else DocumentVectors(w, np.zeros(0, np.float32), 0, False) for w in stored]
 
     def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
