@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import ir_measures
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from resift.cli.main import app
 from resift.errors import InputError, ModelError
 from resift.evaluate import Evaluation, EvaluationOptions, evaluate
-from resift.evaluate.figures import hurt_queries, tables
+from resift.evaluate.figures import best_reranking, hurt_queries, tables
 from resift.evaluate.outputs import markdown, write_runs
 from resift.evaluate.plan import matrix, plan, retrievers_of
 from resift.pipeline import Pipeline
@@ -74,6 +75,12 @@ def test_the_queries_that_were_hurt_most_are_shown_side_by_side(evaluation: Eval
     text = markdown(evaluation)
     assert f"## Hurt most by {OVERLAP}" in text and "| pipeline | nDCG@10 |" in text
     assert all(line.count("|") in (0, *range(4, 12)) for line in text.splitlines())
+
+
+def test_the_best_pipeline_is_the_one_whose_harm_is_shown(evaluation: Evaluation) -> None:
+    best = best_reranking(evaluation)
+    assert best is not None and best.pipeline == OVERLAP
+    assert best_reranking(replace(evaluation, pipelines=evaluation.pipelines[:1])) is None
 
 
 def test_the_matrix_of_first_stages_and_models() -> None:

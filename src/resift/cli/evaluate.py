@@ -50,7 +50,7 @@ def evaluate(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
     runs: Annotated[Path | None, typer.Option(help="Write every ranking to a folder of TREC runs.")] = None,
-    worst: Annotated[int, typer.Option(min=0, max=5, help="Queries to show that each pipeline hurt most.")] = 3,
+    worst: Annotated[int, typer.Option(min=0, max=5, help="Queries to show that the best pipeline hurt most.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/evaluate.md).")] = False,
 ) -> None:
     """Measure on your own judged queries what reranking is worth: quality with intervals, queries hurt, time.
@@ -147,15 +147,16 @@ def _evaluated(
 
 def _print(evaluation: Evaluation, console: Console, worst: int) -> None:
     from resift.cli import show
-    from resift.evaluate.figures import heading, hurt_queries, label, remarks, tables
+    from resift.evaluate.figures import best_reranking, heading, hurt_queries, label, remarks, tables
 
+    first = evaluation.measures[0]
     console.print(heading(evaluation), markup=False, highlight=False)
     for table in tables(evaluation):
         console.print(f"\n{table.title}", style="bold", markup=False, highlight=False)
         show.print_rows(console, table.headings, table.rows)
-    for run in evaluation.pipelines if worst else ():
-        for hurt in hurt_queries(evaluation, run, worst) if run.reranks else ():
-            title = f"\nhurt by {label(run.pipeline)}: {hurt.before:.4f} → {hurt.after:.4f}"
+    if best := best_reranking(evaluation):
+        for hurt in hurt_queries(evaluation, best, worst, max(20, (console.width - 8) // 2)):
+            title = f"\nhurt by {label(best.pipeline)}: {first} {hurt.before:.4f} → {hurt.after:.4f}"
             console.print(title, style="bold", markup=False, highlight=False)
             console.print(hurt.query, markup=False, highlight=False)
             show.print_rows(console, hurt.table.headings, hurt.table.rows)

@@ -11,7 +11,7 @@ from resift.evaluate.statistics import METHOD, Estimate
 from resift.evaluate.summary import Summary, most_hurt, summaries
 
 FEW_QUERIES = 30  # below that an interval of 95 % covers less
-_SNIPPET = 60  # characters of a document
+_CELL = 80  # characters of a document's cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +104,26 @@ class HurtQuery:
     table: FigureTable
 
 
-def hurt_queries(evaluation: Evaluation, run: PipelineRun, count: int) -> Iterator[HurtQuery]:
-    """The queries that a pipeline hurt most, the worst first."""
+def hurt_queries(evaluation: Evaluation, run: PipelineRun, count: int, width: int = _CELL) -> Iterator[HurtQuery]:
+    """The queries that a pipeline hurt most, the worst first; a document's cell has at most `width` characters."""
     first, baseline = evaluation.measures[0], evaluation.run(run.baseline)
     for i in most_hurt(evaluation, run, count):
         grades = {evaluation.documents[d]: g for d, g in evaluation.grades[i].items() if d < len(evaluation.documents)}
         columns = [
-            [_shown(evaluation, grades, id_) for id_ in evaluation.ranking(r, i)[:SHOWN_DOCUMENTS]]
+            [_shown(evaluation, grades, id_)[:width].strip() for id_ in evaluation.ranking(r, i)[:SHOWN_DOCUMENTS]]
             for r in (baseline, run)
         ]
         rows = tuple((str(rank), *_pair(columns, rank - 1)) for rank in range(1, max(map(len, columns)) + 1))
         before, after = float(baseline.values[first][i]), float(run.values[first][i])
         query = evaluation.queries[i]
         yield HurtQuery(f"{query.id}: {query.text}", before, after, FigureTable("", ("#", "before", "after"), rows))
+
+
+def best_reranking(evaluation: Evaluation) -> PipelineRun | None:
+    """The pipeline with a model whose first measure is highest; None without one."""
+    first = evaluation.measures[0]
+    reranking = (run for run in evaluation.pipelines if run.reranks)
+    return max(reranking, key=lambda run: float(run.values[first].mean()), default=None)
 
 
 def _pair(columns: Sequence[Sequence[str]], place: int) -> tuple[str, ...]:
@@ -126,4 +133,4 @@ def _pair(columns: Sequence[Sequence[str]], place: int) -> tuple[str, ...]:
 def _shown(evaluation: Evaluation, grades: dict[str, int], id_: str) -> str:
     """A document's grade in brackets, its id, and the beginning of its text."""
     grade = str(grades[id_]) if id_ in grades else "?"
-    return f"[{grade}] {id_} {evaluation.texts.get(id_, '')[:_SNIPPET]}".strip()
+    return f"[{grade}] {id_} {evaluation.texts.get(id_, '')}"
