@@ -195,6 +195,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", help="some of the collections")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
+    if args.sets and args.out == parser.get_default("out"):
+        parser.error("--sets is a part of the table, which the docs show whole: name another folder with --out")
     args.out.mkdir(parents=True, exist_ok=True)
     result = tune(args) if args.tune else report(args)
     (args.out / ("tune.json" if args.tune else "quality.json")).write_text(json.dumps(result, indent=1) + "\n")
