@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resift import Index
 from resift.errors import InputError
 from resift.pipeline import RETRIEVERS, STAGES, Part, Pipeline
 from resift.rerank.drive import drive
@@ -89,3 +90,14 @@ def test_a_pipeline_runs_as_one_stage() -> None:
     (result,) = drive(stage, [ranking])
     assert [c.document.id for c in result] == ["3", "2", "1", "9"]
     assert [step.name for step in result.trace.steps] == ["lengths", "blend"]
+
+
+def test_the_embedder_of_a_retriever() -> None:
+    pipeline = Pipeline.parse('bm25 + dense(model="BAAI/bge-small-en-v1.5") >> resift-mini-en@50')
+    assert pipeline.embedder == "BAAI/bge-small-en-v1.5" and Pipeline.parse("bm25 + dense").embedder == ""
+    assert Pipeline.parse(str(pipeline)) == pipeline == Pipeline.from_toml(pipeline.to_toml())
+    for wrong in ('bm25(model="a")', "dense(model=2)", 'dense(model="")', "dense(weight=1)"):
+        with pytest.raises(InputError, match="model|weight"):
+            Pipeline.parse(wrong)
+    with pytest.raises(InputError, match="an index has the embedder that it was made with"):
+        Index.of(["a lamp"]).run('dense(model="other")', "lamp")

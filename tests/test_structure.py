@@ -23,7 +23,7 @@ LAYERS = [
     {"pipeline", "index"},
     {"reranker", "testing"},
     {"api"},
-    {"inspection"},
+    {"inspection", "evaluate"},
     {"serve", "adapters"},
     {"cli"},
 ]

@@ -197,9 +197,12 @@ class Index:
         """The index's retriever, limited to those that the pipeline names."""
         from resift.retrieve.fuse import Hybrid
 
-        names = sorted({part.name for part in plan.retrievers}, key=RETRIEVERS.index)
+        if plan.embedder:
+            raise InputError("an index has the embedder that it was made with; leave the model of dense out")
+        order = list(RETRIEVERS)
+        names = sorted({part.name for part in plan.retrievers}, key=order.index)
         if isinstance(self.retriever, Hybrid):
-            return self.retriever.only([RETRIEVERS.index(name) for name in names or RETRIEVERS])
+            return self.retriever.only([order.index(name) for name in names or order])
         if "dense" in names:
             raise InputError("this index has no vectors; leave dense out of the pipeline, or index with an embedder")
         return self.retriever

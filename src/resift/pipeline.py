@@ -2,9 +2,10 @@
 
     bm25 + dense >> resift-mini-en@100 >> blend(weight=1.25) >> top 10
 
-In front stand the retrievers, joined by "+"; without them the caller brings the candidates. Then come the stages: a
-model's name with its depth, or one of `STAGES`. A name with other characters than letters, digits and "/._:-" stands in
-double quotes. "no guard" lets a model judge texts of a language that it does not read. "top K" says how many come back.
+In front stand the retrievers, joined by "+"; without them the caller brings the candidates. `dense(model="NAME")` names
+the embedder of the vectors. Then come the stages: a model's name with its depth, or one of `STAGES`. A name with other
+characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
+that it does not read. "top K" says how many come back.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from resift.rerank.cascade import Cascade
 from resift.rerank.guard import LanguageGuard
 from resift.rerank.pointwise import Pointwise
 
-RETRIEVERS = ("bm25", "dense")
+RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": (), "dense": ("model",)}  # and their parameters
 STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",)}  # stages without a model, and their parameters
 DEFAULT_DEPTH = 100
 
@@ -79,14 +80,12 @@ class Pipeline:
     def __post_init__(self) -> None:
         for part in self.retrievers:
             _check(part.name in RETRIEVERS, f"a retriever is {' or '.join(RETRIEVERS)}; not {part.name!r}")
-            _check(part.depth is None and not part.parameters, f"{part.name} takes no depth and no parameters")
+            _check(part.depth is None, f"{part.name} takes no depth")
+            _check_parameters(part, RETRIEVERS, _is_name, "a name in double quotes")
         for part in self.stages:
             _check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")
             _check(part.name not in STAGES or part.depth is None, f"{part.name} takes no depth")
-            allowed = STAGES.get(part.name, ())
-            for key, value in part.parameters:
-                _check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
-                _check(_is_weight(value), f"the {key} of {part.name} is a finite number of 0 or more; not {value!r}")
+            _check_parameters(part, STAGES, _is_weight, "a finite number of 0 or more")
             _check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
         _check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
         _check(not self.stages or self.stages[0].name not in STAGES, "a blend needs a model in front of it")
@@ -96,6 +95,11 @@ class Pipeline:
         """How many candidates are to be retrieved."""
         depths = [part.depth for part in self.stages if part.depth is not None]
         return max([*(depths or [DEFAULT_DEPTH]), self.top_k or 0])
+
+    @property
+    def embedder(self) -> str:
+        """The model that a retriever names for its vectors; empty where none is named."""
+        return next((str(value) for part in self.retrievers for key, value in part.parameters if key == "model"), "")
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -125,7 +129,7 @@ class Pipeline:
                 top_k = int(piece.split()[1])
             elif re.fullmatch(r"no\s+guard", piece):
                 guard = False
-            elif i == 0 and _split(piece, "+")[0].split("@")[0] in RETRIEVERS:
+            elif i == 0 and re.split(r"[@(]", _split(piece, "+")[0])[0] in RETRIEVERS:
                 retrievers = tuple(map(_part, _split(piece, "+")))
             else:
                 stages.append(_part(piece))
@@ -180,6 +184,20 @@ class Pipeline:
                 stages.append(Pointwise(scorers[-1], part.depth))
         cascade = Cascade(stages)
         return LanguageGuard(scorers[0], cascade, insist) if self.guard and scorers else cascade
+
+
+def _check_parameters(
+    part: Part, names: Mapping[str, tuple[str, ...]], fits: Callable[[Value], bool], what: str
+) -> None:
+    """Refuse a parameter that the retriever or stage does not have, or whose value does not fit."""
+    allowed = names.get(part.name, ())
+    for key, value in part.parameters:
+        _check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
+        _check(fits(value), f"the {key} of {part.name} is {what}; not {value!r}")
+
+
+def _is_name(value: Value) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _is_weight(value: Value) -> bool:

@@ -127,6 +127,24 @@ class StoresTokens(Protocol):
         """Return the same scorer, which takes the vectors of stored documents from `store`."""
 
 
+class SparesTime(Protocol):
+    """A memory that says how much time it spared."""
+
+    spared_ms: float
+
+
+@runtime_checkable
+class RemembersDocuments(Protocol):
+    """What a scorer has that encodes documents alone, and can keep what it made of them."""
+
+    @property
+    def memory(self) -> SparesTime | None:
+        """What it remembers; None for a scorer that remembers nothing."""
+
+    def remembering(self, limit: int) -> Scorer:
+        """Return the same scorer, which keeps so many bytes of encoded documents; its scores are equal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a stage wants to know: the judgement of some pairs of one ranking, the most promising first.
