@@ -20,7 +20,7 @@ LAYERS = [
     {"text", "engine"},
     {"files", "models", "retrieve", "rerank"},
     {"score", "client"},
-    {"pipeline", "index"},
+    {"pipeline", "index", "calibrate"},
     {"reranker", "testing"},
     {"api"},
     {"inspection"},

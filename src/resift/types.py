@@ -15,7 +15,7 @@ class ScoreKind(StrEnum):
     """What a number means; scores of different kinds are never compared."""
 
     LOGIT = "logit"  # a classifier's raw output, unbounded
-    PROBABILITY = "probability"  # 0..1, from a logit by the logistic function
+    PROBABILITY = "probability"  # 0..1, from a logit by the logistic function, or from any score by a calibration
     RELEVANCE = "relevance"  # 0..1, of a server that does not say what it measures; good for an order alone
     COSINE = "cosine"  # -1..1
     MAXSIM = "maxsim"  # late interaction: a mean of cosines, -1..1
@@ -54,6 +54,7 @@ class NoteCode(StrEnum):
     NOTHING = "nothing"  # no candidate could be scored
     LANGUAGE = "language"  # the model was not made for these texts
     REMOTE = "remote"  # what another server gave as its reason
+    RELEVANCE = "relevance"  # a threshold of relevance left candidates out, or could not be applied
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +183,25 @@ class Score:
         return replace(self, value=value, kind=ScoreKind.PROBABILITY)
 
 
+class Level(StrEnum):
+    """How relevant a candidate is, in words; a calibration says from which probability on."""
+
+    HIGH = "high"
+    SOME = "some"
+    NONE = "none"
+
+
 RECIPROCAL_RANKS = "rrf"  # the source of a score that was made of ranks alone, each list of the same weight
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What one retriever or stage said of a candidate: its rank there (from 1) and its score, if it gave one."""
+    """What one retriever or stage said of a candidate: its rank there (from 1), its score and level, if it gave one."""
 
     source: str
     rank: int
     score: Score | None = None
+    level: Level | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +234,11 @@ class Candidate:
                 return score.to_probability().value
         kinds = sorted({str(s.score.kind) for s in self.signals if s.score is not None}) or ["none"]
         raise KindError(f"{self.document.id} has no logit and no probability (scores: {', '.join(kinds)})")
+
+    @property
+    def level(self) -> Level | None:
+        """How relevant it is by the last calibration that spoke of it; None where none did, or it has no levels."""
+        return next((s.level for s in reversed(self.signals) if s.level is not None), None)
 
     @property
     def first_rank(self) -> int:
@@ -334,11 +349,15 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The candidates of one query; their order is the tuple's order, and `rank` counts from 1."""
+    """The candidates of one query; their order is the tuple's order, and `rank` counts from 1.
+
+    `left_out` are those that a threshold of relevance took out of the candidates, in their order.
+    """
 
     query: Query
     candidates: tuple[Candidate, ...] = ()
     trace: Trace = Trace()
+    left_out: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
         ranked = tuple(c if c.rank == i else replace(c, rank=i) for i, c in enumerate(self.candidates, 1))

@@ -41,6 +41,8 @@ def search(
     tensors: Annotated[
         bool, typer.Option("--tensors/--no-tensors", help="Use the index's stored token vectors.")
     ] = True,
+    calibrated: options.Calibrated = False,
+    min_relevance: options.MinRelevance = None,
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
@@ -59,13 +61,21 @@ def search(
     from resift.api import load
     from resift.cli import show
     from resift.cli.progress import counter
+    from resift.errors import InputError
     from resift.reranker import budget
 
     query = arguments.query(streams.decoded(query)).text
     budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
     _check_place(paths, index, embedder)
     long_documents: LongDocuments = "truncate" if truncate else "windows"
-    reranker = load(model, long_documents=long_documents, engine=engine.value) if rerank else None
+    if not rerank and (calibrated or min_relevance is not None):
+        raise InputError("a first stage has no probability of relevance; leave --no-rerank out")
+    with_calibration = calibrated or min_relevance is not None
+    reranker = (
+        load(model, long_documents=long_documents, engine=engine.value, calibrated=with_calibration) if rerank else None
+    )
+    if reranker and min_relevance is not None:
+        reranker.calibrator.least(min_relevance)  # refuses a wrong one before anything is read
     began, left_out = time.monotonic(), LeftOut(list_skipped)
     embedder_name = options.DEFAULT_EMBEDDER if embedder is None else embedder
     with counter() as count:
@@ -76,7 +86,9 @@ def search(
             reranker.warm()
         step = "passages searched, the best reranked" if reranker else "passages searched"
         count(step, len(searched_index.documents), 0.0)
-        ranking = searched_index.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
+        ranking = searched_index.search(
+            query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance
+        )
     seconds = time.monotonic() - began
     if as_json:
         show.print_json(show.as_json(ranking))
