@@ -122,7 +122,7 @@ def calibrate(
     if unscored:
         first = next(pair for pair, value in zip(distinct, values, strict=True) if value is None)
         reasons = ", ".join(f"{reason}: {count}" for reason, count in unscored.items())
-        notes.append(f"{unscored.total()} pairs have no score and are left out ({reasons}), such as {_named(first)}")
+        notes.append(f"pairs without a score, left out: {unscored.total()} ({reasons}), such as {_named(first)}")
     sample = sample_of([pair for pair, _ in scored], [value for _, value in scored], options, notes)
     return fit(sample, Binding.of(scorer.info), options)
 
@@ -176,11 +176,11 @@ def fit(sample: Sample, binding: Binding, options: FitOptions = DEFAULTS) -> Cal
     measures, rows = measured(probabilities, reported.scores, reported.relevant, bootstrap)
     thresholds = tuple(map(Threshold, intents, least, outcomes))
     facts = _facts(sample, len(fitted.pairs), len(reported.pairs), cross, options)
-    levels = levels_of(least[intents.index(_HIGH)], least[intents.index(_SOME)])
+    levels = levels_of(*(thresholds[intents.index(intent)] for intent in (_HIGH, _SOME)))
     calibration = Calibration(
         binding, choice.curve, levels, _canaries(sample), _distribution(sample), options.relevant_from
     )
-    report = CalibrationReport(calibration, facts, choice.losses, measures, rows, thresholds)
+    report = CalibrationReport(calibration, facts, choice.losses, measures, rows, thresholds, options.intents)
     return replace(report, calibration=replace(calibration, report=report.entries()))
 
 
@@ -209,8 +209,8 @@ def check_labels(pairs: Sequence[LabelledPair], relevant_from: float) -> None:
     if min(relevant, irrelevant) < LEAST_OF_CLASS or queries < LEAST_QUERIES:
         raise InputError(
             f"{len(pairs)} labelled pairs of {queries} queries, {relevant} of them relevant, are too few: a "
-            f"calibration needs {LEAST_OF_CLASS} relevant and {LEAST_OF_CLASS} irrelevant pairs of {LEAST_QUERIES} queries "
-            f"at the very least, and {HALVES_FROM} queries to be measured on queries of its own"
+            f"calibration needs {LEAST_OF_CLASS} relevant and {LEAST_OF_CLASS} irrelevant pairs of {LEAST_QUERIES} "
+            f"queries at the very least, and {HALVES_FROM} queries to be measured on queries of its own"
         )
 
 
@@ -224,9 +224,9 @@ def _distinct(pairs: Sequence[LabelledPair], relevant_from: float) -> tuple[list
     notes = []
     if clashes:
         first = _named(clashes[0][0])
-        notes.append(f"{len(clashes)} pairs are labelled relevant and irrelevant and are left out, such as {first}")
+        notes.append(f"pairs that are labelled relevant and irrelevant, left out: {len(clashes)}, such as {first}")
     if repeated := len(pairs) - len(clear) - sum(map(len, clashes)):
-        notes.append(f"{repeated} pairs stand there more than once with the same label, and count once")
+        notes.append(f"pairs that are there again with the same label, counted once: {repeated}")
     return clear, notes
 
 

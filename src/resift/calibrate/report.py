@@ -8,7 +8,7 @@ from typing import Any
 from resift.calibrate.bootstrap import Estimate
 from resift.calibrate.calibration import Calibration
 from resift.calibrate.reliability import Measures, ReliabilityRow
-from resift.calibrate.thresholds import Aim, Threshold
+from resift.calibrate.thresholds import Aim, Intent, Threshold
 from resift.types import Level
 
 LEAST_AUC = 0.75  # the lower end of the AUC's interval, below which scores don't separate
@@ -52,7 +52,8 @@ class CalibrationReport:
         data: what it is made of.
         losses: the cross-fitted log loss of each curve that was tried.
         measures, rows: on the queries of the report.
-        thresholds: for the intents that were asked for, and for the levels.
+        thresholds: for the intents that were stated, and for the levels.
+        stated: the intents that were stated.
 
     """
 
@@ -62,18 +63,22 @@ class CalibrationReport:
     measures: Measures
     rows: tuple[ReliabilityRow, ...]
     thresholds: tuple[Threshold, ...]
+    stated: tuple[Intent, ...] = ()
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why there is no clean separation of relevant from irrelevant; none where there is.
 
-        There is one where the lower end of the AUC's interval is 0.75 or more, and each threshold for a precision can
-        be trusted, keeps a tenth of the relevant pairs or more, and is not contradicted by the report.
+        There is one where the lower end of the AUC's interval is 0.75 or more, and the threshold for each precision
+        that was stated, else for 0.9, can be trusted, keeps a tenth of the relevant pairs or more, and is not
+        contradicted by the report.
         """
         auc = self.measures.auc
         reasons = [f"the AUC is {auc}, and its lower end should be {LEAST_AUC} or more"] if auc.low < LEAST_AUC else []
-        for threshold in self.thresholds:
-            if threshold.intent.aim is Aim.MIN_PRECISION and (reason := _shortfall(threshold)):
+        precisions = [t for t in self.thresholds if t.intent.aim is Aim.MIN_PRECISION]
+        stated = [t for t in precisions if t.intent in self.stated]
+        for threshold in stated or precisions:
+            if reason := _shortfall(threshold):
                 reasons.append(f"a precision of {threshold.intent.limit:g} {reason}")
         return tuple(reasons)
 
@@ -110,9 +115,13 @@ def _shortfall(threshold: Threshold) -> str:
     return ""
 
 
-def levels_of(high: float | None, some: float | None) -> dict[Level, float]:
-    """The levels by their thresholds; "some" never begins above "high"."""
-    levels = {} if high is None else {Level.HIGH: high}
-    if some is not None:
-        levels[Level.SOME] = some if high is None else min(some, high)
-    return levels
+def levels_of(high: Threshold, some: Threshold) -> dict[Level, float]:
+    """The levels by their thresholds, without one that the report contradicts; "some" never begins above "high"."""
+    least = {
+        level: threshold.least
+        for level, threshold in ((Level.HIGH, high), (Level.SOME, some))
+        if threshold.least is not None and not threshold.contradicted
+    }
+    if len(least) == 2:
+        least[Level.SOME] = min(least.values())
+    return least

@@ -10,7 +10,7 @@ from typing import Any
 from resift.atomic import blaming, write
 from resift.calibrate.calibration import Binding, Calibration
 from resift.errors import InputError, NotCalibrated
-from resift.models.folder import CALIBRATION, CONTRACT
+from resift.models.folder import CALIBRATION
 from resift.score.load import BUNDLED, find_model
 from resift.types import ModelInfo
 
@@ -38,10 +38,10 @@ def place_of(model: str) -> Path:
     Bundled models belong to the package, and those of the hub to its cache: nothing is written there.
     """
     folder = Path(os.path.expanduser(model))
-    if (BUNDLED / model / CONTRACT).exists() or not folder.is_dir():
-        return data_folder(model)
-    bundled = BUNDLED.resolve() in folder.resolve().parents
-    return data_folder(folder.resolve().name) if bundled else folder
+    for path in (BUNDLED / model, folder):
+        if path.is_dir() and BUNDLED.resolve() in path.resolve().parents:
+            return data_folder(path.resolve().name)
+    return folder if folder.is_dir() else data_folder(model)
 
 
 def places_of(model: str) -> list[Path]:

@@ -106,7 +106,7 @@ class Threshold:
     def entries(self) -> dict[str, Any]:
         """The threshold as JSON."""
         least = {} if self.least is None else {"least": self.least}
-        outcome = {} if self.outcome is None else {"report": self.outcome.entries()}
+        outcome = {} if self.outcome is None else {"report": self.outcome.entries(), "contradicted": self.contradicted}
         return {"aim": str(self.intent.aim), "limit": self.intent.limit} | least | outcome
 
 

@@ -160,8 +160,18 @@ def _print_thresholds(report: CalibrationReport, console: Console) -> None:
                 f"{outcome.kept_pairs}/{outcome.pairs}",
                 right,
             ]
-        rows.append([str(threshold.intent), least, *cells])
-    headings = ("intent", "threshold", "precision", "recall", "false keep", "kept", "rightly nothing relevant")
+        state = "not kept" if threshold.contradicted else ""
+        rows.append([str(threshold.intent), least, *cells, state])
+    headings = (
+        "intent",
+        "threshold",
+        "precision",
+        "recall",
+        "false keep",
+        "kept",
+        "rightly nothing relevant",
+        "on the report's queries",
+    )
     show.print_rows(console, headings, rows)
     console.print()
 
