@@ -95,7 +95,7 @@ def test_a_search_with_a_threshold(calibrated: dict[str, Any], corpus: Path) -> 
     cut = json.loads(run("search", query, corpus, "--json", "--top", "50", "--min-relevance", str(middle)))
     assert {r["id"] for r in cut["results"]} == {r["id"] for r in every["results"] if r["probability"] >= middle}
     assert len(cut["left_out"]) == len(every["results"]) - len(cut["results"]) > 0
-    assert cut["reason"].startswith(f"{len(cut['left_out'])} of {len(found['results'])} candidates are left out")
+    assert cut["reason"].startswith(f"{len(cut['left_out'])} of {len(every['results'])} candidates are left out")
     nothing = run("search", "zebra quantum", corpus, "--min-relevance", "1")
     assert nothing.startswith("nothing relevant") and "all" in nothing
     shown = run("search", query, corpus, "--calibrated")

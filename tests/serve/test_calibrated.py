@@ -17,13 +17,15 @@ TEXTS = ["A lighthouse keeper lights the lamp.", "Bake sourdough bread in a hot 
 QUERY = "how is sourdough bread baked"
 
 
+def calibration_of(model: Reranker) -> Calibration:
+    """A calibration of resift-mini-en that no scores contradict."""
+    sample = ScoreSample((-1.0, 1.0), (-1.0, 1.0))
+    return Calibration(Binding.of(model.info), PlattCurve(10.0, -5.0), {Level.HIGH: 0.9, Level.SOME: 0.1}, (), sample)
+
+
 @pytest.fixture(scope="module")
 def client(mini: Reranker) -> Any:
-    sample = ScoreSample(tuple(i / 50 - 1 for i in range(101)), tuple(i / 50 - 1 for i in range(101)))
-    calibration = Calibration(
-        Binding.of(mini.info), PlattCurve(10.0, -5.0), {Level.HIGH: 0.9, Level.SOME: 0.1}, (), sample
-    )
-    calibrated = Reranker(mini.scorer, None, True, calibration)
+    calibrated = Reranker(mini.scorer, None, True, calibration_of(mini))
     models = [ServedModel.of(calibrated, "calibrated"), ServedModel.of(mini, "plain")]
     with running(create_app(models, index=Index.of(TEXTS))) as http_client:
         yield http_client

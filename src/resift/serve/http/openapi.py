@@ -40,7 +40,10 @@ _SHARED_FIELDS = {
     "model": _nullable(_TEXT, description="A served model; the first one when left out."),
     "top_k": {**_COUNT, "description": "How many results; all when left out (10 in a search)."},
     "min_relevance": {
-        "type": ["number", "string", "null"],
+        "anyOf": [
+            {**_NUMBER, "exclusiveMinimum": 0, "maximum": 1},
+            {"enum": [str(Level.HIGH), str(Level.SOME), None]},
+        ],
         "description": "Leave out what is less likely relevant: a probability, high or some. Needs --calibrated.",
     },
     "deadline_ms": _nullable(
