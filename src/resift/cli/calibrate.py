@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 
     from resift.calibrate.report import CalibrationReport
     from resift.calibrate.thresholds import Intent
+    from resift.score.options import LongDocuments
+
+
+class PrecisionChoice(StrEnum):
+    """How exactly a model computes."""
+
+    AUTO = "auto"
+    F32 = "f32"
+    BF16 = "bf16"
+    INT8 = "int8"
+    FP16 = "fp16"
 
 
 class CurveChoice(StrEnum):
@@ -25,34 +36,39 @@ class CurveChoice(StrEnum):
     ISOTONIC = "isotonic"
 
 
+_Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder or .json to write; else the model's or the user's own.")
+]
+_From = Annotated[float, typer.Option("--relevant-from", help="The grade from which on a pair is relevant.")]
+_Unjudged = Annotated[
+    int, typer.Option("--unjudged", min=0, help="Take so many documents per query that nobody judged as irrelevant.")
+]
+_Precisions = Annotated[
+    list[float] | None, typer.Option("--min-precision", help="Find a threshold for it; may be repeated.")
+]
+_FalseKeeps = Annotated[
+    list[float] | None, typer.Option("--max-false-keep", help="Likewise: kept share of the irrelevant pairs.")
+]
+_Recalls = Annotated[
+    list[float] | None, typer.Option("--min-recall", help="Likewise: kept share of the relevant pairs.")
+]
+
+
 def calibrate(
     labels: Annotated[Path, typer.Argument(help="JSONL, CSV or TSV of labelled pairs, or a folder as BEIR has it.")],
     model: options.Model = options.DEFAULT_MODEL,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder or .json to write; else the model's or the user's own.")
-    ] = None,
-    relevant_from: Annotated[
-        float, typer.Option("--relevant-from", help="The grade from which on a pair is relevant.")
-    ] = 1.0,
+    out: _Out = None,
+    relevant_from: _From = 1.0,
     split: Annotated[str, typer.Option("--split", help="Which qrels of a folder.")] = "",
-    unjudged: Annotated[
-        int,
-        typer.Option("--unjudged", min=0, help="Take so many documents per query that nobody judged as irrelevant."),
-    ] = 0,
-    min_precision: Annotated[
-        list[float] | None, typer.Option("--min-precision", help="Find a threshold for it; may be repeated.")
-    ] = None,
-    max_false_keep: Annotated[
-        list[float] | None, typer.Option("--max-false-keep", help="Likewise: kept share of the irrelevant pairs.")
-    ] = None,
-    min_recall: Annotated[
-        list[float] | None, typer.Option("--min-recall", help="Likewise: kept share of the relevant pairs.")
-    ] = None,
+    unjudged: _Unjudged = 0,
+    min_precision: _Precisions = None,
+    max_false_keep: _FalseKeeps = None,
+    min_recall: _Recalls = None,
     curve: Annotated[CurveChoice, typer.Option("--curve", help="How scores become probabilities.")] = CurveChoice.AUTO,
     plot: Annotated[Path | None, typer.Option("--plot", help="Write the reliability plot as SVG.")] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="Of the model: auto, f32, bf16, int8 or fp16.")
-    ] = "auto",
+        PrecisionChoice, typer.Option("--precision", help="The model's; a calibration is for one.")
+    ] = PrecisionChoice.AUTO,
     truncate: options.Truncate = False,
     engine: options.EngineOption = options.EngineChoice.AUTO,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random halves and draws.")] = 0,
@@ -76,9 +92,8 @@ def calibrate(
     pairs = labelled_pairs.read_pairs(labels, split, unjudged)
     fit.check_labels(pairs, relevant_from)  # before a model is loaded
     name = path(model, "the model's name")
-    reranker = load(
-        name, precision=precision, long_documents="truncate" if truncate else "windows", engine=engine.value,  # type: ignore[arg-type]
-    )  # fmt: skip
+    long_documents: LongDocuments = "truncate" if truncate else "windows"
+    reranker = load(name, precision=precision.value, long_documents=long_documents, engine=engine.value)
     with counter() as count:
         report = fit.calibrate(reranker.scorer, pairs, choices, lambda n, share: count("pairs scored", n, share))
     file = store.add(out or store.place_of(name), report.calibration)
