@@ -179,7 +179,7 @@ def peers() -> str:
     return "\n".join(lines)
 
 
-COMMANDS = ("search", "index", "rerank", "serve", "models", "bench", "doctor", "export")
+COMMANDS = ("search", "index", "rerank", "serve", "models", "bench", "calibrate", "doctor", "export")
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"worth": worth},
     "docs/architecture.md": {"layers": layers, "tree": tree},
