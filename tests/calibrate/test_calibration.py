@@ -164,6 +164,9 @@ def test_any_mixture_of_relevant_and_irrelevant_is_no_shift(calibration: Calibra
     for part in (calibration.sample.relevant, calibration.sample.irrelevant):
         assert calibration.sample.beyond(part) < 0.02
     assert calibration.sample.beyond((*calibration.sample.relevant, *calibration.sample.irrelevant)) < 0.02
+    easy = [min(calibration.sample.irrelevant) + i / 100 for i in range(80)]
+    assert not calibration.shift(easy)  # a search finds what nobody would judge
+    assert "lie beyond" in calibration.shift([value - 20 for value in easy])
 
 
 @pytest.mark.parametrize("relevance", [0, 1.5, -1, float("nan"), True, "none", "lots", ""])

@@ -26,7 +26,7 @@ from resift.types import (
 )
 
 SHIFT_FROM = 50  # scores; with fewer, a difference may be chance
-SHIFT_MOST = 0.5  # the share of scores that may lie beyond what was calibrated, at any point of the scale
+SHIFT_MOST = 0.5  # the share of scores that may lie beyond what was calibrated
 _CANARY_SHARE = 0.01  # of the range of 90 % of the scores, by which a canary's score may differ
 
 # What is compared of a model, and what to say of it.
@@ -102,18 +102,19 @@ class ScoreSample:
         return values[int(0.95 * (len(values) - 1))] - values[int(0.05 * (len(values) - 1))]
 
     def beyond(self, values: Sequence[float]) -> float:
-        """How much of `values` lies beyond both distributions at any point of the scale, 0 to 1.
+        """How much of `values` is too high or too low to be of the same model, 0 to 1.
 
-        A search may find any mixture of relevant and irrelevant documents, and the cumulative share of any mixture lies
-        between those of the two. What is measured is the largest distance by which that of `values` leaves this band
-        (the two-sample statistic of Kolmogorov and Smirnov, against the nearer of two samples).
+        Too high: the largest distance by which their cumulative share stays below those of relevant and of irrelevant
+        pairs (the one-sided two-sample statistic of Smirnov, against the nearer of two samples); any mixture of the two
+        has none. Too low is only what lies below the lowest score by a tenth of the range or more: a search finds many
+        documents that are further off than any that people judged.
         """
-        ordered = sorted(values)
-        largest = 0.0
+        ordered, samples = sorted(values), (self.relevant, self.irrelevant)
+        lowest, highest = min(map(min, samples)), max(map(max, samples))
+        largest = bisect_right(ordered, lowest - (highest - lowest) / 10) / len(ordered)
         for x in {*ordered, *self.relevant, *self.irrelevant}:
-            share = bisect_right(ordered, x) / len(ordered)
-            bounds = [bisect_right(sample, x) / len(sample) for sample in (self.relevant, self.irrelevant)]
-            largest = max(largest, share - max(bounds), min(bounds) - share)
+            shares = [bisect_right(sample, x) / len(sample) for sample in samples]
+            largest = max(largest, min(shares) - bisect_right(ordered, x) / len(ordered))
         return largest
 
 
