@@ -179,7 +179,9 @@ def peers() -> str:
     return "\n".join(lines)
 
 
-COMMANDS = ("search", "index", "rerank", "serve", "models", "evaluate", "bench", "doctor", "export")
+COMMANDS = (
+    "search", "index", "rerank", "serve", "models", "evaluate", "calibrate", "bench", "doctor", "export"
+)  # fmt: skip
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"worth": worth},
     "docs/architecture.md": {"layers": layers, "tree": tree},

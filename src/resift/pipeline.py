@@ -5,7 +5,8 @@
 In front stand the retrievers, joined by "+"; without them the caller brings the candidates. `dense(model="NAME")` names
 the embedder of the vectors. Then come the stages: a model's name with its depth, or one of `STAGES`. A name with other
 characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
-that it does not read. "top K" says how many come back.
+that it does not read. "relevant(least=0.5)" at the end leaves out what its calibrated model thinks less likely to be
+relevant. "top K" says how many come back.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from resift.errors import InputError
-from resift.protocols import Scorer, Stage
+from resift.protocols import Calibrator, Scorer, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
 from resift.rerank.guard import LanguageGuard
 from resift.rerank.pointwise import Pointwise
+from resift.rerank.relevance import Relevance
 
 RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": (), "dense": ("model",)}  # and their parameters
-STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",)}  # stages without a model, and their parameters
+# Stages without a model, and their parameters.
+STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",), "relevant": ("least",)}
 DEFAULT_DEPTH = 100
 
 Value = float | str | bool
@@ -68,7 +71,8 @@ class Pipeline:
         guard: whether a model is left out where it does not read the language at hand.
 
     Raises:
-        InputError: an unknown retriever or parameter, a depth or top_k below 1, or a blend in front of every model.
+        InputError: an unknown retriever or parameter, a depth or top_k below 1, a blend in front of every model, or a
+            threshold that is not the last stage.
 
     """
 
@@ -81,14 +85,16 @@ class Pipeline:
         for part in self.retrievers:
             _check(part.name in RETRIEVERS, f"a retriever is {' or '.join(RETRIEVERS)}; not {part.name!r}")
             _check(part.depth is None, f"{part.name} takes no depth")
-            _check_parameters(part, RETRIEVERS, _is_name, "a name in double quotes")
+            _check_parameters(part, RETRIEVERS)
         for part in self.stages:
             _check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")
             _check(part.name not in STAGES or part.depth is None, f"{part.name} takes no depth")
-            _check_parameters(part, STAGES, _is_weight, "a finite number of 0 or more")
+            _check_parameters(part, STAGES)
             _check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
         _check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
-        _check(not self.stages or self.stages[0].name not in STAGES, "a blend needs a model in front of it")
+        names = [part.name for part in self.stages]
+        _check(not names or names[0] not in STAGES, f"a {names[0] if names else ''} needs a model in front of it")
+        _check("relevant" not in names[:-1], "relevant is the last stage: a threshold is for the final score")
 
     @property
     def depth(self) -> int:
@@ -165,12 +171,21 @@ class Pipeline:
                 ]
         return "\n".join(lines).lstrip("\n") + "\n"
 
-    def stage(self, scorer_of: Callable[[str], Scorer], insist: bool = False) -> Stage:
+    def stage(
+        self,
+        scorer_of: Callable[[str], Scorer],
+        insist: bool = False,
+        calibration_of: Callable[[str], Calibrator] | None = None,
+    ) -> Stage:
         """The stages as one Stage.
 
         Args:
             scorer_of: gives the scorer of a model's name.
             insist: the guard only says what a model does not read, and lets it judge all the same.
+            calibration_of: gives the calibration of a model's name; None where there are none.
+
+        Raises:
+            InputError: a threshold without a calibration, or one that the calibration does not have.
 
         """
         stages: list[Stage] = []
@@ -179,6 +194,12 @@ class Pipeline:
             if part.name == "blend":
                 info = scorers[-1].info
                 stages.append(Blend(info.name, float(dict(part.parameters).get("weight", info.blend_weight))))
+            elif part.name == "relevant":
+                _check(calibration_of is not None, "a threshold of relevance needs a calibrated model")
+                assert calibration_of is not None
+                least = dict(part.parameters).get("least")
+                model = [p.name for p in self.stages if p.name not in STAGES][-1]
+                stages.append(Relevance(calibration_of(model), least))
             else:
                 scorers.append(scorer_of(part.name))
                 stages.append(Pointwise(scorers[-1], part.depth))
@@ -186,13 +207,12 @@ class Pipeline:
         return LanguageGuard(scorers[0], cascade, insist) if self.guard and scorers else cascade
 
 
-def _check_parameters(
-    part: Part, names: Mapping[str, tuple[str, ...]], fits: Callable[[Value], bool], what: str
-) -> None:
+def _check_parameters(part: Part, names: Mapping[str, tuple[str, ...]]) -> None:
     """Refuse a parameter that the retriever or stage does not have, or whose value does not fit."""
     allowed = names.get(part.name, ())
     for key, value in part.parameters:
         _check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
+        fits, what = _VALUES[key]
         _check(fits(value), f"the {key} of {part.name} is {what}; not {value!r}")
 
 
@@ -202,6 +222,17 @@ def _is_name(value: Value) -> bool:
 
 def _is_weight(value: Value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_relevance(value: Value) -> bool:
+    return value in ("high", "some") or (_is_weight(value) and 0 < float(value) <= 1)
+
+
+_VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
+    "model": (_is_name, "a name in double quotes"),
+    "weight": (_is_weight, "a finite number of 0 or more"),
+    "least": (_is_relevance, 'a probability above 0 and up to 1, "high" or "some"'),
+}
 
 
 def _check(condition: bool, message: str) -> None:

@@ -15,6 +15,7 @@ from resift.errors import BrokenModel, UnknownFamily
 from resift.models.config_entries import check_config, first_position, whole, wrong
 
 CONTRACT = "contract.json"
+CALIBRATION = "calibration.json"  # of scores, not of the model: no part of its fingerprint
 SETTINGS = "config_sentence_transformers.json"
 _HASHED = (".json", ".onnx", ".npy", ".safetensors", ".xml", ".bin", ".pt", ".metadata")
 _MOST_POSITIONS = 8192  # a config may name more positions than any encoder was trained on
@@ -205,7 +206,9 @@ class ModelFolder:
         Training changes matrices as wholes, so that a change escapes only where all of it is smaller than 1 MiB.
         """
         hashed = sha256()
-        for path in sorted(p for p in self.path.rglob("*") if p.suffix in _HASHED and p.is_file()):
+        for path in sorted(
+            p for p in self.path.rglob("*") if p.suffix in _HASHED and p.is_file() and p.name != CALIBRATION
+        ):
             size, name = path.stat().st_size, path.relative_to(self.path).as_posix()
             hashed.update(f"{name} {size}\n".encode())
             if path.suffix == ".json" and size <= _MEBIBYTE:

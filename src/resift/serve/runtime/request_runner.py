@@ -101,7 +101,7 @@ class RequestRunner:
             custom = served.custom_stage is not None  # only the stage knows how many pairs it asks for
             if not request.may_shrink:
                 self.queue.check([1] if custom else costs)  # a request that can't be let in costs no work
-            stage = served.stage(self._operations[name].judge, False, None)
+            stage = served.stage(self._operations[name].judge, False, None, request.min_relevance)
             return await self.driver.drive(stage, ranking, limits, name, quick=not custom)
 
         ranked, stage = await self._ranked(model.info.name, request.on_error, ranking, "input", run)
@@ -124,7 +124,8 @@ class RequestRunner:
 
         async def run(name: str) -> Ranking:
             served = self._models[name]
-            stage = served.stage(self._operations[name].stored, request.blend, request.depth)
+            scorer = self._operations[name].stored
+            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance)
             return await self.driver.drive(stage, ranking, limits, name, quick=served.custom_stage is None)
 
         ranked, stage = await self._ranked(model.info.name, request.on_error, ranking, "index", run)
@@ -150,7 +151,7 @@ class RequestRunner:
         scores = (await ask_in_turn([name], self._breakers, run, "raise")).answer
         assert scores is not None
         add_facts(tokens=scores.tokens)
-        return scores
+        return scores if served.reranker is None else served.reranker.converted(scores)
 
     async def embed(self, model: str, texts: Sequence[str], role: Role) -> FloatArray:
         """Return (n, dims) vectors of length 1; see Service."""

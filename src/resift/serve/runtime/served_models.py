@@ -35,7 +35,8 @@ class ServedModel:
 
         scorer, info = reranker.scorer, reranker.info
         embedder = scorer if isinstance(scorer, LateInteraction) and scorer.pools else None
-        shown = ServedInfo(name or info.name, info.kind, info.max_tokens, embedder is not None, info.fingerprint)
+        kind = info.kind if reranker.calibration is None else ScoreKind.PROBABILITY
+        shown = ServedInfo(name or info.name, kind, info.max_tokens, embedder is not None, info.fingerprint)
         return cls(shown, reranker, embedder)
 
     @classmethod
@@ -60,47 +61,63 @@ class ServedModel:
             return self
         scorer = self.reranker.scorer.with_engine(wrap)
         embedder = scorer if self.embedder is not None and isinstance(scorer, Embedder) else self.embedder
-        return replace(self, reranker=Reranker(scorer, self.reranker.cache, self.reranker.named), embedder=embedder)
+        shared = Reranker(scorer, self.reranker.cache, self.reranker.named, self.reranker.calibration)
+        return replace(self, reranker=shared, embedder=embedder)
 
-    def stage(self, scorer: Scorer | None, blend: bool | float, depth: int | None) -> Stage:
+    def stage(
+        self,
+        scorer: Scorer | None,
+        blend: bool | float,
+        depth: int | None,
+        min_relevance: float | str | None = None,
+    ) -> Stage:
         """The stage of one request.
 
         Args:
             scorer: answers the reranker's stage: the reranker's judge, or its scorer with stored vectors.
             blend: see `Reranker.stage`; a custom stage blends as it likes.
             depth: how many candidates are scored; None: all.
+            min_relevance: see `Reranker.rerank`.
+
+        Raises:
+            InputError: a min_relevance that the model's calibration does not have, or without one.
 
         """
         if self.custom_stage is not None:
+            if min_relevance is not None:
+                raise InputError(f"{self.info.name} has no calibration; leave min_relevance out")
             return self.custom_stage
         assert self.reranker is not None and scorer is not None
-        return self.reranker.pipeline(blend, depth).stage(lambda name: scorer, self.reranker.named)
+        plan = self.reranker.pipeline(blend, depth, min_relevance=min_relevance)
+        return self.reranker.stage_of(plan, scorer)
 
 
-def load_models(names: Sequence[str] = (), precision: Precision = "auto") -> list[ServedModel]:
+def load_models(
+    names: Sequence[str] = (), precision: Precision = "auto", calibrated: bool = False
+) -> list[ServedModel]:
     """Load models by bundled name, folder or hub id; without names the default model, unnamed (see Reranker).
 
     Raises:
-        InputError: two models would have one name.
+        InputError: two models would have one name, or one has no calibration, with calibrated=True.
         ModelError: one of them can't be used.
 
     """
     if not names:
-        return [ServedModel.of(load(precision=precision))]
+        return [ServedModel.of(load(precision=precision, calibrated=calibrated))]
     models: list[ServedModel] = []
     for name in names:
-        model = _load(name, precision)
+        model = _load(name, precision, calibrated)
         if any(other.info.name == model.info.name for other in models):
             raise InputError(f"two models are called {model.info.name}; name each once")
         models.append(model)
     return models
 
 
-def _load(name: str, precision: Precision) -> ServedModel:
+def _load(name: str, precision: Precision, calibrated: bool) -> ServedModel:
     from resift.score.load import load_embedder, recognise
 
     folder, contract = recognise(name)
     if contract.row.reranks:
-        return ServedModel.of(load(name, precision=precision))
+        return ServedModel.of(load(name, precision=precision, calibrated=calibrated))
     embedder = load_embedder(name, precision)
     return ServedModel(ServedInfo(embedder.name, None, contract.max_tokens, True, folder.fingerprint), None, embedder)
