@@ -88,11 +88,11 @@ def phobert():
     for _ in range(700):
         pairs = Counter()
         for word, n in words.items():
-            for pair in zip(symbols[word], symbols[word][1:]):
+            for pair in zip(symbols[word], symbols[word][1:], strict=False):
                 pairs[pair] += n
         best, count = min(pairs.items(), key=lambda item: (-item[1], item[0]))
         merges.append(f"{best[0]} {best[1]} {count}\n")
-        for word, parts in symbols.items():
+        for parts in symbols.values():
             at = 0
             while at < len(parts) - 1:
                 if (parts[at], parts[at + 1]) == best:

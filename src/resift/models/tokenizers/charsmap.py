@@ -10,101 +10,169 @@ such as the second mark of a decomposed "ế".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from resift.models.tokenizers.text_steps import Substitution
 
+Places = npt.NDArray[np.int64]
+_RUNS = 10_000  # how many runs of characters are remembered
+_LEAF, _LABEL = 0x100, 0x800000FF
 
-def read_charsmap(content: bytes) -> dict[str, str]:
-    """Every sequence of the table, and what it becomes.
+
+class Charsmap:
+    """The table; the 225,000 sequences of nmt_nfkc are never listed, since units share what is behind them.
+
+    Args:
+        content: `precompiled_charsmap` of a .model file.
+
+    Attributes:
+        alone: characters that become something else, whatever is behind them.
+        first: those that begin a longer sequence.
+        behind: those that such a sequence goes on with.
 
     Raises:
         ValueError: the table is damaged.
 
     """
-    size = int.from_bytes(content[:4], "little")
-    if size % 4 or not 0 < size <= len(content) - 4:
-        raise ValueError(f"its trie has {size} bytes, the table {len(content)}")
-    units, strings = np.frombuffer(content[4 : 4 + size], "<u4"), content[4 + size :]
-    table = {}
-    for key, value in _leaves(units):
-        if value >= len(strings):
-            raise ValueError(f"it points at byte {value} of {len(strings)}")
-        table[key.decode()] = strings[value : strings.index(b"\0", value)].decode()
-    return table
+
+    def __init__(self, content: bytes) -> None:
+        size = int.from_bytes(content[:4], "little")
+        if size % 4 or not 0 < size <= len(content) - 4:
+            raise ValueError(f"its trie has {size} bytes, the table {len(content)}")
+        units = np.frombuffer(content[4 : 4 + size], "<u4").astype(np.int64)
+        self._offsets = (units >> 10) << ((units & 0x200) >> 6)
+        self._units, self._places = units.tolist(), self._offsets.tolist()
+        self._strings = content[4 + size :]
+        self.alone, self.first, self.behind = _characters(units, self._offsets)
+
+    def changed(self, text: str) -> str:
+        """What a text becomes: the longest sequence at each place, from left to right."""
+        parts, content, at = [], text.encode("utf-8", "replace"), 0
+        while at < len(content):
+            end, value = self._longest(content, at)
+            if end == at:
+                end = at + _length(content[at])
+                parts.append(content[at:end])
+            else:
+                parts.append(self._strings[value : self._strings.index(b"\0", value)])
+            at = end
+        return b"".join(parts).decode()
+
+    def _longest(self, content: bytes, at: int) -> tuple[int, int]:
+        """Where the longest sequence from a place on ends, and its value; that place itself where there is none."""
+        units, places = self._units, self._places
+        end, value, base = at, 0, places[0]
+        for i in range(at, len(content)):
+            node = base ^ content[i]
+            if node >= len(units) or units[node] & _LABEL != content[i]:
+                break
+            base = node ^ places[node]
+            if units[node] & _LEAF:
+                end, value = i + 1, units[base] & 0x7FFFFFFF
+        return end, value
 
 
-def _leaves(units: npt.NDArray[np.uint32]) -> Iterable[tuple[bytes, int]]:
-    """Keys and values of a double array, one length of keys after another."""
-    offsets = (units >> 10) << ((units & 0x200) >> 6)
-    nodes, keys = np.zeros(1, np.int64), [b""]
-    labels = np.arange(1, 256)
+def _length(byte: int) -> int:
+    """How many bytes a character takes whose first one is this."""
+    return 1 if byte < 0xC0 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+
+
+def _characters(units: Places, offsets: Places) -> tuple[set[str], set[str], set[str]]:
+    """The characters of all sequences: alone, first of longer ones, and behind the first."""
+    children = _Children(units, offsets)
+    nodes, points = children.characters(np.zeros(1, np.int64))
+    alone = points[(units[nodes] & _LEAF) != 0]
+    first = points[children.counts(nodes) > 0]
+    seen, behind = np.zeros(len(units), bool), set[int]()
     while len(nodes):
-        base = nodes ^ offsets[nodes].astype(np.int64)
-        leaf = (units[nodes] & 0x100) != 0
-        for i in np.flatnonzero(leaf):
-            yield keys[i], int(units[base[i]] & 0x7FFFFFFF)
-        children = base[:, None] ^ labels
-        inside = children < len(units)
-        is_child = inside & ((units[np.where(inside, children, 0)] & 0x800000FF) == labels)
-        parents, columns = np.nonzero(is_child)
-        if len(parents) > _MOST:
-            raise ValueError("its trie has a circle")
-        nodes = children[parents, columns]
-        keys = [keys[p] + bytes((int(c) + 1,)) for p, c in zip(parents, columns, strict=True)]
+        seen[nodes] = True
+        nodes, points = children.characters(np.unique(nodes))
+        behind.update(points.tolist())
+        nodes = nodes[~seen[nodes]]
+    return _texts(alone), _texts(first), _texts(behind)
 
 
-def charsmap_step(table: Mapping[str, str], whole: Iterable[str] = ()) -> Substitution:
-    """The change that the table makes: the longest sequence at each place, from left to right.
+def _texts(points: Iterable[int]) -> set[str]:
+    return {chr(point) for point in points}
+
+
+class _Children:
+    """Goes from units to their children, all at once: units are sorted by the offset that their parent must have."""
+
+    def __init__(self, units: Places, offsets: Places) -> None:
+        self._offsets = offsets
+        labels = units & 0xFF
+        places = np.flatnonzero((labels > 0) & (units < 0x80000000))
+        bases = places ^ labels[places]
+        order = np.argsort(bases, kind="stable")
+        self._places, self._bases, self._labels = places[order], bases[order], labels
+
+    def counts(self, nodes: Places) -> Places:
+        """How many children each unit has."""
+        bases = nodes ^ self._offsets[nodes]
+        return np.searchsorted(self._bases, bases, "right") - np.searchsorted(self._bases, bases, "left")
+
+    def bytes(self, nodes: Places) -> tuple[Places, Places]:
+        """All children, and for each which of the nodes is its parent."""
+        counts = self.counts(nodes)
+        parents = np.repeat(np.arange(len(nodes)), counts)
+        begins = np.searchsorted(self._bases, nodes ^ self._offsets[nodes], "left")
+        within = np.arange(len(parents)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self._places[begins[parents] + within], parents
+
+    def characters(self, nodes: Places) -> tuple[Places, Places]:
+        """The units one character on, and the code points of these characters."""
+        places, _ = self.bytes(nodes)
+        lead = self._labels[places]
+        left = np.select([lead < 0xC0, lead < 0xE0, lead < 0xF0], [0, 1, 2], 3)
+        points = lead & np.select([left == 0, left == 1, left == 2], [0x7F, 0x1F, 0x0F], 0x07)
+        whole_places, whole_points = [], []
+        while len(places):
+            whole_places.append(places[left == 0])
+            whole_points.append(points[left == 0])
+            places, points, left = (a[left > 0] for a in (places, points, left))
+            places, parents = self.bytes(places)
+            points, left = points[parents] << 6 | self._labels[places] & 0x3F, left[parents] - 1
+        return np.concatenate(whole_places or [places]), np.concatenate(whole_points or [points])
+
+
+def charsmap_step(table: Charsmap, whole: Iterable[str] = ()) -> Substitution | None:
+    """The change that the table makes to a text; None where it makes none.
 
     Args:
-        table: see `read_charsmap`.
+        table: of a file.
         whole: texts that stay as they are.
 
     """
-    longest = max(map(len, table), default=1)
-    kept_whole = {text: text for text in whole}
-    runs: dict[str, str] = dict(kept_whole)
+    longest_first = sorted(whole, key=len, reverse=True)
+    runs: dict[str, str] = {}
 
     def change(run: str) -> str:
         if run not in runs:
-            if len(runs) > _RUNS:
+            if len(runs) >= _RUNS:
                 runs.clear()
-                runs.update(kept_whole)
-            runs[run] = "".join(_changed(run, table, longest))
+            runs[run] = run if run in longest_first else table.changed(run)
         return runs[run]
 
-    first = {key[0] for key in table if len(key) > 1}
-    behind = {character for key in table for character in key[1:]}
-    alone = {key for key in table if len(key) == 1}
-    patterns = [re.escape(text) for text in sorted(kept_whole, key=len, reverse=True)]
-    if first:
-        patterns.append(f"[{_class(first)}][{_class(behind)}]+")
-    if alone:
-        patterns.append(f"[{_class(alone)}]")
-    return Substitution(re.compile("|".join(patterns)), change)
+    patterns = [*map(re.escape, longest_first), *_patterns(table)]
+    return Substitution(re.compile("|".join(patterns)), change) if patterns else None
 
 
-_MOST = 1_000_000  # sequences of one length; units share what is behind them, so that the array does not bound it
-_RUNS = 10_000  # how many runs of characters are remembered
-
-
-def _changed(run: str, table: Mapping[str, str], longest: int) -> Iterable[str]:
-    at = 0
-    while at < len(run):
-        length = next((n for n in range(min(longest, len(run) - at), 0, -1) if run[at : at + n] in table), 0)
-        yield table[run[at : at + length]] if length else run[at]
-        at += length or 1
+def _patterns(table: Charsmap) -> Iterator[str]:
+    """What the table can change: a sequence of several characters, or one."""
+    if table.first:
+        yield f"[{_class(table.first)}][{_class(table.behind)}]+"
+    if table.alone:
+        yield f"[{_class(table.alone)}]"
 
 
 def _class(characters: Iterable[str]) -> str:
     """The inside of a class of a regular expression."""
-    points = sorted(map(ord, characters))
     ranges: list[list[int]] = []
-    for point in points:
+    for point in sorted(map(ord, characters)):
         if ranges and point == ranges[-1][1] + 1:
             ranges[-1][1] = point
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resift.errors import BrokenModel
-from resift.models.tokenizers.charsmap import charsmap_step, read_charsmap
+from resift.models.tokenizers.charsmap import Charsmap, charsmap_step
 from resift.models.tokenizers.sentencepiece_file import PieceType, SentencePieceFile
 from resift.models.tokenizers.text_steps import Characters, TextStep, substitution
 
@@ -38,11 +38,12 @@ def characters_of(file: SentencePieceFile, path: str) -> tuple[TextStep, ...]:
     if not file.charsmap:
         return ()
     try:
-        table = read_charsmap(file.charsmap)
+        table = Charsmap(file.charsmap)
     except (ValueError, IndexError) as error:
         raise BrokenModel(f"{path} has a damaged table of characters ({error}); fetch the model again") from error
     whole = [p for p, kind in zip(file.pieces, file.types, strict=True) if kind == PieceType.USER_DEFINED]
-    return (charsmap_step(table, whole),)
+    step = charsmap_step(table, whole)
+    return (step,) if step else ()
 
 
 def _last(file: SentencePieceFile) -> tuple[TextStep, ...]:
