@@ -3,8 +3,8 @@
     python bench/token_ids.py record      # in the environment of `make .venv-tokenizers/installed`
     python bench/token_ids.py compare     # writes bench/results/tokenizers.json
 
-`record` trains small vocabularies on the lines of tests/tokenizer_texts.py, writes them to tests/data/tokenizers/, and
-beside each the ids that the slow tokenizers of Transformers 4 give to the lines. `compare` reads them with Resift.
+`record` trains small vocabularies on the lines of tests/tokenizer_texts.py, and writes them to tests/data/tokenizers/
+with checksums of the ids that the slow tokenizers of Transformers 4 give to the lines. `compare` has Resift read them.
 
 A line that holds a special token of the tokenizer is read by the reference with `split_special_tokens`, as plain text,
 since that is what Resift does with all lines. Ids are recorded as one checksum for 20 lines.
@@ -13,33 +13,19 @@ since that is what Resift does with all lines. Ids are recorded as one checksum 
 import argparse
 import json
 import os
-import shutil
 import sys
 import tempfile
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from zlib import crc32
 
 sys.path.pop(0)  # this folder has modules whose names are those of libraries
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from tests.tokenizer_texts import DATA, lines  # noqa: E402
+from tests.tokenizer_texts import BLOCK, CASES, DATA, checksums, lines, write_folder  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "tokenizers.json"
-BLOCK = 20
-HARD = 110  # of so many lines the ids themselves are recorded
 BRACKETS = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()
-
-
-def write(folder, files):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        if isinstance(content, bytes):
-            (folder / name).write_bytes(content)
-        else:
-            text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-            (folder / name).write_text(text, "utf-8")
 
 
 # Vocabularies.
@@ -68,7 +54,7 @@ def wordpiece(lower, words=None):
     return "".join(f"{piece}\n" for piece in pieces)
 
 
-def byte_level(folder):
+def byte_level():
     from tokenizers import ByteLevelBPETokenizer
 
     tokenizer = ByteLevelBPETokenizer()
@@ -76,7 +62,8 @@ def byte_level(folder):
     tokenizer.train_from_iterator(training_lines(), vocab_size=900, special_tokens=special, show_progress=False)
     with tempfile.TemporaryDirectory() as target:
         tokenizer.save_model(target)
-        return {name: (Path(target) / name).read_text("utf-8") for name in ("vocab.json", "merges.txt")}
+        for name in ("vocab.json", "merges.txt"):
+            yield f"roberta.{name}", (Path(target) / name).read_text("utf-8")
 
 
 def phobert():
@@ -103,29 +90,40 @@ def phobert():
         for part in symbols[word]:
             pieces[part[:-4] if part.endswith("</w>") else part + "@@"] += n
     common = "".join(f"{piece} {n}\n" for piece, n in pieces.most_common() if n > 3)
-    return {"vocab.txt": common, "bpe.codes": "".join(merges)}
+    yield "phobert.vocab.txt", common
+    yield "phobert.bpe.codes", "".join(merges)
 
 
-def rules(folder):
-    """The rules of nmt_nfkc whose characters are in the lines: the whole table would take 240 kB for each model."""
-    import sentencepiece
-    from resift_charsmap import read_charsmap
-
-    target = folder / "full"
-    train(target, normalization_rule_name="nmt_nfkc", vocab_size=900)
-    proto = sentencepiece_proto(Path(f"{target}.model").read_bytes())
-    table = read_charsmap(proto.normalizer_spec.precompiled_charsmap)
-    seen = {c for line in lines() for form in ("NFC", "NFD") for c in unicodedata.normalize(form, line)} | set("\t\n\r")
-    seen |= {c for line in lines() for c in line}
+def rules(scratch):
+    """The rules of nmt_nfkc for characters of the lines: the whole table would take 240 kB of each model."""
+    content = train(scratch, normalization_rule_name="nmt_nfkc")
+    table = charsmap(sentencepiece_proto(content).normalizer_spec.precompiled_charsmap)
+    seen = {c for line in lines() for form in ("NFC", "NFD") for c in (*line, *unicodedata.normalize(form, line))}
     rows = (
         f"{' '.join(f'{ord(c):X}' for c in key)}\t{' '.join(f'{ord(c):X}' for c in value)}\n"
         for key, value in table.items()
         if set(key) <= seen
     )
-    path = folder / "rules.tsv"
+    path = scratch / "rules.tsv"
     path.write_text("".join(rows))
-    assert sentencepiece.__version__
     return path
+
+
+def charsmap(content):
+    """Every rule of a compiled table; the format is explained in src/resift/models/tokenizers/charsmap.py."""
+    size = int.from_bytes(content[:4], "little")
+    units, strings = memoryview(content[4 : 4 + size]).cast("I"), content[4 + size :]
+    table, stack = {}, [(0, b"")]
+    while stack:
+        node, key = stack.pop()
+        base = node ^ (units[node] >> 10 << ((units[node] & 0x200) >> 6))
+        if units[node] & 0x100:
+            value = units[base] & 0x7FFFFFFF
+            table[key.decode()] = strings[value : strings.index(b"\0", value)].decode()
+        for byte in range(1, 256):
+            if base ^ byte < len(units) and units[base ^ byte] & 0x800000FF == byte:
+                stack.append((base ^ byte, key + bytes([byte])))
+    return table
 
 
 def sentencepiece_proto(content):
@@ -134,8 +132,10 @@ def sentencepiece_proto(content):
     return sentencepiece_model_pb2.ModelProto.FromString(content)
 
 
-def train(target, **options):
+def train(scratch, **options):
     import sentencepiece
+
+    target = scratch / "model"
 
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(training_lines()), model_prefix=str(target), minloglevel=2, hard_vocab_limit=False,
@@ -144,121 +144,80 @@ def train(target, **options):
     return Path(f"{target}.model").read_bytes()
 
 
-def folders(scratch):
-    """Name -> files. The class names the format, the rest of the name what is special about it."""
+def vocabularies(scratch):
+    """Name -> content of a file; the names are those of tests/data/tokenizers/."""
     nmt = {"normalization_rule_tsv": str(rules(scratch))}
     identity = {"normalization_rule_name": "identity"}
-    unigram = train(scratch / "unigram", model_type="unigram", **nmt)
-    first = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
-    t5 = train(scratch / "t5", model_type="unigram", **nmt, **first)
-    albert = train(
-        scratch / "albert", model_type="unigram", **nmt, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1,
-        control_symbols="[CLS],[SEP]", user_defined_symbols="[MASK],(,)",
+    byte_fallback = {**identity, "model_type": "bpe", "byte_fallback": True, "remove_extra_whitespaces": False,
+                     "vocab_size": 1300, "character_coverage": 0.98}  # fmt: skip
+    yield "cased.vocab.txt", wordpiece(lower=False)
+    yield "uncased.vocab.txt", wordpiece(lower=True)
+    yield "japanese.vocab.txt", wordpiece(lower=False, words=mecab_words())
+    yield from phobert()
+    yield from byte_level()
+    yield "unigram.model", train(scratch, **nmt)
+    yield "identity.model", train(scratch, **identity)
+    yield "bpe.model", train(scratch, model_type="bpe", **nmt)
+    yield "t5.model", train(scratch, **nmt, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    yield "albert.model", train(
+        scratch, **nmt, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, control_symbols="[CLS],[SEP],[MASK]",
+        user_defined_symbols="(,)",
     )  # fmt: skip
-    deberta = train(
-        scratch / "deberta", model_type="unigram", **nmt, pad_id=0, pad_piece="[PAD]", bos_id=1, bos_piece="[CLS]",
-        eos_id=2, eos_piece="[SEP]", unk_id=3, unk_piece="[UNK]",
+    yield "deberta.model", train(
+        scratch, **nmt, pad_id=0, pad_piece="[PAD]", bos_id=1, bos_piece="[CLS]", eos_id=2, eos_piece="[SEP]",
+        unk_id=3, unk_piece="[UNK]",
     )  # fmt: skip
-    llama = {"model_type": "bpe", **identity, "byte_fallback": True, "remove_extra_whitespaces": False,
-             "vocab_size": 1300, "character_coverage": 0.98}  # fmt: skip
-    llama_model = train(scratch / "llama", **llama, allow_whitespace_only_pieces=True)
-    gemma = train(
-        scratch / "gemma", **llama, add_dummy_prefix=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3, eos_piece="<eos>",
+    yield "llama.model", train(scratch, **byte_fallback, allow_whitespace_only_pieces=True)
+    yield "gemma.model", train(
+        scratch, **byte_fallback, add_dummy_prefix=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3, eos_piece="<eos>",
         bos_piece="<bos>", user_defined_symbols="\n\n,▁▁,<start_of_turn>,the,東京",
     )  # fmt: skip
-    bert = {"tokenizer_class": "BertTokenizer"}
-    pho = phobert()
-    roberta = byte_level(scratch)
-    words = {"added_tokens.json": {"<mask>": len(pho["vocab.txt"].splitlines()) + 4}}
-    mecab = {
-        "tokenizer_class": "BertJapaneseTokenizer",
-        "word_tokenizer_type": "mecab",
-        "mecab_kwargs": {"mecab_dic": "ipadic"},
-    }
-    cased, uncased = wordpiece(False), wordpiece(True)
-    size = len(cased.splitlines())
-    yield "bert-uncased", {"vocab.txt": uncased, "tokenizer_config.json": bert}
-    yield "bert-cased", {"vocab.txt": cased, "tokenizer_config.json": {**bert, "do_lower_case": False}}
-    yield (
-        "bert-accents",
-        {
-            "vocab.txt": uncased,
-            "tokenizer_config.json": {**bert, "strip_accents": False, "tokenize_chinese_chars": False},
-        },
-    )
-    yield "bert-added-words", {
-        "vocab.txt": cased, "added_tokens.json": {"newword": size, "[X]": size + 1},
-        "special_tokens_map.json": {"additional_special_tokens": ["[X]"]},
-        "tokenizer_config.json": {**bert, "do_lower_case": False},
-    }  # fmt: skip
-    yield "phobert", {**pho, **words, "tokenizer_config.json": {"tokenizer_class": "PhobertTokenizer"}}
-    yield "roberta", {**roberta, "tokenizer_config.json": {"tokenizer_class": "RobertaTokenizer"}}
-    yield "roberta-prefix-space", {
-        **roberta, "tokenizer_config.json": {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": True}
-    }  # fmt: skip
-    yield (
-        "gpt2",
-        {
-            **roberta,
-            "tokenizer_config.json": {
-                "tokenizer_class": "GPT2Tokenizer",
-                "add_bos_token": True,
-                "add_prefix_space": True,
-            },
-            "special_tokens_map.json": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
-        },
-    )
-    yield (
-        "xlm-roberta",
-        {"sentencepiece.bpe.model": unigram, "tokenizer_config.json": {"tokenizer_class": "XLMRobertaTokenizer"}},
-    )
-    yield (
-        "xlm-roberta-bpe",
-        {
-            "sentencepiece.bpe.model": train(scratch / "bpe", model_type="bpe", **nmt),
-            "tokenizer_config.json": {"tokenizer_class": "XLMRobertaTokenizer"},
-        },
-    )
-    yield (
-        "xlm-roberta-identity",
-        {
-            "sentencepiece.bpe.model": train(scratch / "identity", **identity),
-            "tokenizer_config.json": {"tokenizer_class": "XLMRobertaTokenizer"},
-        },
-    )
-    yield (
-        "camembert",
-        {"sentencepiece.bpe.model": unigram, "tokenizer_config.json": {"tokenizer_class": "CamembertTokenizer"}},
-    )
-    yield "albert", {"spiece.model": albert, "tokenizer_config.json": {"tokenizer_class": "AlbertTokenizer"}}
-    yield "t5", {"spiece.model": t5, "tokenizer_config.json": {"tokenizer_class": "T5Tokenizer"}}
-    yield (
-        "t5-not-legacy",
-        {"spiece.model": t5, "tokenizer_config.json": {"tokenizer_class": "T5Tokenizer", "legacy": False}},
-    )
-    yield (
-        "mt5-no-extra-ids",
-        {"spiece.model": t5, "tokenizer_config.json": {"tokenizer_class": "T5Tokenizer", "extra_ids": 0}},
-    )
-    yield "deberta-v2", {"spm.model": deberta, "tokenizer_config.json": {"tokenizer_class": "DebertaV2Tokenizer"}}
-    yield "deberta-v2-lower", {
-        "spm.model": deberta, "tokenizer_config.json": {"tokenizer_class": "DebertaV2Tokenizer", "do_lower_case": True}
-    }  # fmt: skip
-    yield "llama", {"tokenizer.model": llama_model, "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer"}}
-    yield (
-        "llama-not-legacy",
-        {
-            "tokenizer.model": llama_model,
-            "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_eos_token": True},
-        },
-    )
-    yield "gemma", {"tokenizer.model": gemma, "tokenizer_config.json": {"tokenizer_class": "GemmaTokenizer"}}
-    japanese = wordpiece(False, mecab_words())
-    yield "japanese-wordpiece", {"vocab.txt": japanese, "tokenizer_config.json": mecab}
-    yield "japanese-lower", {"vocab.txt": japanese, "tokenizer_config.json": {**mecab, "do_lower_case": True}}
-    yield "japanese-character", {
-        "vocab.txt": japanese, "tokenizer_config.json": {**mecab, "subword_tokenizer_type": "character"}
-    }  # fmt: skip
+
+
+def cases():
+    """Name, vocabulary files, and settings; the first word of the name is the class, the rest what is special."""
+    cased, uncased, japanese = ({"vocab.txt": f"{name}.vocab.txt"} for name in ("cased", "uncased", "japanese"))
+    size, pho_size = (len((DATA / f"{name}.vocab.txt").read_text().split("\n")) - 1 for name in ("cased", "phobert"))
+    pho = {"vocab.txt": "phobert.vocab.txt", "bpe.codes": "phobert.bpe.codes"}
+    bytes_ = {"vocab.json": "roberta.vocab.json", "merges.txt": "roberta.merges.txt"}
+    xlm, spiece, tokenizer = "sentencepiece.bpe.model", "spiece.model", "tokenizer.model"
+    mecab = {"word_tokenizer_type": "mecab", "mecab_kwargs": {"mecab_dic": "ipadic"}}
+
+    def case(name, kind, files, other=None, **entries):
+        return (
+            name,
+            files,
+            {"tokenizer_config.json": {"tokenizer_class": f"{kind}Tokenizer", **entries}, **(other or {})},
+        )
+
+    yield case("bert-uncased", "Bert", uncased)
+    yield case("bert-cased", "Bert", cased, do_lower_case=False)
+    yield case("bert-accents", "Bert", uncased, strip_accents=False, tokenize_chinese_chars=False)
+    words = {"added_tokens.json": {"newword": size, "[X]": size + 1}}
+    words["special_tokens_map.json"] = {"additional_special_tokens": ["[X]"]}
+    yield case("bert-added-words", "Bert", cased, words, do_lower_case=False)
+    yield case("phobert", "Phobert", pho, {"added_tokens.json": {"<mask>": pho_size + 4}})
+    yield case("roberta", "Roberta", bytes_)
+    yield case("roberta-prefix-space", "Roberta", bytes_, add_prefix_space=True)
+    ends = {"special_tokens_map.json": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}}
+    yield case("gpt2-prefix-space", "GPT2", bytes_, ends, add_bos_token=True, add_prefix_space=True)
+    yield case("xlm-roberta", "XLMRoberta", {xlm: "unigram.model"})
+    yield case("xlm-roberta-bpe", "XLMRoberta", {xlm: "bpe.model"})
+    yield case("xlm-roberta-identity", "XLMRoberta", {xlm: "identity.model"})
+    yield case("camembert", "Camembert", {xlm: "unigram.model"})
+    yield case("albert", "Albert", {spiece: "albert.model"})
+    yield case("albert-accents", "Albert", {spiece: "albert.model"}, do_lower_case=False, keep_accents=True)
+    yield case("t5", "T5", {spiece: "t5.model"})
+    yield case("t5-not-legacy", "T5", {spiece: "t5.model"}, legacy=False)
+    yield case("mt5-no-extra-ids", "T5", {spiece: "t5.model"}, extra_ids=0)
+    yield case("deberta-v2", "DebertaV2", {"spm.model": "deberta.model"})
+    yield case("deberta-v2-lower", "DebertaV2", {"spm.model": "deberta.model"}, do_lower_case=True)
+    yield case("llama", "Llama", {tokenizer: "llama.model"})
+    yield case("llama-not-legacy", "Llama", {tokenizer: "llama.model"}, legacy=False, add_eos_token=True)
+    yield case("gemma", "Gemma", {tokenizer: "gemma.model"})
+    yield case("japanese-wordpiece", "BertJapanese", japanese, **mecab)
+    yield case("japanese-lower", "BertJapanese", japanese, do_lower_case=True, **mecab)
+    yield case("japanese-character", "BertJapanese", japanese, subword_tokenizer_type="character", **mecab)
 
 
 def mecab_words():
@@ -288,55 +247,47 @@ def reference(folder, texts):
     return [ids(text) for text in texts], pair["input_ids"], pair["token_type_ids"]
 
 
-def checksums(rows):
-    return [crc32(json.dumps(rows[i : i + BLOCK]).encode()) for i in range(0, len(rows), BLOCK)]
-
-
 def record(arguments):
-    import types
-
     import sentencepiece
     import transformers
 
-    # Two modules of Resift, without Resift itself, which this environment does not have.
-    source = (ROOT / "src/resift/models/tokenizers/charsmap.py").read_text()
-    source = source.replace("from resift.models.tokenizers.text_steps import Substitution", "Substitution = object")
-    module = types.ModuleType("resift_charsmap")
-    exec(source, module.__dict__)
-    sys.modules["resift_charsmap"] = module
-    texts = lines()
-    for old in (p for p in DATA.iterdir() if p.is_dir()):
-        shutil.rmtree(old)
+    texts, golden = lines(), {}
     with tempfile.TemporaryDirectory() as scratch:
-        for name, files in folders(Path(scratch)):
-            write(DATA / name, files)
-            rows, pair, segments = reference(DATA / name, texts)
-            versions = f"transformers {transformers.__version__}, sentencepiece {sentencepiece.__version__}"
-            golden = {"by": versions, "pair": pair, "segments": segments, "ids": rows[:HARD], "blocks": checksums(rows)}
-            (DATA / name / "golden.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
-            if arguments.all:
-                (Path(arguments.all) / f"{name}.json").write_text(json.dumps(rows))
-            print(name, sum(map(len, rows)), "ids")
+        for name, content in vocabularies(Path(scratch)):
+            (DATA / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    for name, files, settings in cases():
+        golden[name] = {"files": files, "settings": settings}
+        with tempfile.TemporaryDirectory() as folder:
+            write_folder(Path(folder), files, settings)
+            rows, pair, segments = reference(Path(folder), texts)
+        golden[name] |= {"pair": pair, "segments": segments, "blocks": checksums(rows)}
+        if arguments.all:
+            (Path(arguments.all) / f"{name}.json").write_text(json.dumps(rows))
+        print(name, sum(map(len, rows)), "ids")
+    by = f"Transformers {transformers.__version__}, SentencePiece {sentencepiece.__version__}"
+    CASES.write_text(json.dumps({"by": by, "cases": golden}, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def compare(arguments):
     from resift.models.folder import ModelFolder
     from resift.models.tokenizer import Tokens
 
-    texts, rows = lines(), []
-    for folder in sorted(p for p in DATA.iterdir() if p.is_dir()):
-        golden = json.loads((folder / "golden.json").read_text())
-        ids = Tokens(ModelFolder(folder)).ids(texts)
-        blocks = [a == b for a, b in zip(checksums(ids), golden["blocks"], strict=True)]
-        rows.append({"tokenizer": folder.name, "lines": len(texts), "ids": sum(map(len, ids)),
-                     "differing": sum(not same for same in blocks) * BLOCK, "by": golden["by"]})  # fmt: skip
+    texts, rows, golden = lines(), [], json.loads(CASES.read_text())
+    for name, case in golden["cases"].items():
+        with tempfile.TemporaryDirectory() as folder:
+            write_folder(Path(folder), case["files"], case["settings"])
+            ids = Tokens(ModelFolder(Path(folder))).ids(texts)
+        blocks = [a == b for a, b in zip(checksums(ids), case["blocks"], strict=True)]
+        differing = sum(not same for same in blocks) * BLOCK  # of so many lines at most
+        rows.append({"tokenizer": name, "files": list(case["files"]), "lines": len(texts), "ids": sum(map(len, ids)),
+                     "differing": differing})  # fmt: skip
         print(rows[-1])
         if arguments.all:
-            expected = json.loads((Path(arguments.all) / f"{folder.name}.json").read_text())
+            expected = json.loads((Path(arguments.all) / f"{name}.json").read_text())
             for text, a, b in zip(texts, ids, expected, strict=True):
                 if a != b:
                     print("  ", repr(text[:100]), a[:30], b[:30])
-    RESULTS.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    RESULTS.write_text(json.dumps({"by": golden["by"], "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,18 @@
 Only the standard library is needed, so that the script that records reference ids can run it anywhere.
 """
 
+import json
+import shutil
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
+from zlib import crc32
 
 DATA = Path(__file__).parent / "data" / "tokenizers"
+CASES = DATA / "cases.json"  # made by bench/token_ids.py
+BLOCK = 20  # lines for each checksum
 SPECIAL = "<s> </s> <unk> <pad> <mask> [CLS] [SEP] [MASK] [UNK] [PAD] <extra_id_0> <extra_id_99> <0x0A> <bos> @@ </w> ▁"
 EMOJI = "😀 👍🏽 👩‍👩‍👧‍👦 🇻🇳 ❤️ ☃ 🤖 é️⃣ 🥑 ✂️".split()
 KANA = "".join(chr(0x3042 + (i * i) % 80) for i in range(250))
@@ -54,3 +61,18 @@ def lines(count: int = 2000) -> list[str]:
             parts.append(random.choice(changes)(text[begin : begin + random.randint(1, 60)]))
         everything.append(random.choice(["", " ", " ", ", ", "\n"]).join(parts))
     return everything
+
+
+def checksums(rows: Sequence[Sequence[int]]) -> list[int]:
+    """One for each block of lines."""
+    return [crc32(json.dumps(rows[i : i + BLOCK]).encode()) for i in range(0, len(rows), BLOCK)]
+
+
+def write_folder(folder: Path, files: dict[str, str], settings: dict[str, Any]) -> Path:
+    """A folder with these vocabularies, by their names in tests/data/tokenizers/, and settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in files.items():
+        shutil.copyfile(DATA / source, folder / name)
+    for name, entries in settings.items():
+        (folder / name).write_text(json.dumps(entries, ensure_ascii=False), "utf-8")
+    return folder
