@@ -16,6 +16,8 @@ from resift.models.tokenizers.built import UNWRITABLE, Built
 from resift.models.tokenizers.formats import build_tokenizer
 from resift.models.tokenizers.text_steps import LOWER, change_aligned, change_text
 
+TOKENIZER = "tokenizer.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -54,9 +56,9 @@ def tokenizer_json(folder: ModelFolder) -> dict[str, Any]:
         BrokenModel: no JSON object with a tokenizer model in it.
 
     """
-    path = folder.path / "tokenizer.json"
+    path = folder.path / TOKENIZER
     try:
-        value = json.loads(folder.content("tokenizer.json").decode("utf-8"))
+        value = json.loads(folder.content(TOKENIZER).decode("utf-8"))
     except (OSError, ValueError) as error:
         raise BrokenModel(f"{path} is damaged or was not fetched whole ({error}); fetch the model again") from error
     if not isinstance(value, dict) or "model" not in value:
@@ -141,20 +143,18 @@ def _read_or_build(folder: ModelFolder, markers: Sequence[str]) -> Built:
     return Built(tokenizer, TOKENIZER, hidden, added, -1 if unknown is None else unknown, size)
 
 
-TOKENIZER = "tokenizer.json"
-
-
 class Tokens:
     """A tokenizer that is never changed after it is built, so that threads share it.
 
     Args:
         folder: holds tokenizer.json, or vocabulary files (`models.tokenizers.formats`).
+        built: instead of what the folder has; for a comparison.
         lower: whether texts are put in lower case beforehand.
         markers: tokens that a model adds to its inputs; where a text holds one, it is plain text.
 
     Attributes:
         source: the files from which the tokenizer is.
-        size: for so many ids the vocabulary has tokens, those of added words and templates not counted.
+        size: the ids of the vocabulary are below it.
         unknown: the id of what the vocabulary lacks; -1 where there is none.
         added: words that were added to the vocabulary, by their ids.
         largest_id: that an input can have.
@@ -165,8 +165,10 @@ class Tokens:
 
     """
 
-    def __init__(self, folder: ModelFolder, lower: bool = False, markers: Sequence[str] = ()) -> None:
-        built = _read_or_build(folder, markers)
+    def __init__(
+        self, folder: ModelFolder, lower: bool = False, markers: Sequence[str] = (), built: Built | None = None
+    ) -> None:
+        built = built or _read_or_build(folder, markers)
         self.source, self.size, self.unknown = built.source, built.size, built.unknown
         self._tokenizer, self._special, self._replaced = built.tokenizer, built.special, built.replaced
         self._path = folder.path / TOKENIZER

@@ -23,7 +23,8 @@ class Built:
         special: the special tokens and their ids.
         added: words that were added to the vocabulary, and their ids; a text is searched for them.
         unknown: the id of what the vocabulary lacks; -1 where nothing lacks.
-        size: ids are below it.
+        size: the ids of its files' tokens and of added words are below it; special tokens that the files lack, which
+            no text brings up, may be behind.
         steps: changes to a text before the tokenizer reads it.
         replaced: ids of the tokenizer in whose place others stand.
 

@@ -43,7 +43,7 @@ def build(folder: ModelFolder, settings: Settings) -> Built:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     add_words(tokenizer, settings, added)
     set_layout(tokenizer, ROBERTA if roberta else with_ends(settings, bos=False, eos=False), settings, special)
-    size = 1 + max(*vocabulary.values(), *special.values(), *added.values())
+    size = 1 + max(*vocabulary.values(), *added.values())
     return Built(tokenizer, f"{VOCABULARY} and {MERGES}", special, added, special[unknown], size, steps)
 
 

@@ -1,7 +1,7 @@
 """Which vocabulary files are read by which builder: one row for each class of tokenizers.
 
-Without tokenizer.json this table decides. A tokenizer's class is the one that the folder names; else that of its kind
-of model; else the first row whose files are there.
+Without tokenizer.json this table decides. A tokenizer's class is the one that the folder names. Where it names none, it
+is that of the first row for its kind of model, or else for any, whose files are there.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def _model(build: Callable[[ModelFolder, Settings, str], Built], name: str) -> C
 
 _XLM, _SPIECE, _TOKENIZER = "sentencepiece.bpe.model", "spiece.model", "tokenizer.model"
 FORMATS = (
-    Format(("Phobert",), (phobert.VOCABULARY, phobert.CODES), phobert.build),
-    Format(("BertJapanese",), (wordpiece.VOCABULARY,), japanese.build),
+    Format(("Phobert",), (phobert.VOCABULARY, phobert.CODES), phobert.build, ("roberta",)),
     Format(
         ("Bert", "DistilBert", "Electra"), (wordpiece.VOCABULARY,), wordpiece.build, ("bert", "distilbert", "electra")
     ),
+    Format(("BertJapanese",), (wordpiece.VOCABULARY,), japanese.build),
     Format(("Roberta",), (byte_level.VOCABULARY, byte_level.MERGES), byte_level.build, ("roberta",)),
     Format(("GPT2",), (byte_level.VOCABULARY, byte_level.MERGES), byte_level.build, ("gpt2",)),
     Format(("XLMRoberta",), (_XLM,), _model(sentencepiece.build_xlm_roberta, _XLM), ("xlm-roberta",)),
@@ -99,10 +99,11 @@ def _row(folder: ModelFolder) -> Format:
             f"{folder} has no tokenizer.json, and Resift builds none for {name} (only for {known}); where Transformers "
             "has a fast one, save it with AutoTokenizer.from_pretrained(…).save_pretrained(…)"
         )
-    complete = [row for row in FORMATS if all(map(folder.has, row.files))]
     of_model = [row for row in FORMATS if folder.model_type in row.models]
-    for row in (*[r for r in complete if r in of_model or len(r.files) > 1 and not r.models], *of_model, *complete):
-        return row
+    if complete := [row for row in of_model or FORMATS if all(map(folder.has, row.files))]:
+        return complete[0]
+    if of_model:
+        return of_model[-1]
     raise BrokenModel(
         f"{folder} has no tokenizer.json, and no files from which Resift builds a tokenizer{_there(folder)}; save the "
         "model with its fast tokenizer, or fetch its vocabulary"

@@ -58,7 +58,7 @@ def build(folder: ModelFolder, settings: Settings) -> Built:
     set_layout(tokenizer, BERT, settings, special)
     lower = settings.flag("do_lower_case", False)
     steps: tuple[TextStep, ...] = (*(LOWER if lower else ()), *_mecab(settings), *(LOWER if lower else ()))
-    size = 1 + max(*vocabulary.values(), *special.values(), *added.values())
+    size = 1 + max(*vocabulary.values(), *added.values())
     return Built(tokenizer, wordpiece.VOCABULARY, special, added, special[unknown], size, steps)
 
 

@@ -8,7 +8,7 @@ from resift.errors import BrokenModel
 from resift.models.folder import ModelFolder
 from resift.models.tokenizers.built import ROBERTA, UNWRITABLE, Built, add_words, set_layout
 from resift.models.tokenizers.settings import Settings
-from resift.models.tokenizers.vocabulary_files import check_unique, complete_lines, read_text
+from resift.models.tokenizers.vocabulary_files import check_end, check_unique, complete_lines, read_text
 
 VOCABULARY, CODES = "vocab.txt", "bpe.codes"
 _END, _ON = "</w>", "@@"
@@ -27,14 +27,14 @@ def build(folder: ModelFolder, settings: Settings) -> Built:
     vocabulary = _vocabulary(folder, settings)
     special, added = settings.assign(vocabulary, len(vocabulary))
     unknown = settings.token("unk_token")
-    size = 1 + max(*vocabulary.values(), *special.values(), *added.values())
+    size = 1 + max(*vocabulary.values(), *added.values())
     symbols = {_symbol(token): i for token, i in vocabulary.items() if token not in special}
-    merges = _merges(folder)
+    merges, behind = _merges(folder), max(size, *(i + 1 for i in special.values()))
     replaced: dict[int, tuple[int, ...]] = {}
     for first, second in merges:
         for symbol in (first, second, first + second):
             if symbol not in symbols:
-                symbols[symbol] = size + len(replaced)
+                symbols[symbol] = behind + len(replaced)
                 replaced[symbols[symbol]] = (vocabulary.get(_token(symbol), special[unknown]),)
     names = {UNWRITABLE + name: i for name, i in special.items()} | dict(added)
     tokenizer = Tokenizer(
@@ -58,6 +58,7 @@ def _vocabulary(folder: ModelFolder, settings: Settings) -> dict[str, int]:
                 "of another tokenizer than PhoBERT's: fetch the model again"
             )
         tokens.append(token)
+    check_end(folder, VOCABULARY, len(tokens) + len(_FIRST))
     check_unique(folder, VOCABULARY, tokens)
     first = [settings.token(role) for role in _FIRST]
     if doubled := [token for token in first if token in tokens]:

@@ -105,7 +105,7 @@ def _build(
     add_words(tokenizer, settings, added)
     replaced = _apart(tokenizer, steps, file, vocabulary) if settings.kind == "Albert" else {}
     set_layout(tokenizer, layout, settings, special)
-    size = 1 + max(*vocabulary.values(), *special.values(), *added.values())
+    size = 1 + max(*vocabulary.values(), *added.values())
     unknown = -1 if file.byte_fallback else unknown
     return Built(tokenizer, name, special, added, unknown, size, (*before, *steps), replaced)
 

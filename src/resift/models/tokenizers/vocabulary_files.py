@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from resift.errors import BrokenModel
+from resift.models.config_entries import whole
 from resift.models.folder import ModelFolder
 
 _POINTER = b"version https://git-lfs"
@@ -54,8 +55,24 @@ def vocabulary_lines(folder: ModelFolder, name: str) -> list[str]:
 
     """
     lines = read_text(folder, name).rstrip("\n").split("\n")
+    check_end(folder, name, len(lines))
     check_unique(folder, name, lines)
     return lines
+
+
+def check_end(folder: ModelFolder, name: str, tokens: int) -> None:
+    """A file has its last line whole, if it has fewer tokens than config.json says; then an unfinished line is a cut.
+
+    Raises:
+        BrokenModel: it is cut.
+
+    """
+    rows = whole(folder.config, "vocab_size", folder.path / "config.json")
+    if tokens < rows and not folder.content(name).endswith((b"\n", b"\r")):
+        raise BrokenModel(
+            f"{folder.path / name} is cut: it ends within a line and has {tokens} tokens, where config.json has "
+            f"vocab_size {rows}; fetch the model again"
+        )
 
 
 def check_unique(folder: ModelFolder, name: str, tokens: Sequence[str]) -> None:

@@ -47,7 +47,7 @@ def build(folder: ModelFolder, settings: Settings) -> Built:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     add_words(tokenizer, settings, added)
     set_layout(tokenizer, BERT, settings, special)
-    size = 1 + max(*vocabulary.values(), *special.values(), *added.values())
+    size = 1 + max(*vocabulary.values(), *added.values())
     return Built(tokenizer, VOCABULARY, special, added, special[unknown], size)
 
 
