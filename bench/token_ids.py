@@ -15,9 +15,13 @@ import json
 import os
 import sys
 import tempfile
+import time
 import unicodedata
 from collections import Counter
 from pathlib import Path
+from random import Random
+
+from machine import machine
 
 sys.path.pop(0)  # this folder has modules whose names are those of libraries
 ROOT = Path(__file__).parents[1]
@@ -25,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from tests.tokenizer_texts import BLOCK, CASES, DATA, checksums, lines, write_folder  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "tokenizers.json"
+PIECES = 250_000
 BRACKETS = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()
 
 
@@ -287,7 +292,34 @@ def compare(arguments):
             for text, a, b in zip(texts, ids, expected, strict=True):
                 if a != b:
                     print("  ", repr(text[:100]), a[:30], b[:30])
-    RESULTS.write_text(json.dumps({"by": golden["by"], "rows": rows}, indent=1) + "\n")
+    seconds = {algorithm: round(build_seconds(algorithm), 2) for algorithm in ("unigram", "bpe")}
+    print(seconds)
+    result = {"by": golden["by"], "machine": machine(), "pieces": PIECES, "seconds to build": seconds, "rows": rows}
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def build_seconds(algorithm):
+    """Processor time to build a tokenizer from a .model file with many pieces, made of syllables: the least of five."""
+    from tests.sentencepiece_files import FIRST, NORMAL, model
+
+    from resift.models.folder import ModelFolder
+    from resift.models.tokenizer import Tokens
+
+    random, texts = Random(1), set("abcdefghijklmnopqrstuvwxyz▁")
+    while len(texts) < PIECES:
+        syllables = "".join(
+            random.choice("bcdghklmnprst") + random.choice("aeiou") for _ in range(random.randint(1, 5))
+        )
+        texts.add(random.choice(["▁", ""]) + syllables + random.choice(["", "", "n", "s", "r"]))
+    pieces = [*FIRST, *((text, -8 - i / 20000, NORMAL) for i, text in enumerate(sorted(texts, key=len)))]
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "sentencepiece.bpe.model").write_bytes(model(pieces, algorithm=1 + (algorithm == "bpe")))
+        for _ in range(5):
+            began = time.process_time()
+            Tokens(ModelFolder(Path(folder)))
+            seconds.append(time.process_time() - began)
+    return min(seconds)
 
 
 if __name__ == "__main__":

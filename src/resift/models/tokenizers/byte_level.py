@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from resift.errors import BrokenModel
 from resift.models.folder import ModelFolder
 from resift.models.tokenizers.built import ROBERTA, UNWRITABLE, Built, add_words, set_layout, with_ends
-from resift.models.tokenizers.settings import Settings
+from resift.models.tokenizers.settings import MOST_IDS, Settings
 from resift.models.tokenizers.text_steps import substitution
 from resift.models.tokenizers.vocabulary_files import complete_lines, read_text
 
@@ -59,7 +59,11 @@ def _vocabulary(folder: ModelFolder) -> dict[str, int]:
         value = json.loads(read_text(folder, VOCABULARY))
     except ValueError as error:
         raise BrokenModel(f"{path} is damaged or cut ({error}); fetch the model again") from error
-    if not isinstance(value, dict) or not value or not all(type(i) is int and i >= 0 for i in value.values()):
+    if (
+        not isinstance(value, dict)
+        or not value
+        or not all(type(i) is int and 0 <= i < MOST_IDS for i in value.values())
+    ):
         raise BrokenModel(f"{path} holds no tokens with their ids; fetch the model again")
     if len(set(value.values())) < len(value):
         raise BrokenModel(f"{path} gives one id to two tokens; fetch the model again")

@@ -46,7 +46,25 @@ class Charsmap:
         self._offsets = (units >> 10) << ((units & 0x200) >> 6)
         self._units, self._places = units.tolist(), self._offsets.tolist()
         self._strings = content[4 + size :]
-        self.alone, self.first, self.behind = _characters(units, self._offsets)
+        self.alone, self.first, self.behind, nodes = _characters(units, self._offsets)
+        self._check(units, nodes)
+
+    def _check(self, units: Places, nodes: Places) -> None:
+        """Every value begins a character of a string that ends.
+
+        Raises:
+            ValueError: one does not.
+
+        """
+        leaves = nodes[(units[nodes] & _LEAF) != 0]
+        places = leaves ^ self._offsets[leaves]
+        values = units[places[places < len(units)]] & 0x7FFFFFFF
+        self._strings.decode()
+        bytes_ = np.frombuffer(self._strings, np.uint8)
+        if len(values) < len(leaves) or (len(values) and values.max() > self._strings.rfind(b"\0")):
+            raise ValueError("it points behind its end")
+        if ((bytes_[values] & 0xC0) == 0x80).any():
+            raise ValueError("it points into a character")
 
     def changed(self, text: str) -> str:
         """What a text becomes: the longest sequence at each place, from left to right."""
@@ -80,8 +98,8 @@ def _length(byte: int) -> int:
     return 1 if byte < 0xC0 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
 
 
-def _characters(units: Places, offsets: Places) -> tuple[set[str], set[str], set[str]]:
-    """The characters of all sequences: alone, first of longer ones, and behind the first."""
+def _characters(units: Places, offsets: Places) -> tuple[set[str], set[str], set[str], Places]:
+    """The characters of all sequences (alone, first of longer ones, behind the first), and the units behind each."""
     children = _Children(units, offsets)
     nodes, points = children.characters(np.zeros(1, np.int64))
     alone = points[(units[nodes] & _LEAF) != 0]
@@ -92,7 +110,7 @@ def _characters(units: Places, offsets: Places) -> tuple[set[str], set[str], set
         nodes, points = children.characters(np.unique(nodes))
         behind.update(points.tolist())
         nodes = nodes[~seen[nodes]]
-    return _texts(alone), _texts(first), _texts(behind)
+    return _texts(alone), _texts(first), _texts(behind), np.flatnonzero(seen)
 
 
 def _texts(points: Iterable[int]) -> set[str]:

@@ -56,10 +56,10 @@ def _merges(pieces: Mapping[str, float]) -> list[tuple[str, str]]:
     SentencePiece merges the two neighbours that make the piece with the best score.
     """
     merges = []
-    for piece in sorted(pieces, key=lambda piece: -pieces[piece]):
+    for piece in sorted(pieces, key=pieces.__getitem__, reverse=True):
         for i in range(1, len(piece)):
-            if piece[:i] in pieces and piece[i:] in pieces:
-                merges.append((piece[:i], piece[i:]))
+            if (first := piece[:i]) in pieces and (second := piece[i:]) in pieces:
+                merges.append((first, second))
     return merges
 
 

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import isfinite
 
 from resift.errors import BrokenModel
 from resift.models.folder import ModelFolder
@@ -70,20 +71,25 @@ def read_sentencepiece(folder: ModelFolder, name: str) -> SentencePieceFile:
     content, path = read_bytes(folder, name), folder.path / name
     try:
         message = _Message(content)
-    except (ValueError, IndexError, struct.error, UnicodeDecodeError) as error:
+        trainer, normalizer = _Settings(message.trainer), _Settings(message.normalizer)
+        algorithm = _ALGORITHMS.get(trainer.whole(3, 1), "unknown")
+        charsmap, by_suffix = normalizer.content(2), trainer.whole(24, 0)
+        flags = [bool(normalizer.whole(number, 1)) for number in (3, 4, 5)]
+        byte_fallback = bool(trainer.whole(35, 0))
+    except (ValueError, IndexError, struct.error) as error:
         raise BrokenModel(
             f"{path} is no SentencePiece model, or is cut or damaged ({error}); fetch the model again"
         ) from error
+    if not all(map(isfinite, message.scores)):
+        raise BrokenModel(f"{path} has scores that are no numbers; fetch the model again")
     if not message.pieces or message.trainer is None or message.normalizer is None:
         raise BrokenModel(f"{path} is cut: its pieces or settings are missing; fetch the model again")
-    trainer, normalizer = message.trainer, message.normalizer
-    algorithm = _ALGORITHMS.get(int(trainer.get(3, 1)), "unknown")
     if algorithm not in ("unigram", "bpe"):
         raise BrokenModel(
             f"{path} was trained with --model_type={algorithm}; Resift reads unigram and bpe: give a checkpoint with "
             "tokenizer.json"
         )
-    if trainer.get(24):
+    if by_suffix:
         raise BrokenModel(
             f"{path} was trained with --treat_whitespace_as_suffix, which Resift does not read; give a checkpoint with "
             "tokenizer.json"
@@ -93,10 +99,27 @@ def read_sentencepiece(folder: ModelFolder, name: str) -> SentencePieceFile:
         problem = "has a piece twice" if len(unknown) == 1 else f"has {len(unknown)} unknown pieces instead of one"
         raise BrokenModel(f"{path} {problem}; fetch the model again")
     return SentencePieceFile(
-        message.pieces, message.scores, message.types, unknown[0], algorithm, bool(trainer.get(35)),
-        bytes(normalizer.get(2, b"")), bool(normalizer.get(3, 1)), bool(normalizer.get(4, 1)),
-        bool(normalizer.get(5, 1)),
+        message.pieces, message.scores, message.types, unknown[0], algorithm, byte_fallback, charsmap, *flags
     )  # fmt: skip
+
+
+class _Settings:
+    """Fields of a settings message, of the types that they must have."""
+
+    def __init__(self, fields: dict[int, int | bytes] | None) -> None:
+        self._fields = fields or {}
+
+    def whole(self, number: int, default: int) -> int:
+        value = self._fields.get(number, default)
+        if not isinstance(value, int):
+            raise ValueError(f"setting {number} is no number")
+        return value
+
+    def content(self, number: int) -> bytes:
+        value = self._fields.get(number, b"")
+        if not isinstance(value, bytes):
+            raise ValueError(f"setting {number} is no text")
+        return value
 
 
 @dataclass(slots=True)
@@ -138,10 +161,10 @@ def _piece(message: bytes) -> tuple[str, float, int]:
         if rest[5] == 0x18:
             return message[2:end].decode(), _FLOAT.unpack(rest[1:5])[0], rest[6]
     values = dict(_fields(message))
-    text, score = values.get(1, b""), values.get(2, b"\0\0\0\0")
-    if not isinstance(text, bytes) or not isinstance(score, bytes):
+    text, score, kind = values.get(1, b""), values.get(2, b"\0\0\0\0"), values.get(3, PieceType.NORMAL)
+    if not isinstance(text, bytes) or not isinstance(score, bytes) or not isinstance(kind, int):
         raise ValueError("a piece is malformed")
-    return text.decode(), _FLOAT.unpack(score)[0], int(values.get(3, PieceType.NORMAL))
+    return text.decode(), _FLOAT.unpack(score)[0], kind
 
 
 _FLOAT = struct.Struct("<f")

@@ -10,6 +10,7 @@ from typing import Any
 from resift.errors import BrokenModel
 from resift.models.folder import ModelFolder
 
+MOST_IDS = 1 << 24  # no vocabulary has as many; a larger id is damage, and would take memory
 # In the order in which Transformers gives ids to those that a vocabulary lacks.
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _BRACKETS = {
@@ -150,19 +151,24 @@ class Settings:
             BrokenModel: an id is no whole number, or there twice.
 
         """
-        entries, file = self.entries.get("added_tokens_decoder"), "tokenizer_config.json"
+        entries = self.entries.get("added_tokens_decoder")
+        file = "added_tokens.json" if entries is None else "tokenizer_config.json"
         try:
-            if entries is not None:
-                return {int(i): _token(token) for i, token in sorted(entries.items(), key=lambda item: int(item[0]))}
-            file = "added_tokens.json"
-            words = self.folder.object(file)
-            special = {*self.tokens.values(), *self.additional}
-            tokens = {int(i): Added(w, normalized=w not in special, special=w in special) for w, i in words.items()}
-        except (TypeError, ValueError, AttributeError) as error:
+            listed = {int(i): _token(token) for i, token in (entries or {}).items()}
+            tokens = self._added_words() if entries is None else listed
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
             raise BrokenModel(f"{self.folder.path / file} is malformed ({error}); fetch the model again") from error
-        if len(tokens) < len(words):
-            raise BrokenModel(f"{self.folder.path / file} gives one id to two tokens; fetch the model again")
+        if wrong := [i for i in tokens if not 0 <= i < MOST_IDS]:
+            raise BrokenModel(f"{self.folder.path / file} has a token with the id {wrong[0]}; fetch the model again")
         return dict(sorted(tokens.items()))
+
+    def _added_words(self) -> dict[int, Added]:
+        """The words of added_tokens.json."""
+        words, special = self.folder.object("added_tokens.json"), {*self.tokens.values(), *self.additional}
+        tokens = {int(i): Added(w, normalized=w not in special, special=w in special) for w, i in words.items()}
+        if len(tokens) < len(words):
+            raise ValueError("it gives one id to two tokens")
+        return tokens
 
     def assign(self, vocabulary: Mapping[str, int], size: int) -> tuple[dict[str, int], dict[str, int]]:
         """The ids of special tokens, and of added words: as the files say, as in the vocabulary, or behind its end.
