@@ -1,6 +1,6 @@
 """Our token ids beside those of Transformers and SentencePiece, for tokenizers built from vocabulary files.
 
-    python bench/token_ids.py record      # in the environment of `make .venv-tokenizers/installed`
+    python bench/token_ids.py record      # in the environment of `make token-ids-golden`
     python bench/token_ids.py compare     # writes bench/results/tokenizers.json
 
 `record` trains small vocabularies on the lines of tests/tokenizer_texts.py, and writes them to tests/data/tokenizers/

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from transformers import AutoModelForSequenceClassification, PhobertTokenizer
 
 import resift
 from resift.errors import BrokenModel, MissingExtra, UnknownFamily
@@ -414,6 +416,24 @@ def test_a_reranker_without_tokenizer_json_scores_the_same(without_json: tuple[P
     np.testing.assert_array_equal(np.array(expected, float), np.array(scores, float))
     findings = {f.check: f for f in examine(str(without_json[1]))}
     assert findings["tokenizer"].message.startswith("vocab.txt: ids up to") and findings["pair encoding"].status == "ok"
+
+
+def test_a_reranker_with_phobert_scores_as_transformers_does(tmp_path: Path) -> None:
+    """RoBERTa's layers with PhoBERT's files alone, pairs put together and scored by Transformers' own classes."""
+    entries = CASE["phobert"]
+    size = len((CASES.parent / "phobert.vocab.txt").read_text().split("\n")) - 1 + 5
+    folder = cross_encoder(tmp_path / "m", "roberta", vocab_size=size, pad_token_id=1)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    write_folder(folder, entries["files"], entries["settings"])
+    reference = PhobertTokenizer.from_pretrained(str(folder))
+    classifier = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    pairs = [("thủ_đô của Việt_Nam", "Hà_Nội là thủ_đô"), ("phở", "Mưa lớn\nkéo dài </s> ☃"), ("a", "b")]
+    with torch.no_grad():
+        expected = [classifier(**reference(*pair, return_tensors="pt")).logits.item() for pair in pairs]
+    scores = resift.load(folder, precision="f32").score(pairs).values
+    np.testing.assert_allclose(np.array(scores[:1] + scores[2:], float), [expected[0], expected[2]], atol=1e-4)
+    assert abs(scores[1] - expected[1]) > 1e-4  # where Transformers lets "</s>" in a document close it
 
 
 def test_another_vocabulary_is_another_model(without_json: tuple[Path, Path]) -> None:
