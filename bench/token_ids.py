@@ -146,7 +146,10 @@ def train(scratch, **options):
         sentence_iterator=iter(training_lines()), model_prefix=str(target), minloglevel=2, hard_vocab_limit=False,
         **{"vocab_size": 900, "character_coverage": 0.99, **options},
     )  # fmt: skip
-    return Path(f"{target}.model").read_bytes()
+    proto = sentencepiece_proto(Path(f"{target}.model").read_bytes())
+    proto.trainer_spec.ClearField("model_prefix")  # paths of this run
+    proto.normalizer_spec.ClearField("normalization_rule_tsv")
+    return proto.SerializeToString()
 
 
 def vocabularies(scratch):
