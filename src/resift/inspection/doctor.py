@@ -22,6 +22,7 @@ from resift.inspection.scorer_checks import (
     published_scores_check,
     scale_of,
 )
+from resift.inspection.unread_vocabulary import unread_vocabulary
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.graph_files import onnx_file
@@ -150,6 +151,8 @@ def _before_running(name: str) -> Iterator[Finding]:
         finding = _tried(check, step)
         yield finding
         broken = broken or finding.status == "fail"
+    if not broken and "tokenizer" in steps:
+        yield from unread_vocabulary(folder.encoder)
     if not broken and "head" in _reranker(name)[1].row.checks:
         yield _tried("head", partial(_head, name))
 
@@ -187,7 +190,7 @@ def _files(folder: ModelFolder) -> str:
 def _tokenizer(folder: ModelFolder) -> str:
     tokens = Tokens(folder.encoder)
     check_tokens(folder.encoder, tokens)
-    return f"ids up to {tokens.largest_id}, {tokens.template.size} special tokens around a pair"
+    return f"{tokens.source}: ids up to {tokens.largest_id}, {tokens.template.size} special tokens around a pair"
 
 
 def _head(name: str) -> str:

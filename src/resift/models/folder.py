@@ -13,6 +13,7 @@ from typing import Any
 from resift.engine.graphs.bert import OFFSET_TYPES
 from resift.errors import BrokenModel, UnknownFamily
 from resift.models.config_entries import check_config, first_position, whole, wrong
+from resift.models.tokenizers.names import VOCABULARY_FILES
 
 CONTRACT = "contract.json"
 CALIBRATION = "calibration.json"  # of scores, not of the model: no part of its fingerprint
@@ -206,9 +207,8 @@ class ModelFolder:
         Training changes matrices as wholes, so that a change escapes only where all of it is smaller than 1 MiB.
         """
         hashed = sha256()
-        for path in sorted(
-            p for p in self.path.rglob("*") if p.suffix in _HASHED and p.is_file() and p.name != CALIBRATION
-        ):
+        files = (p for p in self.path.rglob("*") if p.suffix in _HASHED or p.name in VOCABULARY_FILES)
+        for path in sorted(p for p in files if p.is_file() and p.name != CALIBRATION):
             size, name = path.stat().st_size, path.relative_to(self.path).as_posix()
             hashed.update(f"{name} {size}\n".encode())
             if path.suffix == ".json" and size <= _MEBIBYTE:

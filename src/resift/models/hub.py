@@ -8,6 +8,7 @@ from pathlib import Path
 from resift.errors import BrokenModel, ModelError, NotAModel
 from resift.models.graph_files import BELOW
 from resift.models.layouts.peft_adapter import ADAPTER
+from resift.models.tokenizers.names import VOCABULARY_FILES
 
 # The files that are fetched of a hub repository; weights in other formats stay where they are.
 _FILES = [
@@ -21,6 +22,7 @@ _FILES = [
     "colbert_linear.pt",
     "SHA256SUMS",
     "*.metadata",
+    *(f"*{name}" for name in VOCABULARY_FILES),
 ]
 _WEIGHTS = (".safetensors", ".onnx", ".xml", ".bin")
 # Those that are fetched where it has none of these.
@@ -56,7 +58,7 @@ def fetch(name: str) -> Path:
         raise _refusal(name, error, HF_HUB_CACHE) from error
     raise BrokenModel(
         f"{name} has no weights that Resift knows by name, but {', '.join(sorted(there)[:20]) or 'none at all'}; fetch "
-        "the one you want into a folder beside its config.json and tokenizer.json, as model.onnx or model.safetensors"
+        "the one you want into a folder beside its config.json and tokenizer files, as model.onnx or model.safetensors"
     )
 
 
