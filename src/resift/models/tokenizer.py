@@ -86,6 +86,14 @@ def _read_tokenizer(value: dict[str, Any], path: Path, markers: Sequence[str]) -
     return Tokenizer.from_file(str(path)), hidden
 
 
+def _unknown(model: dict[str, Any], tokenizer: Tokenizer) -> int:
+    """The id of what the vocabulary lacks: unigram models name it by its place, the others by its token."""
+    place = model.get("unk_id")
+    if place is None:
+        place = tokenizer.token_to_id(str(model.get("unk_token") or ""))
+    return -1 if place is None else int(place)
+
+
 def _hidden(model: dict[str, Any], names: set[str]) -> dict[str, int]:
     """Rename these pieces of a vocabulary from which texts take pieces or words whole; returns their ids."""
     vocab = model["vocab"]
@@ -140,7 +148,7 @@ def _read_or_build(folder: ModelFolder, markers: Sequence[str]) -> Built:
     # Special tokens are left out: a tokenizer may know some that no text and no template brings up.
     added = {t.content: i for i, t in tokenizer.get_added_tokens_decoder().items() if not t.special}
     size = tokenizer.get_vocab_size(with_added_tokens=False)
-    return Built(tokenizer, TOKENIZER, hidden, added, -1 if unknown is None else unknown, size)
+    return Built(tokenizer, TOKENIZER, hidden, added, unknown, size)
 
 
 class Tokens:
