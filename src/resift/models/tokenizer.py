@@ -87,7 +87,8 @@ def _hidden(model: dict[str, Any], names: set[str]) -> dict[str, int]:
     if isinstance(vocab, list):
         unknown = vocab[model["unk_id"]][0] if model.get("unk_id") is not None else None
         hidden = {p: i for i, (p, _) in enumerate(vocab) if p in names and p != unknown}
-        model["vocab"] = [[_UNWRITABLE + p if p in hidden else p, score] for p, score in vocab]
+        for piece, i in hidden.items():  # the rest stays as it is: a vocabulary may have 250,000 pieces
+            vocab[i] = [_UNWRITABLE + piece, vocab[i][1]]
         return hidden
     if model.get("type") == "BPE" and not model.get("ignore_merges"):
         return {}  # it builds what texts hold from characters, by its merges
@@ -141,6 +142,7 @@ class Tokens:
                 "none (PhoBERT) build one with the tokenizers library from its vocabulary and merges"
             )
         value, self._path = tokenizer_json(folder), path
+        self._contents = tuple(token["content"].strip().lower() for token in value.get("added_tokens") or ())
         self._tokenizer, self._hidden = _read_tokenizer(value, path, markers)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -198,6 +200,8 @@ class Tokens:
 
     def leading(self, prefix: str) -> tuple[list[int], str]:
         """Ids of the special and added tokens that a prefix begins with, and what is left of it."""
+        if not prefix.strip().lower().startswith(self._contents):
+            return [], prefix  # without parsing the file anew, which takes a second where the vocabulary is large
         tokenizer = Tokenizer.from_file(str(self._path))  # which still knows them in a text
         added, ids, end = tokenizer.get_added_tokens_decoder(), [], 0
         encoded = tokenizer.encode(prefix, add_special_tokens=False)
