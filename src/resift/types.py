@@ -53,6 +53,7 @@ class NoteCode(StrEnum):
     CONSTANT = "constant"  # every score was the same
     NOTHING = "nothing"  # no candidate could be scored
     LANGUAGE = "language"  # the model was not made for these texts
+    MODEL = "model"  # which of the default models was taken, and why
     REMOTE = "remote"  # what another server gave as its reason
 
 
@@ -364,8 +365,7 @@ class Ranking:
             KindError: one stage gave scores of two kinds.
 
         """
-        given = tuple(candidates)
-        kinds: dict[int, ScoreKind] = {}
+        given, kinds = tuple(candidates), dict[int, ScoreKind]()
         for c in given:
             if c.score is not None and kinds.setdefault(c.score.stage, c.score.kind) is not c.score.kind:
                 raise KindError(f"stage {c.score.stage} gave both {kinds[c.score.stage]} and {c.score.kind} scores")

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from resift.models.contract import Contract
 from resift.models.registry import reader_of
+from resift.models.tokenizer import Tokens
 from resift.text.clean import clean
 from resift.text.language import accented, guess, marks, script_of
 
@@ -31,6 +32,21 @@ class Reader(Protocol):
 
     def ids(self, texts: Sequence[str]) -> Sequence[Sequence[int]]:
         """Return each text's token ids, without special tokens."""
+
+
+class OfLanguages:
+    """What a scorer of a model folder can tell of the languages that it reads; see `KnowsLanguages`."""
+
+    contract: Contract
+    tokens: Tokens
+
+    def foreign(self, texts: Sequence[str]) -> list[str]:
+        """The language of each text that the model does not read, see `foreign`; empty where it reads it."""
+        return [foreign(self.contract.languages, self.tokens, text) for text in texts]
+
+    def misfit(self, query: str, passages: Sequence[str]) -> str:
+        """Why the model should not judge these texts, see `misfit`; empty when it should."""
+        return misfit(self.contract, self.tokens, query, passages)
 
 
 def misfit(contract: Contract, tokens: Reader, query: str, passages: Sequence[str]) -> str:
@@ -70,7 +86,7 @@ def foreign(languages: Sequence[str], tokens: Reader, text: str) -> str:
     three words out of them; in Vietnamese 99.8 % and 98 %.
     """
     text = clean(text[:HEAD])
-    if not text.strip() or (language := guess(text)) in languages:
+    if not languages or not text.strip() or (language := guess(text)) in languages:
         return ""
     if language and script_of(language) != "latin":
         return language
