@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resift import arguments, files
@@ -14,7 +15,7 @@ from resift.machine import held, parse_size
 from resift.pipeline import Part, Pipeline
 from resift.protocols import Budget, HasContract, Scorer, Stage, StoresTokens, TokenStore
 from resift.rerank.drive import drive
-from resift.rerank.guard import SAMPLE, choose
+from resift.rerank.guard import choose_for_pairs
 from resift.types import Candidate, Document, ModelInfo, Pair, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # these import much; `import resift` stays light
@@ -189,12 +190,10 @@ class DefaultReranker(Reranker):
         return Pipeline((), tuple(stages), top_k)
 
     def _score(self, pairs: Sequence[Pair]) -> Scores:
-        queries = list(dict.fromkeys(query.text for query, _ in pairs))
-        texts = [f"{candidate.document.title} {candidate.document.text}" for _, candidate in pairs]
-        rerankers = [model.load for model in self.models.values()]
-        choice = choose((load().scorer for load in rerankers), _sample(queries), _sample(texts))
-        position = len(rerankers) - 1 if choice.position is None else choice.position
-        return rerankers[position]().judge.score(pairs)
+        texts = [(query.text, f"{c.document.title} {c.document.text}") for query, c in pairs]
+        models = list(self.models.values())
+        position = choose_for_pairs([partial(_scorer_of, model) for model in models], texts)
+        return models[position].load().judge.score(pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +208,8 @@ class LazyReranker:
     fingerprint: Callable[[], str]
 
 
-def _sample(texts: Sequence[str]) -> Sequence[str]:
-    """Up to 20 texts, evenly spread."""
-    return texts[:: -(-len(texts) // SAMPLE) or 1]
+def _scorer_of(model: LazyReranker) -> Scorer:
+    return model.load().scorer
 
 
 def budget(deadline_ms: float | None, max_memory: int | str | None = None) -> Budget:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from resift.protocols import Flow, KnowsLanguages, Scorer, Stage
 from resift.types import Note, NoteCode, Ranking
 
-SAMPLE = 20  # texts that are looked at
+_SAMPLE = 20  # texts that are looked at
 _TOLERATED = 0.2  # share of the passages that a model may be unable to read while another one reads more
 
 
@@ -91,7 +91,7 @@ class ByLanguage:
 
     def choice(self, ranking: Ranking) -> Choice:
         """Which model this ranking gets; it is loaded then."""
-        passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:SAMPLE]]
+        passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:_SAMPLE]]
         return choose((alternative.scorer() for alternative in self.alternatives), [ranking.query.text], passages,
                       self.because)  # fmt: skip
 
@@ -136,6 +136,20 @@ def choose(scorers: Iterable[Scorer], queries: Sequence[str], passages: Sequence
     return Choice(None, (Note(NoteCode.LANGUAGE, message),))
 
 
+def choose_for_pairs(scorers: Sequence[Callable[[], Scorer]], pairs: Sequence[tuple[str, str]]) -> int:
+    """The position of the one scorer for all (query, passage) pairs of a call: see `choose`; the last where none reads.
+
+    Up to 20 different queries and 20 passages are looked at, evenly spread.
+    """
+    queries = list(dict.fromkeys(query for query, _ in pairs))
+    choice = choose((scorer() for scorer in scorers), _sample(queries), _sample([passage for _, passage in pairs]))
+    return len(scorers) - 1 if choice.position is None else choice.position
+
+
+def _sample(texts: Sequence[str]) -> Sequence[str]:
+    return texts[:: -(-len(texts) // _SAMPLE) or 1]
+
+
 def _chosen(asked: Sequence[Scorer], position: int, causes: Sequence[str]) -> Choice:
     """The choice of a scorer; the note's cause is what the preferred one could not read."""
     cause = causes[min(position, 1)]
@@ -155,10 +169,7 @@ def _cause(of_queries: Sequence[str], of_passages: Sequence[str]) -> str:
     """What a scorer does not read, such as "the query is vi" or "6 of 20 texts are de"."""
     query, texts = _commonest(of_queries), _commonest(of_passages)
     count = sum(map(bool, of_passages))
-    if texts and 2 * count <= len(of_passages):
-        texts, subject = texts, f"{count} of {len(of_passages)} texts"
-    else:
-        subject = "the texts"
+    subject = f"{count} of {len(of_passages)} texts" if 2 * count <= len(of_passages) else "the texts"
     if query and query == texts and subject == "the texts":
         return f"the query and the texts are {query}"
     parts = [f"the query is {query}"] if query else []
@@ -173,5 +184,5 @@ def _commonest(tongues: Sequence[str]) -> str:
 
 def misfit(scorer: Scorer, ranking: Ranking) -> str:
     """Why a scorer should not judge a ranking, in one sentence; empty when it should."""
-    passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:SAMPLE]]
+    passages = [f"{c.document.title} {c.document.text}" for c in ranking.candidates[:_SAMPLE]]
     return _misfit(scorer, ranking.query.text, passages)

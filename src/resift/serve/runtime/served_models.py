@@ -10,6 +10,7 @@ from resift.api import load
 from resift.errors import InputError
 from resift.protocols import Embedder, RunsOn, Scorer, Stage
 from resift.reranker import Reranker
+from resift.score.defaults import RERANKERS, bundled
 from resift.serve.runtime.metrics import CountedEngine, Metrics
 from resift.serve.service import ServedInfo
 from resift.types import ScoreKind
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What is served under one name: a reranker, a custom stage, an embedder, or a reranker that embeds as well."""
+    """What is served under one name: a reranker, a custom stage, an embedder, or a reranker that embeds as well.
+
+    `by_language`: it's one of the models among which the language decides where a request names none of those served.
+    """
 
     info: ServedInfo
     reranker: Reranker | None = None
     embedder: Embedder | None = None
     custom_stage: Stage | None = None
+    by_language: bool = False
 
     @classmethod
     def of(cls, reranker: Reranker, name: str = "") -> ServedModel:
@@ -62,23 +67,25 @@ class ServedModel:
         embedder = scorer if self.embedder is not None and isinstance(scorer, Embedder) else self.embedder
         return replace(self, reranker=Reranker(scorer, self.reranker.cache, self.reranker.named), embedder=embedder)
 
-    def stage(self, scorer: Scorer | None, blend: bool | float, depth: int | None) -> Stage:
+    def stage(self, scorer: Scorer | None, blend: bool | float, depth: int | None, guard: bool = True) -> Stage:
         """The stage of one request.
 
         Args:
             scorer: answers the reranker's stage: the reranker's judge, or its scorer with stored vectors.
             blend: see `Reranker.stage`; a custom stage blends as it likes.
             depth: how many candidates are scored; None: all.
+            guard: whether the model says what it does not read; False where it was chosen by the language.
 
         """
         if self.custom_stage is not None:
             return self.custom_stage
         assert self.reranker is not None and scorer is not None
-        return self.reranker.pipeline(blend, depth).stage(lambda name: scorer, self.reranker.named)
+        pipeline = replace(self.reranker.pipeline(blend, depth), guard=guard)
+        return pipeline.stage(lambda name: scorer, self.reranker.named)
 
 
 def load_models(names: Sequence[str] = (), precision: Precision = "auto") -> list[ServedModel]:
-    """Load models by bundled name, folder or hub id; without names the default model, unnamed (see Reranker).
+    """Load models by bundled name, folder or hub id; without names the default ones, of which the language decides.
 
     Raises:
         InputError: two models would have one name.
@@ -86,7 +93,10 @@ def load_models(names: Sequence[str] = (), precision: Precision = "auto") -> lis
 
     """
     if not names:
-        return [ServedModel.of(load(precision=precision))]
+        defaults = [contract.name for contract in bundled(RERANKERS)]
+        if len(defaults) == 1:
+            return [ServedModel.of(load(precision=precision))]
+        return [replace(_load(name, precision), by_language=True) for name in defaults]
     models: list[ServedModel] = []
     for name in names:
         model = _load(name, precision)
