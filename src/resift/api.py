@@ -266,10 +266,17 @@ def load(
 
     if name_or_path is not None:
         return loaded(arguments.path(name_or_path, "the model's name"), True)
+
+    def loaded_late(name: str) -> Reranker:
+        reranker = loaded(name, False)
+        if (
+            name != names[0]
+        ):  # it is loaded since a ranking needs it, before a deadline runs: its weights belong to that
+            reranker.warm()
+        return reranker
+
     names = [contract.name for contract in bundled(RERANKERS)]
-    models = [
-        LazyReranker(name, Once(partial(loaded, name, False)), Once(partial(_fingerprint, name))) for name in names
-    ]
+    models = [LazyReranker(name, Once(partial(loaded_late, name)), Once(partial(_fingerprint, name))) for name in names]
     return DefaultReranker(models) if len(models) > 1 else models[0].load()
 
 
