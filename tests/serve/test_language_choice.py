@@ -45,6 +45,10 @@ def test_the_language_chooses_where_no_served_model_is_named(live: Live, pair: l
         assert (english["model"], english["stage"], english["reason"]) == ("resift-mini-en", "resift-mini-en", "")
         assert (foreign["model"], foreign["stage"]) == ("tiny", "tiny") and foreign["reranked"]
         assert foreign["reason"].endswith(": the query and the texts are zh")
+    thresholds = [post(client, "/api/rerank", body | {"min_score": 1e6})["threshold"] for body in (ENGLISH, FOREIGN)]
+    assert [t["applied"] for t in thresholds] == [True, False]  # it was set for the first model's scores
+    named = post(client, "/api/rerank", FOREIGN | {"min_score": 1e6, "model": "tiny"})
+    assert named["threshold"]["applied"] and named["results"] == []
     metrics = client.get("/metrics").text
     assert all(f'resift_tokens_total{{model="{name}"}}' in metrics for name in ("resift-mini-en", "tiny"))
     assert [m["name"] for m in client.get("/api/models").json()["models"]] == ["resift-mini-en", "tiny"]
