@@ -28,7 +28,7 @@ STEPS = {
     "BM25 index": ("resift.retrieve.bm25", "BM25Retriever", "__init__"),
     "static vectors": ("resift.score.static", "StaticEmbedder", "embed"),
     "first stage": ("resift.retrieve.fuse", "Hybrid", "retrieve"),
-    "guess the language": ("resift.rerank.guard", None, "misfit"),
+    "guess the language": ("resift.rerank.guard", None, "choose"),
     "tokenize": ("resift.models.tokenizer", "Tokens", "encode"),
     "read the weights": ("resift.engine.native.native_engine", "NativeEngine", "_read"),
     "run the model": ("resift.engine.native.encoder_library", "CompiledEncoder", "run"),

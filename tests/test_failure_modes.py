@@ -92,7 +92,7 @@ ROWS: dict[int, tuple[str, ...]] = {
     ),
     14: (
         "score/test_fitness.py::test_other_languages_are_noticed",
-        "cli/test_cli.py::test_other_languages_are_not_reranked_by_an_english_model",
+        "cli/test_cli.py::test_other_languages_are_not_reranked_by_a_model_that_does_not_read_them",
         "serve/test_resift_dialect.py::test_a_language_that_the_model_does_not_read_is_said",
     ),
     15: (
@@ -487,6 +487,7 @@ def test_row_13_orders_in_a_document_win_nothing(mini: Reranker) -> None:
         assert moved.max() - values[1:].max() < (values[0] - values[1:].max()) / 2
 
 
+TAMIL = "நார்வேயின் தலைநகரம் ஓஸ்லோ"  # no bundled model reads it
 FOREIGN = {"zh": ("谁点亮了塔里的灯", ["灯塔的看守人每天晚上点亮油灯。", "面包在烤箱里烤二十分钟。"])}
 
 
@@ -516,14 +517,13 @@ def test_row_14_a_model_that_was_named_reranks_it_and_says_so(mini: Reranker) ->
 
 
 def test_row_14_the_command_warns() -> None:
-    query, texts = FOREIGN["zh"]
-    lines = [{"query": QUERY, "documents": TEXTS}, *[{"query": query, "documents": texts}] * 2]
+    lines = [{"query": QUERY, "documents": TEXTS}, *[{"query": TAMIL, "documents": [TAMIL, TAMIL + TAMIL]}] * 2]
     for options, reranked in (((), False), (("--model", "resift-mini-en"), True)):
         done = cli("rerank", *options, stdin="".join(json.dumps(line) + "\n" for line in lines))
         plain, first, second = (json.loads(line) for line in done.stdout.splitlines())
         assert done.returncode == 0 and plain["reranked"] and plain["reason"] == ""
-        assert first["reranked"] is reranked and "texts are zh" in first["reason"] == second["reason"]
-        assert done.stderr.count("warning: resift-mini-en reads en; the query and the texts are zh") == 1
+        assert first["reranked"] is reranked and "texts are ta" in first["reason"] == second["reason"]
+        assert done.stderr.count("warning: resift-mini-") == done.stderr.count("the query and the texts are ta") == 1
 
 
 def poisoned(folder: Path, made: Path, word: str, value: float) -> Path:

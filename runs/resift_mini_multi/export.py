@@ -90,6 +90,7 @@ def main() -> None:
     assert not (lost := uncovered(pieces, ids)), lost
     args.out.mkdir(parents=True, exist_ok=True)
     save_file(tensors_of(base, model, ids), args.out / "model.safetensors", metadata={"format": "pt"})
+    (args.out / "model.safetensors").chmod(0o644)  # the writer leaves it to its owner alone
     tokenizer["model"]["vocab"] = [tokenizer["model"]["vocab"][i] for i in ids]
     tokenizer["model"]["unk_id"] = ids.index(tokenizer["model"]["unk_id"])
     for token in tokenizer["added_tokens"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,8 @@ from resift.files.records import DocumentLike
 from resift.pipeline import DEFAULT_DEPTH, RETRIEVERS, Pipeline
 from resift.protocols import Calibrator, Retriever, Scorer
 from resift.rerank.drive import drive
-from resift.reranker import Reranker, budget
+from resift.reranker import DefaultReranker, LazyReranker, Reranker, budget
+from resift.score.defaults import EMBEDDERS, RERANKERS, DefaultModels, bundled, preferred
 from resift.types import Document, Query, Ranking
 
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
@@ -27,8 +28,7 @@ if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stay
     from resift.score.cache import PairCache
     from resift.score.options import EngineOption, LongDocuments, Precision
 
-DEFAULT_MODEL = "resift-mini-en"
-DEFAULT_EMBEDDER = "resift-static-en"
+DEFAULT_MODEL = RERANKERS[0]  # of those who name one
 
 _CACHED = 4  # models that callers gave by name, and that stay loaded
 _loading = Lock()
@@ -44,8 +44,12 @@ class Index:
         self.documents, self.retriever, self.tensors = documents, retriever, tensors
 
     @classmethod
-    def of(cls, documents: Iterable[DocumentLike], embedder: str | Literal[False] = DEFAULT_EMBEDDER) -> Index:
-        """Index documents in memory; `embedder=False` leaves vectors out.
+    def of(cls, documents: Iterable[DocumentLike], embedder: str | Literal[False] | None = None) -> Index:
+        """Index documents in memory.
+
+        Args:
+            documents: as in `Reranker.rerank`.
+            embedder: of the vectors; None for a bundled one by the documents' languages; False leaves vectors out.
 
         Raises:
             InputError: one document instead of a list of them, or one as `Reranker.rerank` refuses it.
@@ -56,11 +60,16 @@ class Index:
         from resift.index.passages import unique_ids
         from resift.retrieve.bm25 import BM25Retriever
         from resift.score.load import load_embedder
+        from resift.score.pairs import whole_text
+        from resift.text.analysis import sample
 
-        model = embedder if embedder is False else arguments.path(embedder, "embedder")
+        named = embedder if embedder is None or embedder is False else arguments.path(embedder, "embedder")
         passages = list(unique_ids(files.documents(documents), set()))
         lexical = BM25Retriever(passages)
-        return cls(passages, lexical if model is False else first_stage(lexical, load_embedder(model)))
+        if named is False:
+            return cls(passages, lexical)
+        model = named or preferred(EMBEDDERS, lambda: [whole_text(passages[i]) for i in sample(len(passages))])
+        return cls(passages, first_stage(lexical, load_embedder(model)))
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Index:
@@ -98,9 +107,10 @@ class Index:
             folder: of the index; made when missing.
             paths: of the files and folders to index.
             tensors: store the token vectors of `model`; a new index does not by default.
-            model: the late-interaction model of the token vectors, with `tensors`; resift-mini-en in a new index.
+            model: the late-interaction model of the token vectors, with `tensors`; in a new index resift-mini-en, or
+                resift-mini-multi where more than 5 % of a sample of the passages are in other languages that it reads.
             embedder: of the passages' vectors; in a new index `model` itself with `tensors`, where it gives vectors of
-                whole texts, else resift-static-en.
+                whole texts, else a bundled one by the same rule.
             pool: 2 or 3 stores one vector for so many neighbouring tokens; 1 in a new index.
             hnsw: find vectors by a graph (extra `qdrant`) instead of comparing each; a graph misses one in a hundred or
                 more. By default as the index has it, in a new one above 50,000 passages where the extra is installed.
@@ -115,16 +125,18 @@ class Index:
             MissingExtra: a graph is asked for, and its engine is not installed.
 
         """
+        from resift.engine.once import Once
         from resift.index.build import build
         from resift.index.encode import encoder_for
         from resift.index.layout import settings_of
-        from resift.index.options import DefaultModels, IndexOptions, settings_for
+        from resift.index.options import IndexOptions, settings_for
+        from resift.index.sample import sample_of
 
         sources = arguments.paths(paths, "paths")
         options = IndexOptions(tensors, model, embedder, pool, hnsw)
         target = Path(arguments.path(folder, "folder"))
-        settings = settings_for(options, settings_of(target), DefaultModels(DEFAULT_MODEL, DEFAULT_EMBEDDER))
-        encoder = encoder_for(settings, DEFAULT_EMBEDDER)
+        defaults = DefaultModels(Once(lambda: sample_of(sources)))
+        encoder = encoder_for(settings_for(options, settings_of(target), defaults), defaults)
         return build(
             target, sources, encoder, on_skip, on_progress, keep_others=not replace, encode_anew=options.encode_anew
         )
@@ -146,15 +158,16 @@ class Index:
             query: what to look for; not empty.
             top_k: how many to return; all that were retrieved when None.
             depth: how many to rerank.
-            reranker: a loaded model, or the name of one, which the process then loads once and keeps; True for
-                resift-mini-en, which keeps the order of texts that it can't read (`Reranker`); False: no reranking.
+            reranker: a loaded model, or the name of one, which the process then loads once and keeps; True for the
+                bundled model that reads the language at hand (`DefaultReranker`); False: no reranking.
             blend: see `Reranker.stage`.
             deadline_ms: milliseconds from the call, without the time of loading. Retrieval is never cut short, and the
                 reranker has the rest of the time; see `Reranker.rerank`.
             max_memory: as in `Reranker.rerank`.
             min_relevance: as in `Reranker.rerank`; a model that is named is then loaded with its calibration.
 
-        Stored token vectors are used when `reranker` is the model that made them, and has no calibration.
+        Stored token vectors are used when `reranker` is the model that made them, and has no calibration; with True, a
+        bundled model that made them is taken for all that it reads.
 
         Raises:
             InputError: an empty query, a reranker that is none, a top_k or limit as `budget` refuses it, or a
@@ -223,7 +236,7 @@ class Index:
 
     def store_for(self, reranker: Reranker) -> Tensors | None:
         """The stored token vectors, if this model would compute the same; one that truncates documents would not."""
-        same_model = self.tensors is not None and self.tensors.fingerprint == reranker.info.fingerprint
+        same_model = self.tensors is not None and self.tensors.fingerprint in reranker.fingerprints
         return self.tensors if same_model and reranker.info.long_documents == "windows" else None
 
 
@@ -241,7 +254,8 @@ def load(
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
     Args:
-        name_or_path: of the model; None for resift-mini-en, which keeps the order of what it can't read (`Reranker`).
+        name_or_path: of the model; None for the bundled one that reads the language at hand, of each ranking anew:
+            resift-mini-en for English, resift-mini-multi for other languages (`DefaultReranker`).
         precision: "f32"; "bf16" and "int8" where the CPU has them; "fp16" with torch; "auto" for the fastest that is
             known to keep the order, which may be int8.
         long_documents: they are read in "windows" or "strides", or "truncate" reads only their beginning.
@@ -260,17 +274,40 @@ def load(
         MissingExtra: the engine is not installed.
 
     """
+    from resift.engine.once import Once
     from resift.score.cache import PairCache
     from resift.score.load import load_scorer
 
-    by_name = name_or_path is not None
-    name = arguments.path(name_or_path, "the model's name") if by_name else DEFAULT_MODEL
     arguments.whole(max_tokens, "max_tokens")
     if cache is not None and not isinstance(cache, PairCache):
         raise InputError(f"cache is a PairCache; not of type {type(cache).__name__}")
-    scorer = load_scorer(name, precision, long_documents, truncation, max_tokens, engine)
-    calibration = None if calibrated is False else _calibration(name, scorer, calibrated)
-    return Reranker(scorer, cache, by_name, calibration)
+
+    def loaded(name: str, named: bool) -> Reranker:
+        scorer = load_scorer(name, precision, long_documents, truncation, max_tokens, engine)
+        calibration = None if calibrated is False else _calibration(name, scorer, calibrated)
+        return Reranker(scorer, cache, named, calibration)
+
+    if name_or_path is not None:
+        return loaded(arguments.path(name_or_path, "the model's name"), True)
+
+    def loaded_late(name: str) -> Reranker:
+        reranker = loaded(name, False)
+        if name != names[0]:  # a ranking needs it: its weights are read now, before a deadline runs
+            reranker.warm()
+        return reranker
+
+    names = [contract.name for contract in bundled(RERANKERS)]
+    if len(names) == 1 or calibrated is not False:  # a calibration is of one model
+        return loaded(names[0], False)
+    return DefaultReranker(
+        [LazyReranker(name, Once(partial(loaded_late, name)), Once(partial(_fingerprint, name))) for name in names]
+    )
+
+
+def _fingerprint(name: str) -> str:
+    from resift.score.load import find_model, fingerprint
+
+    return fingerprint(find_model(name))
 
 
 def _calibration(name: str, scorer: Scorer, where: Any) -> Calibration:  # noqa: ANN401 - whatever a caller passes

@@ -3,7 +3,8 @@
     bm25 + dense >> resift-mini-en@100 >> blend(weight=1.25) >> top 10
 
 In front stand the retrievers, joined by "+"; without them the caller brings the candidates. `dense(model="NAME")` names
-the embedder of the vectors. Then come the stages: a model's name with its depth, or one of `STAGES`. A name with other
+the embedder of the vectors. Then come the stages: a model's name with its depth, or one of `STAGES`. The first model
+may be one of several, joined by "|": each ranking gets the first of them that reads its language. A name with other
 characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
 that it does not read. "relevant(least=0.5)" at the end leaves out what its calibrated model thinks less likely to be
 relevant. "top K" says how many come back.
@@ -16,16 +17,19 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
+from resift.engine.once import Once
 from resift.errors import InputError
 from resift.protocols import Calibrator, Scorer, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
-from resift.rerank.guard import LanguageGuard
+from resift.rerank.guard import Alternative, ByLanguage, LanguageGuard
 from resift.rerank.pointwise import Pointwise
 from resift.rerank.relevance import Relevance
+from resift.types import ModelInfo
 
 RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": (), "dense": ("model",)}  # and their parameters
 # Stages without a model, and their parameters.
@@ -35,6 +39,7 @@ DEFAULT_DEPTH = 100
 Value = float | str | bool
 _PLAIN = re.compile(r"[\w/.:-]+")
 _PART = re.compile(r'(?P<name>"(?:[^"\\]|\\.)*"|[\w/.:-]+)(?:@(?P<depth>\d+))?(?:\((?P<parameters>.*)\))?')
+_NAME = re.compile(r'"(?:[^"\\]|\\.)*"|[\w/.:-]+')
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 
 
@@ -46,15 +51,23 @@ class Part:
         name: of a retriever, a model (bundled name, folder or hub id), or one of `STAGES`.
         depth: how many candidates a model looks at; None: all that there are.
         parameters: names and values, in order.
+        others: the models of which one is taken where `name` does not read the language at hand.
 
     """
 
     name: str
     depth: int | None = None
     parameters: tuple[tuple[str, Value], ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and the others."""
+        return (self.name, *self.others)
 
     def __str__(self) -> str:
-        name = self.name if _PLAIN.fullmatch(self.name) else json.dumps(self.name, ensure_ascii=False)
+        quoted = (n if _PLAIN.fullmatch(n) else json.dumps(n, ensure_ascii=False) for n in self.names)
+        name = " | ".join(quoted)
         depth = "" if self.depth is None else f"@{self.depth}"
         values = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.parameters)
         return f"{name}{depth}({values})" if values else f"{name}{depth}"
@@ -72,7 +85,7 @@ class Pipeline:
 
     Raises:
         InputError: an unknown retriever or parameter, a depth or top_k below 1, a blend in front of every model, or a
-            threshold that is not the last stage.
+            threshold that is not the last stage, or a choice of models elsewhere than at the first or without a guard.
 
     """
 
@@ -84,13 +97,17 @@ class Pipeline:
     def __post_init__(self) -> None:
         for part in self.retrievers:
             _check(part.name in RETRIEVERS, f"a retriever is {' or '.join(RETRIEVERS)}; not {part.name!r}")
-            _check(part.depth is None, f"{part.name} takes no depth")
+            alone = part.depth is None and not part.others
+            _check(alone, f"{part.name} takes no depth and no alternative")
             _check_parameters(part, RETRIEVERS)
         for part in self.stages:
             _check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")
             _check(part.name not in STAGES or part.depth is None, f"{part.name} takes no depth")
             _check_parameters(part, STAGES)
             _check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
+        chosen = [i for i, part in enumerate(self.stages) if part.others]
+        _check(chosen in ([], [0]), "one of several models, joined by |, can only be the first stage")
+        _check(self.guard or not chosen, "no guard leaves nothing to choose by; name one model")
         _check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
         names = [part.name for part in self.stages]
         _check(not names or names[0] not in STAGES, f"a {names[0] if names else ''} needs a model in front of it")
@@ -110,7 +127,7 @@ class Pipeline:
     @property
     def models(self) -> tuple[str, ...]:
         """The models' names, each once, in order."""
-        return tuple(dict.fromkeys(part.name for part in self.stages if part.name not in STAGES))
+        return tuple(dict.fromkeys(name for part in self.stages if part.name not in STAGES for name in part.names))
 
     def __str__(self) -> str:
         parts = [" + ".join(map(str, self.retrievers))] if self.retrievers else []
@@ -164,7 +181,8 @@ class Pipeline:
         lines += [] if self.guard else ["guard = false"]
         for kind, parts in (("retrievers", self.retrievers), ("stages", self.stages)):
             for part in parts:
-                depth = [] if part.depth is None else [("depth", part.depth)]
+                depth: list[tuple[str, object]] = [] if part.depth is None else [("depth", part.depth)]
+                depth += [("others", part.others)] if part.others else []
                 lines += ["", f"[[{kind}]]"]
                 lines += [
                     f"{key} = {json.dumps(value)}" for key, value in (("name", part.name), *depth, *part.parameters)
@@ -176,23 +194,40 @@ class Pipeline:
         scorer_of: Callable[[str], Scorer],
         insist: bool = False,
         calibration_of: Callable[[str], Calibrator] | None = None,
+        because: str = "",
     ) -> Stage:
         """The stages as one Stage.
 
         Args:
-            scorer_of: gives the scorer of a model's name.
+            scorer_of: gives the scorer of a model's name; of several models each is asked for when it is needed.
             insist: the guard only says what a model does not read, and lets it judge all the same.
             calibration_of: gives the calibration of a model's name; None where there are none.
+            because: of several models: why the first one is preferred, where the trace is to say that.
 
         Raises:
             InputError: a threshold without a calibration, or one that the calibration does not have.
 
         """
+        scorer = cache(scorer_of)  # the same object for all rankings, so that their pairs share calls
+        if not self.stages or not self.guard:
+            return self._cascade(scorer, calibration_of)
+        first = self.stages[0]
+        if not first.others:
+            return LanguageGuard(scorer(first.name), self._cascade(scorer, calibration_of), insist)
+        variants = [replace(self, stages=(replace(first, name=n, others=()), *self.stages[1:])) for n in first.names]
+        alternatives = [
+            Alternative(name, partial(scorer, name), Once(partial(variant._cascade, scorer, calibration_of)))
+            for name, variant in zip(first.names, variants, strict=True)
+        ]
+        return ByLanguage(alternatives, because)
+
+    def _cascade(self, scorer_of: Callable[[str], Scorer], calibration_of: Callable[[str], Calibrator] | None) -> Stage:
+        """The stages one after the other, without a guard."""
         stages: list[Stage] = []
-        scorers: list[Scorer] = []
+        infos: list[ModelInfo] = []
         for part in self.stages:
             if part.name == "blend":
-                info = scorers[-1].info
+                info = infos[-1]
                 stages.append(Blend(info.name, float(dict(part.parameters).get("weight", info.blend_weight))))
             elif part.name == "relevant":
                 _check(calibration_of is not None, "a threshold of relevance needs a calibrated model")
@@ -201,10 +236,10 @@ class Pipeline:
                 model = [p.name for p in self.stages if p.name not in STAGES][-1]
                 stages.append(Relevance(calibration_of(model), least))
             else:
-                scorers.append(scorer_of(part.name))
-                stages.append(Pointwise(scorers[-1], part.depth))
-        cascade = Cascade(stages)
-        return LanguageGuard(scorers[0], cascade, insist) if self.guard and scorers else cascade
+                scorer = scorer_of(part.name)
+                infos.append(scorer.info)
+                stages.append(Pointwise(scorer, part.depth))
+        return Cascade(stages)
 
 
 def _check_parameters(part: Part, names: Mapping[str, tuple[str, ...]]) -> None:
@@ -251,14 +286,16 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _part(text: str) -> Part:
-    match = _PART.fullmatch(text.strip())
-    if match is None:
+    *names, text = _split(text, "|")
+    match = _PART.fullmatch(text)
+    if match is None or not all(_NAME.fullmatch(name) for name in names):
         raise InputError(
             f"{text!r} is no part of a pipeline; write bm25 + dense >> MODEL@DEPTH >> blend >> top 10, "
             "and names with other characters in double quotes"
         )
     depth = None if match["depth"] is None else int(match["depth"])
-    return Part(_unquoted(match["name"]), depth, tuple(_parameters(match["parameters"] or "", text)))
+    name, *others = map(_unquoted, [*names, match["name"]])
+    return Part(name, depth, tuple(_parameters(match["parameters"] or "", text)), tuple(others))
 
 
 def _unquoted(name: str) -> str:
@@ -277,9 +314,12 @@ def _parameters(text: str, part: str) -> Iterator[tuple[str, Value]]:
 def _part_of(table: Any) -> Part:  # noqa: ANN401 - whatever a TOML file holds
     if not isinstance(table, dict) or not isinstance(table.get("name"), str):
         raise InputError("each retriever and stage of a pipeline is a table with a name")
-    parameters = {key: value for key, value in table.items() if key not in ("name", "depth")}
+    parameters = {key: value for key, value in table.items() if key not in ("name", "depth", "others")}
     depth = table.get("depth")
     _check(
         depth is None or (isinstance(depth, int) and not isinstance(depth, bool)), f"a depth is a number; not {depth!r}"
     )
-    return Part(table["name"], depth, tuple(parameters.items()))
+    others = table.get("others", [])
+    names = isinstance(others, list) and all(isinstance(other, str) for other in others)
+    _check(names, f"others is a list of models; not {others!r}")
+    return Part(table["name"], depth, tuple(parameters.items()), tuple(others))

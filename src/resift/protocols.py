@@ -80,6 +80,9 @@ class Scorer(Protocol):
 class KnowsLanguages(Protocol):
     """What a scorer has that can tell which texts it was not made for."""
 
+    def foreign(self, texts: Sequence[str]) -> list[str]:
+        """Return the language of each text that it does not read; empty where it reads it, or too little tells."""
+
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Return why it should not judge these texts, in one sentence; empty when it should."""
 
@@ -111,6 +114,10 @@ class RunsOn(Protocol):
 
 class TokenStore(Protocol):
     """Token vectors that were computed before."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the model that made them (`ModelInfo.fingerprint`)."""
 
     def windows_of(self, document: Document) -> tuple[Any, ...] | None:
         """Return the document's windows (`engine.maxsim.TokenVectors`); None when it is not stored."""
@@ -204,3 +211,11 @@ class Stage(Protocol):
 
     def order(self, ranking: Ranking) -> Flow:
         """Yield asks, take scores, return the ranking."""
+
+
+@runtime_checkable
+class LoadsModels(Protocol):
+    """What a stage has that loads models when a ranking needs them."""
+
+    def load_for(self, ranking: Ranking) -> None:
+        """Load what this ranking needs: a driver calls it before the time of a deadline runs."""

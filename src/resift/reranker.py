@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resift import arguments, files
@@ -13,7 +15,8 @@ from resift.machine import held, parse_size
 from resift.pipeline import Part, Pipeline
 from resift.protocols import Budget, Calibrator, HasContract, Scorer, Stage, StoresTokens, TokenStore
 from resift.rerank.drive import drive
-from resift.types import Candidate, Document, ModelInfo, Query, Ranking, Scores
+from resift.rerank.guard import choose_for_pairs
+from resift.types import Candidate, Document, ModelInfo, Pair, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # these import much; `import resift` stays light
     from resift.calibrate.calibration import Calibration
@@ -109,8 +112,15 @@ class Reranker(OfOneProcess):
 
         """
         listed = enumerate(arguments.items(pairs, "pairs", "(query, document)"))
-        asked = [_pair(pair, i) for i, pair in listed]
-        return self.converted(self.judge.score(asked))
+        return self._score([_pair(pair, i) for i, pair in listed])
+
+    def _score(self, pairs: Sequence[Pair]) -> Scores:
+        return self.converted(self.judge.score(pairs))
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of the models of which this is one or takes one."""
+        return (self.info.fingerprint,)
 
     def converted(self, scores: Scores) -> Scores:
         """The judge's scores as this model gives them: probabilities where it has a calibration."""
@@ -191,6 +201,98 @@ class Reranker(OfOneProcess):
         elif self.calibration is not None:
             stages.append(Part("relevant"))
         return Pipeline((), tuple(stages), top_k)
+
+
+class DefaultReranker(Reranker):
+    """What is taken where no model is named: of several models the one that reads the language at hand.
+
+    Each ranking gets the first model that reads its query and all but a fifth of its texts (`rerank.guard.choose`); the
+    trace says which and why, where that is not the first. Where none reads them, the order stays, and the reason says
+    so. All pairs of one call of `score` go to one model, whose name is the `source`. `info`, `scorer` and `contract`
+    are those of the first model. The others are loaded when they are first needed.
+
+    Args:
+        models: the one that is preferred first.
+
+    """
+
+    def __init__(self, models: Sequence[LazyReranker]) -> None:
+        first = models[0].load()
+        super().__init__(first.scorer, first.cache, named=False)
+        self.models = {model.name: model for model in models}
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of all models; this loads none."""
+        return tuple(model.fingerprint() for model in self.models.values())
+
+    def stage(
+        self,
+        blend: bool | float = True,
+        store: TokenStore | None = None,
+        depth: int | None = None,
+        min_relevance: float | str | None = None,
+    ) -> Stage:
+        """See `Reranker.stage`; a model whose token vectors are stored goes before the others."""
+        self._refuse_threshold(min_relevance)
+        maker = [name for name, model in self.models.items() if store and model.fingerprint() == store.fingerprint]
+        first = next(iter(self.models))
+        names = tuple(dict.fromkeys([*maker, *self.models]))
+        because = "" if names[0] == first else "the index holds its token vectors"
+
+        def scorer_of(name: str) -> Scorer:
+            return self.models[name].load().with_store(store if name in maker else None)
+
+        return self._pipeline(names, blend, depth).stage(scorer_of, because=because)
+
+    def pipeline(
+        self,
+        blend: bool | float = True,
+        depth: int | None = None,
+        top_k: int | None = None,
+        min_relevance: float | str | None = None,
+    ) -> Pipeline:
+        """All models, joined by "|", as a pipeline without a retriever; see `Reranker.pipeline`."""
+        self._refuse_threshold(min_relevance)
+        return self._pipeline(tuple(self.models), blend, depth, top_k)
+
+    def _refuse_threshold(self, min_relevance: float | str | None) -> None:
+        if min_relevance is not None:
+            raise InputError(
+                "a threshold of relevance takes a model with a calibration; load one with calibrated=True (command "
+                "line and the server: --calibrated)"
+            )
+
+    def _pipeline(
+        self, names: Sequence[str], blend: bool | float, depth: int | None, top_k: int | None = None
+    ) -> Pipeline:
+        first, *others = names
+        stages = [Part(first, depth, (), tuple(others))]
+        if blend is not False:  # True: the weight of whichever model is taken
+            stages.append(Part("blend", None, () if blend is True else (("weight", arguments.number(blend, "blend")),)))
+        return Pipeline((), tuple(stages), top_k)
+
+    def _score(self, pairs: Sequence[Pair]) -> Scores:
+        texts = [(query.text, f"{c.document.title} {c.document.text}") for query, c in pairs]
+        models = list(self.models.values())
+        position = choose_for_pairs([partial(_scorer_of, model) for model in models], texts)
+        return models[position].load().judge.score(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class LazyReranker:
+    """A model that is loaded by the first call of `load`, which gives the same at each call.
+
+    `fingerprint` gives that of its files without loading it.
+    """
+
+    name: str
+    load: Callable[[], Reranker]
+    fingerprint: Callable[[], str]
+
+
+def _scorer_of(model: LazyReranker) -> Scorer:
+    return model.load().scorer
 
 
 def budget(deadline_ms: float | None, max_memory: int | str | None = None) -> Budget:

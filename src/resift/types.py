@@ -333,8 +333,7 @@ class Ranking:
             KindError: one stage gave scores of two kinds.
 
         """
-        given = tuple(candidates)
-        kinds: dict[int, ScoreKind] = {}
+        given, kinds = tuple(candidates), dict[int, ScoreKind]()
         for c in given:
             if c.score is not None and kinds.setdefault(c.score.stage, c.score.kind) is not c.score.kind:
                 raise KindError(f"stage {c.score.stage} gave both {kinds[c.score.stage]} and {c.score.kind} scores")

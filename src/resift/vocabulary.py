@@ -47,6 +47,7 @@ class NoteCode(StrEnum):
     CONSTANT = "constant"  # every score was the same
     NOTHING = "nothing"  # no candidate could be scored
     LANGUAGE = "language"  # the model was not made for these texts
+    MODEL = "model"  # which of the default models was taken, and why
     REMOTE = "remote"  # what another server gave as its reason
     RELEVANCE = "relevance"  # a threshold of relevance left candidates out, or could not be applied
 

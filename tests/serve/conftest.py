@@ -40,6 +40,9 @@ class Meddled:
         self._scorer, self._before = scorer, before
         self.info = replace(scorer.info, name=name or scorer.info.name)
 
+    def foreign(self, texts: Sequence[str]) -> list[str]:
+        return list(self._scorer.foreign(texts))
+
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         return str(self._scorer.misfit(query, passages))
 

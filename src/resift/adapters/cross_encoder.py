@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resift import files
-from resift.api import DEFAULT_MODEL, load
+from resift.api import load
 from resift.arguments import items
 from resift.errors import InputError
 from resift.reranker import Reranker
@@ -40,9 +40,9 @@ class CrossEncoder:
 
     num_labels = 1
 
-    def __init__(self, model: str | Reranker = DEFAULT_MODEL, activation_fn: Activation | None = None) -> None:
-        """Load a model, or take one that is loaded."""
-        self._reranker = load(model) if isinstance(model, str) else model
+    def __init__(self, model: str | Reranker | None = None, activation_fn: Activation | None = None) -> None:
+        """Load a model, or take one that is loaded; None takes the bundled ones by language."""
+        self._reranker = load(model) if model is None or isinstance(model, str) else model
         self._activation = activation_fn
         self.model_card_data = ModelCard()
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from resift.adapters import each
-from resift.api import DEFAULT_MODEL, load
+from resift.api import load
 from resift.errors import MissingExtra
 from resift.reranker import Reranker
 
@@ -24,11 +24,11 @@ except ImportError as error:
 class ResiftRanker:
     """Puts documents in order of relevance; their scores are the model's."""
 
-    def __init__(self, model: str = DEFAULT_MODEL, top_k: int | None = 10) -> None:
+    def __init__(self, model: str | None = None, top_k: int | None = 10) -> None:
         """Name the model; it is loaded by `warm_up`, or by the first run.
 
         Args:
-            model: a bundled name, a folder or a hub id.
+            model: a bundled name, a folder or a hub id; None takes the bundled ones by language.
             top_k: how many documents to return; all when None.
 
         """

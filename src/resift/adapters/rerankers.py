@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resift.adapters import Reranks
-from resift.api import DEFAULT_MODEL, load
+from resift.api import load
 from resift.errors import InputError, MissingExtra
 
 try:
@@ -21,11 +21,12 @@ except ImportError as error:
 class ResiftRanker(BaseRanker):
     """Puts documents in order of relevance; their scores are the model's."""
 
-    def __init__(self, model_name_or_path: str | Reranks = DEFAULT_MODEL, verbose: int = 0) -> None:
-        """Load a model, or take one that is loaded; `verbose` has no effect."""
-        self._reranker: Reranks = (
-            load(model_name_or_path) if isinstance(model_name_or_path, str) else model_name_or_path
-        )
+    def __init__(self, model_name_or_path: str | Reranks | None = None, verbose: int = 0) -> None:
+        """Load a model (None: the bundled ones, by language), or take one that is loaded; `verbose` has no effect."""
+        if model_name_or_path is None or isinstance(model_name_or_path, str):
+            self._reranker: Reranks = load(model_name_or_path)
+        else:
+            self._reranker = model_name_or_path
 
     def score(self, query: str, doc: str) -> float:
         """The score of one document.

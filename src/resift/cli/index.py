@@ -35,7 +35,8 @@ def index(
         int | None, typer.Option(min=1, max=3, help="Store one vector for so many neighbouring tokens.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Of token vectors: bundled name, model folder, or hub id.")
+        str | None,
+        typer.Option("--model", "-m", help="Of token vectors: bundled name, folder, or hub id; default: by language."),
     ] = None,
     embedder: options.NamedEmbedder = None,
     hnsw: Annotated[

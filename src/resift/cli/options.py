@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from resift.api import DEFAULT_EMBEDDER, DEFAULT_MODEL
+from resift.api import DEFAULT_MODEL
 from resift.pipeline import DEFAULT_DEPTH
 
 
@@ -26,11 +26,13 @@ Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model f
 NamedModel = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", show_default=DEFAULT_MODEL,
+        "--model", "-m", show_default="by language",
         help="Bundled name, model folder, or hub id (owner/name). Once named, it also reranks what it can't read.",
     ),
 ]  # fmt: skip
-NamedEmbedder = Annotated[str | None, typer.Option("--embedder", help="What makes one vector per passage: as --model.")]
+NamedEmbedder = Annotated[
+    str | None, typer.Option("--embedder", help="What makes one vector per passage: as --model; default: by language.")
+]
 Depth = Annotated[int, typer.Option("--depth", min=1, help="How many candidates the model scores.")]
 Deadline = Annotated[
     float | None,
@@ -56,7 +58,6 @@ Truncate = Annotated[bool, typer.Option("--truncate", help="Read only the start 
 
 __all__ = [
     "DEFAULT_DEPTH",
-    "DEFAULT_EMBEDDER",
     "DEFAULT_MODEL",
     "AsJson",
     "Calibrated",

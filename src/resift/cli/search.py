@@ -71,11 +71,8 @@ def search(
     _check_relevance(rerank, calibrated, min_relevance)
     reranker = _load(model, truncate, engine, calibrated, min_relevance) if rerank else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
-    embedder_name = options.DEFAULT_EMBEDDER if embedder is None else embedder
     with counter() as count:
-        searched_index = (
-            _open(index, tensors) if index else _read_and_index(paths or [], embedder_name, left_out, count)
-        )
+        searched_index = _open(index, tensors) if index else _read_and_index(paths or [], embedder, left_out, count)
         if reranker and deadline_ms is not None:
             reranker.warm()
         step = "passages searched, the best reranked" if reranker else "passages searched"
@@ -159,7 +156,7 @@ def _with_progress(documents: Iterable[Document], count: Count) -> Iterator[Docu
     count("passages indexed in memory", n, 0.0)
 
 
-def _read_and_index(paths: list[Path], embedder: str, left_out: LeftOut, count: Count) -> Index:
+def _read_and_index(paths: list[Path], embedder: str | None, left_out: LeftOut, count: Count) -> Index:
     """Read and index paths in memory; warnings name the files that are left out."""
     from rich.console import Console
 

@@ -25,7 +25,8 @@ _Tokens = Annotated[int | None, typer.Option(help=f"Tokens that may wait [{DEFAU
 
 def serve(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Bundled names, folders or hub ids; the first is the default.")
+        list[str] | None,
+        typer.Argument(help="Bundled names, folders or hub ids; the first is the default. None: by language."),
     ] = None,
     index: Annotated[str | None, typer.Option(help="Folder of an index, for /api/search.")] = None,
     host: Annotated[str | None, typer.Option(help=f"Address to listen on [{DEFAULTS.host}].")] = None,
@@ -53,7 +54,7 @@ def serve(
     log_level: Annotated[str | None, typer.Option(help=_choices(LogLevel, DEFAULTS.log_level))] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of the settings.")] = None,
 ) -> None:
-    """Answer rerank requests over HTTP: docs/serving.md.
+    """Answer rerank requests over HTTP: docs/serving.md. Without names, with the bundled models, by language.
 
     Flags win over RESIFT_… variables, these over --config. Example: resift serve resift-mini-en --port 8080
     """

@@ -16,6 +16,7 @@ from resift.index.layout import IndexSettings
 from resift.index.tensors import pooled
 from resift.models.inputs import LateInput
 from resift.protocols import Embedder
+from resift.score.defaults import DefaultModels
 from resift.score.late_interaction import LateInteraction
 from resift.score.load import load_embedder, load_scorer
 from resift.score.pairs import whole_text
@@ -69,7 +70,7 @@ class PassageEncoder:
         return self._partial / f"{key[:32]}.npz"
 
 
-def encoder_for(settings: IndexSettings, default_embedder: str) -> PassageEncoder:
+def encoder_for(settings: IndexSettings, defaults: DefaultModels) -> PassageEncoder:
     """Load the models of an index and complete its settings by their fingerprints.
 
     Where the settings name no embedder, the passages' vectors are those of the token vectors' model; they are the
@@ -93,7 +94,7 @@ def encoder_for(settings: IndexSettings, default_embedder: str) -> PassageEncode
         return PassageEncoder(settings, scorer, scorer)
     if scorer.contract.input_as(LateInput).pooled_share:
         raise InputError(f"{settings.model} scores by its own vectors of passages, too: leave --embedder out with it")
-    name = settings.embedder or default_embedder
+    name = settings.embedder or defaults.embedder
     embedder = load_embedder(name)
     settings = replace(settings, embedder=name, embedder_fingerprint=embedder.info.fingerprint)
     return PassageEncoder(settings, embedder, scorer)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from resift import arguments
 from resift.errors import InputError
 from resift.index.layout import IndexSettings
+from resift.score.defaults import EMBEDDERS, DefaultModels
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +46,13 @@ class IndexOptions:
         return any(choice is not None for choice in (self.tensors, self.model, self.embedder, self.pool))
 
 
-@dataclass(frozen=True, slots=True)
-class DefaultModels:
-    """The models of a new index for which none is chosen."""
-
-    late_interaction: str
-    embedder: str
-
-
 def settings_for(options: IndexOptions, before: IndexSettings | None, defaults: DefaultModels) -> IndexSettings:
     """The settings of an index after a call with these options, which `encode.encoder_for` completes.
 
     Args:
         options: what the caller chose.
         before: the settings that the index has; None for a new index.
-        defaults: the models of a new index.
+        defaults: the models where the caller and the index name none.
 
     Raises:
         InputError: a model or pooling of token vectors that the index does not store.
@@ -80,7 +73,7 @@ def settings_for(options: IndexOptions, before: IndexSettings | None, defaults: 
     same_model = before is not None and had_tensors and before.model == model
     if options.embedder is not None:
         embedder = options.embedder
-    elif not same_model and embedder in ("", defaults.embedder):
+    elif not same_model and embedder in EMBEDDERS:  # nobody chose it
         embedder = ""
     pool = options.pool or (before.pool if before and had_tensors else 1)
     return IndexSettings("", model, "", tensors=True, pool=pool, embedder=embedder, hnsw=options.hnsw)

@@ -100,7 +100,8 @@ def _hidden(model: dict[str, Any], names: set[str]) -> dict[str, int]:
     if isinstance(vocab, list):
         unknown = vocab[model["unk_id"]][0] if model.get("unk_id") is not None else None
         hidden = {p: i for i, (p, _) in enumerate(vocab) if p in names and p != unknown}
-        model["vocab"] = [[UNWRITABLE + p if p in hidden else p, score] for p, score in vocab]
+        for piece, i in hidden.items():  # the rest stays as it is: a vocabulary may have 250,000 pieces
+            vocab[i] = [UNWRITABLE + piece, vocab[i][1]]
         return hidden
     if model.get("type") == "BPE" and not model.get("ignore_merges"):
         return {}  # it builds what texts hold from characters, by its merges
@@ -144,7 +145,7 @@ def _read_or_build(folder: ModelFolder, markers: Sequence[str]) -> Built:
     if known := [m for m in markers if tokenizer.token_to_id(m) is not None]:
         tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in known])
     # The token that stands for what the vocabulary lacks; byte-level tokenizers have none.
-    unknown = tokenizer.token_to_id(str(value["model"].get("unk_token") or ""))
+    unknown = _unknown(value["model"], tokenizer)
     # Special tokens are left out: a tokenizer may know some that no text and no template brings up.
     added = {t.content: i for i, t in tokenizer.get_added_tokens_decoder().items() if not t.special}
     size = tokenizer.get_vocab_size(with_added_tokens=False)
@@ -181,6 +182,8 @@ class Tokens:
         self._tokenizer, self._special, self._replaced = built.tokenizer, built.special, built.replaced
         self._path = folder.path / TOKENIZER
         self._steps = built.steps
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        self._contents = tuple(name.strip().lower() for name in (*self._special, *(t.content for t in added)))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         if lower and built.source != TOKENIZER:
@@ -253,6 +256,8 @@ class Tokens:
         """Ids of the special and added tokens that a prefix begins with, and what is left of it."""
         if self.source != TOKENIZER:
             return self._leading_names(prefix)
+        if not prefix.strip().lower().startswith(self._contents):
+            return [], prefix  # without parsing the file anew, which takes a second where the vocabulary is large
         tokenizer = Tokenizer.from_file(str(self._path))  # which still knows them in a text
         added, ids, end = tokenizer.get_added_tokens_decoder(), [], 0
         encoded = tokenizer.encode(prefix, add_special_tokens=False)

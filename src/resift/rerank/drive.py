@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter as clock
 
 from resift.machine import held, trim
-from resift.protocols import UNLIMITED, Ask, Budget, Flow, Scorer, Stage
+from resift.protocols import UNLIMITED, Ask, Budget, Flow, LoadsModels, Scorer, Stage
 from resift.types import UNREACHED, Flag, Judgement, Pair, Ranking, Scores
 
 _READ = 1 << 20  # characters of a text that scorers read at most (score.pairs.READ)
@@ -24,8 +24,13 @@ def drive(stage: Stage, rankings: Sequence[Ranking], budget: Budget = UNLIMITED)
     blocks, those that each ranking named first before the others, until the time is up: at most one batch later (a
     document over the window is one batch). Under a memory limit a block is a batch, or more where there is plenty, and
     scoring ends when there is no room for the next. A whole list is one block. What was not reached is sent to the
-    stage as judgements without a value.
+    stage as judgements without a value. The time in which a stage loads a model does not count.
     """
+    if budget.deadline is not None and isinstance(stage, LoadsModels):
+        began = clock()
+        for ranking in rankings:
+            stage.load_for(ranking)
+        budget = replace(budget, deadline=budget.deadline + clock() - began)
     flows = [RunningStage(stage.order(ranking)) for ranking in rankings]
     while waiting := [flow for flow in flows if flow.ask is not None]:
         for group in _groups(waiting):

@@ -136,6 +136,10 @@ class Cached:
             self.cache.put((keys[i], replace(j, tokens=0)) for i, j in zip(missing, fresh.judgements, strict=True))
         return Scores(tuple(j for j in judgements if j is not None), self.info.kind, self.info.name, tokens)
 
+    def foreign(self, texts: Sequence[str]) -> list[str]:
+        """The language of each text that the scorer does not read; see `KnowsLanguages`."""
+        return self.scorer.foreign(texts) if isinstance(self.scorer, KnowsLanguages) else [""] * len(texts)
+
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Why the scorer should not judge these texts; see `KnowsLanguages`."""
         return self.scorer.misfit(query, passages) if isinstance(self.scorer, KnowsLanguages) else ""

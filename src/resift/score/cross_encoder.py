@@ -16,7 +16,7 @@ from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.inputs import EncoderInput
 from resift.models.tokenizer import Encoded, Tokens
-from resift.score.language_fit import misfit
+from resift.score.language_fit import OfLanguages
 from resift.score.options import LoadOptions, LongDocuments
 from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinct, overlapping, slices, spread
 from resift.score.parts import open_parts
@@ -36,7 +36,7 @@ class _PairInputs:
     flags: list[frozenset[Flag]] = field(default_factory=list)
 
 
-class CrossEncoderScorer(OfOneProcess):
+class CrossEncoderScorer(OfLanguages, OfOneProcess):
     """Scores pairs with a sequence classifier.
 
     A pair over the window is scored in overlapping windows of the document; the best logit counts, and its window is
@@ -135,10 +135,6 @@ class CrossEncoderScorer(OfOneProcess):
             with np.errstate(invalid="ignore"):  # infinity minus infinity: the caller scores it again
                 logits[batch.rows] = wide[:, 0] if self._input.labels == 1 else wide[:, 1] - wide[:, 0]
         return logits
-
-    def misfit(self, query: str, passages: Sequence[str]) -> str:
-        """Why the model should not judge these texts, see `language_fit.misfit`; empty when it should."""
-        return misfit(self.contract, self.tokens, query, passages)
 
     def start_of(self, text: str, tokens: int) -> str:
         """The beginning of a text, `tokens` tokens at most."""

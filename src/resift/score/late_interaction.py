@@ -21,7 +21,7 @@ from resift.models.inputs import LateInput
 from resift.models.tokenizer import Tokens
 from resift.protocols import Role, TokenStore
 from resift.score.document_memory import DocumentMemory
-from resift.score.language_fit import misfit
+from resift.score.language_fit import OfLanguages
 from resift.score.options import LoadOptions, LongDocuments
 from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinct, overlapping, slices, spread
 from resift.score.parts import open_parts
@@ -36,7 +36,7 @@ WindowOutputs = tuple[FloatArray, FloatArray, FloatArray]  # of one window: vect
 TextVectors = TypeVar("TextVectors", QueryVectors, DocumentVectors)
 
 
-class LateInteraction(OfOneProcess):
+class LateInteraction(OfLanguages, OfOneProcess):
     """Scores pairs by MaxSim over token vectors, which depend on one text alone and so can be kept.
 
     The model's outputs are token vectors (B, T, D), and where it has them pooled vectors (B, H), of length 1, and token
@@ -134,10 +134,6 @@ class LateInteraction(OfOneProcess):
         other = copy(self)
         other.memory = DocumentMemory(limit)
         return other
-
-    def misfit(self, query: str, passages: Sequence[str]) -> str:
-        """Why the model should not judge these texts, see `language_fit.misfit`; empty when it should."""
-        return misfit(self.contract, self.tokens, query, passages)
 
     def start_of(self, text: str, tokens: int) -> str:
         """The beginning of a text, `tokens` tokens at most."""

@@ -20,7 +20,7 @@ class RerankRequest:
     """One query and its documents, whose ids are their positions from "0".
 
     Attributes:
-        model: the name that the client sent; empty: the first model served.
+        model: the name that the client sent; empty: the first model served, or the one that the language chooses.
         top_k: how many to answer with; all when None.
         truncate_to: tokens of each document that are read; None: all, in windows.
         deadline_ms: time to answer in, from arrival; None: the server's.

@@ -24,7 +24,7 @@ class Settings:
     """Which models a server has, where it listens, and its limits.
 
     Attributes:
-        models: bundled names, folders or hub ids; the first is the default one.
+        models: bundled names, folders or hub ids; the first is the default one. None: the bundled ones, by language.
         index: folder of an index for /api/search; none when empty.
         host: address to listen on; by default only this machine can reach it.
         port: 0 takes a free one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from unicodedata import normalize
 
 _HEAD = 400  # characters of a text by which its language is guessed
 
@@ -66,7 +67,9 @@ _WORDS = {
     "oldu vardır hangileri",
     "vi": "là của và các những có không được trong cho với một này đã người khi từ đến ở tôi bạn như nào gì ai bao "
     "nhiêu để về ra vào theo cũng thì mà hay sẽ bị tại trên năm phải làm nhiều sau mình ạ em cách xin hỏi thế "
-    "đâu",
+    "đâu "
+    # as it is typed without diacritics; "la", "do" and their kind are words of other languages, too
+    "cua duoc khong nhung nguoi nhieu cung nhu voi cac truoc phai ngay hoac vao tren hien",
     "pl": "w na do się nie jest są był było jak co kto gdzie kiedy dlaczego który która które to że od po za przez "
     "dla czy ze oraz jego ich być tym tego",
     "cs": "v na se je jsou byl byla bylo není jak co kdo kde kdy proč který která které že od po za pro do ve ze "
@@ -113,7 +116,7 @@ def guess(text: str) -> str:
     languages, with equal shares where there are several; most votes win, and a tie gives no answer. Japanese in Han
     alone counts as Chinese.
     """
-    head = text[:_HEAD]
+    head = _head(text)
     if not head.isascii() and (runs := _RUN.findall(head)):
         scripts: dict[str, int] = {}
         for run in runs:
@@ -128,7 +131,7 @@ def guess(text: str) -> str:
 def marks(text: str) -> dict[str, int]:
     """The number of different function words and letters of each Latin language in a text's first 400 characters."""
     counts: dict[str, int] = {}
-    for mark in {id(votes): votes for votes in _marks(text[:_HEAD])}.values():
+    for mark in {id(votes): votes for votes in _marks(_head(text))}.values():
         for language, _ in mark:
             counts[language] = counts.get(language, 0) + 1
     return counts
@@ -136,7 +139,13 @@ def marks(text: str) -> dict[str, int]:
 
 def accented(text: str) -> bool:
     """Whether a word with a small first letter, which is hardly a name, has a letter beyond ASCII."""
-    return not text.isascii() and any(w[0].islower() and not w.isascii() for w in _LATIN.findall(text[:_HEAD]))
+    return not text.isascii() and any(w[0].islower() and not w.isascii() for w in _LATIN.findall(_head(text)))
+
+
+def _head(text: str) -> str:
+    """The beginning by which a text is judged; decomposed and full-width letters become the usual ones (NFKC)."""
+    head = text[:_HEAD]
+    return head if head.isascii() else normalize("NFKC", head)
 
 
 def script(character: str) -> str:

@@ -16,7 +16,7 @@ from resift.serve.dialects.request_body import RequestBody, json_type
 from resift.serve.http.error_responses import error_response
 from resift.serve.service import OnError, RerankAnswer, RerankRequest, SearchRequest, Service
 from resift.text.clean import clean
-from resift.types import Document, ScoreKind, Scores
+from resift.types import Document, NoteCode, ScoreKind, Scores
 
 _SHARED_FIELDS = ("model", "top_k", "min_relevance", "deadline_ms", "may_shrink", "on_error", "return_documents")
 # The fields that each route reads; its schema has the same.
@@ -123,8 +123,12 @@ def _content(answer: RerankAnswer, with_texts: bool) -> dict[str, Any]:
 
 
 def _with_threshold(content: dict[str, Any], answer: RerankAnswer, min_score: float) -> dict[str, Any]:
-    """Leave out results that score less, and list them; all stay where another model than the one asked answered."""
-    applied = answer.stage == answer.model
+    """Leave out results that score less, and list them.
+
+    All stay where another model than the one asked answered, or the language chose another than the first.
+    """
+    by_language = any(note.code is NoteCode.MODEL for note in answer.ranking.trace.notes)
+    applied = answer.stage == answer.model and not by_language
     results: list[dict[str, Any]] = []
     below: list[dict[str, Any]] = []
     for result in content["results"]:

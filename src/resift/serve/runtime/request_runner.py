@@ -16,6 +16,7 @@ from resift.protocols import Ask, Role, Scorer
 from resift.serve.http.logs import add_facts, error_facts, event
 from resift.serve.runtime import jobs
 from resift.serve.runtime.failover import CircuitBreaker, ask_in_turn
+from resift.serve.runtime.language_choice import LanguageChoice, ModelChoice
 from resift.serve.runtime.metrics import Metrics
 from resift.serve.runtime.queue_driver import UNLIMITED_REQUEST, QueueDriver, RequestLimits, cost_of
 from resift.serve.runtime.served_models import ServedModel
@@ -67,6 +68,7 @@ class RequestRunner:
         self.workers = Workers(self.queue, WorkerLimits(cores(), settings.stall_s), self)
         self.driver = QueueDriver(self.queue, self.workers, self.metrics, settings.stall_s)
         self._operations = {name: self._operations_of(name, model) for name, model in self._models.items()}
+        self._by_language = LanguageChoice([model for model in self._models.values() if model.by_language], index)
         self.metrics.watch_queue(self.queue)
         self.ready = False
 
@@ -95,17 +97,21 @@ class RequestRunner:
         add_facts(documents=len(ranking))
         limits = RequestLimits(deadline, request.truncate_to, request.may_shrink)
         costs = [cost_of((ranking.query, candidate), request.truncate_to) for candidate in ranking]
+        custom = model.custom_stage is not None  # only the stage knows how many pairs it asks for
+        if not request.may_shrink:
+            self.queue.check([1] if custom else costs)  # a request that can't be let in costs no work
+        choice = await self._choice(model, request.model, ranking, of_index=False)
+        if choice.model is None:
+            return self._answer(choice.ranking.top(request.top_k), model.info.name, "input", began)
 
         async def run(name: str) -> Ranking:
-            served = self._models[name]
-            custom = served.custom_stage is not None  # only the stage knows how many pairs it asks for
-            if not request.may_shrink:
-                self.queue.check([1] if custom else costs)  # a request that can't be let in costs no work
-            stage = served.stage(self._operations[name].judge, False, None, request.min_relevance)
-            return await self.driver.drive(stage, ranking, limits, name, quick=not custom)
+            served, guard = self._models[name], not (choice.by_language and name == choice.model)
+            stage = served.stage(self._operations[name].judge, False, None, request.min_relevance, guard)
+            quick = served.custom_stage is None
+            return await self.driver.drive(stage, choice.ranking, limits, name, quick=quick)
 
-        ranked, stage = await self._ranked(model.info.name, request.on_error, ranking, "input", run)
-        return self._answer(ranked.top(request.top_k), model.info.name, stage, began)
+        ranked, stage = await self._ranked(choice.model, request.on_error, choice.ranking, "input", run)
+        return self._answer(ranked.top(request.top_k), choice.model, stage, began)
 
     async def search(self, request: SearchRequest) -> RerankAnswer:
         """Search the index and order what was found; see Service."""
@@ -121,20 +127,31 @@ class RequestRunner:
         (ranking,) = await asyncio.to_thread(self._index.retriever.retrieve, [_query(request.query)], pool)
         add_facts(documents=len(ranking))
         limits = RequestLimits(deadline, None, request.may_shrink)
+        choice = await self._choice(model, request.model, ranking, of_index=True)
+        if choice.model is None:
+            return self._answer(choice.ranking.top(request.top_k), model.info.name, "index", began)
 
         async def run(name: str) -> Ranking:
-            served = self._models[name]
+            served, guard = self._models[name], not (choice.by_language and name == choice.model)
             scorer = self._operations[name].stored
-            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance)
-            return await self.driver.drive(stage, ranking, limits, name, quick=served.custom_stage is None)
+            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance, guard)
+            return await self.driver.drive(stage, choice.ranking, limits, name, quick=served.custom_stage is None)
 
-        ranked, stage = await self._ranked(model.info.name, request.on_error, ranking, "index", run)
-        return self._answer(ranked.top(request.top_k), model.info.name, stage, began)
+        ranked, stage = await self._ranked(choice.model, request.on_error, choice.ranking, "index", run)
+        return self._answer(ranked.top(request.top_k), choice.model, stage, began)
+
+    async def _choice(self, model: ServedModel, requested: str, ranking: Ranking, of_index: bool) -> ModelChoice:
+        """The model of a request: what it names, or where the language decides the one that reads the texts."""
+        if not model.by_language or requested == model.info.name:
+            return ModelChoice(model.info.name, ranking)
+        return await asyncio.to_thread(self._by_language, ranking, of_index)
 
     async def score(self, model: str, pairs: Sequence[tuple[str, str]]) -> Scores:
         """Score (query, document) pairs, in their order; see Service."""
         served = self._find(model, scores=True)
         name = served.info.name
+        if served.by_language and model != name:
+            name = await asyncio.to_thread(self._by_language.of_pairs, pairs)
         judge = self._operations[name].judge
         if judge is None:
             raise InputError(f"{name} orders lists and has no score for a pair; ask for a ranking")
@@ -262,11 +279,14 @@ class RequestRunner:
                 )
 
     def _find(self, name: str, *, scores: bool) -> ServedModel:
-        """The model of that name; the first that can do the job for the empty name, or when only one can."""
+        """The model of that name; the first that can do the job for the empty name, or when only one can.
+
+        Models among which the language decides count as one, the first of them.
+        """
         able = [model for model in self._models.values() if (model.reranks if scores else model.embedder is not None)]
         if name in self._models and self._models[name] in able:
             return self._models[name]
-        if able and (not name or len(able) == 1):
+        if able and (not name or sum(not model.by_language for model in able) + any(m.by_language for m in able) == 1):
             return able[0]
         task = "reranks" if scores else "embeds"
         names = ", ".join(model.info.name for model in able) or "none"

@@ -10,6 +10,7 @@ from resift.api import load
 from resift.errors import InputError
 from resift.protocols import Embedder, RunsOn, Scorer, Stage
 from resift.reranker import Reranker
+from resift.score.defaults import RERANKERS, bundled
 from resift.serve.runtime.metrics import CountedEngine, Metrics
 from resift.serve.service import ServedInfo
 from resift.types import ScoreKind
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What is served under one name: a reranker, a custom stage, an embedder, or a reranker that embeds as well."""
+    """What is served under one name: a reranker, a custom stage, an embedder, or a reranker that embeds as well.
+
+    `by_language`: it's one of the models among which the language decides where a request names none of those served.
+    """
 
     info: ServedInfo
     reranker: Reranker | None = None
     embedder: Embedder | None = None
     custom_stage: Stage | None = None
+    by_language: bool = False
 
     @classmethod
     def of(cls, reranker: Reranker, name: str = "") -> ServedModel:
@@ -70,6 +75,7 @@ class ServedModel:
         blend: bool | float,
         depth: int | None,
         min_relevance: float | str | None = None,
+        guard: bool = True,
     ) -> Stage:
         """The stage of one request.
 
@@ -78,6 +84,7 @@ class ServedModel:
             blend: see `Reranker.stage`; a custom stage blends as it likes.
             depth: how many candidates are scored; None: all.
             min_relevance: see `Reranker.rerank`.
+            guard: whether the model says what it does not read; False where it was chosen by the language.
 
         Raises:
             InputError: a min_relevance that the model's calibration does not have, or without one.
@@ -88,14 +95,16 @@ class ServedModel:
                 raise InputError(f"{self.info.name} has no calibration; leave min_relevance out")
             return self.custom_stage
         assert self.reranker is not None and scorer is not None
-        plan = self.reranker.pipeline(blend, depth, min_relevance=min_relevance)
+        plan = replace(self.reranker.pipeline(blend, depth, min_relevance=min_relevance), guard=guard)
         return self.reranker.stage_of(plan, scorer)
 
 
 def load_models(
     names: Sequence[str] = (), precision: Precision = "auto", calibrated: bool = False
 ) -> list[ServedModel]:
-    """Load models by bundled name, folder or hub id; without names the default model, unnamed (see Reranker).
+    """Load models by bundled name, folder or hub id; without names the default ones, of which the language decides.
+
+    With a calibration, which is of one model, the default is the first of these alone.
 
     Raises:
         InputError: two models would have one name, or one has no calibration, with calibrated=True.
@@ -103,7 +112,10 @@ def load_models(
 
     """
     if not names:
-        return [ServedModel.of(load(precision=precision, calibrated=calibrated))]
+        defaults = [contract.name for contract in bundled(RERANKERS)]
+        if calibrated or len(defaults) == 1:
+            return [ServedModel.of(load(precision=precision, calibrated=calibrated))]
+        return [replace(_load(name, precision, calibrated), by_language=True) for name in defaults]
     models: list[ServedModel] = []
     for name in names:
         model = _load(name, precision, calibrated)
