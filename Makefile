@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo quick test test-cpus docs docs-tree parity parity-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
+.PHONY: demo quick test test-cpus docs docs-tree parity parity-golden token-ids token-ids-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
   bench-search bench-peers bench-compare bench-soak bench-fuzz test-clients clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
@@ -45,6 +45,14 @@ parity: .venv/installed .venv/benches .venv-flag/installed  ## our scores beside
 
 parity-golden: .venv-flag/installed  ## the token ids that tests compare with, made anew
 	.venv-flag/bin/python -W ignore bench/flag_embedding.py golden
+
+token-ids: .venv/installed  ## ids of tokenizers built from vocabulary files beside those that were recorded
+	.venv/bin/pip install -q -e ".[mecab]"
+	$(DEV) bench/token_ids.py compare
+	$(DEV) runs/docs_blocks.py
+
+token-ids-golden: .venv-tokenizers/installed  ## small vocabularies and the ids that tests compare with, made anew
+	.venv-tokenizers/bin/python -W ignore bench/token_ids.py record
 
 test-clients: .venv/installed  ## real clients, each in an environment of its own, against a live server
 	$(DEV) bench/client_table.py
@@ -127,6 +135,11 @@ bench-fuzz: .venv/installed  ## schemathesis against a live server
 	$(PYTHON) -m venv .venv-flag
 	.venv-flag/bin/pip install -q -c constraints.txt torch
 	.venv-flag/bin/pip install -q "transformers>=4.57,<5" FlagEmbedding==1.4.0
+	touch $@
+
+.venv-tokenizers/installed:
+	$(PYTHON) -m venv .venv-tokenizers
+	.venv-tokenizers/bin/pip install -q transformers==4.57.3 sentencepiece==0.2.3 protobuf fugashi==1.5.2 ipadic==1.0.0
 	touch $@
 
 .venv/benches: .venv/installed

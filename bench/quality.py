@@ -1,164 +1,163 @@
-"""What reranking is worth on the English collections: `make bench-quality`.
+"""What reranking is worth on the English collections: `make bench-quality`, which calls `resift.evaluate`.
 
-    python bench/quality.py --baseline build/maxsim-384          # the table, on the report halves
-    python bench/quality.py --baseline build/maxsim-384 --tune   # blend weights, on the tune halves
+    python bench/quality.py --baseline build/maxsim-384                       # the table, on the report halves
+    python bench/quality.py --baseline build/maxsim-384 --tune                # blend weights, on the tune halves
+    python bench/quality.py --baseline build/maxsim-384 --sets en_cranfield --out /tmp/quality   # some of the sets
 
 First stages: BM25; resift-static-en's vectors; resift-mini-en's pooled vectors; BM25 fused with either. Second stages
 over the best 100: MaxSim of the untrained base encoder's 384-dimensional token outputs; resift-mini-en alone; blended.
-Every passage of a collection is encoded once per model and kept, as an index with token vectors keeps it.
-Writes bench/results/quality.json and .md, or tune.json.
+Scores are kept in build/quality, so that a run that was stopped goes on. Writes quality.json and .md, or tune.json.
 """
 
 import argparse
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from beir import Collection, read
-from bootstrap import interval, per_query, stratified_interval
+from beir import read
+from bootstrap import stratified_interval
 from machine import machine
-from resift.engine.maxsim import TokenVectors
-from resift.index.first_stage import fusion
-from resift.index.tensors import pooled as pool_neighbours
-from resift.models.recognition import read_contract
-from resift.rerank.blend import Blend
-from resift.rerank.drive import drive
-from resift.rerank.pointwise import Pointwise
-from resift.retrieve.bm25 import BM25Retriever
-from resift.retrieve.dense import DenseRetriever
-from resift.retrieve.fuse import Hybrid
-from resift.score.late_interaction import LateInteraction
-from resift.score.load import find_model, load_embedder, load_scorer
+from resift import Reranker, load
+from resift.cli.progress import counter
+from resift.evaluate import Dataset, Evaluation, EvaluationOptions, evaluate
+from resift.evaluate.statistics import estimates
+from resift.index.tensors import pooled
+from resift.pipeline import Pipeline
 from resift.score.pairs import whole_text
-from resift.types import Document, Ranking
+from resift.types import Document, Pair, Scores
 
 GOAL = ["en_cranfield", "en_cisi", "en_cacm", "en_scifact", "en_wikiqa"]
 SANITY = ["en_stackfaq", "xquad_en"]
 DEPTH = 100
 WEIGHTS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
+MEASURES = ("nDCG@10", "RR@10", "R@100")
+MINI, BASE = "resift-mini-en", "maxsim-384"
+EMBEDDER = "EMBEDDER"  # in FIRST: the folder or name of resift-mini-en
+FIRST = {
+    "bm25": "bm25",
+    "static vectors": "dense",
+    "pooled vectors": f'dense(model="{EMBEDDER}")',
+    "bm25 + static": "bm25 + dense",
+    "bm25 + pooled": f'bm25 + dense(model="{EMBEDDER}")',
+}
+RERANKED = ("bm25", "bm25 + static", "bm25 + pooled")
+MERGED = {tokens: f"merged by {tokens}" for tokens in (2, 3)}
 
 
-@dataclass
-class Encoded:
-    """A collection's passages as one model sees them: a token store, and pooled vectors."""
+class Merged:
+    """The model over token vectors as `resift index --tensors --pool` keeps them."""
 
-    scorer: LateInteraction
-    windows: Mapping[str, tuple[TokenVectors, ...]]
-    pooled: np.ndarray
+    def __init__(self, model: Reranker, tokens: int) -> None:
+        self.encoder, self.tokens = model.scorer, tokens
+        self.info = replace(model.info, name=MERGED[tokens], settings=MERGED[tokens])
+        self.windows: dict[str, tuple] = {}
+        self.scorer = self.encoder.with_store(self)
 
-    def windows_of(self, document: Document) -> tuple[TokenVectors, ...]:
+    def windows_of(self, document: Document) -> tuple:
         return self.windows[document.id]
 
-
-def encoded(scorer: LateInteraction, c: Collection) -> Encoded:
-    windows, pooled = {}, np.zeros((len(c.documents), scorer.dims), np.float32)
-    for at in range(0, len(c.documents), 2048):
-        part = c.documents[at : at + 2048]
-        for i, (d, v) in enumerate(zip(part, scorer.encode_documents([whole_text(d) for d in part]), strict=True), at):
-            windows[d.id] = v.windows
-            if len(v.pooled):
-                pooled[i] = v.pooled
-    return Encoded(scorer, windows, pooled)
+    def score(self, pairs: Sequence[Pair]) -> Scores:
+        missing = {c.document.id: c.document for _, c in pairs if c.document.id not in self.windows}
+        encoded = self.encoder.encode_documents([whole_text(d) for d in missing.values()])
+        for id_, vectors in zip(missing, encoded, strict=True):
+            self.windows[id_] = tuple(pooled(window, self.tokens) for window in vectors.windows)
+        return replace(self.scorer.score(pairs), source=self.info.name)
 
 
-def merged(store: Encoded, tokens: int) -> Encoded:
-    """The store that `resift index --tensors --pool` would keep."""
-    pooled_windows = {
-        id_: tuple(pool_neighbours(window, tokens) for window in windows) for id_, windows in store.windows.items()
-    }
-    return Encoded(store.scorer, pooled_windows, store.pooled)
+def collection(name: str, which: str) -> Dataset:
+    c = read(name, which)
+    return Dataset.of(c.queries, c.documents, c.qrels, name=name, split=which)
 
 
-def reranked(store: Encoded, rankings: list[Ranking]) -> list[Ranking]:
-    return drive(Pointwise(store.scorer.with_store(store), DEPTH), rankings)
+def evaluated(name: str, which: str, pipelines: Sequence[str], args) -> Evaluation:
+    mini = load(args.model)
+    models = {MINI: mini, BASE: load(args.baseline)} | {MERGED[t]: Reranker(Merged(mini, t)) for t in MERGED}
+    options = EvaluationOptions(MEASURES, cache=Path("build/quality") / name, models=models)
+    with counter() as count:
+        return evaluate(collection(name, which), pipelines, options, count)
 
 
-def first_stages(c: Collection, store: Encoded) -> dict[str, list[Ranking]]:
-    bm25 = BM25Retriever(c.documents)
-    static = DenseRetriever(c.documents, load_embedder("resift-static-en"))
-    pooled = DenseRetriever(c.documents, store.scorer, store.pooled)
-    retrievers = {
-        "bm25": bm25,
-        "static vectors": static,
-        "pooled vectors": pooled,
-        "bm25 + static": Hybrid([bm25, static], fusion(read_contract(find_model("resift-static-en")).fusion_weight)),
-        "bm25 + pooled": Hybrid([bm25, pooled]),
-    }
-    return {name: r.retrieve(c.queries, DEPTH) for name, r in retrievers.items()}
+def first_stages(args) -> dict[str, str]:
+    """Label -> the text of a pipeline without a model."""
+    return {label: str(Pipeline.parse(text.replace(EMBEDDER, args.model))) for label, text in FIRST.items()}
+
+
+def reranked(first: str, model: str = MINI, blend: str = "") -> str:
+    """The text of a pipeline behind the text of a first stage."""
+    return str(Pipeline.parse(f'{first} >> "{model}"@{DEPTH}' + (f" >> {blend}" if blend else "")))
+
+
+def rows(args) -> dict[str, tuple[str, str]]:
+    """Label -> the pipeline, and the label that it is compared with."""
+    firsts = first_stages(args)
+    table = {label: (text, "bm25") for label, text in firsts.items()}
+    table["maxsim-384 untrained over bm25"] = (reranked(firsts["bm25"], BASE), "bm25")
+    for first in RERANKED:
+        table[f"resift-mini-en alone over {first}"] = (reranked(firsts[first]), first)
+        table[f"blended over {first}"] = (reranked(firsts[first], blend="blend"), first)
+    against = "blended over bm25 + pooled"
+    for tokens, model in MERGED.items():
+        table[f"{against}, tokens merged by {tokens}"] = (reranked(firsts["bm25 + pooled"], model, "blend"), against)
+    return table
 
 
 def tune(args) -> dict:
-    base, mini = load_scorer(args.baseline), load_scorer(args.model)
+    firsts = first_stages(args)
+    table = dict(firsts)
+    for label, model in ((BASE, BASE), (MINI, MINI)):
+        for first in RERANKED:
+            table[f"{label} alone over {first}"] = reranked(firsts[first], model)
+            for weight in WEIGHTS:
+                table[f"{label} blended {weight} over {first}"] = reranked(
+                    firsts[first], model, f"blend(weight={weight})"
+                )
     figures: dict[str, list[float]] = {}
-
-    def note(name: str, rankings: list[Ranking], c: Collection) -> None:
-        figures.setdefault(name, []).append(round(float(per_query(rankings, c.qrels)["nDCG@10"].mean()), 4))
-
-    for name in GOAL:
-        c = read(name, "tune")
-        mini_store, base_store = encoded(mini, c), encoded(base, c)
-        firsts = first_stages(c, mini_store)
-        for label, first in firsts.items():
-            note(label, first, c)
-        for label, store in (("maxsim-384", base_store), ("resift-mini-en", mini_store)):
-            for stage in ("bm25", "bm25 + static", "bm25 + pooled"):
-                scored = reranked(store, firsts[stage])
-                note(f"{label} alone over {stage}", scored, c)
-                for weight in WEIGHTS:
-                    blend = Blend(store.scorer.info.name, weight)
-                    note(f"{label} blended {weight} over {stage}", drive(blend, scored), c)
+    for name in args.sets or GOAL:
+        evaluation = evaluated(name, "tune", list(table.values()), args)
+        for label, pipeline in table.items():
+            mean = float(evaluation.run(pipeline).values["nDCG@10"].mean())
+            figures.setdefault(label, []).append(round(mean, 4))
         print(name, flush=True)
-    rows = {k: {"mean": round(float(np.mean(v)), 4), "sets": v} for k, v in figures.items()}
-    for name, row in rows.items():
-        print(f"{row['mean']:.4f}", name, row["sets"])
-    return {"sets": GOAL, "rows": rows, "machine": machine()}
+    result = {label: {"mean": round(float(np.mean(v)), 4), "sets": v} for label, v in figures.items()}
+    for label, row in result.items():
+        print(f"{row['mean']:.4f}", label, row["sets"])
+    return {"sets": args.sets or GOAL, "rows": result, "machine": machine()}
 
 
 def report(args) -> dict:
-    base, mini = load_scorer(args.baseline), load_scorer(args.model)
-    blend = Blend(mini.info.name, mini.info.blend_weight)
-    sets: dict[str, dict] = {}
+    table, sets = rows(args), {}
     gains: dict[str, list[np.ndarray]] = {}
-    for name in GOAL + SANITY:
-        c = read(name, "report")
-        store = encoded(mini, c)
-        firsts = first_stages(c, store)
-        rows = {label: (first, "bm25") for label, first in firsts.items()}
-        rows["maxsim-384 untrained over bm25"] = (reranked(encoded(base, c), firsts["bm25"]), "bm25")
-        for stage in ("bm25", "bm25 + static", "bm25 + pooled"):
-            alone = reranked(store, firsts[stage])
-            rows[f"resift-mini-en alone over {stage}"] = (alone, stage)
-            rows[f"blended over {stage}"] = (drive(blend, alone), stage)
-        for tokens in (2, 3):
-            label = f"blended over bm25 + pooled, tokens merged by {tokens}"
-            rows[label] = (
-                drive(blend, reranked(merged(store, tokens), firsts["bm25 + pooled"])),
-                "blended over bm25 + pooled",
-            )
-        values = {label: per_query(r, c.qrels) for label, (r, _) in rows.items()}
-        entry = {"queries": len(c.queries), "documents": len(c.documents), "rows": {}}
-        for label, (_, against) in rows.items():
-            difference = values[label]["nDCG@10"] - values[against]["nDCG@10"]
+    goal = [name for name in args.sets or GOAL if name in GOAL]
+    for name in args.sets or GOAL + SANITY:
+        evaluation = evaluated(name, "report", [pipeline for pipeline, _ in table.values()], args)
+        values = {label: evaluation.run(pipeline).values for label, (pipeline, _) in table.items()}
+        changes = {
+            label: values[label]["nDCG@10"] - values[against]["nDCG@10"] for label, (_, against) in table.items()
+        }
+        intervals = estimates(np.stack(list(changes.values()), axis=1))
+        entry = {"queries": len(evaluation.queries), "documents": evaluation.data.documents, "rows": {}}
+        for (label, (_, against)), gain in zip(table.items(), intervals, strict=True):
             entry["rows"][label] = {
-                **{m: round(float(v.mean()), 4) for m, v in values[label].items()},
+                **{measure: round(float(v.mean()), 4) for measure, v in values[label].items()},
                 "against": against,
-                "gain": round(float(difference.mean()), 4),
-                "interval": [round(x, 4) for x in interval(difference)],
+                "gain": round(gain.value, 4),
+                "interval": [round(gain.low, 4), round(gain.high, 4)],
             }
-            if name in GOAL and label.startswith("blended"):
-                gains.setdefault(label.removeprefix("blended "), []).append(difference)
+            if name in goal and label.startswith("blended"):
+                gains.setdefault(label.removeprefix("blended "), []).append(changes[label])
         sets[name] = entry
         print(name, flush=True)
+    mini = load(args.model)
     return {
-        "what": "report halves; gain = nDCG@10 minus that of the row in `against`, 95 % paired bootstrap interval",
+        "what": "report halves; gain = nDCG@10 minus that of the row in `against`, 95 % BCa bootstrap interval",
         "model": mini.info.name, "blend_weight": mini.info.blend_weight,
         "window_tokens": mini.contract.window_tokens,
         "mean_gain_of_blended": {
             stage: {
-                "sets": GOAL,
+                "sets": goal,
                 "gain": round(float(np.mean([d.mean() for d in differences])), 4),
                 "interval": [round(x, 4) for x in stratified_interval(differences)],
             }
@@ -190,11 +189,14 @@ def markdown(result: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="resift-mini-en")
+    parser.add_argument("--model", default=MINI, help="another folder for resift-mini-en")
     parser.add_argument("--baseline", required=True, help="folder made by runs/resift_mini_en/export.py --untrained")
     parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--sets", nargs="*", help="some of the collections")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
+    if args.sets and args.out == parser.get_default("out"):
+        parser.error("--sets is a part of the table, which the docs show whole: name another folder with --out")
     args.out.mkdir(parents=True, exist_ok=True)
     result = tune(args) if args.tune else report(args)
     (args.out / ("tune.json" if args.tune else "quality.json")).write_text(json.dumps(result, indent=1) + "\n")

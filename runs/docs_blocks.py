@@ -179,12 +179,39 @@ def peers() -> str:
     return "\n".join(lines)
 
 
-COMMANDS = ("search", "index", "rerank", "serve", "models", "bench", "doctor", "export")
+COMMANDS = (
+    "search", "index", "rerank", "serve", "models", "evaluate", "calibrate", "bench", "doctor", "export"
+)  # fmt: skip
+
+
+def token_ids() -> str:
+    """How many lines have other token ids than those of the reference, for each tokenizer."""
+    result = json.loads((RESULTS / "tokenizers.json").read_text())
+    rows = [
+        (row["tokenizer"], " + ".join(f"`{name}`" for name in row["files"]), f"{row['lines']:,}", f"{row['ids']:,}",
+         str(row["differing"]))
+        for row in result["rows"]
+    ]  # fmt: skip
+    seconds = result["seconds to build"]
+    return "\n".join(
+        [
+            table(("tokenizer", "files", "lines", "ids", "differing lines"), rows),
+            "",
+            *textwrap.wrap(
+                f"The ids are those of {result['by']}. A `.model` file with {result['pieces']:,} pieces became a "
+                f"tokenizer in {seconds['unigram']} s (unigram) and {seconds['bpe']} s (BPE) of processor time.",
+                WIDTH,
+            ),
+        ]
+    )
+
+
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"worth": worth},
     "docs/architecture.md": {"layers": layers, "tree": tree},
     "docs/cli.md": {f"options of {name}": (lambda name=name: options(name)) for name in COMMANDS},
     "docs/performance.md": {"peers": peers},
+    "docs/tokenizers.md": {"token ids": token_ids},
 }
 
 

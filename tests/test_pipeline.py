@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resift import Index
 from resift.errors import InputError
 from resift.pipeline import RETRIEVERS, STAGES, Part, Pipeline
 from resift.rerank.drive import drive
@@ -17,10 +18,17 @@ NAMES = st.text(string.ascii_letters + ' /.-_:+>@()",äß漢', min_size=1).filte
 MODELS = st.builds(Part, NAMES, st.none() | st.integers(1, 1000))
 BLENDS = st.builds(lambda weight: Part("blend", None, weight), st.just(()) | st.tuples(
     st.tuples(st.just("weight"), st.floats(0, 9))))  # fmt: skip
+RELEVANT = st.builds(lambda least: Part("relevant", None, least), st.just(()) | st.tuples(
+    st.tuples(st.just("least"), st.floats(0.001, 1) | st.sampled_from(["high", "some"]))))  # fmt: skip
 PIPELINES = st.builds(
     Pipeline,
     st.lists(st.sampled_from([Part(name) for name in RETRIEVERS]), unique=True, max_size=2).map(tuple),
-    st.tuples(MODELS) | st.tuples(MODELS, BLENDS) | st.tuples(MODELS, MODELS, BLENDS) | st.just(()),
+    st.tuples(MODELS)
+    | st.tuples(MODELS, BLENDS)
+    | st.tuples(MODELS, MODELS, BLENDS)
+    | st.just(())
+    | st.tuples(MODELS, RELEVANT)
+    | st.tuples(MODELS, BLENDS, RELEVANT),
     st.none() | st.integers(1, 99),
     st.booleans(),
 )
@@ -56,6 +64,13 @@ def test_the_text() -> None:
         ("bm25@5 >> a", "bm25 takes no depth"),
         ("blend >> a", "a blend needs a model"),
         ("a >> blend@5", "blend takes no depth"),
+        ("relevant", "a relevant needs a model"),
+        ("a >> relevant >> blend", "relevant is the last stage"),
+        ("a >> relevant >> relevant", "relevant is the last stage"),
+        ("a >> relevant(least=0)", 'above 0 and up to 1, "high" or "some"; not 0'),
+        ('a >> relevant(least="none")', "not 'none'"),
+        ("a >> relevant(weight=1)", "no parameter 'weight'; it has least"),
+        ("a >> blend(weight=-1)", "0 or more; not -1"),
         ("a >> blend(wait=1)", "no parameter 'wait'; it has weight"),
         ("a >> blend(weight=high)", "is no parameter"),
         ("a(b=1)", "a has no parameter 'b'; it has none"),
@@ -89,3 +104,14 @@ def test_a_pipeline_runs_as_one_stage() -> None:
     (result,) = drive(stage, [ranking])
     assert [c.document.id for c in result] == ["3", "2", "1", "9"]
     assert [step.name for step in result.trace.steps] == ["lengths", "blend"]
+
+
+def test_the_embedder_of_a_retriever() -> None:
+    pipeline = Pipeline.parse('bm25 + dense(model="BAAI/bge-small-en-v1.5") >> resift-mini-en@50')
+    assert pipeline.embedder == "BAAI/bge-small-en-v1.5" and Pipeline.parse("bm25 + dense").embedder == ""
+    assert Pipeline.parse(str(pipeline)) == pipeline == Pipeline.from_toml(pipeline.to_toml())
+    for wrong in ('bm25(model="a")', "dense(model=2)", 'dense(model="")', "dense(weight=1)"):
+        with pytest.raises(InputError, match="model|weight"):
+            Pipeline.parse(wrong)
+    with pytest.raises(InputError, match="an index has the embedder that it was made with"):
+        Index.of(["a lamp"]).run('dense(model="other")', "lamp")

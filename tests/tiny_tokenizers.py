@@ -3,6 +3,8 @@
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789.,?!'-"
+VIETNAMESE = "àáảãạăằắẳẵặâầấẩẫậèéẻẽẹêềếểễệìíỉĩịòóỏõọôồốổỗộơờớởỡợùúủũụưừứửữựỳýỷỹỵđ"
+JAPANESE = "灯台の番人は毎晩ランプに火をともした。"
 WORDS = "the of and to in is it how what where water lamp bread city capital norway oslo north south 1871 ferry".split()
 
 
@@ -42,7 +44,18 @@ def byte_level(bos: str, eos: str, pad: str, unk: str, double: bool) -> Tokenize
     return with_template(tokenizer, bos, eos, double)
 
 
-TOKENIZERS = {"wordpiece": wordpiece, "unigram": unigram, "byte_level": byte_level}
+def roberta(bos: str, eos: str, pad: str, unk: str, double: bool) -> Tokenizer:
+    """A SentencePiece-like tokenizer with the ids of XLM-R's special tokens, and Vietnamese and Japanese letters."""
+    words = [(f"▁{w}", -2.0) for w in WORDS]
+    letters = [(c, -5.0) for c in dict.fromkeys(ALPHABET + "_" + VIETNAMESE + JAPANESE)]
+    scores = [(bos, 0.0), (pad, 0.0), (eos, 0.0), (unk, 0.0), *words, ("▁", -4.0), *letters]
+    tokenizer = Tokenizer(models.Unigram(scores, unk_id=3))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    return with_template(tokenizer, bos, eos, double)
+
+
+TOKENIZERS = {"wordpiece": wordpiece, "unigram": unigram, "byte_level": byte_level, "roberta": roberta}
 
 
 def with_template(tokenizer: Tokenizer, bos: str, eos: str, double: bool) -> Tokenizer:
@@ -50,6 +63,6 @@ def with_template(tokenizer: Tokenizer, bos: str, eos: str, double: bool) -> Tok
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{bos} $A {eos}",
         pair=f"{bos} $A {eos} {eos} $B {eos}" if double else f"{bos}:0 $A:0 {eos}:0 $B:{second} {eos}:{second}",
-        special_tokens=[(bos, 2), (eos, 3)],
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in (bos, eos)],
     )
     return tokenizer

@@ -14,13 +14,14 @@ from resift import arguments, files
 from resift.errors import InputError
 from resift.files.records import DocumentLike
 from resift.pipeline import DEFAULT_DEPTH, RETRIEVERS, Pipeline
-from resift.protocols import Retriever, Scorer
+from resift.protocols import Calibrator, Retriever, Scorer
 from resift.rerank.drive import drive
 from resift.reranker import DefaultReranker, LazyReranker, Reranker, budget
 from resift.score.defaults import EMBEDDERS, RERANKERS, DefaultModels, bundled, preferred
 from resift.types import Document, Query, Ranking
 
 if TYPE_CHECKING:  # these import NumPy and the tokenizers; `import resift` stays light
+    from resift.calibrate.calibration import Calibration
     from resift.index.build import IndexReport
     from resift.index.tensors import Tensors
     from resift.models.inputs import Truncation
@@ -149,6 +150,7 @@ class Index:
         blend: bool | float = True,
         deadline_ms: float | None = None,
         max_memory: int | str | None = None,
+        min_relevance: float | str | None = None,
     ) -> Ranking:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
@@ -162,22 +164,27 @@ class Index:
             deadline_ms: milliseconds from the call, without the time of loading. Retrieval is never cut short, and the
                 reranker has the rest of the time; see `Reranker.rerank`.
             max_memory: as in `Reranker.rerank`.
+            min_relevance: as in `Reranker.rerank`; a model that is named is then loaded with its calibration.
 
-        Stored token vectors are used when `reranker` is the model that made them; with True, a bundled model that made
-        them is taken for all that it reads.
+        Stored token vectors are used when `reranker` is the model that made them, and has no calibration; with True, a
+        bundled model that made them is taken for all that it reads.
 
         Raises:
-            InputError: an empty query, a reranker that is none, or a top_k or limit as `budget` refuses it.
+            InputError: an empty query, a reranker that is none, a top_k or limit as `budget` refuses it, or a
+                min_relevance without a reranker or calibration.
             ModelError: the reranker that was named can't be used.
 
         """
         checked_query, count = arguments.query(query), arguments.whole(top_k, "top_k")
-        model, limits = _reranker(reranker), budget(deadline_ms, max_memory)
+        model, limits = _reranker(reranker, min_relevance is not None), budget(deadline_ms, max_memory)
         to_score = arguments.whole(depth, "depth") or DEFAULT_DEPTH
-        ranking = self.retriever.retrieve([checked_query], max(to_score, count or 0))[0]
         if model is None:
-            return ranking.top(count)
-        return drive(model.stage(blend, self.store_for(model), to_score), [ranking], limits)[0].top(count)
+            if min_relevance is not None:
+                raise InputError("a threshold of relevance needs a reranker; leave min_relevance out, or name a model")
+            return self.retriever.retrieve([checked_query], max(to_score, count or 0))[0].top(count)
+        stage = model.stage(blend, self.store_for(model), to_score, min_relevance)
+        ranking = self.retriever.retrieve([checked_query], max(to_score, count or 0))[0]
+        return drive(stage, [ranking], limits)[0].top(count)
 
     def run(
         self,
@@ -189,30 +196,40 @@ class Index:
         """Search by a pipeline, such as "bm25 + dense >> resift-mini-en@50 >> blend >> top 10" (see `Pipeline`).
 
         The process loads its models once and keeps them. A pipeline without retrievers fuses all that the index has.
+        One with a threshold of relevance loads its models with their calibrations.
 
         Raises:
-            InputError: text that is no pipeline, a retriever that the index lacks, an empty query, or a wrong limit.
+            InputError: text that is no pipeline, a retriever that the index lacks, an empty query, a wrong limit, or a
+                threshold for a model that has no calibration.
+            NotCalibrated: the calibration is for another version, precision or setting of the model.
             ModelError: a model can't be used.
 
         """
         plan = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
         checked_query, limits = arguments.query(query), budget(deadline_ms, max_memory)
         ranking = self._retriever_of(plan).retrieve([checked_query], plan.depth)[0]
-        return drive(plan.stage(self._scorer_of), [ranking], limits)[0].top(plan.top_k)
+        last = plan.models[-1] if any(part.name == "relevant" for part in plan.stages) else ""
 
-    def _scorer_of(self, name: str) -> Scorer:
-        """The scorer of a pipeline's model, with this index's token vectors where they are its own."""
-        reranker = _reranker(name)
-        assert reranker is not None
-        return reranker.with_store(self.store_for(reranker))
+        def scorer_of(name: str) -> Scorer:
+            """The scorer of a model, with this index's token vectors where they are its own."""
+            reranker = _named(name, name == last)
+            return reranker.with_store(self.store_for(reranker))
+
+        def calibration_of(name: str) -> Calibrator:
+            return _named(name, True).calibrator
+
+        return drive(plan.stage(scorer_of, calibration_of=calibration_of), [ranking], limits)[0].top(plan.top_k)
 
     def _retriever_of(self, plan: Pipeline) -> Retriever:
         """The index's retriever, limited to those that the pipeline names."""
         from resift.retrieve.fuse import Hybrid
 
-        names = sorted({part.name for part in plan.retrievers}, key=RETRIEVERS.index)
+        if plan.embedder:
+            raise InputError("an index has the embedder that it was made with; leave the model of dense out")
+        order = list(RETRIEVERS)
+        names = sorted({part.name for part in plan.retrievers}, key=order.index)
         if isinstance(self.retriever, Hybrid):
-            return self.retriever.only([RETRIEVERS.index(name) for name in names or RETRIEVERS])
+            return self.retriever.only([order.index(name) for name in names or order])
         if "dense" in names:
             raise InputError("this index has no vectors; leave dense out of the pipeline, or index with an embedder")
         return self.retriever
@@ -232,6 +249,7 @@ def load(
     max_tokens: int | None = None,
     engine: EngineOption = "auto",
     cache: PairCache | None = None,
+    calibrated: bool | str | os.PathLike[str] = False,
 ) -> Reranker:
     """Load a reranker: a bundled name, a folder or a hub id; see `resift.score.load.load_scorer`.
 
@@ -245,15 +263,18 @@ def load(
         max_tokens: a shorter window than the contract's.
         engine: "native", "openvino", "onnx" or "torch"; "auto" chooses by model, hardware and what is installed.
         cache: stores scores, so that equal pairs are scored once; models may share one.
+        calibrated: True for the calibration that `resift calibrate` made, or the folder or file where it put it: scores
+            are then probabilities of relevance. Two pairs are scored to see that the model is still the same. Without
+            a name that is resift-mini-en alone, since a calibration is of one model.
 
     Raises:
-        InputError: an empty name, or a precision, engine or rule that is unknown, or that this model, engine or CPU
-            does not have.
+        InputError: an empty name, a precision, engine or rule that is unknown, or that this model, engine or CPU does
+            not have, or a calibration that is not there.
+        NotCalibrated: the calibration is for another version, precision or setting of the model.
         ModelError: it is no model, no reranker, or damaged; the message says which, and what to do.
         MissingExtra: the engine is not installed.
 
     """
-    from resift.engine.once import Once
     from resift.score.cache import PairCache
     from resift.score.load import load_scorer
 
@@ -262,28 +283,46 @@ def load(
         raise InputError(f"cache is a PairCache; not of type {type(cache).__name__}")
 
     def loaded(name: str, named: bool) -> Reranker:
-        return Reranker(load_scorer(name, precision, long_documents, truncation, max_tokens, engine), cache, named)
+        scorer = load_scorer(name, precision, long_documents, truncation, max_tokens, engine)
+        calibration = None if calibrated is False else _calibration(name, scorer, calibrated)
+        return Reranker(scorer, cache, named, calibration)
 
     if name_or_path is not None:
         return loaded(arguments.path(name_or_path, "the model's name"), True)
 
+    names = [contract.name for contract in bundled(RERANKERS)]
+    return _by_language(names, loaded) if len(names) > 1 and calibrated is False else loaded(names[0], False)
+
+
+def _by_language(names: Sequence[str], loaded: Callable[[str, bool], Reranker]) -> Reranker:
+    """The default reranker over models, of which `loaded` gives each one (its name; whether the caller named it)."""
+    from resift.engine.once import Once
+
     def loaded_late(name: str) -> Reranker:
         reranker = loaded(name, False)
-        if (
-            name != names[0]
-        ):  # it is loaded since a ranking needs it, before a deadline runs: its weights belong to that
+        if name != names[0]:  # a ranking needs it now, and a deadline does not run yet: its weights are read, too
             reranker.warm()
         return reranker
 
-    names = [contract.name for contract in bundled(RERANKERS)]
-    models = [LazyReranker(name, Once(partial(loaded_late, name)), Once(partial(_fingerprint, name))) for name in names]
-    return DefaultReranker(models) if len(models) > 1 else models[0].load()
+    return DefaultReranker(
+        [LazyReranker(name, Once(partial(loaded_late, name)), Once(partial(_fingerprint, name))) for name in names]
+    )
 
 
 def _fingerprint(name: str) -> str:
     from resift.score.load import find_model, fingerprint
 
     return fingerprint(find_model(name))
+
+
+def _calibration(name: str, scorer: Scorer, where: Any) -> Calibration:  # noqa: ANN401 - whatever a caller passes
+    """The calibration of a loaded model, which still gives its canaries their scores."""
+    from resift.calibrate import store
+
+    places = store.places_of(name) if where is True else [Path(os.path.expanduser(arguments.path(where, "calibrated")))]
+    calibration = store.find(scorer.info, places)
+    calibration.check_canaries(scorer)
+    return calibration
 
 
 def search(
@@ -293,20 +332,25 @@ def search(
     top_k: int | None = 10,
     depth: int = DEFAULT_DEPTH,
     model: str | os.PathLike[str] | bool = True,
+    min_relevance: float | str | None = None,
 ) -> Ranking:
     """Search files and folders: passages, BM25 and vectors, reranking, blend; `model=False` leaves the last two out.
+
+    `min_relevance` is that of `Index.search`.
 
     A model that you name also reranks texts in a language that it does not read; see `Reranker`. Each file of a folder
     that can't be read is left out with a warning; files of other types are left out as they are in `Index.build`.
 
     Raises:
-        InputError: an empty query, or a path that is missing, unreadable or of no known format.
+        InputError: an empty query, a path that is missing, unreadable or of no known format, or a min_relevance as
+            `Index.search` refuses it.
         ModelError: the model can't be used.
 
     """
     checked_query, sources = arguments.query(query), arguments.paths(paths, "paths")
-    reranker = _reranker(model)
-    return Index.of(files.read_paths(sources, _warn)).search(checked_query, top_k, depth, reranker or False)
+    reranker = _reranker(model, min_relevance is not None) or False
+    index = Index.of(files.read_paths(sources, _warn))
+    return index.search(checked_query, top_k, depth, reranker, min_relevance=min_relevance)
 
 
 def _warn(skipped: files.Skipped) -> None:
@@ -314,7 +358,7 @@ def _warn(skipped: files.Skipped) -> None:
         warnings.warn(f"{skipped.path} was left out: {skipped.reason}", stacklevel=2)
 
 
-def _reranker(which: Any) -> Reranker | None:  # noqa: ANN401 - whatever a caller passes
+def _reranker(which: Any, calibrated: bool = False) -> Reranker | None:  # noqa: ANN401 - whatever a caller passes
     """The model itself where it is loaded, the model of a name, the default model for True, None for False."""
     if which is False:
         return None
@@ -323,10 +367,15 @@ def _reranker(which: Any) -> Reranker | None:  # noqa: ANN401 - whatever a calle
     if which is not True and not isinstance(which, (str, os.PathLike)):
         kind = which if which is None else f"of type {type(which).__name__}"
         raise InputError(f"a reranker is a loaded model, the name of one, or False for none; not {kind}")
+    return _named(None if which is True else arguments.path(which, "reranker"), calibrated)
+
+
+def _named(name: str | None, calibrated: bool) -> Reranker:
+    """The model of a name, which the process loads once."""
     with _loading:
-        return _loaded(None if which is True else arguments.path(which, "reranker"))
+        return _loaded(name, calibrated)
 
 
 @lru_cache(maxsize=_CACHED)
-def _loaded(name: str | None) -> Reranker:
-    return load(name)
+def _loaded(name: str | None, calibrated: bool) -> Reranker:
+    return load(name, calibrated=calibrated)

@@ -9,6 +9,7 @@
     - ScoreError          scores that can't be what they claim
         . KindError       two kinds of score were mixed, or one was converted twice
         . NonFiniteScore  NaN or infinity came out of a model
+        . NotCalibrated   a calibration was made for other scores than these
     - ServiceError        a server can't answer a request
         . UnknownModel    no model of that name is served
         . Overloaded      too much is waiting; it says after how many seconds to come again
@@ -54,6 +55,10 @@ class KindError(ScoreError):
 
 class NonFiniteScore(ScoreError):
     """NaN or infinity came out of a model."""
+
+
+class NotCalibrated(ScoreError):
+    """A calibration was made for other scores than these: another model, precision or setting."""
 
 
 class ServiceError(ResiftError):

@@ -2,10 +2,12 @@
 
     bm25 + dense >> resift-mini-en@100 >> blend(weight=1.25) >> top 10
 
-In front stand the retrievers, joined by "+"; without them the caller brings the candidates. Then come the stages: a
-model's name with its depth, or one of `STAGES`. The first model may be one of several, joined by "|": each ranking gets
-the first of them that reads its language. A name with other characters than letters, digits and "/._:-" stands in
-double quotes. "no guard" lets a model judge texts of a language that it does not read. "top K" says how many come back.
+In front stand the retrievers, joined by "+"; without them the caller brings the candidates. `dense(model="NAME")` names
+the embedder of the vectors. Then come the stages: a model's name with its depth, or one of `STAGES`. The first model
+may be one of several, joined by "|": each ranking gets the first of them that reads its language. A name with other
+characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
+that it does not read. "relevant(least=0.5)" at the end leaves out what its calibrated model thinks less likely to be
+relevant. "top K" says how many come back.
 """
 
 from __future__ import annotations
@@ -21,15 +23,17 @@ from typing import Any
 
 from resift.engine.once import Once
 from resift.errors import InputError
-from resift.protocols import Scorer, Stage
+from resift.protocols import Calibrator, Scorer, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
 from resift.rerank.guard import Alternative, ByLanguage, LanguageGuard
 from resift.rerank.pointwise import Pointwise
+from resift.rerank.relevance import Relevance
 from resift.types import ModelInfo
 
-RETRIEVERS = ("bm25", "dense")
-STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",)}  # stages without a model, and their parameters
+RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": (), "dense": ("model",)}  # and their parameters
+# Stages without a model, and their parameters.
+STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",), "relevant": ("least",)}
 DEFAULT_DEPTH = 100
 
 Value = float | str | bool
@@ -81,7 +85,7 @@ class Pipeline:
 
     Raises:
         InputError: an unknown retriever or parameter, a depth or top_k below 1, a blend in front of every model, or a
-            choice of models elsewhere than at the first, or without a guard.
+            threshold that is not the last stage, or a choice of models elsewhere than at the first, or without a guard.
 
     """
 
@@ -93,27 +97,31 @@ class Pipeline:
     def __post_init__(self) -> None:
         for part in self.retrievers:
             _check(part.name in RETRIEVERS, f"a retriever is {' or '.join(RETRIEVERS)}; not {part.name!r}")
-            alone = part.depth is None and not part.parameters and not part.others
-            _check(alone, f"{part.name} takes no depth, no parameters and no alternative")
+            _check(part.depth is None and not part.others, f"{part.name} takes no depth and no alternative")
+            _check_parameters(part, RETRIEVERS)
         for part in self.stages:
             _check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")
             _check(part.name not in STAGES or part.depth is None, f"{part.name} takes no depth")
-            allowed = STAGES.get(part.name, ())
-            for key, value in part.parameters:
-                _check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
-                _check(_is_weight(value), f"the {key} of {part.name} is a finite number of 0 or more; not {value!r}")
+            _check_parameters(part, STAGES)
             _check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
         chosen = [i for i, part in enumerate(self.stages) if part.others]
         _check(chosen in ([], [0]), "one of several models, joined by |, can only be the first stage")
         _check(self.guard or not chosen, "no guard leaves nothing to choose by; name one model")
         _check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
-        _check(not self.stages or self.stages[0].name not in STAGES, "a blend needs a model in front of it")
+        names = [part.name for part in self.stages]
+        _check(not names or names[0] not in STAGES, f"a {names[0] if names else ''} needs a model in front of it")
+        _check("relevant" not in names[:-1], "relevant is the last stage: a threshold is for the final score")
 
     @property
     def depth(self) -> int:
         """How many candidates are to be retrieved."""
         depths = [part.depth for part in self.stages if part.depth is not None]
         return max([*(depths or [DEFAULT_DEPTH]), self.top_k or 0])
+
+    @property
+    def embedder(self) -> str:
+        """The model that a retriever names for its vectors; empty where none is named."""
+        return next((str(value) for part in self.retrievers for key, value in part.parameters if key == "model"), "")
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -143,7 +151,7 @@ class Pipeline:
                 top_k = int(piece.split()[1])
             elif re.fullmatch(r"no\s+guard", piece):
                 guard = False
-            elif i == 0 and _split(piece, "+")[0].split("@")[0] in RETRIEVERS:
+            elif i == 0 and re.split(r"[@(]", _split(piece, "+")[0])[0] in RETRIEVERS:
                 retrievers = tuple(map(_part, _split(piece, "+")))
             else:
                 stages.append(_part(piece))
@@ -180,29 +188,39 @@ class Pipeline:
                 ]
         return "\n".join(lines).lstrip("\n") + "\n"
 
-    def stage(self, scorer_of: Callable[[str], Scorer], insist: bool = False, because: str = "") -> Stage:
+    def stage(
+        self,
+        scorer_of: Callable[[str], Scorer],
+        insist: bool = False,
+        calibration_of: Callable[[str], Calibrator] | None = None,
+        because: str = "",
+    ) -> Stage:
         """The stages as one Stage.
 
         Args:
             scorer_of: gives the scorer of a model's name; of several models each is asked for when it is needed.
             insist: the guard only says what a model does not read, and lets it judge all the same.
+            calibration_of: gives the calibration of a model's name; None where there are none.
             because: of several models: why the first one is preferred, where the trace is to say that.
+
+        Raises:
+            InputError: a threshold without a calibration, or one that the calibration does not have.
 
         """
         scorer = cache(scorer_of)  # the same object for all rankings, so that their pairs share calls
         if not self.stages or not self.guard:
-            return self._cascade(scorer)
+            return self._cascade(scorer, calibration_of)
         first = self.stages[0]
         if not first.others:
-            return LanguageGuard(scorer(first.name), self._cascade(scorer), insist)
+            return LanguageGuard(scorer(first.name), self._cascade(scorer, calibration_of), insist)
         variants = [replace(self, stages=(replace(first, name=n, others=()), *self.stages[1:])) for n in first.names]
         alternatives = [
-            Alternative(name, partial(scorer, name), Once(partial(variant._cascade, scorer)))
+            Alternative(name, partial(scorer, name), Once(partial(variant._cascade, scorer, calibration_of)))
             for name, variant in zip(first.names, variants, strict=True)
         ]
         return ByLanguage(alternatives, because)
 
-    def _cascade(self, scorer_of: Callable[[str], Scorer]) -> Stage:
+    def _cascade(self, scorer_of: Callable[[str], Scorer], calibration_of: Callable[[str], Calibrator] | None) -> Stage:
         """The stages one after the other, without a guard."""
         stages: list[Stage] = []
         infos: list[ModelInfo] = []
@@ -210,6 +228,12 @@ class Pipeline:
             if part.name == "blend":
                 info = infos[-1]
                 stages.append(Blend(info.name, float(dict(part.parameters).get("weight", info.blend_weight))))
+            elif part.name == "relevant":
+                _check(calibration_of is not None, "a threshold of relevance needs a calibrated model")
+                assert calibration_of is not None
+                least = dict(part.parameters).get("least")
+                model = [p.name for p in self.stages if p.name not in STAGES][-1]
+                stages.append(Relevance(calibration_of(model), least))
             else:
                 scorer = scorer_of(part.name)
                 infos.append(scorer.info)
@@ -217,8 +241,32 @@ class Pipeline:
         return Cascade(stages)
 
 
+def _check_parameters(part: Part, names: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a parameter that the retriever or stage does not have, or whose value does not fit."""
+    allowed = names.get(part.name, ())
+    for key, value in part.parameters:
+        _check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
+        fits, what = _VALUES[key]
+        _check(fits(value), f"the {key} of {part.name} is {what}; not {value!r}")
+
+
+def _is_name(value: Value) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
 def _is_weight(value: Value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_relevance(value: Value) -> bool:
+    return value in ("high", "some") or (_is_weight(value) and 0 < float(value) <= 1)
+
+
+_VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
+    "model": (_is_name, "a name in double quotes"),
+    "weight": (_is_weight, "a finite number of 0 or more"),
+    "least": (_is_relevance, 'a probability above 0 and up to 1, "high" or "some"'),
+}
 
 
 def _check(condition: bool, message: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from resift.types import Document, ModelInfo, Pair, Query, Ranking, Scores
+from resift.types import Document, Level, ModelInfo, Pair, Query, Ranking, Score, ScoreKind, Scores
 
 if TYPE_CHECKING:  # NumPy stays out of `import resift`
     import numpy as np
@@ -134,6 +134,48 @@ class StoresTokens(Protocol):
         """Return the same scorer, which takes the vectors of stored documents from `store`."""
 
 
+class SparesTime(Protocol):
+    """A memory that says how much time it spared."""
+
+    spared_ms: float
+
+
+@runtime_checkable
+class RemembersDocuments(Protocol):
+    """What a scorer has that encodes documents alone, and can keep what it made of them."""
+
+    @property
+    def memory(self) -> SparesTime | None:
+        """What it remembers; None for a scorer that remembers nothing."""
+
+    def remembering(self, limit: int) -> Scorer:
+        """Return the same scorer, which keeps so many bytes of encoded documents; its scores are equal."""
+
+
+class Calibrator(Protocol):
+    """Turns a model's scores into probabilities of relevance, and knows what its thresholds are."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, which is the source of the scores that it converts."""
+
+    @property
+    def kind(self) -> ScoreKind:
+        """The kind of the scores that it converts."""
+
+    def probability(self, score: Score) -> Score:
+        """Return the probability; raises KindError where the score is of another kind or source."""
+
+    def level(self, probability: float) -> Level | None:
+        """Return the level of a probability; None where the calibration has no levels."""
+
+    def least(self, relevance: float | str) -> float:
+        """Return the least probability that a number or a level's name allows; raises InputError for others."""
+
+    def shift(self, values: Sequence[float]) -> str:
+        """Return why these can't be scores like those of the calibration, in one sentence; empty when they can."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a stage wants to know: the judgement of some pairs of one ranking, the most promising first.
@@ -159,8 +201,8 @@ class Stage(Protocol):
 
     A stage only decides; it never calls a scorer itself. It yields what it wants judged, and is sent one judgement per
     pair; where time or room ran out, a judgement has no value and a flag of `UNREACHED`. It returns the ranking with
-    every candidate exactly once, and alters nothing. A driver (`rerank.drive`, or the server's) watches clock, memory
-    and queue, and may run many flows side by side.
+    every candidate exactly once, be it in `left_out`, and alters nothing. A driver (`rerank.drive`, or the server's)
+    watches clock, memory and queue, and may run many flows side by side.
     """
 
     @property

@@ -13,12 +13,13 @@ from resift.errors import InputError
 from resift.files.records import DocumentLike
 from resift.machine import held, parse_size
 from resift.pipeline import Part, Pipeline
-from resift.protocols import Budget, HasContract, Scorer, Stage, StoresTokens, TokenStore
+from resift.protocols import Budget, Calibrator, HasContract, Scorer, Stage, StoresTokens, TokenStore
 from resift.rerank.drive import drive
 from resift.rerank.guard import choose_for_pairs
 from resift.types import Candidate, Document, ModelInfo, Pair, Query, Ranking, Scores
 
 if TYPE_CHECKING:  # these import much; `import resift` stays light
+    from resift.calibrate.calibration import Calibration
     from resift.models.contract import Contract
     from resift.score.cache import PairCache
 
@@ -29,10 +30,19 @@ class Reranker(OfOneProcess):
     Where the query or most of the texts are in a language that the model does not read, it leaves the order as it is
     and the trace's reason says why and which model to take. One that was chosen by name (`named`) reranks all the same,
     and the reason says that.
+
+    With a calibration its scores come back as probabilities of relevance, and a threshold (`min_relevance`) may leave
+    documents out. The order is the same as without.
     """
 
-    def __init__(self, scorer: Scorer, cache: PairCache | None = None, named: bool = True) -> None:
-        self.scorer, self.cache, self.named = scorer, cache, named
+    def __init__(
+        self,
+        scorer: Scorer,
+        cache: PairCache | None = None,
+        named: bool = True,
+        calibration: Calibration | None = None,
+    ) -> None:
+        self.scorer, self.cache, self.named, self.calibration = scorer, cache, named, calibration
         self.judge = scorer if cache is None else cache.before(scorer)  # the scorer, with the cache before it
 
     @property
@@ -65,6 +75,7 @@ class Reranker(OfOneProcess):
         depth: int | None = None,
         deadline_ms: float | None = None,
         max_memory: int | str | None = None,
+        min_relevance: float | str | None = None,
     ) -> Ranking:
         """Order documents by the model's score.
 
@@ -79,15 +90,17 @@ class Reranker(OfOneProcess):
             max_memory: what the process may hold, in bytes or as "2GiB", pages of mapped files aside: less is scored at
                 once, and when the next batch, or one long document, does not fit beside what is held already, the best
                 order so far comes back, as by a deadline. On a model's first call its weights come on top. Linux only.
+            min_relevance: leave out documents whose probability of relevance is less, or whose level is below "high" or
+                "some"; they are in the ranking's `left_out`. Needs a calibration.
 
         Raises:
-            InputError: an empty query, one document instead of a list, a document that is none of the three, or a top_k
-                or limit as `budget` refuses it.
+            InputError: an empty query, one document instead of a list, a document that is none of the three, a top_k or
+                limit as `budget` refuses it, or a min_relevance without a calibration, or that it does not have.
 
         """
         limits, most = budget(deadline_ms, max_memory), arguments.whole(top_k, "top_k")
         ranking = Ranking.unscored(arguments.query(query), files.documents(documents))
-        stage = self.stage(blend=False, depth=arguments.whole(depth, "depth"))
+        stage = self.stage(blend=False, depth=arguments.whole(depth, "depth"), min_relevance=min_relevance)
         return drive(stage, [ranking], limits)[0].top(most)
 
     def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
@@ -95,10 +108,11 @@ class Reranker(OfOneProcess):
 
         Raises:
             InputError: one pair instead of a list, something that is no pair, or a query or document as in `rerank`.
+            NotCalibrated: there is a calibration, and the scores are clearly others than those that it was made of.
 
         """
         listed = enumerate(arguments.items(pairs, "pairs", "(query, document)"))
-        return self._score([_pair(pair, i) for i, pair in listed])
+        return self.converted(self._score([_pair(pair, i) for i, pair in listed]))
 
     def _score(self, pairs: Sequence[Pair]) -> Scores:
         return self.judge.score(pairs)
@@ -108,36 +122,84 @@ class Reranker(OfOneProcess):
         """The fingerprints of the models of which this is one or takes one."""
         return (self.info.fingerprint,)
 
-    def stage(self, blend: bool | float = True, store: TokenStore | None = None, depth: int | None = None) -> Stage:
+    def converted(self, scores: Scores) -> Scores:
+        """The judge's scores as this model gives them: probabilities where it has a calibration."""
+        return scores if self.calibration is None else self.calibration.converted(scores)
+
+    def stage(
+        self,
+        blend: bool | float = True,
+        store: TokenStore | None = None,
+        depth: int | None = None,
+        min_relevance: float | str | None = None,
+    ) -> Stage:
         """The pipeline stage of this model, blended with what the first stage thought, guarded by language.
 
         Args:
             blend: True for the weight that was tuned with the model, a number for another, False for the score alone.
             store: token vectors computed before; used by models that compare token vectors.
             depth: how many candidates are scored, from the first; None: all.
+            min_relevance: see `rerank`.
 
         Raises:
-            InputError: a blend that is neither true, false nor a number of 0 or more, or a depth below 1.
+            InputError: a blend that is neither true, false nor a number of 0 or more, a depth below 1, or a
+                min_relevance as `rerank` refuses it.
 
         """
-        scorer = self.with_store(store)
-        return self.pipeline(blend, depth).stage(lambda name: scorer, self.named)
+        return self.stage_of(self.pipeline(blend, depth, min_relevance=min_relevance), self.with_store(store))
+
+    def stage_of(self, plan: Pipeline, scorer: Scorer) -> Stage:
+        """The stage of a pipeline of this model alone, whose pairs go to `scorer`."""
+        return plan.stage(lambda name: scorer, self.named, lambda name: self.calibrator)
+
+    @property
+    def calibrator(self) -> Calibrator:
+        """The calibration.
+
+        Raises:
+            InputError: there is none.
+
+        """
+        if self.calibration is None:
+            raise InputError(
+                f"{self.info.name} was loaded without a calibration, which a threshold of relevance needs; load it "
+                "with calibrated=True (command line and server: --calibrated)"
+            )
+        return self.calibration
 
     def with_store(self, store: TokenStore | None) -> Scorer:
         """The scorer with stored token vectors where it compares any, and without the cache: they are quicker than it.
 
-        Their scores may be others, since stored vectors are rounded, and may be pooled.
+        Their scores may be others, since stored vectors are rounded, and may be pooled. A calibrated model therefore
+        takes none: its calibration is of the scores that it gives itself.
         """
-        if store is not None and isinstance(self.scorer, StoresTokens):
+        if store is not None and self.calibration is None and isinstance(self.scorer, StoresTokens):
             return self.scorer.with_store(store)
         return self.judge
 
-    def pipeline(self, blend: bool | float = True, depth: int | None = None, top_k: int | None = None) -> Pipeline:
-        """The model as a pipeline without a retriever; the arguments are those of `stage` and `rerank`."""
+    def pipeline(
+        self,
+        blend: bool | float = True,
+        depth: int | None = None,
+        top_k: int | None = None,
+        min_relevance: float | str | None = None,
+    ) -> Pipeline:
+        """The model as a pipeline without a retriever; the arguments are those of `stage` and `rerank`.
+
+        Raises:
+            InputError: see `stage`.
+
+        """
         stages = [Part(self.info.name, depth)]
         if blend is not False:
             weight = self.info.blend_weight if blend is True else arguments.number(blend, "blend")
             stages.append(Part("blend", None, (("weight", weight),)))
+        if min_relevance is not None:
+            least = self.calibrator.least(min_relevance)
+            word = min_relevance if min_relevance in ("high", "some") else least
+            stages.append(Part("relevant", None, (("least", word),)))
+        elif self.calibration is not None:
+            stages.append(Part("relevant"))
         return Pipeline((), tuple(stages), top_k)
 
 
@@ -147,7 +209,8 @@ class DefaultReranker(Reranker):
     Each ranking gets the first model that reads its query and all but a fifth of its texts (`rerank.guard.choose`); the
     trace says which and why, where that is not the first. Where none reads them, the order stays, and the reason says
     so. All pairs of one call of `score` go to one model, whose name is the `source`. `info`, `scorer` and `contract`
-    are those of the first model. The others are loaded when they are first needed.
+    are those of the first model. The others are loaded when they are first needed. There is no calibration: it would be
+    of one model.
 
     Args:
         models: the one that is preferred first.
@@ -164,7 +227,13 @@ class DefaultReranker(Reranker):
         """The fingerprints of all models; this loads none."""
         return tuple(model.fingerprint() for model in self.models.values())
 
-    def stage(self, blend: bool | float = True, store: TokenStore | None = None, depth: int | None = None) -> Stage:
+    def stage(
+        self,
+        blend: bool | float = True,
+        store: TokenStore | None = None,
+        depth: int | None = None,
+        min_relevance: float | str | None = None,
+    ) -> Stage:
         """See `Reranker.stage`; a model whose token vectors are stored goes before the others."""
         maker = [name for name, model in self.models.items() if store and model.fingerprint() == store.fingerprint]
         first = next(iter(self.models))
@@ -174,15 +243,29 @@ class DefaultReranker(Reranker):
         def scorer_of(name: str) -> Scorer:
             return self.models[name].load().with_store(store if name in maker else None)
 
-        return self._pipeline(names, blend, depth).stage(scorer_of, because=because)
+        pipeline = self._pipeline(names, blend, depth, None, min_relevance)
+        return pipeline.stage(scorer_of, because=because)
 
-    def pipeline(self, blend: bool | float = True, depth: int | None = None, top_k: int | None = None) -> Pipeline:
+    def pipeline(
+        self,
+        blend: bool | float = True,
+        depth: int | None = None,
+        top_k: int | None = None,
+        min_relevance: float | str | None = None,
+    ) -> Pipeline:
         """All models, joined by "|", as a pipeline without a retriever; see `Reranker.pipeline`."""
-        return self._pipeline(tuple(self.models), blend, depth, top_k)
+        return self._pipeline(tuple(self.models), blend, depth, top_k, min_relevance)
 
     def _pipeline(
-        self, names: Sequence[str], blend: bool | float, depth: int | None, top_k: int | None = None
+        self,
+        names: Sequence[str],
+        blend: bool | float,
+        depth: int | None,
+        top_k: int | None,
+        min_relevance: float | str | None,
     ) -> Pipeline:
+        if min_relevance is not None:
+            self.calibrator.least(min_relevance)  # refuses it
         first, *others = names
         stages = [Part(first, depth, (), tuple(others))]
         if blend is not False:  # True: the weight of whichever model is taken

@@ -69,7 +69,8 @@ def check_stage(stage: Stage, rankings: Sequence[Ranking] | None = None) -> None
         rankings: what it orders; two small ones and an empty one by default.
 
     Raises:
-        AssertionError: one of these is not so: each ranking comes back with its own query and candidates, each once;
+        AssertionError: one of these is not so: each ranking comes back with its own query and candidates, each once, be
+            it among those that were left out;
             ranks count from 1; first ranks and earlier signals stay; candidates without a score stand last; no argument
             is altered; the same comes out again; with no time left nothing is scored, and the order stays.
 
@@ -142,7 +143,8 @@ def _scores(scorer: Scorer, pairs: Sequence[Pair]) -> Scores:
 def _check_permutation(old: Ranking, new: Ranking) -> None:
     _check(new.query == old.query, "a ranking came back with another query")
     before = {c.document.id: c for c in old}
-    _check(sorted(before) == sorted(c.document.id for c in new), "candidates were lost, invented or doubled")
+    after = sorted(c.document.id for c in (*new, *new.left_out))
+    _check(sorted(before) == after, "candidates were lost, invented or doubled")
     _check([c.rank for c in new] == list(range(1, len(new) + 1)), "ranks do not count from 1")
     for candidate in new:
         earlier = before[candidate.document.id]

@@ -5,56 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 from resift.errors import KindError, NonFiniteScore
-
-
-class ScoreKind(StrEnum):
-    """What a number means; scores of different kinds are never compared."""
-
-    LOGIT = "logit"  # a classifier's raw output, unbounded
-    PROBABILITY = "probability"  # 0..1, from a logit by the logistic function
-    RELEVANCE = "relevance"  # 0..1, of a server that does not say what it measures; good for an order alone
-    COSINE = "cosine"  # -1..1
-    MAXSIM = "maxsim"  # late interaction: a mean of cosines, -1..1
-    MAXSIM_SUM = "maxsim_sum"  # late interaction: a sum of cosines, one per query token
-    BM25 = "bm25"  # 0 and more, unbounded; depends on the collection
-    FUSED = "fused"  # a combination of ranks and standardised scores of one query
-
-
-class Flag(StrEnum):
-    """What there is to say about one candidate's judgement; a value of None always has a flag that explains it."""
-
-    TRUNCATED = "truncated"  # the end of the document was not read
-    WINDOWED = "windowed"  # the document was read in windows, and the best one counts
-    QUERY_TRUNCATED = "query_truncated"  # the end of the query was not read
-    REPLACED_CHARACTERS = "replaced_characters"  # what is no text (surrogates, control characters) was replaced
-    RESCORED = "rescored"  # the fast precision gave no number, f32 did
-    EMPTY = "empty"  # there is no text to score
-    NON_FINITE = "non_finite"  # the model gave NaN or infinity
-    FAILED = "failed"  # the model raised an error
-    DEADLINE = "deadline"  # the time was up before the candidate's turn
-    MEMORY = "memory"  # there was no room for it
-    OVERLOAD = "overload"  # the server had no room for it in its queue
-
-
-UNREACHED = frozenset({Flag.DEADLINE, Flag.MEMORY, Flag.OVERLOAD})  # nobody tried to judge such a candidate
-
-
-class NoteCode(StrEnum):
-    """Why a ranking was not reranked, or only partly: what programs read of a Note."""
-
-    DEADLINE = "deadline"
-    MEMORY = "memory"
-    OVERLOAD = "overload"
-    FAILED = "failed"  # a model failed on some candidates, or altogether
-    CONSTANT = "constant"  # every score was the same
-    NOTHING = "nothing"  # no candidate could be scored
-    LANGUAGE = "language"  # the model was not made for these texts
-    MODEL = "model"  # which of the default models was taken, and why
-    REMOTE = "remote"  # what another server gave as its reason
+from resift.vocabulary import UNREACHED as UNREACHED
+from resift.vocabulary import Flag as Flag
+from resift.vocabulary import Level as Level
+from resift.vocabulary import NoteCode as NoteCode
+from resift.vocabulary import ScoreKind as ScoreKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +146,12 @@ RECIPROCAL_RANKS = "rrf"  # the source of a score that was made of ranks alone, 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What one retriever or stage said of a candidate: its rank there (from 1) and its score, if it gave one."""
+    """What one retriever or stage said of a candidate: its rank there (from 1), its score and level, if it gave one."""
 
     source: str
     rank: int
     score: Score | None = None
+    level: Level | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +184,11 @@ class Candidate:
                 return score.to_probability().value
         kinds = sorted({str(s.score.kind) for s in self.signals if s.score is not None}) or ["none"]
         raise KindError(f"{self.document.id} has no logit and no probability (scores: {', '.join(kinds)})")
+
+    @property
+    def level(self) -> Level | None:
+        """How relevant it is by the last calibration that spoke of it; None where none did, or it has no levels."""
+        return next((s.level for s in reversed(self.signals) if s.level is not None), None)
 
     @property
     def first_rank(self) -> int:
@@ -335,11 +299,15 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The candidates of one query; their order is the tuple's order, and `rank` counts from 1."""
+    """The candidates of one query; their order is the tuple's order, and `rank` counts from 1.
+
+    `left_out` are those that a threshold of relevance took out of the candidates, in their order.
+    """
 
     query: Query
     candidates: tuple[Candidate, ...] = ()
     trace: Trace = Trace()
+    left_out: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
         ranked = tuple(c if c.rank == i else replace(c, rank=i) for i, c in enumerate(self.candidates, 1))

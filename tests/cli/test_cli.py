@@ -306,9 +306,35 @@ def test_models_are_chosen_by_language_licence_and_window() -> None:
     assert {m["family"] for m in late} == {"late"} and late[0]["name"] == "resift-mini-en"
     assert cli("models", "--family", "wizard").returncode == 3
     assert found("models", "--lang", "VI", "--json") == found("models", "--lang", "vi", "--json")
-    for code in ("xx1", "v", "đa", "vietnamese"):
-        refused = cli("models", "--lang", code)
-        assert refused.returncode == 3 and "no language code of two letters" in refused.stderr
+    refused = cli("models", "--lang", "Vietnamees")
+    assert refused.returncode == 3 and "name of a language; the nearest: vi (Vietnamese)" in refused.stderr
+
+
+def test_a_model_is_recommended_for_a_language_first() -> None:
+    """In one line, then the table with the figures and their sources; the names of languages will do."""
+    recommended, empty, *table = cli("models", "--lang", "Vietnamese").stdout.splitlines()
+    assert recommended.startswith("for Vietnamese (vi) use ") and empty == ""
+    for row, figures in (("AITeamVN/Vietnamese_Reranker", "MRR@10 0.618 ["), ("itdainb/PhoRanker", "MRR@10 0.555 [")):
+        start = next(i for i, line in enumerate(table) if line.startswith(row))
+        assert figures in " ".join(table[start : start + 3])
+    assert any(line.startswith("[") and "] MRR@10 on 300 questions on law, top 50; source: " in line for line in table)
+    assert cli("models", "--lang", "en").stdout.startswith("for English (en) use resift-mini-en, which is bundled (")
+    assert cli("models", "--lang", "vi", "--family", "static").stdout.startswith(
+        "for Vietnamese (vi) none of these can be recommended"
+    )
+
+
+def test_a_recommendation_as_json() -> None:
+    english = found("models", "--lang", "en", "--json")
+    assert (english["language"], english["recommended"]) == ("en", {"name": "resift-mini-en", "bundled": True})
+    japanese = found("models", "--lang", "ja", "--max-tokens", "600", "--json")
+    best = japanese["recommended"]
+    (row,) = [m for m in japanese["models"] if m["name"] == best["name"]]
+    assert best["figure"] in row["figures"] and best["bundled"] is False
+    schema = (Path(resift.__file__).parents[2] / "docs/json.md").read_text()
+    for field in {*japanese, *best, *best["figure"], *(f for m in japanese["models"] for f in m)}:
+        assert f"`{field}`" in schema
+    assert "recommended" not in found("models", "--lang", "vi", "--family", "static", "--json")
 
 
 def test_doctor_passes_the_bundled_model_and_fails_another() -> None:

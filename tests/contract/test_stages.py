@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resift import Index, Reranker
+from resift.calibrate.calibration import Binding, Calibration, ScoreSample
+from resift.calibrate.curves import PlattCurve
 from resift.errors import InputError
 from resift.protocols import UNLIMITED, Budget, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
 from resift.rerank.drive import drive
 from resift.rerank.pointwise import Pointwise
-from resift.types import Candidate, Document, ModelInfo, Pair, Query, Ranking, Score, ScoreKind, Scores, Signal
+from resift.rerank.relevance import Relevance
+from resift.types import Candidate, Document, Level, ModelInfo, Pair, Query, Ranking, Score, ScoreKind, Scores, Signal
 
 
 class Lengths:
@@ -31,6 +34,15 @@ class Lengths:
         return Scores.of([len(text) if text.strip() else None for text in texts], self.info)
 
 
+CALIBRATION = Calibration(
+    Binding("lengths", ScoreKind.LOGIT),
+    PlattCurve(0.5, -3.0),
+    {Level.SOME: 0.2},
+    (),
+    ScoreSample((0.0, 3e4), (0.0, 3e4)),
+)
+
+
 def blended(scorer: Lengths, weight: float) -> Stage:
     return Cascade([Pointwise(scorer), Blend("lengths", weight)])
 
@@ -39,6 +51,7 @@ def stages(mini: Reranker, depth: int | None = None) -> dict[str, Stage]:
     return {
         "pointwise": Pointwise(Lengths(), depth),
         "blend": Cascade([Pointwise(Lengths(), depth), Blend("lengths", 1.0)]),
+        "relevant": Cascade([Pointwise(Lengths(), depth), Relevance(CALIBRATION)]),
         "cascade": Cascade([Pointwise(Lengths(), min(3, depth or 3)), Pointwise(Lengths(), min(2, depth or 2))]),
         "resift-mini-en": mini.stage(blend=False, depth=depth),
         "resift-mini-en blended": mini.stage(depth=depth),
@@ -46,7 +59,7 @@ def stages(mini: Reranker, depth: int | None = None) -> dict[str, Stage]:
 
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="other systems don't tell what a process holds")
-NAMES = ["pointwise", "blend", "cascade", "resift-mini-en", "resift-mini-en blended"]
+NAMES = ["pointwise", "blend", "relevant", "cascade", "resift-mini-en", "resift-mini-en blended"]
 
 
 @pytest.fixture(scope="module", params=NAMES)

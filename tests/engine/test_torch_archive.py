@@ -19,14 +19,17 @@ from resift.engine.weights.torch_archive import read_archive, saved_tensors
 from resift.errors import BrokenModel
 
 
-def test_every_kind_of_tensor(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zipped", [True, False])
+def test_every_kind_of_tensor(tmp_path: Path, zipped: bool) -> None:
+    """In the format of today, and in that of torch before 1.6."""
     base = torch.arange(24, dtype=torch.float32).reshape(4, 6) / 7
     state = OrderedDict(
         plain=base, turned=base.T, part=base[1:3, 2:5], tied=base, wide=base[:, :1].expand(4, 3), none=base[:0],
         single=torch.tensor(2.5), half=base.half(), brain=base.bfloat16(), places=torch.arange(5),
         flag=torch.ones(2).bool(),
     )  # fmt: skip
-    torch.save(state, tmp_path / "pytorch_model.bin")
+    torch.save(state, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    assert zipfile.is_zipfile(tmp_path / "pytorch_model.bin") == zipped
     found = read_archive(tmp_path / "pytorch_model.bin")
     theirs = torch.load(tmp_path / "pytorch_model.bin", weights_only=True)
     assert list(found) == [n for n in state if n not in ("places", "flag")]
@@ -134,9 +137,23 @@ def test_damaged_files(tmp_path: Path) -> None:
     for i, value in enumerate(([1], {"model": {}}, {"weight": 1})):
         with pytest.raises(BrokenModel, match="no state dict"):
             read_archive(archive(tmp_path / f"other-{i}.bin", pickle.dumps(value)))
-    torch.save({"weight": torch.ones(2)}, tmp_path / "old.bin", _use_new_zipfile_serialization=False)
-    with pytest.raises(BrokenModel, match="no undamaged archive"):
-        read_archive(tmp_path / "old.bin")
+
+
+def test_damaged_files_of_older_versions(tmp_path: Path) -> None:
+    whole, cut, mark = tmp_path / "whole.bin", tmp_path / "cut.bin", tmp_path / "ran"
+    torch.save({"a": torch.arange(40.0), "b": torch.ones(3)}, whole, _use_new_zipfile_serialization=False)
+    content = whole.read_bytes()
+    for size in range(0, len(content), 7):
+        cut.write_bytes(content[:size])
+        with pytest.raises(BrokenModel, match=r"cut\.bin is no undamaged archive"):
+            read_archive(cut)
+    cut.write_bytes(pickle.dumps(Calls(os.system, f"touch {mark}"), 2))
+    with pytest.raises(BrokenModel, match="asks for posix.system"):
+        read_archive(cut)
+    cut.write_bytes(pickle.dumps(1, 2) + content[content.index(b".") + 1 :])
+    with pytest.raises(BrokenModel, match="its first numbers are not those of torch.save"):
+        read_archive(cut)
+    assert not mark.exists()
 
 
 def test_reading_loads_no_torch(tmp_path: Path) -> None:

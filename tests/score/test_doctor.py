@@ -1,8 +1,10 @@
 """The doctor passes what is sound, and names what is wrong with five broken folders."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,15 @@ import torch
 from transformers import AutoModel
 
 import resift
-from resift.inspection.doctor import Finding, examine
+from resift.inspection.doctor import Finding, _golden, _scored, examine
 from resift.inspection.export import export
+from resift.inspection.scorer_checks import published_scores_check
+from resift.models import registry
+from resift.models.published import PublishedScore
 from resift.score.load import find_model
+from resift.types import Candidate, Document, Query
 from tests.checkpoints import cross_encoder, edited
+from tests.published import save
 from tests.vector_checkpoints import nested, pylate, stanford
 
 
@@ -61,7 +68,7 @@ def test_an_untrained_encoder_fails_for_what_it_is_and_no_more(tiny: Path) -> No
     assert findings["probes en"].status == "fail"  # random weights answer nothing
     for check in ("pair encoding", "pad", "truncation", "spread", "invariance", "torch f32"):
         assert findings[check].status == "ok", findings[check]
-    assert findings["golden"].status == "note"
+    assert findings["golden"].status == "note" and "published" not in findings  # its folder has no known id
 
 
 @pytest.mark.parametrize("make", [stanford, pylate, lambda folder: nested(pylate(folder))], ids=["s", "p", "nested"])
@@ -181,3 +188,32 @@ def test_a_claimed_language_that_the_vocabulary_can_not_read_is_a_warning(tmp_pa
     (folder / "SHA256SUMS").unlink(missing_ok=True)
     finding = found(folder)["probes zh"]
     assert finding.status == "warn" and finding.message.startswith("nothing can be said: 63%")
+
+
+def test_published_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint by the hub's id whose weights are random misses them, and meets those that were made with it."""
+    folder = save(tmp_path, "BAAI/bge-reranker-base")
+    row = registry.rows()["BAAI/bge-reranker-base"]
+    case = _scored(str(folder))
+    wrong, _ = _golden(case)
+    assert (wrong.check, wrong.status) == ("published", "fail")
+    assert "test_pretrained.py at d48522c has 0" in wrong.message
+    assert "(probability at f32, within 0.01): weights, tokenizer or config are not" in wrong.message
+    logits = resift.load(folder, precision="f32").score([(g.query, g.document) for g in row.golden]).values
+    scores = [1 / (1 + math.exp(-v)) for v in logits if v is not None]
+    golden = tuple(replace(g, score=score + 0.009) for g, score in zip(row.golden, scores, strict=True))
+    monkeypatch.setattr(registry, "rows", lambda: {row.id: replace(row, golden=golden)})
+    right, _ = _golden(case)
+    message = f"4 pairs as {golden[0].source} has them (probability at f32, within 0.01)"
+    assert right == Finding("published", "ok", message)
+
+
+def test_published_logits() -> None:
+    """A probability is the logistic function of a logit, and a logit is compared as it is."""
+    scorer = resift.load("resift-mini-en", precision="f32").scorer
+    (value,) = scorer.score([(Query("lamp"), Candidate(Document("0", "a lamp")))]).values
+    assert value is not None
+    for scale, score in (("logit", value), ("probability", 1 / (1 + math.exp(-value)))):
+        fine = PublishedScore("lamp", "a lamp", score, scale, 1e-3, "f32", "a card")  # type: ignore[arg-type]
+        assert published_scores_check(scorer, [fine]).status == "ok"
+        assert published_scores_check(scorer, [fine, replace(fine, score=score + 2e-3)]).status == "fail"

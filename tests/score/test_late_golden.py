@@ -9,8 +9,9 @@ import pytest
 
 import resift
 from resift.engine.exact import ExactVectors
-from resift.score.late_interaction import DocumentVectors, LateInteraction, QueryVectors, compare
+from resift.score.late_interaction import LateInteraction
 from resift.score.pairs import Distinct
+from resift.score.token_comparison import DocumentVectors, QueryVectors, compare
 from tests.vector_checkpoints import DOCUMENTS, PYLATE, QUERIES, STANFORD, pylate, stanford
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "late.json").read_text())

@@ -168,3 +168,56 @@ def test_a_row_completes_a_contract() -> None:
     assert done.parameters == derived.parameters
     with pytest.raises(BrokenModel, match="labels 1, the files say 2"):
         applied(replace(derived, kind=resift.ScoreKind.LOGIT), row, {"id2label": {"0": "x", "1": "y"}})
+
+
+PUBLISHED = """
+[[texts]]
+id = "t"
+query = "lamp"
+documents = ["a lamp", "bread"]
+
+[[benchmark]]
+id = "law"
+language = "vi"
+measure = "nDCG@10"
+on = "ten questions"
+source = "a paper"
+"""
+NUMBERS = """figures = { law = 0.5 }
+golden = { texts = "t", scores = [1.5, -2], scale = "logit", tolerance = 0.1, precision = "f32", source = "a card" }
+"""
+
+
+def test_published_numbers_of_a_row() -> None:
+    row = parse(PUBLISHED + GOOD + NUMBERS)["a/b"]
+    (figure,) = row.figures
+    assert (figure.value, figure.benchmark.measure, figure.benchmark.source) == (0.5, "nDCG@10", "a paper")
+    assert [(g.query, g.document, g.score) for g in row.golden] == [("lamp", "a lamp", 1.5), ("lamp", "bread", -2)]
+    assert {(g.scale, g.tolerance, g.precision, g.source) for g in row.golden} == {("logit", 0.1, "f32", "a card")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("law = 0.5", "war = 0.5", "war"),
+        ("law = 0.5", "law = 50", "50 is no share"),
+        ('texts = "t"', 'texts = "u"', "u"),
+        ("[1.5, -2]", "[1.5]", "shorter|longer"),
+        ('"logit"', '"stars"', "scale is one of logit, probability"),
+        ("tolerance = 0.1, ", "", "tolerance"),
+    ],
+)
+def test_malformed_numbers_are_refused(old: str, new: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"a/b: figures or golden.*({message})"):
+        parse(PUBLISHED + GOOD + NUMBERS.replace(old, new))
+
+
+def test_the_fields_published_scores_are_there() -> None:
+    """For every encoder of the list that sentence-transformers tests, with one score for each of its documents."""
+    golden = {name: row.golden for name, row in rows().items() if row.golden}
+    assert len(golden) >= 23 and {len(scores) for scores in golden.values()} == {4}
+    assert all(rows()[name].supported for name in golden)
+    scales = {name: scores[0].scale for name, scores in golden.items()}
+    assert scales["cross-encoder/ms-marco-MiniLM-L6-v2"] == scales["cross-encoder/ettin-reranker-32m-v1"] == "logit"
+    assert scales["BAAI/bge-reranker-v2-m3"] == "probability"
+    assert all(0 <= g.score <= 1 for scores in golden.values() for g in scores if g.scale == "probability")

@@ -12,12 +12,14 @@ from resift import Index, Reranker
 from resift.serve.app import create_app
 from resift.serve.http.openapi import document
 from resift.serve.runtime.served_models import ServedModel
+from tests.serve.test_calibrated import calibration_of
 
 
 @pytest.fixture(scope="module")
 def schema(mini: Reranker) -> Any:
     index = Index.of(["the keeper lit the lamp", "bread is baked"])
-    return schemathesis.openapi.from_asgi("/openapi.json", create_app([ServedModel.of(mini)], index=index))
+    models = [ServedModel.of(Reranker(mini.scorer, None, True, calibration_of(mini)))]
+    return schemathesis.openapi.from_asgi("/openapi.json", create_app(models, index=index))
 
 
 OPERATIONS = [(path, method.upper()) for path, item in document()["paths"].items() for method in item]

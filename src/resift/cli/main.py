@@ -7,7 +7,7 @@ import warnings
 
 import typer
 
-from resift.cli import bench, doctor, export, index, models, rerank, search, serve, streams
+from resift.cli import bench, calibrate, doctor, evaluate, export, index, models, rerank, search, serve, streams
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
 from resift.machine import cpu_level
 
@@ -32,7 +32,9 @@ app.command("index")(index.index)
 app.command("rerank")(rerank.rerank)
 app.command("serve")(serve.serve)
 app.command("models")(models.models)
+app.command("evaluate")(evaluate.evaluate)
 app.command("bench")(bench.bench)
+app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)
 

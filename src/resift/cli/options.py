@@ -42,6 +42,13 @@ MaxMemory = Annotated[
     str | None,
     typer.Option("--max-memory", metavar="SIZE", help="What the process may hold, such as 2GiB; else rerank less."),
 ]
+Calibrated = Annotated[
+    bool, typer.Option("--calibrated", help="Scores are probabilities of relevance, as `resift calibrate` fitted them.")
+]
+MinRelevance = Annotated[
+    str | None,
+    typer.Option("--min-relevance", metavar="P", help="Leave out what is less likely relevant: 0.5, high or some."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/json.md).")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage said and how long it took.")]
 EverySkipped = Annotated[
@@ -53,6 +60,7 @@ __all__ = [
     "DEFAULT_DEPTH",
     "DEFAULT_MODEL",
     "AsJson",
+    "Calibrated",
     "Deadline",
     "Depth",
     "EngineChoice",
@@ -60,6 +68,7 @@ __all__ = [
     "EverySkipped",
     "Explain",
     "MaxMemory",
+    "MinRelevance",
     "Model",
     "NamedEmbedder",
     "NamedModel",

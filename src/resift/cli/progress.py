@@ -18,8 +18,12 @@ _PAUSE = 0.1  # seconds between two updates of the same step
 _RECENT = 30.0
 
 # The part of an index run that each step takes without token vectors. With them, nearly all time goes into passages,
-# and the other steps end sooner than the line says. The engine of a graph reports no progress.
-_PARTS = {"passages": (0.0, 0.7), "passages' words": (0.7, 0.97), "words listed": (0.97, 1.0)}
+# and the other steps end sooner than the line says. The engine of a graph reports no progress. An evaluation counts the
+# queries of all its pipelines together.
+_PARTS = {
+    "passages": (0.0, 0.7), "passages' words": (0.7, 0.97), "words listed": (0.97, 1.0),
+    "queries searched": (0.0, 1.0), "queries reranked": (0.0, 1.0),
+}  # fmt: skip
 
 Count = Callable[[str, int, float], None]
 

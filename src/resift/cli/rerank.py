@@ -18,6 +18,7 @@ from resift.cli import options, streams
 if TYPE_CHECKING:
     from resift.files import RunLine
     from resift.protocols import Stage
+    from resift.score.options import LongDocuments
     from resift.types import Document, Ranking
 
 _REQUESTS_PER_CALL = 64  # requests whose pairs are scored in one call
@@ -44,6 +45,8 @@ def rerank(
         bool | None,
         typer.Option("--blend/--no-blend", help="Let the given order count too; default: for runs, not for JSONL."),
     ] = None,
+    calibrated: options.Calibrated = False,
+    min_relevance: options.MinRelevance = None,
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
@@ -59,16 +62,20 @@ def rerank(
     from resift.reranker import budget
 
     budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
-    reranker = load(model, long_documents="truncate" if truncate else "windows", engine=engine.value)
+    long_documents: LongDocuments = "truncate" if truncate else "windows"
+    with_calibration = calibrated or min_relevance is not None
+    reranker = load(model, long_documents=long_documents, engine=engine.value, calibrated=with_calibration)
     if deadline_ms is not None:
         reranker.warm()
     limits = RerankLimits(deadline_ms, max_memory, top)
     lines = files.read_lines(file)
-    if queries or documents:
-        stage = reranker.stage(blend is not False, depth=depth)
-        results = _reranked_run(lines, file, queries, documents, stage, limits)
-    else:
-        results = _reranked_requests(lines, file, reranker.stage(bool(blend), depth=depth), limits)
+    is_run = bool(queries or documents)
+    stage = reranker.stage(is_run if blend is None else blend, depth=depth, min_relevance=min_relevance)
+    results = (
+        _reranked_run(lines, file, queries, documents, stage, limits)
+        if is_run
+        else _reranked_requests(lines, file, stage, limits)
+    )
     if streams.is_stdout(output):
         for text in results:
             streams.put(text)

@@ -15,6 +15,7 @@ from resift.cli.left_out import LeftOut
 if TYPE_CHECKING:
     from resift.api import Index
     from resift.cli.progress import Count
+    from resift.reranker import Reranker
     from resift.score.options import LongDocuments
     from resift.types import Document
 
@@ -22,25 +23,29 @@ _SLOW = 5.0  # seconds; a search that took longer prints what would make the nex
 _SHALLOW = 20  # candidates: a fifth of the default
 
 
+_IndexFolder = Annotated[
+    Path | None, typer.Option("--index", help="An index made by `resift index`, instead of paths.")
+]
+_Rerank = Annotated[bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show the first stage's order.")]
+
+
 def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Files and folders (formats: docs/cli.md).", metavar="PATH...")
     ] = None,
-    index: Annotated[
-        Path | None, typer.Option("--index", help="An index made by `resift index`, instead of paths.")
-    ] = None,
+    index: _IndexFolder = None,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many results to show.")] = 10,
     depth: options.Depth = options.DEFAULT_DEPTH,
     model: options.NamedModel = None,
     embedder: options.NamedEmbedder = None,
-    rerank: Annotated[
-        bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show the first stage's order.")
-    ] = True,
+    rerank: _Rerank = True,
     blend: Annotated[bool, typer.Option("--blend/--no-blend", help="Let the first stage's order count too.")] = True,
     tensors: Annotated[
         bool, typer.Option("--tensors/--no-tensors", help="Use the index's stored token vectors.")
     ] = True,
+    calibrated: options.Calibrated = False,
+    min_relevance: options.MinRelevance = None,
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
@@ -56,7 +61,6 @@ def search(
     from rich.console import Console
 
     from resift import arguments
-    from resift.api import load
     from resift.cli import show
     from resift.cli.progress import counter
     from resift.reranker import budget
@@ -64,8 +68,8 @@ def search(
     query = arguments.query(streams.decoded(query)).text
     budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
     _check_place(paths, index, embedder)
-    long_documents: LongDocuments = "truncate" if truncate else "windows"
-    reranker = load(model, long_documents=long_documents, engine=engine.value) if rerank else None
+    _check_relevance(rerank, calibrated, min_relevance)
+    reranker = _load(model, truncate, engine, calibrated, min_relevance) if rerank else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
     with counter() as count:
         searched_index = _open(index, tensors) if index else _read_and_index(paths or [], embedder, left_out, count)
@@ -73,7 +77,9 @@ def search(
             reranker.warm()
         step = "passages searched, the best reranked" if reranker else "passages searched"
         count(step, len(searched_index.documents), 0.0)
-        ranking = searched_index.search(query, top, depth, reranker or False, blend, deadline_ms, max_memory)
+        ranking = searched_index.search(
+            query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance
+        )
     seconds = time.monotonic() - began
     if as_json:
         show.print_json(show.as_json(ranking))
@@ -89,6 +95,27 @@ def _check_place(paths: list[Path] | None, index: Path | None, embedder: str | N
         raise InputError("name either paths to search or an index (--index DIR)")
     if index and embedder is not None:
         raise InputError("an index has the embedder that it was made with; leave --embedder out")
+
+
+def _check_relevance(rerank: bool, calibrated: bool, min_relevance: str | None) -> None:
+    from resift.errors import InputError
+
+    if not rerank and (calibrated or min_relevance is not None):
+        raise InputError("a first stage has no probability of relevance; leave --no-rerank out")
+
+
+def _load(
+    model: str | None, truncate: bool, engine: options.EngineChoice, calibrated: bool, min_relevance: str | None
+) -> Reranker:
+    """The model, with its calibration where that is needed; a wrong threshold is refused before anything is read."""
+    from resift.api import load
+
+    long_documents: LongDocuments = "truncate" if truncate else "windows"
+    with_calibration = calibrated or min_relevance is not None
+    reranker = load(model, long_documents=long_documents, engine=engine.value, calibrated=with_calibration)
+    if min_relevance is not None:
+        reranker.calibrator.least(min_relevance)
+    return reranker
 
 
 def hint(seconds: float, depth: int, index: Path | None, tensors: bool) -> str:

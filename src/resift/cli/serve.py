@@ -32,6 +32,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help=f"Address to listen on [{DEFAULTS.host}].")] = None,
     port: Annotated[int | None, typer.Option(help=f"Port to listen on; 0 takes a free one [{DEFAULTS.port}].")] = None,
     precision: Annotated[str | None, typer.Option(help=_choices(ServedPrecision, DEFAULTS.precision))] = None,
+    calibrated: Annotated[
+        bool | None, typer.Option("--calibrated", help="Scores are probabilities, as `resift calibrate` fitted them.")
+    ] = None,
     on_error: _OnError = None,
     fallback: Annotated[
         list[str] | None, typer.Option(help="Model to ask when the others fail; may be repeated.", metavar="MODEL")
@@ -69,6 +72,7 @@ def serve(
 
     flags = {
         "models": models or None, "index": index, "host": host, "port": port, "precision": precision,
+        "calibrated": calibrated,
         "on_error": on_error, "fallback": fallback or None, "deadline_ms": deadline_ms, "queue_tokens": queue_tokens,
         "max_documents": max_documents, "max_memory": max_memory, "api_keys_file": api_keys_file,
         "rate_limit": rate_limit, "cors_origins": cors_origin or None, "offline": offline, "log_level": log_level,

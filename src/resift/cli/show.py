@@ -16,7 +16,7 @@ from resift.cli import streams
 from resift.files.answers import SCHEMA, as_json
 from resift.text.analysis import Analyzer
 from resift.text.clean import clean
-from resift.types import Candidate, Ranking, Score, Signal
+from resift.types import Candidate, Ranking, Score, ScoreKind, Signal
 
 _SNIPPET = 240  # characters
 _TIED = "\x00"  # stands for a space at which no line is broken
@@ -63,7 +63,7 @@ def print_results(ranking: Ranking, console: Console, explain: bool, advice: str
 def print_table(ranking: Ranking, console: Console) -> None:
     """Print rank, movement against the first stage, score with its kind, place, and a snippet with matching words."""
     if not len(ranking):
-        console.print("nothing found")
+        console.print("nothing relevant" if ranking.left_out else "nothing found")
         _print_reason(ranking, console)
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="dim")
@@ -74,7 +74,7 @@ def print_table(ranking: Ranking, console: Console) -> None:
     analyzer = Analyzer.fitting(c.document.text for c in ranking)
     words = set(analyzer.words(ranking.query.text))
     for c in ranking:
-        table.add_row(str(c.rank), _movement(c), _score_text(c.score), _passage(c, words, analyzer))
+        table.add_row(str(c.rank), _movement(c), _scores_text(c), _passage(c, words, analyzer))
     console.print(table)
     _print_reason(ranking, console)
 
@@ -90,6 +90,17 @@ def _movement(c: Candidate) -> Text:
     if up == 0:
         return Text("=", style="dim")
     return Text(f"↑{up}", style="green") if up > 0 else Text(f"↓{-up}", style="red")
+
+
+def _scores_text(c: Candidate) -> Text:
+    """The score, and below it the level, or the probability of relevance where a blend made the order."""
+    lines = [_score_text(c.score)]
+    last = c.signals[-1].score if c.signals else None
+    if last is not None and last.kind is ScoreKind.PROBABILITY and last != c.score:
+        lines.append(_score_text(last))
+    if c.level is not None:
+        lines.append(Text(f"relevance: {c.level}", style="dim"))
+    return Text("\n").join(lines)
 
 
 def _score_text(score: Score | None) -> Text:

@@ -51,6 +51,8 @@ def reads(folder: Path) -> bool:
     config = json.loads((folder / "config.json").read_text("utf-8"))
     if config.get("position_embedding_type", "absolute") != "absolute":
         return False  # Transformers would read the weights and ignore the positions
+    if not any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or ()):
+        return False  # the head is in files of its own, or Transformers would not know how many labels it has
     return "auto_map" not in config and config.get("model_type") in KNOWN and any(folder.glob("*.safetensors"))
 
 

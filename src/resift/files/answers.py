@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 from resift.text.clean import clean
-from resift.types import Candidate, Ranking, Score, Signal, Trace
+from resift.types import Candidate, Ranking, Score, ScoreKind, Signal, Trace
 
 SCHEMA = 1
 
 
 def as_json(ranking: Ranking) -> dict[str, Any]:
     """A ranking in the schema of docs/json.md; a score or span that a candidate lacks is absent, never null."""
+    left_out = {"left_out": [_left_out(c) for c in ranking.left_out]} if ranking.left_out else {}
     return {
         "schema": SCHEMA,
         "query": {"id": clean(ranking.query.id), "text": clean(ranking.query.text)},
@@ -20,7 +21,7 @@ def as_json(ranking: Ranking) -> dict[str, Any]:
         "reason": ranking.trace.reason,
         "results": [_candidate(c) for c in ranking],
         "trace": _trace(ranking.trace),
-    }
+    } | left_out
 
 
 def _candidate(c: Candidate) -> dict[str, Any]:
@@ -36,9 +37,25 @@ def _candidate(c: Candidate) -> dict[str, Any]:
     }
     if c.score is not None:
         fields["score"] = _score(c.score)
+    if (probability := _calibrated(c)) is not None:
+        fields["probability"] = probability
+    if c.level is not None:
+        fields["level"] = c.level.value
     if c.span is not None:
         fields["span"] = {"start": c.span.start, "end": c.span.end}
     return fields
+
+
+def _calibrated(c: Candidate) -> float | None:
+    """The probability of relevance that a calibration gave, also where a blend made the order."""
+    scores = (signal.score for signal in reversed(c.signals))
+    return next((score.value for score in scores if score and score.kind is ScoreKind.PROBABILITY), None)
+
+
+def _left_out(c: Candidate) -> dict[str, Any]:
+    """What is said of a candidate that a threshold left out."""
+    probability = _calibrated(c)
+    return {"id": clean(c.document.id)} | ({} if probability is None else {"probability": probability})
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever the metadata of a document holds
@@ -53,7 +70,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever the metadata of a docu
 
 
 def _signal(s: Signal) -> dict[str, Any]:
-    return {"source": s.source, "rank": s.rank} | ({"score": _score(s.score)} if s.score else {})
+    level = {} if s.level is None else {"level": s.level.value}
+    return {"source": s.source, "rank": s.rank} | ({"score": _score(s.score)} if s.score else {}) | level
 
 
 def _score(s: Score) -> dict[str, Any]:

@@ -32,7 +32,13 @@ class _Form(NamedTuple):
 
 
 def read_csv(path: Path) -> Iterator[Document]:
-    """Stream the rows of a CSV or TSV file as documents; the first row names the fields.
+    """Stream the rows of a CSV or TSV file as documents; see `read_rows`."""
+    for number, cells in read_rows(path):
+        yield document(cells, f"{path}:{number}", {"path": str(path), "line": number})
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Stream the rows of a CSV or TSV file, each with its line and its cells by name; the first row names the fields.
 
     The separator is the comma, semicolon, tab or bar that the first row has most of, or the one of a line `sep=;` above
     it. A first row that has a number or a sentence but none of the known field names is data; two cells are then id
@@ -62,7 +68,7 @@ def read_csv(path: Path) -> Iterator[Document]:
                     continue
             cells = _cells(row, names, form, f"{path}:{number}")
             if any(v.strip() for v in cells.values()):
-                yield document(cells, f"{path}:{number}", {"path": str(path), "line": number})
+                yield number, cells
 
 
 def _form(first: str, separator: str, tsv: bool) -> _Form:

@@ -15,7 +15,7 @@ DocumentLike = str | Mapping[str, Any] | Document  # the types that a caller may
 ID_FIELDS = ("id", "_id", "pid", "qid", "docid", "doc_id", "sku")
 # Fields of a result of Resift beside those of the document: they belong to an earlier query and are no metadata.
 _ALWAYS = frozenset(("rank", "first_rank", "flags", "signals"))
-_VERDICT = _ALWAYS | {"score", "span", "index", "probability"}
+_VERDICT = _ALWAYS | {"score", "span", "index", "probability", "level"}
 
 
 def own_part(value: Mapping[str, Any]) -> Mapping[str, Any]:

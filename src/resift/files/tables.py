@@ -17,7 +17,8 @@ TITLE_FIELDS = ("title", "heading", "question", "name", "subject")
 TEXT_FIELDS = ("text", "contents", "content", "body", "passage", "answer", "description", "abstract")
 REQUEST = ("id", "query", "documents")  # the fields of a rerank request
 # Those of an answer, which is a request again: its results, in their order, for the same query.
-_ANSWER = ("schema", "query", "reranked", "reason", "results", "trace", "model", "stage", "tokens", "ms", "threshold")
+_ANSWER = ("schema", "query", "reranked", "reason", "results", "trace", "left_out", "model", "stage", "tokens", "ms",
+           "threshold")  # fmt: skip
 LONGEST_LINE = 64 << 20  # characters; a line has to fit into memory several times
 
 

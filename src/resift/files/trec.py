@@ -56,7 +56,12 @@ def write_run(rankings: Iterable[Ranking], tag: str, file: IO[str]) -> None:
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Read judgements, BEIR (`query-id corpus-id score`, with a header) or TREC (`query 0 document grade`)."""
+    """Read judgements, BEIR (`query-id corpus-id score`, with a header) or TREC (`query 0 document grade`).
+
+    Raises:
+        InputError: a line of another shape, a grade that is no whole number, or two grades for one pair.
+
+    """
     qrels: dict[str, dict[str, int]] = {}
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
@@ -70,5 +75,9 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
                 query, doc, grade = (columns[0], columns[-2], int(columns[-1]))
             except ValueError as error:
                 raise InputError(expected) from error
-            qrels.setdefault(query, {})[doc] = grade
+            if (before := qrels.setdefault(query, {}).setdefault(doc, grade)) != grade:
+                raise InputError(
+                    f"{path}:{number}: query {query!r} and document {doc!r} have the grade {grade}, and {before} "
+                    "above; one pair has one grade"
+                )
     return qrels

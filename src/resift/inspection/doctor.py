@@ -19,8 +19,10 @@ from resift.inspection.scorer_checks import (
     belonging_checks,
     examine_scorer,
     probe_language,
+    published_scores_check,
     scale_of,
 )
+from resift.inspection.unread_vocabulary import unread_vocabulary
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.graph_files import onnx_file
@@ -28,6 +30,7 @@ from resift.models.graph_source import graph_source
 from resift.models.inputs import EmbedderInput, EncoderInput
 from resift.models.integrity import changed_order, check_files, check_tokens, export_report, listed_hashes, wrong_hashes
 from resift.models.layouts.bge_m3 import to_rerank
+from resift.models.registry import row_of
 from resift.models.tokenizer import Tokens
 from resift.protocols import Scorer
 from resift.score.load import find_model, load_scorer, recognise
@@ -148,6 +151,8 @@ def _before_running(name: str) -> Iterator[Finding]:
         finding = _tried(check, step)
         yield finding
         broken = broken or finding.status == "fail"
+    if not broken and "tokenizer" in steps:
+        yield from unread_vocabulary(folder.encoder)
     if not broken and "head" in _reranker(name)[1].row.checks:
         yield _tried("head", partial(_head, name))
 
@@ -185,7 +190,7 @@ def _files(folder: ModelFolder) -> str:
 def _tokenizer(folder: ModelFolder) -> str:
     tokens = Tokens(folder.encoder)
     check_tokens(folder.encoder, tokens)
-    return f"ids up to {tokens.largest_id}, {tokens.template.size} special tokens around a pair"
+    return f"{tokens.source}: ids up to {tokens.largest_id}, {tokens.template.size} special tokens around a pair"
 
 
 def _head(name: str) -> str:
@@ -376,6 +381,9 @@ def _vocabulary(case: _Case) -> Iterator[Finding]:
 
 
 def _golden(case: _Case) -> Iterator[Finding]:
+    """The folder's own golden pairs, and the scores that the registry says were published of the checkpoint."""
+    if (row := row_of(case.name, case.folder)) and row.golden:
+        yield published_scores_check(case.scorer, row.golden)
     pairs = case.contract.golden
     if not pairs:
         yield Finding("golden", "note", "the folder has no golden pairs; `resift export` writes some")

@@ -31,6 +31,8 @@ from resift.models.graph_files import onnx_file
 from resift.models.graph_source import graph_source
 from resift.models.inputs import EncoderInput
 from resift.models.integrity import REPORT, SUMS, file_hash
+from resift.models.tokenizer import TOKENIZER
+from resift.models.tokenizers.names import SETTINGS_FILES, VOCABULARY_FILES
 from resift.protocols import Scorer
 from resift.score.load import load_scorer, recognise_reranker
 
@@ -38,9 +40,9 @@ FileFormat = Literal["openvino", "onnx"]
 WeightFormat = Literal["f32", "fp16", "int8"]  # how matrices are stored
 
 _COPIED = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
+    TOKENIZER,
+    *VOCABULARY_FILES,
+    *SETTINGS_FILES,
     "config.json",
     "MODEL_CARD.md",
     "LICENSE",
@@ -139,7 +141,12 @@ def _copy_settings(folder: ModelFolder, part: Path) -> None:
         if source is not None:
             shutil.copyfile(source, part / file)
     if folder.lower_case:
-        path = part / "tokenizer.json"
+        path = part / TOKENIZER
+        if not path.exists():
+            raise UnknownFamily(
+                f"{folder} puts texts in lower case (sentence_bert_config.json), and only tokenizer.json can say so in "
+                "an export: save the model with its fast tokenizer first"
+            )
         tokenizer = json.loads(path.read_text("utf-8"))
         normalizers = [tokenizer["normalizer"]] if tokenizer.get("normalizer") else []
         tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *normalizers]}
@@ -153,12 +160,12 @@ def _write_weights(folder: ModelFolder, contract: Contract, part: Path, to: File
         save_model(graph_source(folder, contract).read(), part / "openvino_model.xml", weights)
         return
     from resift.engine.onnx import round_weights
-    from resift.engine.torch import export_onnx
+    from resift.engine.torch import export_onnx, reads
 
     if graph := onnx_file(folder, contract):
         round_weights(graph, part / "model.onnx", weights)
         return
-    if not isinstance(contract.input, EncoderInput) or not list(folder.path.glob("*.safetensors")):
+    if not isinstance(contract.input, EncoderInput) or not reads(folder.path):
         raise UnknownFamily(
             f"{contract.name} has neither model.onnx nor safetensors of a classifier; use --to openvino"
         )

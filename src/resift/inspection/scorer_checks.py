@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from resift.errors import ResiftError
 from resift.inspection.agreement import finite, grid, pair, probe_pairs, probes
+from resift.models.published import PublishedScore
 from resift.protocols import Scorer
 from resift.types import Pair
 
@@ -48,6 +49,24 @@ def examine_scorer(scorer: Scorer) -> Iterator[Finding]:
         return
     yield Finding("spread", "ok", f"{reference.min():.3f} to {reference.max():.3f}")
     yield from belonging_checks(scorer, language, reference)
+
+
+def published_scores_check(scorer: Scorer, published: Sequence[PublishedScore]) -> Finding:
+    """Whether a scorer gives the scores that were published of its model, each within its tolerance."""
+    values = finite(scorer, [pair(p.query, p.document) for p in published]).tolist()
+    scaled = [_logistic(v) if p.scale == "probability" else v for v, p in zip(values, published, strict=True)]
+    misses = [abs(v - p.score) - p.tolerance for v, p in zip(scaled, published, strict=True)]
+    worst = int(np.argmax(misses))
+    value, of = scaled[worst], published[worst]
+    terms = f"{of.scale} at {of.precision}, within {of.tolerance:g}"
+    if misses[worst] > 0:
+        message = f"{value:.5g} for {of.document!r}, where {of.source} has {of.score:g} ({terms})"
+        return Finding("published", "fail", f"{message}: weights, tokenizer or config are not the published ones")
+    return Finding("published", "ok", f"{len(published)} pairs as {of.source} has them ({terms})")
+
+
+def _logistic(logit: float) -> float:
+    return float(np.exp(-np.logaddexp(0.0, -logit)))
 
 
 def belonging_checks(scorer: Scorer, language: str, reference: Values) -> Iterator[Finding]:

@@ -13,8 +13,10 @@ from typing import Any
 from resift.engine.graphs.bert import OFFSET_TYPES
 from resift.errors import BrokenModel, UnknownFamily
 from resift.models.config_entries import check_config, first_position, whole, wrong
+from resift.models.tokenizers.names import VOCABULARY_FILES
 
 CONTRACT = "contract.json"
+CALIBRATION = "calibration.json"  # of scores, not of the model: no part of its fingerprint
 SETTINGS = "config_sentence_transformers.json"
 _HASHED = (".json", ".onnx", ".npy", ".safetensors", ".xml", ".bin", ".pt", ".metadata")
 _MOST_POSITIONS = 8192  # a config may name more positions than any encoder was trained on
@@ -166,6 +168,11 @@ class ModelFolder:
         return self.modules.encoder.folder if self.modules else self
 
     @property
+    def has_modular_head(self) -> bool:
+        """Whether modules of their own stand behind the encoder, so that no file of the encoder holds the head."""
+        return self.modules is not None and bool(self.modules.head)
+
+    @property
     def lower_case(self) -> bool:
         """Whether sentence-transformers puts texts in lower case before its tokenizer reads them."""
         return self.modules is not None and bool(self.modules.encoder.settings.get("do_lower_case"))
@@ -188,6 +195,11 @@ class ModelFolder:
             whole(self.tokenizer_config, "model_max_length", self.path / "tokenizer_config.json"),
         )
 
+    @property
+    def least_limit(self) -> int:
+        """The least of the limits that config, tokenizer and sentence-transformers' settings state."""
+        return min([self.positions, *(limit for limit in self.stated_limits if limit)])
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the model's files: all of the small ones; of large ones size, beginning, end, 4 KiB of each MiB.
@@ -195,7 +207,8 @@ class ModelFolder:
         Training changes matrices as wholes, so that a change escapes only where all of it is smaller than 1 MiB.
         """
         hashed = sha256()
-        for path in sorted(p for p in self.path.rglob("*") if p.suffix in _HASHED and p.is_file()):
+        files = (p for p in self.path.rglob("*") if p.suffix in _HASHED or p.name in VOCABULARY_FILES)
+        for path in sorted(p for p in files if p.is_file() and p.name != CALIBRATION):
             size, name = path.stat().st_size, path.relative_to(self.path).as_posix()
             hashed.update(f"{name} {size}\n".encode())
             if path.suffix == ".json" and size <= _MEBIBYTE:
@@ -252,6 +265,11 @@ class Modules:
     def scores_pairs(self) -> bool:
         """Whether the folder says that it is neither an embedder nor a late-interaction model."""
         return self.model_type in ("CrossEncoder", "SparseEncoder")
+
+    @property
+    def head(self) -> tuple[Module, ...]:
+        """The modules behind the Transformer."""
+        return self.modules[1:]
 
     def of(self, kind: str) -> list[Module]:
         """Modules of a class."""

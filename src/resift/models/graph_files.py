@@ -23,7 +23,7 @@ def graph_file(folder: Path, names: Sequence[str]) -> Path | None:
 def holds_whole_graph(folder: ModelFolder, contract: Contract) -> bool:
     """Whether a graph file beside config.json is the whole model, head included, rather than a bare encoder."""
     when = contract.row.whole_graph
-    return when == "always" or (when == "own" and folder.has_contract)
+    return folder.has_contract if when == "own" else when == "always" and not folder.has_modular_head
 
 
 def onnx_file(folder: ModelFolder, contract: Contract) -> Path | None:

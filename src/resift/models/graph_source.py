@@ -21,7 +21,7 @@ from resift.errors import BrokenModel, UnknownFamily
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.graph_files import BELOW, BESIDE, graph_file, holds_whole_graph, weights_or_graph
-from resift.models.heads import head_steps
+from resift.models.heads import SENTENCE, TOKENS, head_steps
 from resift.models.inputs import EmbedderInput, EncoderInput, LateInput
 from resift.models.layouts.bge_m3 import SECOND_HEAD
 
@@ -61,10 +61,10 @@ def graph_source(folder: ModelFolder, contract: Contract) -> Source:
     pad = int(folder.config.get("pad_token_id") or 0)
     if holds_whole_graph(folder, contract) and (graph := graph_file(folder.path, BESIDE)):
         return Source(partial(_read_graph, graph), pad, _weights_of_graph(graph, folder.config, contract))
-    if isinstance(contract.input, EncoderInput):
+    if isinstance(contract.input, EncoderInput) and not folder.has_modular_head:
         return _classifier_source(folder, pad)
-    if isinstance(contract.input, LateInput | EmbedderInput):
-        return _vector_source(folder, contract)
+    if isinstance(contract.input, EncoderInput | LateInput | EmbedderInput):
+        return _modular_source(folder, contract)
     raise UnknownFamily(f"{contract.name} is of family {contract.family}, whose models have no graph")
 
 
@@ -95,8 +95,8 @@ def _weights_of_graph(graph: Path, config: Mapping[str, Any], contract: Contract
     return Checkpoint(config, lambda: read_onnx_weights(graph), native_heads.token_vectors)
 
 
-def _vector_source(folder: ModelFolder, contract: Contract) -> Source:
-    """The source of a late-interaction model (token vectors) or an embedder (one vector)."""
+def _modular_source(folder: ModelFolder, contract: Contract) -> Source:
+    """The source of an encoder with modules behind it: token vectors, one vector, or scores."""
     if isinstance(contract.input, EmbedderInput) and not contract.input.pooling and folder.modules is None:
         raise UnknownFamily(f"{folder} does not say how to pool; add vectors.pooling to its contract.json")
     path, config, steps = folder.encoder.path, folder.encoder.config, _head(folder, contract)
@@ -161,9 +161,9 @@ def _head(folder: ModelFolder, contract: Contract) -> tuple[HeadStep, ...] | Non
         return _second_head(folder.path / SECOND_HEAD)
     if modules is None:
         return (Pooling(record.pooling),) if isinstance(record, EmbedderInput) else None
-    if isinstance(record, EmbedderInput):
-        return head_steps(modules, "sentence_embedding")
-    steps = head_steps(modules, "token_embeddings")
+    if isinstance(record, EmbedderInput | EncoderInput):
+        return head_steps(modules, SENTENCE)
+    steps = head_steps(modules, TOKENS)
     return steps if modules.of("MultiVectorMask") else (*steps, Normalize())
 
 

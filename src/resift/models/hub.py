@@ -8,6 +8,7 @@ from pathlib import Path
 from resift.errors import BrokenModel, ModelError, NotAModel
 from resift.models.graph_files import BELOW
 from resift.models.layouts.peft_adapter import ADAPTER
+from resift.models.tokenizers.names import VOCABULARY_FILES
 
 # The files that are fetched of a hub repository; weights in other formats stay where they are.
 _FILES = [
@@ -15,15 +16,18 @@ _FILES = [
     "model.safetensors",
     "model-*.safetensors",
     "*Dense/model.safetensors",
+    "*LayerNorm/model.safetensors",
     "model.onnx",
     "openvino_model.*",
     "colbert_linear.pt",
     "SHA256SUMS",
     "*.metadata",
+    *(f"*{name}" for name in VOCABULARY_FILES),
 ]
 _WEIGHTS = (".safetensors", ".onnx", ".xml", ".bin")
 # Those that are fetched where it has none of these.
-_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin"]
+_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "*Dense/pytorch_model.bin", "*LayerNorm/pytorch_model.bin"]
+_MODULES = ("Dense", "LayerNorm")  # ends of the names of their folders, whose weights are not those of the encoder
 _GRAPHS = [*BELOW, "openvino/openvino_model.bin", "onnx/model.onnx_data"]
 
 
@@ -47,14 +51,14 @@ def fetch(name: str) -> Path:
         for patterns in (_FILES, _OLDER, _GRAPHS):
             folder = Path(snapshot_download(name, allow_patterns=patterns))
             weights = (p for p in folder.rglob("*") if p.suffix in _WEIGHTS)
-            if any(not p.parent.name.endswith("Dense") for p in weights) or (folder / ADAPTER).exists():
+            if any(not p.parent.name.endswith(_MODULES) for p in weights) or (folder / ADAPTER).exists():
                 return folder
         there = [f for f in list_repo_files(name) if Path(f).suffix in (*_WEIGHTS, ".gguf")]
     except (OSError, HFValidationError, httpx.HTTPError) as error:
         raise _refusal(name, error, HF_HUB_CACHE) from error
     raise BrokenModel(
         f"{name} has no weights that Resift knows by name, but {', '.join(sorted(there)[:20]) or 'none at all'}; fetch "
-        "the one you want into a folder beside its config.json and tokenizer.json, as model.onnx or model.safetensors"
+        "the one you want into a folder beside its config.json and tokenizer files, as model.onnx or model.safetensors"
     )
 
 

@@ -13,9 +13,10 @@ from resift.errors import BrokenModel
 from resift.models.config_entries import whole
 from resift.models.folder import ModelFolder
 from resift.models.inputs import Input, LateInput
-from resift.models.tokenizer import Tokens
+from resift.models.tokenizer import TOKENIZER, Tokens
 
 REPORT = "agreement.json"  # how an exported folder compares with its source
+_SPARE = 1024  # rows of embeddings without a token: tables are padded to a multiple of 64 or 128, some by hundreds
 SUMS = "SHA256SUMS"  # one "hash  name" per line, as sha256sum writes it
 
 
@@ -114,7 +115,13 @@ def check_tokens(folder: ModelFolder, tokens: Tokens, rows: int = 0, record: Inp
     config, path = folder.config, folder.path / "config.json"
     template = tokens.template
     stated = whole(config, "vocab_size", path)
-    _check_room(folder, tokens, min((n for n in (stated, rows) if n), default=0), record)
+    room = min((n for n in (stated, rows) if n), default=0)
+    _check_room(folder, tokens, room, record)
+    if tokens.source != TOKENIZER and room - tokens.size > _SPARE:
+        raise BrokenModel(
+            f"{folder}: {tokens.source} has {tokens.size} tokens, the weights have {room}; the file is cut, or they "
+            "are of different models: copy both from one place"
+        )
     kinds = whole(config, "type_vocab_size", path)
     if kinds and max(template.segments) >= kinds:
         raise BrokenModel(

@@ -28,6 +28,7 @@ LAYOUTS = (
     stanford.LAYOUT,
     bge_m3.LAYOUT,
     pylate.LAYOUT,
+    sentence_transformers.CROSS_ENCODER,
     sentence_transformers.MULTI_VECTOR,
     sentence_transformers.EMBEDDER,
     transformers.LAYOUT,

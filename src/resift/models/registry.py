@@ -15,6 +15,7 @@ from resift.models.contract import Contract
 from resift.models.families import FAMILIES, loadable
 from resift.models.folder import ModelFolder
 from resift.models.inputs import EmbedderInput, EncoderInput, Input, Truncation
+from resift.models.published import Benchmark, Figure, PublishedScore, benchmarks, figures, published_scores
 from resift.types import ScoreKind
 
 UNVERIFIED = "unverified"
@@ -39,6 +40,8 @@ class CheckpointRow:
         commercial: whether the licence allows commercial use.
         query_prefix: text before a query; document_prefix: before a document.
         segmentation: the language whose words must be joined by "_" beforehand.
+        figures: results in benchmarks.
+        golden: scores that were published of it.
         source: where each fact comes from; the entry `facts` holds for those that have none of their own.
 
     """
@@ -61,6 +64,8 @@ class CheckpointRow:
     document_prefix: str = ""
     segmentation: str = ""
     note: str = ""
+    figures: tuple[Figure, ...] = ()
+    golden: tuple[PublishedScore, ...] = ()
 
     @property
     def supported(self) -> bool:
@@ -86,15 +91,20 @@ def parse(text: str) -> dict[str, CheckpointRow]:
 
     """
     table: dict[str, CheckpointRow] = {}
-    for value in tomllib.loads(text)["model"]:
-        row = _row(value)
+    entries = tomllib.loads(text)
+    known = benchmarks(entries.get("benchmark", ()))
+    texts = {entry["id"]: entry for entry in entries.get("texts", ())}
+    for value in entries["model"]:
+        row = _row(value, known, texts)
         if row.id in table:
             raise ValueError(f"{row.id} has two rows")
         table[row.id] = row
     return table
 
 
-def _row(value: dict[str, Any]) -> CheckpointRow:
+def _row(
+    value: dict[str, Any], known: Mapping[str, Benchmark], texts: Mapping[str, Mapping[str, Any]]
+) -> CheckpointRow:
     name = value.get("id", "?")
     names = {f.name for f in fields(CheckpointRow)}
     if wrong := set(value) - names:
@@ -103,7 +113,14 @@ def _row(value: dict[str, Any]) -> CheckpointRow:
     if missing := [n for n in (*needed, "source") if n not in value]:
         raise ValueError(f"{name}: no {', '.join(missing)}")
     facts = {k: v for k, v in value.items() if v != "unknown" or k in ("architecture", "license", "commercial")}
-    row = CheckpointRow(**{**facts, "languages": tuple(facts.get("languages", ()))})
+    try:
+        numbers_of_others = {
+            "figures": figures(value.get("figures", {}), known),
+            "golden": published_scores(value["golden"], texts) if "golden" in value else (),
+        }
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{name}: figures or golden: {error}") from error
+    row = CheckpointRow(**{**facts, "languages": tuple(facts.get("languages", ())), **numbers_of_others})
     numbers = (row.labels, row.max_tokens, row.parameters, row.dims)
     allowed = (
         ("id", row.id.count("/") == 1),
@@ -187,6 +204,18 @@ def row_of(name: str, folder: ModelFolder | None = None) -> CheckpointRow | None
         if below == "snapshots" and entry.startswith("models--"):
             return rows().get(entry.removeprefix("models--").replace("--", "/", 1))
     return None
+
+
+def pooled_by_row(row: CheckpointRow | None, folder: ModelFolder) -> Contract | None:
+    """The contract of a bare encoder of which only the table knows that it is an embedder, and how it pools.
+
+    None for every other folder: one that states its contract or its modules is believed.
+    """
+    states = folder.has_contract or folder.modules is not None or not folder.config
+    if row is None or row.family != "embedder" or not row.pooling or states:
+        return None
+    limit = folder.least_limit
+    return Contract(folder.name, "embedder", ScoreKind.COSINE, limit, limit, EmbedderInput(pooling=(row.pooling,)))
 
 
 def refuse_unsupported(row: CheckpointRow) -> None:

@@ -12,6 +12,11 @@ from tokenizers import AddedToken, Tokenizer, normalizers
 
 from resift.errors import BrokenModel
 from resift.models.folder import ModelFolder
+from resift.models.tokenizers.built import UNWRITABLE, Built
+from resift.models.tokenizers.formats import build_tokenizer
+from resift.models.tokenizers.text_steps import LOWER, change_aligned, change_text
+
+TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,9 @@ def tokenizer_json(folder: ModelFolder) -> dict[str, Any]:
         BrokenModel: no JSON object with a tokenizer model in it.
 
     """
-    path = folder.path / "tokenizer.json"
+    path = folder.path / TOKENIZER
     try:
-        value = json.loads(folder.content("tokenizer.json").decode("utf-8"))
+        value = json.loads(folder.content(TOKENIZER).decode("utf-8"))
     except (OSError, ValueError) as error:
         raise BrokenModel(f"{path} is damaged or was not fetched whole ({error}); fetch the model again") from error
     if not isinstance(value, dict) or "model" not in value:
@@ -81,6 +86,14 @@ def _read_tokenizer(value: dict[str, Any], path: Path, markers: Sequence[str]) -
     return Tokenizer.from_file(str(path)), hidden
 
 
+def _unknown(model: dict[str, Any], tokenizer: Tokenizer) -> int:
+    """The id of what the vocabulary lacks: unigram models name it by its place, the others by its token."""
+    place = model.get("unk_id")
+    if place is None:
+        place = tokenizer.token_to_id(str(model.get("unk_token") or ""))
+    return -1 if place is None else int(place)
+
+
 def _hidden(model: dict[str, Any], names: set[str]) -> dict[str, int]:
     """Rename these pieces of a vocabulary from which texts take pieces or words whole; returns their ids."""
     vocab = model["vocab"]
@@ -88,12 +101,12 @@ def _hidden(model: dict[str, Any], names: set[str]) -> dict[str, int]:
         unknown = vocab[model["unk_id"]][0] if model.get("unk_id") is not None else None
         hidden = {p: i for i, (p, _) in enumerate(vocab) if p in names and p != unknown}
         for piece, i in hidden.items():  # the rest stays as it is: a vocabulary may have 250,000 pieces
-            vocab[i] = [_UNWRITABLE + piece, vocab[i][1]]
+            vocab[i] = [UNWRITABLE + piece, vocab[i][1]]
         return hidden
     if model.get("type") == "BPE" and not model.get("ignore_merges"):
         return {}  # it builds what texts hold from characters, by its merges
     hidden = {p: i for p, i in vocab.items() if p in names and p != model.get("unk_token")}
-    model["vocab"] = {_UNWRITABLE + p if p in hidden else p: i for p, i in vocab.items()}
+    model["vocab"] = {UNWRITABLE + p if p in hidden else p: i for p, i in vocab.items()}
     return hidden
 
 
@@ -108,7 +121,6 @@ def _template_names(processor: Any) -> set[str]:  # noqa: ANN401 - JSON
 
 _CHARACTERS = 32  # a token has 3 to 5 in alphabets, 1 to 2 in Han
 _GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
-_UNWRITABLE = "\x00"  # cleaning takes it out of every text
 
 
 def _has_segments(config: Mapping[str, Any]) -> bool:
@@ -121,52 +133,88 @@ def _has_segments(config: Mapping[str, Any]) -> bool:
     return kind != "TokenizersBackend" and "backend" not in config
 
 
+def _read_or_build(folder: ModelFolder, markers: Sequence[str]) -> Built:
+    """The tokenizer of tokenizer.json; without one, that of the vocabulary files.
+
+    Where there are both, tokenizer.json counts, as for Transformers: what was trained with the folder read that file.
+    """
+    if not folder.has(TOKENIZER):
+        return build_tokenizer(folder, markers)
+    value = tokenizer_json(folder)
+    tokenizer, hidden = _read_tokenizer(value, folder.path / TOKENIZER, markers)
+    if known := [m for m in markers if tokenizer.token_to_id(m) is not None]:
+        tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in known])
+    # The token that stands for what the vocabulary lacks; byte-level tokenizers have none.
+    unknown = _unknown(value["model"], tokenizer)
+    # Special tokens are left out: a tokenizer may know some that no text and no template brings up.
+    added = {t.content: i for i, t in tokenizer.get_added_tokens_decoder().items() if not t.special}
+    size = tokenizer.get_vocab_size(with_added_tokens=False)
+    return Built(tokenizer, TOKENIZER, hidden, added, unknown, size)
+
+
 class Tokens:
     """A tokenizer that is never changed after it is built, so that threads share it.
 
     Args:
-        folder: holds tokenizer.json.
+        folder: holds tokenizer.json, or vocabulary files (`models.tokenizers.formats`).
+        built: instead of what the folder has; for a comparison.
         lower: whether texts are put in lower case beforehand.
         markers: tokens that a model adds to its inputs; where a text holds one, it is plain text.
 
+    Attributes:
+        source: the files from which the tokenizer is.
+        size: the ids of the vocabulary are below it.
+        unknown: the id of what the vocabulary lacks; -1 where there is none.
+        added: words that were added to the vocabulary, by their ids.
+        largest_id: that an input can have.
+
     Raises:
-        BrokenModel: there is no usable tokenizer.json.
+        BrokenModel: there is no usable tokenizer.
+        MissingExtra: it needs a library that is not installed.
 
     """
 
-    def __init__(self, folder: ModelFolder, lower: bool = False, markers: Sequence[str] = ()) -> None:
-        path = folder.path / "tokenizer.json"
-        if not folder.has("tokenizer.json"):
-            raise BrokenModel(
-                f"{folder} has no tokenizer.json; save the model with its fast tokenizer, or where Transformers has "
-                "none (PhoBERT) build one with the tokenizers library from its vocabulary and merges"
-            )
-        value, self._path = tokenizer_json(folder), path
-        self._contents = tuple(token["content"].strip().lower() for token in value.get("added_tokens") or ())
-        self._tokenizer, self._hidden = _read_tokenizer(value, path, markers)
+    def __init__(
+        self, folder: ModelFolder, lower: bool = False, markers: Sequence[str] = (), built: Built | None = None
+    ) -> None:
+        built = built or _read_or_build(folder, markers)
+        self.source, self.size, self.unknown = built.source, built.size, built.unknown
+        self._tokenizer, self._special, self._replaced = built.tokenizer, built.special, built.replaced
+        self._path = folder.path / TOKENIZER
+        self._steps = built.steps
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        if markers := [m for m in markers if self._tokenizer.token_to_id(m) is not None]:
-            self._tokenizer.add_special_tokens([AddedToken(m, normalized=False) for m in markers])
-        if lower:
+        if lower and built.source != TOKENIZER:
+            self._steps = (*LOWER, *built.steps)
+        elif lower:
             normalizer = [self._tokenizer.normalizer] if self._tokenizer.normalizer else []
             self._tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *normalizer])
         self.template, self.single = self._read_template(), self._read_single()
         if not _has_segments(folder.tokenizer_config):
             self.template = replace(self.template, segments=(0, 0, 0, 0, 0))
-        # The token that stands for what the vocabulary lacks; byte-level tokenizers have none.
-        unknown = self._tokenizer.token_to_id(str(value["model"].get("unk_token") or ""))
-        self.unknown = -1 if unknown is None else unknown
-        # Special tokens are left out: a tokenizer may know some that no text and no template brings up.
         special = self.template.prefix + self.template.middle + self.template.suffix
-        added = self._tokenizer.get_added_tokens_decoder()
-        self.added = {i: token.content for i, token in added.items() if not token.special}
-        self.largest_id = max([self._tokenizer.get_vocab_size(with_added_tokens=False) - 1, *special, *self.added])
+        self.added = {i: word for word, i in built.added.items()}
+        self.largest_id = max([self.size - 1, *special, *self.added])
         self._tokenizer.encode_special_tokens = True
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Tokenise without special tokens."""
-        return [Encoded(e.ids, e.offsets) for e in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        if not self._steps:
+            encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+            return [self._with_replaced(e.ids, e.offsets) for e in encodings]
+        changed = [change_aligned(self._steps, text) for text in texts]
+        encodings = self._tokenizer.encode_batch([c.text for c in changed], add_special_tokens=False)
+        return [
+            self._with_replaced(e.ids, [c.span(*offsets) for offsets in e.offsets])
+            for c, e in zip(changed, encodings, strict=True)
+        ]
+
+    def _with_replaced(self, ids: list[int], offsets: list[tuple[int, int]]) -> Encoded:
+        """The ids that the model knows; several in place of one share its characters."""
+        if self._replaced.keys().isdisjoint(ids):
+            return Encoded(ids, offsets)
+        parts = [(self._replaced.get(i, (i,)), place) for i, place in zip(ids, offsets, strict=True)]
+        return Encoded([i for part, _ in parts for i in part], [place for part, place in parts for _ in part])
 
     def start_of(self, text: str, tokens: int) -> str:
         """The beginning of a text, `tokens` tokens at most."""
@@ -192,15 +240,22 @@ class Tokens:
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids alone: several times cheaper than `encode`, whose offsets are Python objects."""
-        return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        changed = [change_text(self._steps, text) for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(changed, add_special_tokens=False)
+        if not self._replaced:
+            return [e.ids for e in encodings]
+        return [[j for i in e.ids for j in self._replaced.get(i, (i,))] for e in encodings]
 
     def id_of(self, token: str) -> int | None:
         """The id of a token of the vocabulary, special ones included."""
-        return self._hidden.get(token, self._tokenizer.token_to_id(token))
+        return self._special.get(token, self._tokenizer.token_to_id(token))
 
     def leading(self, prefix: str) -> tuple[list[int], str]:
         """Ids of the special and added tokens that a prefix begins with, and what is left of it."""
-        if not prefix.strip().lower().startswith(self._contents):
+        if self.source != TOKENIZER:
+            return self._leading_names(prefix)
+        names = {*self._special, *(token.content for token in self._tokenizer.get_added_tokens_decoder().values())}
+        if not prefix.strip().lower().startswith(tuple(name.strip().lower() for name in names)):
             return [], prefix  # without parsing the file anew, which takes a second where the vocabulary is large
         tokenizer = Tokenizer.from_file(str(self._path))  # which still knows them in a text
         added, ids, end = tokenizer.get_added_tokens_decoder(), [], 0
@@ -211,6 +266,15 @@ class Tokens:
             ids.append(token)
             end = stop
         return ids, prefix[end:]
+
+    def _leading_names(self, prefix: str) -> tuple[list[int], str]:
+        """The same for a tokenizer that was built, which knows special tokens by name alone."""
+        names = {**self._special, **{word: i for i, word in self.added.items()}}
+        ids: list[int] = []
+        while name := max((n for n in names if prefix.startswith(n)), key=len, default=""):
+            ids.append(names[name])
+            prefix = prefix[len(name) :]
+        return ids, prefix
 
     def behind(self, prefix: str, texts: Sequence[str], count: int | None = None) -> list[tuple[list[int], Encoded]]:
         """Tokenise prefix and text together: the prefix's ids, and the text's with their characters in the text.
@@ -230,18 +294,21 @@ class Tokens:
 
     def joint(self, first: str, second: str) -> tuple[list[int], list[int]]:
         """Ids and segment ids of a pair as the tokenizer itself puts it together."""
-        e = self._tokenizer.encode(first, second)
-        return e.ids, e.type_ids
+        e = self._tokenizer.encode(change_text(self._steps, first), change_text(self._steps, second))
+        if self._replaced.keys().isdisjoint(e.ids):
+            return e.ids, e.type_ids
+        pairs = [(j, kind) for i, kind in zip(e.ids, e.type_ids, strict=True) for j in self._replaced.get(i, (i,))]
+        return [i for i, _ in pairs], [kind for _, kind in pairs]
 
     def _read_single(self) -> tuple[list[int], list[int]]:
         """The special tokens before and behind one text."""
-        e = self._tokenizer.encode("a")
+        e = self._tokenizer.encode(change_text(self._steps, "a"))
         text = [i for i, special in enumerate(e.special_tokens_mask) if not special]
         return e.ids[: text[0]], e.ids[text[-1] + 1 :]
 
     def _read_template(self) -> Template:
         """Read the pair template off an encoded pair: what stands before, between and behind the two texts."""
-        e = self._tokenizer.encode("a", "b")
+        e = self._tokenizer.encode(change_text(self._steps, "a"), change_text(self._steps, "b"))
         text = [i for i, special in enumerate(e.special_tokens_mask) if not special]
         first = [i for i in text if e.sequence_ids[i] == 0]
         second = [i for i in text if e.sequence_ids[i] == 1]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from resift.engine.batching import MANY_CHARACTERS, Engine, FloatArray, Sequences, pack
-from resift.engine.exact import ExactVectors, exact_maxsim
-from resift.engine.maxsim import TokenVectors, densest, maxsim
+from resift.engine.exact import ExactVectors
+from resift.engine.maxsim import TokenVectors
 from resift.engine.once import OfOneProcess
 from resift.errors import InputError, NonFiniteScore, UnknownFamily
 from resift.models.contract import Contract
@@ -21,50 +20,18 @@ from resift.models.folder import ModelFolder
 from resift.models.inputs import LateInput
 from resift.models.tokenizer import Tokens
 from resift.protocols import Role, TokenStore
+from resift.score.document_memory import DocumentMemory
 from resift.score.language_fit import OfLanguages
 from resift.score.options import LoadOptions, LongDocuments
 from resift.score.pairs import NO_FLAGS, NON_FINITE, RESCORED, Distinct, distinct, overlapping, slices, spread
 from resift.score.parts import open_parts
+from resift.score.token_comparison import DocumentVectors, QueryVectors, compare
 from resift.score.token_inputs import TextInputs, TokenInputs, WindowInput
 from resift.text.clean import clean
 from resift.text.sentences import widen
-from resift.types import Flag, Judgement, Pair, Scores, Span
+from resift.types import Document, Flag, Judgement, Pair, Scores, Span
 
-Places = npt.NDArray[np.int32]
 WindowOutputs = tuple[FloatArray, FloatArray, FloatArray]  # of one window: vectors and weights around the pooled vector
-
-_SPAN_TOKENS = 40  # the span is the stretch of 40 tokens that wins most of the score, grown to whole sentences
-_NOWHERE = 1 << 30  # the place of a match that covers no characters, further from all others than any span is long
-
-
-@dataclass(frozen=True, slots=True)
-class QueryVectors:
-    """A query's token vectors (Q, D), the share of each token (Q,), and its pooled vector (H,), empty without one.
-
-    The shares sum to 1, or to Q where the contract says that a score is a sum. `flags` is "rescored" where only f32
-    gave finite vectors, "non_finite" where f32 gave none either.
-    """
-
-    values: FloatArray
-    shares: FloatArray
-    pooled: FloatArray
-    cut: bool
-    flags: frozenset[Flag] = NO_FLAGS
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentVectors:
-    """A document's token vectors, one entry per window, and the pooled vector (H,): the windows' mean, of length 1.
-
-    There is no window where the flags say "non_finite"; see QueryVectors.
-    """
-
-    windows: tuple[TokenVectors, ...] | tuple[ExactVectors, ...]
-    pooled: FloatArray
-    tokens: int
-    cut: bool
-    flags: frozenset[Flag] = NO_FLAGS
-
 
 TextVectors = TypeVar("TextVectors", QueryVectors, DocumentVectors)
 
@@ -98,6 +65,7 @@ class LateInteraction(OfLanguages, OfOneProcess):
         self.info = contract.info(fingerprint, f"{engine.name} {engine.precision}", long_documents)
         self.tokens, self._engine, self._exact, self._pad = tokens, engine, exact, pad
         self._store: TokenStore | None = None
+        self.memory: DocumentMemory[DocumentVectors] | None = None
         self._inputs = TokenInputs(contract, tokens)
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
@@ -161,6 +129,12 @@ class LateInteraction(OfLanguages, OfOneProcess):
         stored.info = replace(self.info, settings=f"{self.info.settings} stored")  # rounded or merged: other scores
         return stored
 
+    def remembering(self, limit: int) -> LateInteraction:
+        """The same model, which keeps so many bytes of the vectors that it computes, in `memory`; scores are equal."""
+        other = copy(self)
+        other.memory = DocumentMemory(limit)
+        return other
+
     def start_of(self, text: str, tokens: int) -> str:
         """The beginning of a text, `tokens` tokens at most."""
         return self.tokens.start_of(text, tokens)
@@ -200,16 +174,21 @@ class LateInteraction(OfLanguages, OfOneProcess):
         stored = [self._store.windows_of(d) if self._store else None for d in work.sources]
         missing = [text for text, windows_ in zip(work.documents, stored, strict=True) if windows_ is None]
         rounded = self._input.rounded or self._store is not None
-        encoded = iter(self.encode_documents(missing, rounded))
-        nowhere = np.zeros(0, np.float32)
-        documents = []
-        for source, windows in zip(work.sources, stored, strict=True):
-            if windows is None or self._store is None:
-                documents.append(next(encoded))
-            else:
-                pooled = self._store.pooled_of(source) if self._input.pooled_share and windows else nowhere
-                documents.append(DocumentVectors(windows, pooled, 0, False))
-        return documents
+        if self.memory is None:
+            encoded = iter(self.encode_documents(missing, rounded))
+        else:
+            encoded = iter(self.memory.encode(missing, lambda texts: self.encode_documents(texts, rounded)))
+        return [
+            next(encoded) if windows is None else self._stored(source, windows)
+            for source, windows in zip(work.sources, stored, strict=True)
+        ]
+
+    def _stored(self, document: Document, windows: tuple[TokenVectors, ...]) -> DocumentVectors:
+        """What the store holds of a document; its pooled vector where that counts."""
+        pooled = np.zeros(0, np.float32)
+        if self._store and self._input.pooled_share and windows:
+            pooled = self._store.pooled_of(document)
+        return DocumentVectors(windows, pooled, 0, False)
 
     def embed(self, texts: Sequence[str], role: Role) -> FloatArray:
         """Pooled vectors (n, H) of length 1: the same pass that gives token vectors serves dense retrieval.
@@ -317,80 +296,3 @@ def _parts(work: Distinct) -> Iterator[tuple[list[int], Distinct]]:
         pairs = [(q, d - first) for q, d in (work.rows[row] for row in rows)]
         documents, sources = work.documents[first : part.stop], work.sources[first : part.stop]
         yield rows, Distinct(work.queries, documents, sources, pairs, [])
-
-
-def compare(
-    queries: Sequence[QueryVectors], documents: Sequence[DocumentVectors], work: Distinct, pooled_share: float = 0.0
-) -> list[Judgement]:
-    """MaxSim of each row of `work`, and the cosine of the pooled vectors by its share.
-
-    The span is where the best window's best-matching tokens lie.
-    """
-    by_query: dict[int, list[int]] = {}
-    for row, (q, _) in enumerate(work.rows):
-        by_query.setdefault(q, []).append(row)
-    judgements: dict[int, Judgement] = {}
-    for q, rows in by_query.items():
-        if queries[q].flags >= NON_FINITE:
-            judgements |= dict.fromkeys(rows, Judgement(None, flags=queries[q].flags))
-        else:
-            judgements |= _compared(queries[q], [documents[work.rows[row][1]] for row in rows], rows, pooled_share)
-    return [judgements[row] for row in range(len(work.rows))]
-
-
-def _compared(
-    query: QueryVectors, documents: Sequence[DocumentVectors], rows: Sequence[int], pooled_share: float
-) -> dict[int, Judgement]:
-    """One query against the documents of its rows."""
-    limit = round(float(query.shares.sum(dtype=np.float64)), 5)  # vectors rounded to int8 may be longer than 1
-    parts = [(row, w) for row, document in zip(rows, documents, strict=True) for w in document.windows]
-    scores, places, cosines = _matches(query, [w for _, w in parts])
-    best: dict[int, int] = {}
-    for p, (row, _) in enumerate(parts):
-        if row not in best or scores[p] > scores[best[row]]:
-            best[row] = p
-    won = list(best.values())
-    spans = _spans([parts[p][1].spans for p in won], places[won], cosines[won] * query.shares)
-    span_of = dict(zip(won, spans, strict=True))
-    judgements = {}
-    for row, document in zip(rows, documents, strict=True):
-        if row in best:
-            p, tokens = best[row], len(query.values) + document.tokens
-            value = float(np.clip(scores[p], -limit, limit))
-            if pooled_share:
-                cosine = float(np.clip(query.pooled @ document.pooled, -1, 1))
-                value = (1 - pooled_share) * value + pooled_share * cosine
-            judgements[row] = Judgement(value, span_of[p], _flags(query, document), tokens)
-        else:
-            judgements[row] = Judgement(None, flags=document.flags or frozenset({Flag.EMPTY}))
-    return judgements
-
-
-def _matches(
-    query: QueryVectors, windows: Sequence[TokenVectors | ExactVectors]
-) -> tuple[FloatArray, Places, FloatArray]:
-    exact = [w for w in windows if isinstance(w, ExactVectors)]
-    if exact:
-        return exact_maxsim(query.values, query.shares, exact)
-    return maxsim(query.values, query.shares, [w for w in windows if isinstance(w, TokenVectors)])
-
-
-def _spans(spans: Sequence[npt.NDArray[np.int32]], places: Places, gains: FloatArray) -> list[Span | None]:
-    """The characters where most was gained; None when all was at tokens that cover none, such as [CLS]."""
-    places = places.copy()
-    for characters, row in zip(spans, places, strict=True):
-        row[characters[row, 1] <= characters[row, 0]] = _NOWHERE
-    gains = np.where(places == _NOWHERE, np.float32(0), gains)
-    return [
-        None if first == _NOWHERE else Span(int(characters[first, 0]), int(characters[last, 1]))
-        for characters, (first, last) in zip(spans, densest(places, gains, _SPAN_TOKENS).tolist(), strict=True)
-    ]
-
-
-def _flags(query: QueryVectors, document: DocumentVectors) -> frozenset[Flag]:
-    flags = {
-        Flag.QUERY_TRUNCATED: query.cut,
-        Flag.TRUNCATED: document.cut,
-        Flag.WINDOWED: len(document.windows) > 1,
-    }
-    return frozenset(flag for flag, true in flags.items() if true) | query.flags | document.flags

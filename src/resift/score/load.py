@@ -19,7 +19,7 @@ from resift.models.hub import fetch
 from resift.models.integrity import check_export, check_files
 from resift.models.layouts.bge_m3 import to_rerank
 from resift.models.recognition import contract_of, read_contract
-from resift.models.registry import refuse_unsupported, row_of, with_row
+from resift.models.registry import pooled_by_row, refuse_unsupported, row_of, with_row
 from resift.protocols import Scorer
 from resift.score.embedder import ModelEmbedder
 from resift.score.options import EngineOption, LoadOptions, LongDocuments, Precision
@@ -76,7 +76,8 @@ def recognise(name: str) -> tuple[ModelFolder, Contract]:
     if row := row_of(name):
         refuse_unsupported(row)
     folder = ModelFolder(find_model(name))
-    return folder, with_row(contract_of(folder), name, folder)
+    contract = pooled_by_row(row_of(name, folder), folder) or contract_of(folder)
+    return folder, with_row(contract, name, folder)
 
 
 def recognise_reranker(name: str) -> tuple[ModelFolder, Contract]:

@@ -31,6 +31,7 @@ def run(settings: Settings) -> None:
     Raises:
         InputError: an index, a port or a setting that can't be used.
         ModelError: a model that can't be used.
+        NotCalibrated: a calibration that is for another version, precision or setting of its model.
 
     """
     few_arenas()
@@ -38,8 +39,8 @@ def run(settings: Settings) -> None:
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     to_stderr(settings.log_level)
-    models = load_models(settings.models, settings.precision)
-    spares = load_models(settings.fallback, settings.precision) if settings.fallback else []
+    models = load_models(settings.models, settings.precision, settings.calibrated)
+    spares = load_models(settings.fallback, settings.precision, settings.calibrated) if settings.fallback else []
     fingerprints = {model.info.name: model.info.fingerprint for model in models}
     for spare in spares:
         if fingerprints.get(spare.info.name, spare.info.fingerprint) != spare.info.fingerprint:

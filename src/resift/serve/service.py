@@ -27,6 +27,7 @@ class RerankRequest:
         may_shrink: under overload fewer documents may be scored instead of a refusal; the trace then says `scored n/m`.
         on_error: what to do when the model fails: raise ModelFailed, keep the order of the request, or ask the next
             model of the server's chain and keep the order where that fails too; None: the server's.
+        min_relevance: leave out documents that are less likely relevant, or below a level; see `Reranker.rerank`.
 
     """
 
@@ -38,6 +39,7 @@ class RerankRequest:
     deadline_ms: float | None = None
     may_shrink: bool = False
     on_error: OnError | None = None
+    min_relevance: float | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class SearchRequest:
     deadline_ms: float | None = None
     may_shrink: bool = False
     on_error: OnError | None = None
+    min_relevance: float | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ class RerankAnswer:
 
     The trace says whether it was reranked, and why not. `stage` is the name of the model that made the order, which is
     another one after a fallback; "input" for the order of the request, "index" for the first stage's. Every document is
-    in the ranking unless `top_k` cut it; one without a score has a flag that says why: "empty", "failed", "deadline" or
-    "overload".
+    in the ranking unless `top_k` or `min_relevance` left it out; one without a score has a flag that says why: "empty",
+    "failed", "deadline" or "overload".
     """
 
     ranking: Ranking

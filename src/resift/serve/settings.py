@@ -29,6 +29,7 @@ class Settings:
         host: address to listen on; by default only this machine can reach it.
         port: 0 takes a free one.
         precision: "auto", "f32", "bf16" or "int8".
+        calibrated: scores are probabilities of relevance; every model that reranks needs its calibration.
         offline: never ask the model hub.
         max_memory: of the process, such as "6GiB"; empty: no limit.
         queue_tokens: how many may wait; 0: as many as the machine computes in `queue_seconds` at its present rate.
@@ -57,6 +58,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     precision: ServedPrecision = "auto"
+    calibrated: bool = False
     offline: bool = False
     max_memory: str = ""
     queue_tokens: int = 0

@@ -1,6 +1,6 @@
-"""The head of a vector model, pooling, projections and normalisation, as nodes of a graph.
+"""The modules behind an encoder, pooling, projections, layer norms and normalisation, as nodes of a graph.
 
-The formulas are those of sentence-transformers' modules Pooling, Dense and Normalize.
+The formulas are those of sentence-transformers' modules Pooling, Dense, LayerNorm and Normalize.
 """
 
 from __future__ import annotations
@@ -42,7 +42,17 @@ class Normalize:
     """Bring vectors to length 1."""
 
 
-HeadStep = Pooling | Linear | Normalize
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """(x - mean) / sqrt(variance + EPSILON) over the last axis, times `weight`, plus `bias`, both (H,)."""
+
+    weight: FloatArray
+    bias: FloatArray
+
+
+EPSILON = 1e-5  # of torch.nn.LayerNorm, which has no entry for it in the module's config
+
+HeadStep = Pooling | Linear | Norm | Normalize
 
 
 def apply(x: Node, mask: Node, steps: Sequence[HeadStep]) -> Node:
@@ -53,6 +63,8 @@ def apply(x: Node, mask: Node, steps: Sequence[HeadStep]) -> Node:
             x = op.concat([_pooled(x, mask, mode) for mode in step.modes], 1)
         elif isinstance(step, Linear):
             x = _linear(x, step)
+        elif isinstance(step, Norm):
+            x = _norm(x, step)
         else:
             x = op.normalize_l2(x, op.constant(np.array([-1])), 1e-24, "max")
     return x
@@ -113,6 +125,12 @@ def _linear(x: Node, step: Linear) -> Node:
     if step.residual is False:
         return y
     return op.add(y, x if step.residual is True else times(step.residual))
+
+
+def _norm(x: Node, step: Norm) -> Node:
+    op = openvino_ops()
+    unit = op.mvn(x, op.constant(np.array([-1])), True, EPSILON, "inside_sqrt")
+    return op.add(op.multiply(unit, op.constant(step.weight)), op.constant(step.bias))
 
 
 def _activation(x: Node, name: str) -> Node:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.engine.batching import FloatArray
-from resift.engine.graphs.heads import HeadStep, Linear, Pooling
+from resift.engine.graphs.heads import EPSILON, HeadStep, Linear, Norm, Normalize, Pooling
 from resift.engine.graphs.names import NamedTensors
 from resift.engine.native.encoder_library import JoinedSequences, Tail, fits_tail
 from resift.errors import BrokenModel
@@ -90,8 +90,10 @@ def _apply(steps: Sequence[HeadStep], x: FloatArray, sequences: JoinedSequences)
     for step in steps:
         if isinstance(step, Pooling):
             x, pooled = np.concatenate([_pooled(x, sequences, mode) for mode in step.modes], axis=1), True
+        elif isinstance(step, Normalize):
+            x = unit_rows(x)
         else:
-            x = _projected(x, step) if isinstance(step, Linear) else unit_rows(x)
+            x = _projected(x, step) if isinstance(step, Linear) else _centred(x, step)
     return (x if pooled else PerToken(x),)
 
 
@@ -129,6 +131,12 @@ def _projected(x: FloatArray, step: Linear) -> FloatArray:
     if step.residual is False:
         return y
     return y + (x if step.residual is True else x @ step.residual.T)
+
+
+def _centred(x: FloatArray, step: Norm) -> FloatArray:
+    away = x - x.mean(axis=-1, keepdims=True)
+    spread = np.sqrt((away * away).mean(axis=-1, keepdims=True) + np.float32(EPSILON))
+    return np.asarray(away / spread * step.weight + step.bias, np.float32)
 
 
 def _linear(weights: NamedTensors, name: str) -> Tail:

@@ -3,6 +3,8 @@
 The format (torch/serialization.py, torch 1.6 and newer): a zip file, uncompressed, that holds one folder with data.pkl,
 the pickled state dict, and data/KEY, the raw numbers of each storage. In the pickle a storage is a persistent id
 ("storage", class, key, device, numbers), and a tensor the call _rebuild_tensor_v2(storage, offset, size, stride, …).
+Older versions wrote five pickles into a plain file, a magic number, a version, facts of the machine, the state dict and
+the keys of its storages, and behind them each storage: how many numbers it has in 8 bytes, and the numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,7 @@ _STORAGES = {
     "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1",
     "BoolStorage": "?",
 }  # fmt: skip
+_OLDER = (0x1950A86A20F9469CFC6C, 1001)  # magic number and version
 _READ = ("<f4", "<f2", "bf16")  # the kinds that weights come in; counters and positions are left out
 _DAMAGED = (
     pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OSError,
@@ -60,8 +63,12 @@ def saved_tensors(file: Path) -> Mapping[str, SavedTensor]:
 
     """
     try:
-        with zipfile.ZipFile(file) as archive:
-            state = _Unpickler(archive.read(_entry(archive, "data.pkl")), file).load()
+        if _is_older(file):
+            with file.open("rb") as stream:
+                state, _ = _older_state(stream, file)
+        else:
+            with zipfile.ZipFile(file) as archive:
+                state = _Unpickler(BytesIO(archive.read(_entry(archive, "data.pkl"))), file).load()
     except _DAMAGED as error:
         raise _damaged(file, error) from error
     if not isinstance(state, dict) or not all(isinstance(t, SavedTensor) for t in state.values()):
@@ -78,13 +85,49 @@ def read_archive(file: Path) -> dict[str, npt.NDArray[np.float32]]:
     """
     tensors = saved_tensors(file)
     try:
+        if _is_older(file):
+            numbers = _older_numbers(file)
+            return {name: _view(numbers[t.storage.key], t) for name, t in tensors.items()}
         with zipfile.ZipFile(file) as archive:
             if any(n.endswith("/byteorder") and archive.read(n) != b"little" for n in archive.namelist()):
                 raise BrokenModel(f"{file} was written on a big-endian machine; save the model as safetensors")
-            storages = {s: _numbers(archive, s) for s in {t.storage for t in tensors.values()}}
+            storages = {
+                s: _numbers(archive.read(_entry(archive, f"data/{s.key}")), s)
+                for s in {t.storage for t in tensors.values()}
+            }
         return {name: _view(storages[t.storage], t) for name, t in tensors.items()}
     except _DAMAGED as error:
         raise _damaged(file, error) from error
+
+
+def _is_older(file: Path) -> bool:
+    """Whether a file is no zip archive and begins as a pickle does."""
+    with file.open("rb") as stream:
+        return stream.read(2) == b"\x80\x02"
+
+
+def _older_state(stream: IO[bytes], file: Path) -> tuple[Any, list[str]]:
+    """The state dict and the keys of its storages, behind which the stream then stands."""
+    magic, version, machine, state, keys = (_Unpickler(stream, file).load() for _ in range(5))
+    if (magic, version) != _OLDER:
+        raise ValueError("its first numbers are not those of torch.save")
+    if not machine["little_endian"]:
+        raise BrokenModel(f"{file} was written on a big-endian machine; save the model as safetensors")
+    return state, list(keys)
+
+
+def _older_numbers(file: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """The numbers of each storage, by its key; those that are not read as weights are left out."""
+    with file.open("rb") as stream:
+        state, keys = _older_state(stream, file)
+        kinds = {tensor.storage.key: tensor.storage for tensor in state.values()}
+        storages = {}
+        for key in keys:
+            width = 2 if kinds[key].kind == "bf16" else np.dtype(kinds[key].kind).itemsize
+            data = stream.read(int.from_bytes(stream.read(8), "little") * width)
+            if kinds[key].kind in _READ:
+                storages[key] = _numbers(data, kinds[key])
+    return storages
 
 
 def _damaged(file: Path, error: Exception) -> BrokenModel:
@@ -98,8 +141,7 @@ def _entry(archive: zipfile.ZipFile, name: str) -> str:
     return entry
 
 
-def _numbers(archive: zipfile.ZipFile, storage: _Storage) -> npt.NDArray[np.float32]:
-    data = archive.read(_entry(archive, f"data/{storage.key}"))
+def _numbers(data: bytes, storage: _Storage) -> npt.NDArray[np.float32]:
     if storage.kind == "bf16":
         numbers = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
     else:
@@ -122,8 +164,8 @@ def _view(numbers: npt.NDArray[np.float32], tensor: SavedTensor) -> npt.NDArray[
 class _Unpickler(pickle.Unpickler):
     """Knows the parts of a state dict by name, as inert stand-ins made here; every other name is refused."""
 
-    def __init__(self, data: bytes, file: Path) -> None:
-        super().__init__(BytesIO(data))
+    def __init__(self, stream: IO[bytes], file: Path) -> None:
+        super().__init__(stream)
         self._file = file
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
@@ -141,7 +183,7 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> _Storage:  # noqa: ANN401
         """The stand-in for a storage."""
-        _, kind, key, _, numbers = pid
+        _, kind, key, _, numbers, *_ = pid
         return _Storage(_text(kind), _text(key), _whole(numbers))
 
 

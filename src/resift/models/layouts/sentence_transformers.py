@@ -1,6 +1,7 @@
-"""Sentence Transformers: embedders (Transformer, Pooling, Dense, Normalize) and MultiVectorEncoder.
+"""Sentence Transformers: cross-encoders and embedders of several modules, and MultiVectorEncoder.
 
-Formats of sentence-transformers 6.2. Its cross-encoders are folders of Transformers with a modules.json beside.
+Formats of sentence-transformers 6.2. Cross-encoders of a Transformer alone are folders of Transformers with a
+modules.json beside.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from resift.errors import UnknownFamily
 from resift.models.config_entries import whole
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder, Modules
-from resift.models.heads import pooling
-from resift.models.inputs import EmbedderInput, LateInput
+from resift.models.heads import SCORES, pooling
+from resift.models.inputs import EmbedderInput, EncoderInput, LateInput
 from resift.models.layouts.late import fill_token, late_contract
 from resift.models.layouts.layout import Layout
 from resift.types import ScoreKind
@@ -19,6 +20,32 @@ from resift.types import ScoreKind
 def _vector_modules(folder: ModelFolder) -> Modules | None:
     modules = folder.modules
     return None if modules is None or modules.scores_pairs else modules
+
+
+def _is_cross_encoder(folder: ModelFolder) -> bool:
+    """Whether the last module is a projection that says that it makes scores, as in the ettin rerankers."""
+    modules = folder.modules
+    return modules is not None and modules.modules[-1].settings.get("module_output_name") == SCORES
+
+
+def _cross_encoder(folder: ModelFolder) -> Contract:
+    """As sentence_transformers.CrossEncoder with Pooling, Dense and LayerNorm behind a bare encoder."""
+    modules = folder.modules
+    assert modules is not None  # it was recognised by them
+    first, *others = modules.head
+    kinds = [module.kind for module in modules.modules]
+    if first.kind != "Pooling" or not {m.kind for m in others} <= {"Dense", "LayerNorm", "Dropout"}:
+        raise UnknownFamily(
+            f"{folder} has the modules {', '.join(kinds)}; Resift scores with Transformer, Pooling, and then Dense and "
+            "LayerNorm alone"
+        )
+    if modules.settings.get("default_prompt_name"):
+        raise UnknownFamily(f"{folder} puts a prompt before its texts, which Resift does not do yet; give another")
+    settings, path = modules.modules[-1].settings, modules.modules[-1].folder.path / "config.json"
+    if (labels := whole(settings, "out_features", path)) not in (1, 2):
+        raise UnknownFamily(f"{folder} has {labels} labels; a reranker has one, or two (irrelevant, relevant)")
+    limit = folder.encoder.least_limit
+    return Contract(folder.name, "encoder", ScoreKind.LOGIT, limit, limit, EncoderInput(labels=labels))
 
 
 def _is_multi_vector(folder: ModelFolder) -> bool:
@@ -86,5 +113,6 @@ def _window(encoder: ModelFolder) -> int:
     return min(by_library or by_tokenizer or 512, encoder.positions)
 
 
+CROSS_ENCODER = Layout("Sentence Transformers, cross-encoder of modules", _is_cross_encoder, _cross_encoder)
 MULTI_VECTOR = Layout("Sentence Transformers, MultiVectorEncoder", _is_multi_vector, _multi_vector)
 EMBEDDER = Layout("Sentence Transformers, embedder", _is_embedder, _embedder)

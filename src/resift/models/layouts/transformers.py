@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from resift.engine.graphs.graph import ARCHITECTURES, architecture, unsupported
-from resift.errors import UnknownFamily
+from resift.engine.graphs.graph import ARCHITECTURES, architecture, missing_head, unsupported
+from resift.engine.weights.checkpoint_files import header, rows, weight_files
+from resift.errors import BrokenModel, UnknownFamily
 from resift.models.config_entries import whole
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
@@ -22,7 +23,8 @@ def _contract(folder: ModelFolder) -> Contract:
             f"{folder} is of type {config.get('model_type', 'unknown')!r}; Resift scores with "
             f"{', '.join(ARCHITECTURES)} cross-encoders and with late-interaction folders that carry a contract.json"
         )
-    if not architectures[0].endswith("ForSequenceClassification"):
+    unnamed = _rows_of_head(folder) if architectures[0].endswith("Model") else 0
+    if not (unnamed or architectures[0].endswith("ForSequenceClassification")):
         raise UnknownFamily(
             f"{folder} is a {architectures[0]}, not a reranker: it has no classification head "
             "(an embedding model or a bare encoder?); give a *ForSequenceClassification checkpoint, or for an embedder "
@@ -30,26 +32,38 @@ def _contract(folder: ModelFolder) -> Contract:
         )
     if entry := unsupported(config):
         raise UnknownFamily(f"{folder} has {entry}; its graph can't be built exactly, give another checkpoint")
-    limit = _window(folder)
-    return Contract(folder.name, "encoder", ScoreKind.LOGIT, limit, limit, EncoderInput(labels=_labels(folder)))
+    limit = folder.least_limit
+    return Contract(
+        folder.name, "encoder", ScoreKind.LOGIT, limit, limit, EncoderInput(labels=_labels(folder, unnamed))
+    )
 
 
-def _labels(folder: ModelFolder) -> int:
-    """How many outputs the classifier has."""
+def _rows_of_head(folder: ModelFolder) -> int:
+    """The outputs of a classification head among the tensors; 0 where there is none.
+
+    The config of jina-reranker-v1-tiny-en names the bare encoder and no labels, and its weights hold the head.
+    """
+    try:
+        files = weight_files(folder.path)
+    except BrokenModel:
+        return 0  # a graph alone
+    if missing_head(folder.config, {name for file in files for name in header(file)}):
+        return 0
+    return rows(files, ARCHITECTURES[architecture(folder.config) or ""].head[-1])
+
+
+def _labels(folder: ModelFolder, rows_of_head: int) -> int:
+    """How many outputs the classifier has: what the config says, else the tensors of an unnamed head."""
     config = folder.config
     names = config.get("id2label")
-    labels = len(names) if names else whole(config, "num_labels", folder.path / "config.json") or 2
+    stated = len(names) if names else whole(config, "num_labels", folder.path / "config.json")
+    labels = stated or rows_of_head or 2
     if labels not in (1, 2):
         raise UnknownFamily(
             f"{folder} has {labels} labels; a reranker has one, or two (irrelevant, relevant): "
             "set num_labels=1 when training"
         )
     return labels
-
-
-def _window(folder: ModelFolder) -> int:
-    """The least of the limits that config, tokenizer and sentence-transformers' settings state."""
-    return min([folder.positions, *(limit for limit in folder.stated_limits if limit)])
 
 
 def _check_modules(folder: ModelFolder) -> None:

@@ -117,6 +117,15 @@ class RequestBody:
             raise InputError(f"{name} must be a finite number of {least:g} or more; not {number:g}")
         return number
 
+    def number_or_word(self, name: str, words: Sequence[str]) -> float | str | None:
+        """A finite number, or one of the words; None when it is absent."""
+        value = self.get(name)
+        if not isinstance(value, str):
+            return self.number(name)
+        if value not in words:
+            raise self._wrong(name, f"a number, {' or '.join(words)}")
+        return value
+
     def whole(self, *names: str, least: int = 1) -> int | None:
         """A whole number of at least `least`, under the first of the names that is there; None when none is."""
         name = next((name for name in names if self.get(name) is not None), None)

@@ -18,7 +18,7 @@ from resift.serve.service import OnError, RerankAnswer, RerankRequest, SearchReq
 from resift.text.clean import clean
 from resift.types import Document, NoteCode, ScoreKind, Scores
 
-_SHARED_FIELDS = ("model", "top_k", "deadline_ms", "may_shrink", "on_error", "return_documents")
+_SHARED_FIELDS = ("model", "top_k", "min_relevance", "deadline_ms", "may_shrink", "on_error", "return_documents")
 # The fields that each route reads; its schema has the same.
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "/api/rerank": ("query", "documents", "truncate_to", "min_score", *_SHARED_FIELDS),
@@ -45,6 +45,7 @@ async def rerank(body: RequestBody, service: Service) -> Response:
         body.number("deadline_ms", 0),
         body.flag("may_shrink"),
         body.choice("on_error", OnError),
+        body.number_or_word("min_relevance", ("high", "some")),
     )
     min_score = body.number("min_score")
     answer = await service.rerank(request)
@@ -52,6 +53,9 @@ async def rerank(body: RequestBody, service: Service) -> Response:
     for result in content["results"]:
         result["index"] = int(result["id"])
         result["id"] = clean(documents[result["index"]].id)
+    for entry in content.get("left_out", ()):
+        entry["index"] = int(entry["id"])
+        entry["id"] = clean(documents[entry["index"]].id)
     return JSONResponse(content if min_score is None else _with_threshold(content, answer, min_score))
 
 
@@ -66,6 +70,7 @@ async def search(body: RequestBody, service: Service) -> Response:
         body.number("deadline_ms", 0),
         body.flag("may_shrink"),
         body.choice("on_error", OnError),
+        body.number_or_word("min_relevance", ("high", "some")),
     )
     answer = await service.search(request)
     return JSONResponse(_content(answer, body.flag("return_documents", True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from resift.types import ScoreKind
+from resift.types import Level, ScoreKind
 
 _Schema = Mapping[str, Any]
 _TEXT: _Schema = {"type": "string"}
@@ -39,6 +39,13 @@ _COUNT = _nullable({"type": "integer", "minimum": 1, "maximum": 10_000})
 _SHARED_FIELDS = {
     "model": _nullable(_TEXT, description="A served model; the first one when left out."),
     "top_k": {**_COUNT, "description": "How many results; all when left out (10 in a search)."},
+    "min_relevance": {
+        "anyOf": [
+            {**_NUMBER, "exclusiveMinimum": 0, "maximum": 1},
+            {"enum": [str(Level.HIGH), str(Level.SOME), None]},
+        ],
+        "description": "Leave out what is less likely relevant: a probability, high or some. Needs --calibrated.",
+    },
     "deadline_ms": _nullable(
         _NUMBER, minimum=0, description="Answer by then with what is scored; 0: no deadline. Default: the server's."
     ),
@@ -65,14 +72,17 @@ _SCORE = _object(
     {"value": _NUMBER, "kind": {"enum": [str(k) for k in ScoreKind]}, "source": _TEXT, "stage": _WHOLE},
     ["value", "kind", "source", "stage"],
 )
+_LEVEL = {"enum": [str(level) for level in Level], "description": "How relevant, by the model's calibration."}
 _SPAN = _object({"start": _WHOLE, "end": _WHOLE}, ["start", "end"])
 _RESULT = _object(
     {
         "rank": _WHOLE, "first_rank": _WHOLE, "index": _WHOLE, "id": _TEXT, "title": _TEXT, "text": _TEXT,
         "metadata": {"type": "object"}, "flags": _FLAGS, "score": _ref("Score"),
-        "probability": {**_NUMBER, "minimum": 0, "maximum": 1},
+        "probability": {**_NUMBER, "minimum": 0, "maximum": 1}, "level": _LEVEL,
         "span": _SPAN,
-        "signals": _array(_object({"source": _TEXT, "rank": _WHOLE, "score": _ref("Score")}, ["source", "rank"])),
+        "signals": _array(
+            _object({"source": _TEXT, "rank": _WHOLE, "score": _ref("Score"), "level": _LEVEL}, ["source", "rank"])
+        ),
     },
     ["rank", "first_rank", "id", "flags", "signals"],
 )  # fmt: skip
@@ -87,6 +97,7 @@ _ANSWER = _object(
         "results": _array(_ref("Result")), "trace": _array(_STEP), "model": _TEXT,
         "stage": {**_TEXT, "description": "Who made the order: a model, or input or index."},
         "tokens": _WHOLE, "ms": _NUMBER,
+        "left_out": {**_array({"type": "object"}), "description": "What min_relevance left out."},
         "threshold": _object({"min_score": _NUMBER, "applied": _FLAG, "cut": _array({"type": "object"})}, ["applied"]),
     },
     ["schema", "query", "reranked", "reason", "results", "trace", "model", "stage", "tokens", "ms"],

@@ -106,7 +106,7 @@ class RequestRunner:
 
         async def run(name: str) -> Ranking:
             served, guard = self._models[name], not (choice.by_language and name == choice.model)
-            stage = served.stage(self._operations[name].judge, False, None, guard)
+            stage = served.stage(self._operations[name].judge, False, None, request.min_relevance, guard)
             quick = served.custom_stage is None
             return await self.driver.drive(stage, choice.ranking, limits, name, quick=quick)
 
@@ -133,7 +133,8 @@ class RequestRunner:
 
         async def run(name: str) -> Ranking:
             served, guard = self._models[name], not (choice.by_language and name == choice.model)
-            stage = served.stage(self._operations[name].stored, request.blend, request.depth, guard)
+            scorer = self._operations[name].stored
+            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance, guard)
             return await self.driver.drive(stage, choice.ranking, limits, name, quick=served.custom_stage is None)
 
         ranked, stage = await self._ranked(choice.model, request.on_error, choice.ranking, "index", run)
@@ -167,7 +168,7 @@ class RequestRunner:
         scores = (await ask_in_turn([name], self._breakers, run, "raise")).answer
         assert scores is not None
         add_facts(tokens=scores.tokens)
-        return scores
+        return scores if served.reranker is None else served.reranker.converted(scores)
 
     async def embed(self, model: str, texts: Sequence[str], role: Role) -> FloatArray:
         """Return (n, dims) vectors of length 1; see Service."""

@@ -40,7 +40,8 @@ class ServedModel:
 
         scorer, info = reranker.scorer, reranker.info
         embedder = scorer if isinstance(scorer, LateInteraction) and scorer.pools else None
-        shown = ServedInfo(name or info.name, info.kind, info.max_tokens, embedder is not None, info.fingerprint)
+        kind = info.kind if reranker.calibration is None else ScoreKind.PROBABILITY
+        shown = ServedInfo(name or info.name, kind, info.max_tokens, embedder is not None, info.fingerprint)
         return cls(shown, reranker, embedder)
 
     @classmethod
@@ -65,52 +66,70 @@ class ServedModel:
             return self
         scorer = self.reranker.scorer.with_engine(wrap)
         embedder = scorer if self.embedder is not None and isinstance(scorer, Embedder) else self.embedder
-        return replace(self, reranker=Reranker(scorer, self.reranker.cache, self.reranker.named), embedder=embedder)
+        shared = Reranker(scorer, self.reranker.cache, self.reranker.named, self.reranker.calibration)
+        return replace(self, reranker=shared, embedder=embedder)
 
-    def stage(self, scorer: Scorer | None, blend: bool | float, depth: int | None, guard: bool = True) -> Stage:
+    def stage(
+        self,
+        scorer: Scorer | None,
+        blend: bool | float,
+        depth: int | None,
+        min_relevance: float | str | None = None,
+        guard: bool = True,
+    ) -> Stage:
         """The stage of one request.
 
         Args:
             scorer: answers the reranker's stage: the reranker's judge, or its scorer with stored vectors.
             blend: see `Reranker.stage`; a custom stage blends as it likes.
             depth: how many candidates are scored; None: all.
+            min_relevance: see `Reranker.rerank`.
             guard: whether the model says what it does not read; False where it was chosen by the language.
+
+        Raises:
+            InputError: a min_relevance that the model's calibration does not have, or without one.
 
         """
         if self.custom_stage is not None:
+            if min_relevance is not None:
+                raise InputError(f"{self.info.name} has no calibration; leave min_relevance out")
             return self.custom_stage
         assert self.reranker is not None and scorer is not None
-        pipeline = replace(self.reranker.pipeline(blend, depth), guard=guard)
-        return pipeline.stage(lambda name: scorer, self.reranker.named)
+        plan = replace(self.reranker.pipeline(blend, depth, min_relevance=min_relevance), guard=guard)
+        return self.reranker.stage_of(plan, scorer)
 
 
-def load_models(names: Sequence[str] = (), precision: Precision = "auto") -> list[ServedModel]:
+def load_models(
+    names: Sequence[str] = (), precision: Precision = "auto", calibrated: bool = False
+) -> list[ServedModel]:
     """Load models by bundled name, folder or hub id; without names the default ones, of which the language decides.
 
+    A calibration is of one model: with calibrated=True and without names that is the first one, alone.
+
     Raises:
-        InputError: two models would have one name.
+        InputError: two models would have one name, or one has no calibration, with calibrated=True.
         ModelError: one of them can't be used.
 
     """
     if not names:
         defaults = [contract.name for contract in bundled(RERANKERS)]
-        if len(defaults) == 1:
-            return [ServedModel.of(load(precision=precision))]
-        return [replace(_load(name, precision), by_language=True) for name in defaults]
+        if len(defaults) == 1 or calibrated:
+            return [ServedModel.of(load(precision=precision, calibrated=calibrated))]
+        return [replace(_load(name, precision, calibrated), by_language=True) for name in defaults]
     models: list[ServedModel] = []
     for name in names:
-        model = _load(name, precision)
+        model = _load(name, precision, calibrated)
         if any(other.info.name == model.info.name for other in models):
             raise InputError(f"two models are called {model.info.name}; name each once")
         models.append(model)
     return models
 
 
-def _load(name: str, precision: Precision) -> ServedModel:
+def _load(name: str, precision: Precision, calibrated: bool) -> ServedModel:
     from resift.score.load import load_embedder, recognise
 
     folder, contract = recognise(name)
     if contract.row.reranks:
-        return ServedModel.of(load(name, precision=precision))
+        return ServedModel.of(load(name, precision=precision, calibrated=calibrated))
     embedder = load_embedder(name, precision)
     return ServedModel(ServedInfo(embedder.name, None, contract.max_tokens, True, folder.fingerprint), None, embedder)

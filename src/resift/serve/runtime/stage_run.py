@@ -87,10 +87,10 @@ class StageRun:
         return ask
 
     def _checked_ranking(self, ranking: object) -> Ranking | ModelFailed:
-        """The ranking, which must hold every candidate exactly once."""
+        """The ranking, which must hold every candidate exactly once, be it among those that were left out."""
         if not isinstance(ranking, Ranking):
             return ModelFailed(f"the stage {self._name} returned no ranking")
-        before, after = (sorted(c.document.id for c in r) for r in (self._ranking, ranking))
+        before, after = (sorted(c.document.id for c in (*r, *r.left_out)) for r in (self._ranking, ranking))
         if before != after:
             return ModelFailed(
                 f"the stage {self._name} returned {len(after)} candidates for {len(before)}, or others than those"

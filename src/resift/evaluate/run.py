@@ -1,0 +1,139 @@
+"""Evaluates: runs pipelines over a data set as the product runs them, and measures what each did with each query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from resift.api import load
+from resift.engine.compiled_models import cache_folder
+from resift.evaluate import named_measures
+from resift.evaluate.dataset import Dataset
+from resift.evaluate.environment import machine, model_facts
+from resift.evaluate.evaluation import DataFacts, Evaluation
+from resift.evaluate.first_stages import FirstStages, Progress
+from resift.evaluate.measuring import Numbering, measured
+from resift.evaluate.outcomes import Models, run_all
+from resift.evaluate.plan import DEFAULT_PIPELINE, plan
+from resift.evaluate.result_cache import ResultCache
+from resift.evaluate.summary import most_hurt
+from resift.pipeline import DEFAULT_DEPTH, Pipeline
+from resift.reranker import Reranker
+
+SHOWN_QUERIES, SHOWN_DOCUMENTS = 5, 5  # of those that were hurt most, which a report shows
+_TEXT = 300  # characters of a document that a report shows
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """How pipelines are compared.
+
+    Attributes:
+        measures: their names; the first one is compared and tested.
+        depths: of the first model of every pipeline; none: as the pipelines have it.
+        judged_only: only the documents that were judged for a query are its candidates.
+        cache: a folder that keeps judgements; None: one for these documents in the user's cache; False: none.
+        seed: of intervals and tests.
+        models: loaded models by the names that pipelines have for them; others are loaded by name.
+
+    """
+
+    measures: Sequence[str] = named_measures.DEFAULT
+    depths: Sequence[int] = ()
+    judged_only: bool = False
+    cache: Path | bool | None = None
+    seed: int = 0
+    models: Mapping[str, Reranker] = field(default_factory=dict)
+
+
+def evaluate(
+    data: Dataset,
+    pipelines: Iterable[Pipeline | str] = (),
+    options: EvaluationOptions = EvaluationOptions(),
+    on_progress: Progress = lambda step, count, share: None,
+) -> Evaluation:
+    """Run pipelines over all queries of a data set, and each of their first stages without a model.
+
+    A pipeline runs as `Index.run` runs it over the documents in the data set's order; one without "top" as with "top
+    100", or more where a measure looks further. One without retrievers reranks the data's run, or where there is none
+    what a search finds by default. A pair that was scored before is looked up: a run that was stopped goes on, and one
+    more pipeline costs only what is new.
+
+    Args:
+        data: what is searched and judged.
+        pipelines: to compare; none: the default model behind the default first stage.
+        options: measures, depths, cache.
+        on_progress: is called with the name of the present step, how many items it has done, and their share (0..1).
+
+    Raises:
+        MissingExtra: ir-measures is not installed.
+        InputError: a measure or pipeline that can't be computed, or a cache that can't be written.
+        ModelError: a model can't be used. All of these come before anything is scored.
+
+    """
+    measures = named_measures.parse(options.measures)
+    requested = [Pipeline.parse(p) if isinstance(p, str) else p for p in pipelines]
+    steps = plan(
+        requested or [Pipeline.parse(DEFAULT_PIPELINE)], options.depths, _places(data, measures), bool(data.run)
+    )
+    names = dict.fromkeys(name for step in steps for name in step.pipeline.models)
+    models = {name: options.models[name] if name in options.models else load(name) for name in names}
+    facts = {name: model_facts(model.info) for name, model in models.items()}
+    cache = ResultCache(_folder(data, options.cache))
+    try:
+        first_stages = FirstStages(data, cache, options.judged_only, on_progress)
+        for step in steps:
+            first_stages.check(step.pipeline.retrievers)
+        running = Models(models)
+        del models  # what is done can then be let go
+        outcomes = run_all(steps, first_stages, running, on_progress)
+    finally:
+        cache.close()
+    numbering = Numbering(data, outcomes)
+    evaluation = Evaluation(
+        data=_facts(data, options.judged_only),
+        queries=data.queries,
+        documents=numbering.ids,
+        grades=numbering.grades,
+        measures=tuple(map(str, measures)),
+        pipelines=tuple(measured(step, outcomes[step.pipeline], numbering, measures) for step in steps),
+        models=facts,
+        machine=machine(),
+        seed=options.seed,
+    )
+    return replace(evaluation, texts=_texts(evaluation, data))
+
+
+def _places(data: Dataset, measures: Sequence[object]) -> int:
+    """How many places are looked at: 100, or as far as a measure or a list of candidates goes."""
+    cutoffs = [value for m in measures if isinstance(value := getattr(m, "params", {}).get("cutoff"), int)]
+    longest = max(map(len, data.run.values()), default=0) if data.run else 0
+    return max([DEFAULT_DEPTH, longest, *cutoffs])
+
+
+def _folder(data: Dataset, cache: Path | bool | None) -> Path | None:
+    """The folder of the cache; None: everything stays in memory."""
+    if isinstance(cache, Path):
+        return cache
+    root = None if cache is False else cache_folder()
+    return None if root is None else root / "evaluate" / data.documents.texts_fingerprint[:16]
+
+
+def _facts(data: Dataset, judged_only: bool) -> DataFacts:
+    return DataFacts(
+        data.name, data.split, data.fingerprint, len(data.documents), data.judgements, judged_only, data.issues
+    )
+
+
+def _texts(evaluation: Evaluation, data: Dataset) -> dict[str, str]:
+    """The beginnings of the first documents, before and after, of the queries that each pipeline hurt most."""
+    ids = {
+        id_: None
+        for run in evaluation.pipelines
+        for query in most_hurt(evaluation, run, SHOWN_QUERIES)
+        for shown in (run, evaluation.run(run.baseline))
+        for id_ in evaluation.ranking(shown, query)[:SHOWN_DOCUMENTS]
+    }
+    documents = {id_: data.documents[data.documents.row(id_)] for id_ in ids}
+    return {id_: " ".join(f"{d.title} {d.text}".split())[:_TEXT] for id_, d in documents.items()}

@@ -1,0 +1,1 @@
+"""Tokenizers built from the vocabulary files that checkpoints ship, for folders without tokenizer.json."""
