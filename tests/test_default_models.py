@@ -205,6 +205,14 @@ def test_a_scorer_that_knows_no_languages_reads_everything() -> None:
     assert choice.position == 1 and choice.notes[0].code is NoteCode.MODEL
 
 
+def test_a_threshold_needs_one_model(shelf: Shelf) -> None:
+    """A calibration is of one model, so that several have none."""
+    with pytest.raises(resift.InputError, match="was loaded without a calibration"):
+        shelf.reranker.rerank(QUERY, ENGLISH, min_relevance=0.5)
+    with pytest.raises(resift.errors.ResiftError, match="resift-mini-en"):
+        resift.load(calibrated="/nowhere")
+
+
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of bundled models that holds contracts alone."""

@@ -264,7 +264,8 @@ def load(
         engine: "native", "openvino", "onnx" or "torch"; "auto" chooses by model, hardware and what is installed.
         cache: stores scores, so that equal pairs are scored once; models may share one.
         calibrated: True for the calibration that `resift calibrate` made, or the folder or file where it put it: scores
-            are then probabilities of relevance. Two pairs are scored to see that the model is still the same.
+            are then probabilities of relevance. Two pairs are scored to see that the model is still the same. Without
+            a name that is resift-mini-en alone, since a calibration is of one model.
 
     Raises:
         InputError: an empty name, a precision, engine or rule that is unknown, or that this model, engine or CPU does
@@ -274,7 +275,6 @@ def load(
         MissingExtra: the engine is not installed.
 
     """
-    from resift.engine.once import Once
     from resift.score.cache import PairCache
     from resift.score.load import load_scorer
 
@@ -290,15 +290,20 @@ def load(
     if name_or_path is not None:
         return loaded(arguments.path(name_or_path, "the model's name"), True)
 
+    names = [contract.name for contract in bundled(RERANKERS)]
+    return _by_language(names, loaded) if len(names) > 1 and calibrated is False else loaded(names[0], False)
+
+
+def _by_language(names: Sequence[str], loaded: Callable[[str, bool], Reranker]) -> Reranker:
+    """The default reranker over models, of which `loaded` gives each one (its name; whether the caller named it)."""
+    from resift.engine.once import Once
+
     def loaded_late(name: str) -> Reranker:
         reranker = loaded(name, False)
-        if name != names[0]:  # a ranking needs it: its weights are read now, before a deadline runs
+        if name != names[0]:  # a ranking needs it now, and a deadline does not run yet: its weights are read, too
             reranker.warm()
         return reranker
 
-    names = [contract.name for contract in bundled(RERANKERS)]
-    if len(names) == 1 or calibrated is not False:  # a calibration is of one model
-        return loaded(names[0], False)
     return DefaultReranker(
         [LazyReranker(name, Once(partial(loaded_late, name)), Once(partial(_fingerprint, name))) for name in names]
     )

@@ -85,7 +85,7 @@ class Pipeline:
 
     Raises:
         InputError: an unknown retriever or parameter, a depth or top_k below 1, a blend in front of every model, or a
-            threshold that is not the last stage, or a choice of models elsewhere than at the first or without a guard.
+            threshold that is not the last stage, or a choice of models elsewhere than at the first, or without a guard.
 
     """
 
@@ -97,8 +97,7 @@ class Pipeline:
     def __post_init__(self) -> None:
         for part in self.retrievers:
             _check(part.name in RETRIEVERS, f"a retriever is {' or '.join(RETRIEVERS)}; not {part.name!r}")
-            alone = part.depth is None and not part.others
-            _check(alone, f"{part.name} takes no depth and no alternative")
+            _check(part.depth is None and not part.others, f"{part.name} takes no depth and no alternative")
             _check_parameters(part, RETRIEVERS)
         for part in self.stages:
             _check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")

@@ -112,7 +112,7 @@ class Reranker(OfOneProcess):
 
         """
         listed = enumerate(arguments.items(pairs, "pairs", "(query, document)"))
-        return self._score([_pair(pair, i) for i, pair in listed])
+        return self.converted(self._score([_pair(pair, i) for i, pair in listed]))
 
     def _score(self, pairs: Sequence[Pair]) -> Scores:
         return self.converted(self.judge.score(pairs))
@@ -209,7 +209,8 @@ class DefaultReranker(Reranker):
     Each ranking gets the first model that reads its query and all but a fifth of its texts (`rerank.guard.choose`); the
     trace says which and why, where that is not the first. Where none reads them, the order stays, and the reason says
     so. All pairs of one call of `score` go to one model, whose name is the `source`. `info`, `scorer` and `contract`
-    are those of the first model. The others are loaded when they are first needed.
+    are those of the first model. The others are loaded when they are first needed. There is no calibration: it would be
+    of one model.
 
     Args:
         models: the one that is preferred first.
@@ -243,7 +244,8 @@ class DefaultReranker(Reranker):
         def scorer_of(name: str) -> Scorer:
             return self.models[name].load().with_store(store if name in maker else None)
 
-        return self._pipeline(names, blend, depth).stage(scorer_of, because=because)
+        pipeline = self._pipeline(names, blend, depth, None, min_relevance)
+        return pipeline.stage(scorer_of, because=because)
 
     def pipeline(
         self,
@@ -253,8 +255,7 @@ class DefaultReranker(Reranker):
         min_relevance: float | str | None = None,
     ) -> Pipeline:
         """All models, joined by "|", as a pipeline without a retriever; see `Reranker.pipeline`."""
-        self._refuse_threshold(min_relevance)
-        return self._pipeline(tuple(self.models), blend, depth, top_k)
+        return self._pipeline(tuple(self.models), blend, depth, top_k, min_relevance)
 
     def _refuse_threshold(self, min_relevance: float | str | None) -> None:
         if min_relevance is not None:
@@ -264,8 +265,15 @@ class DefaultReranker(Reranker):
             )
 
     def _pipeline(
-        self, names: Sequence[str], blend: bool | float, depth: int | None, top_k: int | None = None
+        self,
+        names: Sequence[str],
+        blend: bool | float,
+        depth: int | None,
+        top_k: int | None,
+        min_relevance: float | str | None,
     ) -> Pipeline:
+        if min_relevance is not None:
+            self.calibrator.least(min_relevance)  # refuses it
         first, *others = names
         stages = [Part(first, depth, (), tuple(others))]
         if blend is not False:  # True: the weight of whichever model is taken

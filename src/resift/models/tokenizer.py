@@ -182,8 +182,6 @@ class Tokens:
         self._tokenizer, self._special, self._replaced = built.tokenizer, built.special, built.replaced
         self._path = folder.path / TOKENIZER
         self._steps = built.steps
-        added = self._tokenizer.get_added_tokens_decoder().values()
-        self._contents = tuple(name.strip().lower() for name in (*self._special, *(t.content for t in added)))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         if lower and built.source != TOKENIZER:
@@ -256,7 +254,8 @@ class Tokens:
         """Ids of the special and added tokens that a prefix begins with, and what is left of it."""
         if self.source != TOKENIZER:
             return self._leading_names(prefix)
-        if not prefix.strip().lower().startswith(self._contents):
+        names = {*self._special, *(token.content for token in self._tokenizer.get_added_tokens_decoder().values())}
+        if not prefix.strip().lower().startswith(tuple(name.strip().lower() for name in names)):
             return [], prefix  # without parsing the file anew, which takes a second where the vocabulary is large
         tokenizer = Tokenizer.from_file(str(self._path))  # which still knows them in a text
         added, ids, end = tokenizer.get_added_tokens_decoder(), [], 0

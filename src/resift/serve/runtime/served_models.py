@@ -104,7 +104,7 @@ def load_models(
 ) -> list[ServedModel]:
     """Load models by bundled name, folder or hub id; without names the default ones, of which the language decides.
 
-    With a calibration, which is of one model, the default is the first of these alone.
+    A calibration is of one model: with calibrated=True and without names that is the first one, alone.
 
     Raises:
         InputError: two models would have one name, or one has no calibration, with calibrated=True.
@@ -113,7 +113,7 @@ def load_models(
     """
     if not names:
         defaults = [contract.name for contract in bundled(RERANKERS)]
-        if calibrated or len(defaults) == 1:
+        if len(defaults) == 1 or calibrated:
             return [ServedModel.of(load(precision=precision, calibrated=calibrated))]
         return [replace(_load(name, precision, calibrated), by_language=True) for name in defaults]
     models: list[ServedModel] = []
