@@ -40,8 +40,10 @@ def print_rows(console: Console, headings: Sequence[str], rows: Sequence[Sequenc
     for first, *cells in rows:
         console.print(Text(first, style="bold"), soft_wrap=True)  # never broken: it may be copied
         facts = [f"{h} {cell}".strip() for h, cell in zip(headings[1:], cells, strict=True) if cell]
-        fact_text = ", ".join(fact.replace(" ", _TIED) for fact in facts)
-        for line in wrap(fact_text, max(console.width - 2, 20), break_long_words=False, break_on_hyphens=False):
+        room = max(console.width - 2, 20)
+        # A fact stays on one line where it fits; a model of many languages has more than one line of them.
+        fact_text = ", ".join(fact.replace(" ", _TIED) if len(fact) < room else fact for fact in facts)
+        for line in wrap(fact_text, room, break_long_words=False, break_on_hyphens=False):
             console.print(Text("  " + line.replace(_TIED, " ")), soft_wrap=True)
 
 
