@@ -129,7 +129,9 @@ def test_a_file_that_is_left_out_is_warned_of(tmp_path: Path) -> None:
 def test_a_named_reranker_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str | None] = []
     load = resift.api.load
-    monkeypatch.setattr(resift.api, "load", lambda name: loaded.append(name) or load(name))
+    monkeypatch.setattr(
+        resift.api, "load", lambda name, calibrated: loaded.append(name) or load(name, calibrated=calibrated)
+    )
     resift.api._loaded.cache_clear()
     index = Index.of(TEXTS, embedder=False)
     for _ in range(2):

@@ -115,7 +115,7 @@ class Reranker(OfOneProcess):
         return self.converted(self._score([_pair(pair, i) for i, pair in listed]))
 
     def _score(self, pairs: Sequence[Pair]) -> Scores:
-        return self.converted(self.judge.score(pairs))
+        return self.judge.score(pairs)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
@@ -235,7 +235,6 @@ class DefaultReranker(Reranker):
         min_relevance: float | str | None = None,
     ) -> Stage:
         """See `Reranker.stage`; a model whose token vectors are stored goes before the others."""
-        self._refuse_threshold(min_relevance)
         maker = [name for name, model in self.models.items() if store and model.fingerprint() == store.fingerprint]
         first = next(iter(self.models))
         names = tuple(dict.fromkeys([*maker, *self.models]))
@@ -257,13 +256,6 @@ class DefaultReranker(Reranker):
         """All models, joined by "|", as a pipeline without a retriever; see `Reranker.pipeline`."""
         return self._pipeline(tuple(self.models), blend, depth, top_k, min_relevance)
 
-    def _refuse_threshold(self, min_relevance: float | str | None) -> None:
-        if min_relevance is not None:
-            raise InputError(
-                "a threshold of relevance takes a model with a calibration; load one with calibrated=True (command "
-                "line and the server: --calibrated)"
-            )
-
     def _pipeline(
         self,
         names: Sequence[str],
@@ -273,7 +265,10 @@ class DefaultReranker(Reranker):
         min_relevance: float | str | None,
     ) -> Pipeline:
         if min_relevance is not None:
-            self.calibrator.least(min_relevance)  # refuses it
+            raise InputError(
+                "a threshold of relevance takes a model with a calibration; load one with calibrated=True (command "
+                "line and the server: --calibrated)"
+            )
         first, *others = names
         stages = [Part(first, depth, (), tuple(others))]
         if blend is not False:  # True: the weight of whichever model is taken
