@@ -14,6 +14,8 @@ from resift.evaluate.html_report.sections import sections
 # A page that loads nothing and sends nothing, whatever is in the texts.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
+_ROOM = 4_900_000  # bytes of all sections
+
 
 def as_html(evaluation: Evaluation, pipeline: str | None = None) -> str:
     """An evaluation as one HTML page that needs nothing from elsewhere; the same evaluation gives the same text.
@@ -37,7 +39,7 @@ def as_html(evaluation: Evaluation, pipeline: str | None = None) -> str:
         raise InputError(f"the evaluation has no pipeline {pipeline!r}; it has: {'; '.join(names)}")
     chosen = None if pipeline is None else evaluation.pipelines[names.index(pipeline)].pipeline
     data = report_data(evaluation, chosen)
-    body = (_header(data), tag("main", {}, *sections(data)), tag("script", {}, _source("report.js")))
+    body = (_header(data), tag("main", {}, *sections(data, _ROOM)), tag("script", {}, _source("report.js")))
     html = tag("html", {"lang": "en"}, _head(evaluation.data.name), tag("body", {}, *body))
     return f"<!DOCTYPE html>\n{html}\n"
 

@@ -12,7 +12,6 @@ from resift.evaluate.html_report.groups import ReportData
 from resift.evaluate.html_report.markup import Html, joined, tag
 from resift.evaluate.shown_documents import SHOWN_DOCUMENTS, SHOWN_RELEVANT, by_change, shown_documents
 
-ROOM = 3_500_000  # bytes of all rows
 _QUERY, _DOCUMENT = 300, 200  # characters
 
 
@@ -24,12 +23,12 @@ class QueryTable:
     notes: tuple[str, ...]
 
 
-def query_table(data: ReportData, room: int = ROOM) -> QueryTable:
+def query_table(data: ReportData, room: int) -> QueryTable:
     """Queries as rows, the worst changes first; those that changed most get their documents while there is room.
 
     Args:
         data: of the report.
-        room: bytes that all rows may take; a third of it is for the rows without documents.
+        room: bytes that all rows may take; half of it at most is for what is seen of closed rows.
 
     """
     evaluation, run = data.evaluation, data.chosen.run
@@ -38,7 +37,7 @@ def query_table(data: ReportData, room: int = ROOM) -> QueryTable:
     size = 0
     for query in order:
         row = _row(data, query, joined([]))
-        if size + _bytes(row) > room // 3:
+        if size + _bytes(row) > room // 2:
             break
         rows[query], size = row, size + _bytes(row)
     opened = 0
@@ -85,7 +84,7 @@ def _row(data: ReportData, query: int, documents: Html) -> Html:
     """One query; where it has documents, its name opens them."""
     evaluation, run, measure = data.evaluation, data.chosen.run, data.measure
     asked = evaluation.queries[query]
-    words = tag("bdi", {}, " ".join(asked.text.split())[:_QUERY])
+    words = tag("bdi", {}, _cut(" ".join(asked.text.split()), _QUERY))
     label = (words, " ", tag("small", {}, asked.id))
     title = tag("details", {}, tag("summary", {}, *label), documents) if documents else joined(label)
     after = float(run.values[measure][query])
@@ -131,8 +130,15 @@ def _text(data: ReportData, position: int) -> tuple[str, ...]:
     if position >= len(evaluation.documents):
         return ("a judged document that the data do not have",)
     id_ = evaluation.documents[position]
-    beginning = evaluation.texts.get(id_, "")[:_DOCUMENT].strip()
+    beginning = _cut(evaluation.texts.get(id_, ""), _DOCUMENT)
     return (tag("small", {}, id_), " ", tag("bdi", {}, beginning)) if beginning else (tag("small", {}, id_),)
+
+
+def _cut(text: str, length: int) -> str:
+    """A text of at most so many characters; a longer one ends with an ellipsis, between words where it has any."""
+    if len(text) <= length:
+        return text
+    return f"{text[:length].rsplit(' ', 1)[0]} …"
 
 
 def _figures(data: ReportData, query: int) -> str:

@@ -12,22 +12,29 @@ from resift.evaluate.html_report.query_table import how_to_read, query_table
 from resift.evaluate.html_report.score_figures import score_figures
 from resift.evaluate.html_report.trade_off import depth_curves, quality_and_time
 
+_TITLES = {
+    "time": "Quality and time", "gains": "Gains", "depth": "Depth", "scores": "Scores", "measures": "All figures",
+    "per-query": "Queries", "data": "Data", "machine": "Machine and models",
+}  # fmt: skip
 
-def sections(data: ReportData) -> list[Html]:
-    """The contents and all that they lead to."""
-    every = [
-        ("time", "Quality and time", _time(data)),
-        ("gains", "Gains", _gains(data)),
-        ("depth", "Depth", _depth(data)),
-        ("scores", "Scores", _scores(data)),
-        ("measures", "All figures", _tables(data)),
-        ("per-query", "Queries", _queries(data)),
-        ("data", "Data", _data(data)),
-        ("machine", "Machine and models", _machine(data)),
-    ]
-    links = (tag("li", {}, tag("a", {"href": f"#{name}"}, title)) for name, title, _ in every)
+
+def sections(data: ReportData, room: int) -> list[Html]:
+    """The contents and all that they lead to; the queries take what the others leave of `room` bytes."""
+    parts = {
+        "time": _time(data),
+        "gains": _gains(data),
+        "depth": _depth(data),
+        "scores": _scores(data),
+        "measures": _tables(data),
+        "data": _data(data),
+        "machine": _machine(data),
+    }
+    size = sum(len(part.encode("utf-8", "replace")) for section in parts.values() for part in section)
+    parts["per-query"] = _queries(data, room - size)
+    links = (tag("li", {}, tag("a", {"href": f"#{name}"}, title)) for name, title in _TITLES.items())
     contents = tag("nav", {"aria-label": "Contents"}, tag("ul", {}, *links))
-    return [contents, *(tag("section", {"id": name}, tag("h2", {}, title), *parts) for name, title, parts in every)]
+    named = (tag("section", {"id": name}, tag("h2", {}, title), *parts[name]) for name, title in _TITLES.items())
+    return [contents, *named]
 
 
 def _reading(words: str) -> Html:
@@ -96,8 +103,8 @@ def _numbered(rows: Sequence[Sequence[str]], numbers: dict[str, str]) -> list[tu
     return [(numbers[row[0]], *row) for row in rows]
 
 
-def _queries(data: ReportData) -> list[Html]:
-    shown = query_table(data)
+def _queries(data: ReportData, room: int) -> list[Html]:
+    shown = query_table(data, room)
     printed = tag("p", {"class": "printed"}, "Printed are the first 50 rows, as the page has sorted and filtered them.")
     notes = (tag("p", {"class": "note"}, note) for note in shown.notes)
     return [_reading(how_to_read(data)), *notes, _filter(data), printed, shown.markup]
