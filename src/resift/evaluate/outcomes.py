@@ -32,7 +32,7 @@ class Outcome:
     tokens: list[float] = field(default_factory=list)
     flags: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
-    scores: list[list[float]] = field(default_factory=list)
+    scores: list[array[float]] = field(default_factory=list)
     model: ModelInfo | None = None  # the last one, whose scores these are
 
 
@@ -95,14 +95,14 @@ def _run_query(
     outcome.tokens.append(cost.tokens)
     outcome.flags.update(str(flag) for c in ranking for flag in c.flags)
     outcome.notes.update(str(note.code) for note in ranking.trace.notes)
-    outcome.scores.append([] if outcome.model is None else _scores(ranking, outcome.model.name))
+    outcome.scores.append(_scores(ranking, outcome.model.name) if outcome.model else array("d"))
 
 
-def _scores(ranking: Ranking, model: str) -> list[float]:
+def _scores(ranking: Ranking, model: str) -> array[float]:
     """What a model said of the first candidates, up to one that it did not score."""
     signals = ((s.score for s in reversed(c.signals) if s.source == model and s.score is not None) for c in ranking)
     scores = takewhile(lambda score: score is not None, (next(of_model, None) for of_model in signals))
-    return [float(f"{score.value:.6g}") for score in scores if score is not None]
+    return array("d", (float(f"{score.value:.6g}") for score in scores if score is not None))
 
 
 def _has_ties(ranking: Ranking) -> bool:
