@@ -49,6 +49,7 @@ def evaluate(
     cache: Annotated[Path | None, typer.Option(help="Where scores are kept; by default in the user's cache.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report with figures as one HTML page.")] = None,
     runs: Annotated[Path | None, typer.Option(help="Write every ranking to a folder of TREC runs.")] = None,
     worst: Annotated[int, typer.Option(min=0, max=5, help="Queries to show that the best pipeline hurt most.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/evaluate.md).")] = False,
@@ -64,7 +65,7 @@ def evaluate(
     source = DataFiles(data, queries, documents, qrels, run, split)
     compared = _pipelines(pipeline or [], retriever or [], reranker or [])
     chosen = EvaluationOptions(tuple(measure or _MEASURES), _depths(depths), judged_only, cache, seed)
-    targets = _Targets(output, markdown, runs)
+    targets = _Targets(output, markdown, html, runs)
     targets.check()
     evaluation = _evaluated(source, compared, chosen, limit)
     targets.write(evaluation)
@@ -85,20 +86,21 @@ class _Targets:
 
     output: Path | None
     markdown: Path | None
+    html: Path | None
     runs: Path | None
 
     def check(self) -> None:
         """Refuse a place that can't be written before anything is scored."""
         from resift.errors import InputError
 
-        for path in (self.output, self.markdown, self.runs):
+        for path in (self.output, self.markdown, self.html, self.runs):
             if path is not None and not path.absolute().parent.is_dir():
                 raise InputError(f"can't write {path}: there is no folder {path.parent}; make it first")
 
     def write(self, evaluation: Evaluation) -> None:
         """Write what was asked for."""
         from resift import atomic
-        from resift.evaluate import as_json
+        from resift.evaluate import as_html, as_json
         from resift.evaluate.outputs import markdown, write_runs
 
         if self.output is not None:
@@ -106,6 +108,8 @@ class _Targets:
             atomic.write(self.output, [text.encode("utf-8", "replace"), b"\n"])
         if self.markdown is not None:
             atomic.write(self.markdown, [markdown(evaluation).encode("utf-8", "replace")])
+        if self.html is not None:
+            atomic.write(self.html, [as_html(evaluation).encode("utf-8", "replace")])
         if self.runs is not None:
             write_runs(evaluation, self.runs)
 

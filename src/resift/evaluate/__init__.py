@@ -3,6 +3,7 @@
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.evaluation import Evaluation, PipelineRun
 from resift.evaluate.evaluation_json import as_json, read_evaluation
+from resift.evaluate.html_report.page import as_html
 from resift.evaluate.read_data import DataFiles, read_dataset
 from resift.evaluate.run import EvaluationOptions, evaluate
 from resift.evaluate.summary import Summary, summaries
@@ -14,6 +15,7 @@ __all__ = [
     "EvaluationOptions",
     "PipelineRun",
     "Summary",
+    "as_html",
     "as_json",
     "evaluate",
     "read_dataset",

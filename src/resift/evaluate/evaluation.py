@@ -20,6 +20,23 @@ Rows = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
+class ModelScores:
+    """What the last model of a pipeline said of documents, before a blend or a calibration.
+
+    Attributes:
+        model: its name.
+        kind: what its scores are (`types.ScoreKind`).
+        values: of each query, (n,), for the first n documents of its ranking, to six digits; a document that the model
+            did not score never stands before one that it scored.
+
+    """
+
+    model: str
+    kind: str
+    values: tuple[Floats, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class PipelineRun:
     """What one pipeline did with each of Q queries, in the order of `Evaluation.queries`.
 
@@ -37,6 +54,7 @@ class PipelineRun:
         tokens: (Q,), what models read.
         flags: how many judgements have each flag (`types.Flag`).
         notes: how many queries have each note (`types.NoteCode`).
+        scores: of the last model; None without a model, and in files of before they were written.
 
     """
 
@@ -53,6 +71,7 @@ class PipelineRun:
     tokens: npt.NDArray[np.int64]
     flags: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    scores: ModelScores | None = None
 
     @property
     def reranks(self) -> bool:
@@ -93,8 +112,8 @@ class Evaluation:
         grades: of each query, by position in `documents`.
         measures: names of the measures; the first one is compared, tested and shown first.
         pipelines: each first stage without a model stands before those that rerank it.
-        texts: beginnings of the documents that a reader wants to see: the first ones of the queries that were hurt
-            most; by id.
+        texts: beginnings of the documents that a reader wants to see (`shown_documents`), by id: of the queries that
+            were hurt most, then of those that changed most.
         models: what is known of each model by its name in pipelines: fingerprint, what it runs on, licence.
         machine: processor, cores, system and versions.
         seed: of resamples and samples.

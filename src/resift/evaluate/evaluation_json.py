@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from resift.errors import InputError
-from resift.evaluate.evaluation import NO_DOCUMENT, SCHEMA, DataFacts, Evaluation, PipelineRun, row_matrix
+from resift.evaluate.evaluation import NO_DOCUMENT, SCHEMA, DataFacts, Evaluation, ModelScores, PipelineRun, row_matrix
 from resift.evaluate.issues import Issue, IssueCode
-from resift.evaluate.statistics import METHOD, TEST
+from resift.evaluate.statistics import METHOD, TEST, Floats
 from resift.evaluate.summary import Summary, summaries
 from resift.files.formats import blamed_on
 from resift.types import Query
@@ -56,7 +56,12 @@ def _pipeline(run: PipelineRun, summary: Summary) -> dict[str, Any]:
         "ms": run.ms.tolist(),
         "tokens": run.tokens.tolist(),
         "rankings": [[int(i) for i in row if i != NO_DOCUMENT] for row in run.rankings],
+        **({} if run.scores is None else {"scores": _scores(run.scores)}),
     }
+
+
+def _scores(scores: ModelScores) -> dict[str, Any]:
+    return {"model": scores.model, "kind": scores.kind, "values": [row.tolist() for row in scores.values]}
 
 
 def of_json(value: Mapping[str, Any], where: str) -> Evaluation:
@@ -85,7 +90,7 @@ def _evaluation(value: Mapping[str, Any]) -> Evaluation:
         documents=tuple(value["documents"]),
         grades=tuple({i: grade for i, grade in grades} for grades in value["grades"]),
         measures=tuple(value["measures"]),
-        pipelines=tuple(_run(run) for run in value["pipelines"]),
+        pipelines=_runs(value),
         texts=value["texts"],
         models=value["models"],
         machine=value["machine"],
@@ -99,24 +104,42 @@ def _data(value: Mapping[str, Any]) -> DataFacts:
     return DataFacts(**{name: value[name] for name in names}, issues=issues)
 
 
+def _runs(value: Mapping[str, Any]) -> tuple[PipelineRun, ...]:
+    runs = tuple(map(_run, value["pipelines"]))
+    names = {run.pipeline for run in runs}
+    for run in runs:
+        if run.baseline not in names:
+            raise ValueError(f"{run.baseline!r}, the first stage of {run.pipeline!r}, is not there")
+        columns = (run.rankings, run.oracle, run.recall_bound, run.unjudged, run.tied, run.ms, run.tokens)
+        scores = () if run.scores is None else (run.scores.values,)
+        for column in (*columns, *run.values.values(), *scores):
+            if len(column) != len(value["queries"]):
+                raise ValueError(f"{run.pipeline!r} has {len(column)} values for {len(value['queries'])} queries")
+    return runs
+
+
+def _floats(values: Sequence[float]) -> Floats:
+    return np.array(values, np.float64)
+
+
 def _run(value: Mapping[str, Any]) -> PipelineRun:
-    def floats(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        return np.array(values, np.float64)
+    scores = value.get("scores")
 
     return PipelineRun(
         pipeline=value["pipeline"],
         baseline=value["baseline"],
         depth=value["depth"],
         rankings=row_matrix(value["rankings"]),
-        values={measure: floats(values) for measure, values in value["values"].items()},
-        oracle=floats(value["oracle"]),
-        recall_bound=floats(value["recall_bound"]),
-        unjudged=floats(value["unjudged"]),
+        values={measure: _floats(values) for measure, values in value["values"].items()},
+        oracle=_floats(value["oracle"]),
+        recall_bound=_floats(value["recall_bound"]),
+        unjudged=_floats(value["unjudged"]),
         tied=np.array(value["tied"], bool),
-        ms=floats(value["ms"]),
+        ms=_floats(value["ms"]),
         tokens=np.array(value["tokens"], np.int64),
         flags=value["flags"],
         notes=value["notes"],
+        scores=scores and ModelScores(scores["model"], scores["kind"], tuple(map(_floats, scores["values"]))),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from resift.evaluate.evaluation import Evaluation, PipelineRun
-from resift.evaluate.run import SHOWN_DOCUMENTS
+from resift.evaluate.shown_documents import SHOWN_DOCUMENTS
 from resift.evaluate.statistics import METHOD, Estimate
 from resift.evaluate.summary import Summary, most_hurt, summaries
 

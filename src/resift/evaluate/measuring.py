@@ -9,7 +9,7 @@ import numpy as np
 
 from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
-from resift.evaluate.evaluation import NO_DOCUMENT, PipelineRun, Rows, row_matrix
+from resift.evaluate.evaluation import NO_DOCUMENT, ModelScores, PipelineRun, Rows, row_matrix
 from resift.evaluate.outcomes import Outcome
 from resift.evaluate.plan import PlannedPipeline
 from resift.pipeline import Pipeline
@@ -65,4 +65,12 @@ def measured(step: PlannedPipeline, outcome: Outcome, numbering: Numbering, meas
         tokens=np.rint(outcome.tokens).astype(np.int64),
         flags=dict(outcome.flags),
         notes=dict(outcome.notes),
+        scores=_scores(outcome),
     )
+
+
+def _scores(outcome: Outcome) -> ModelScores | None:
+    if outcome.model is None:
+        return None
+    values = tuple(np.array(row, np.float64) for row in outcome.scores)
+    return ModelScores(outcome.model.name, str(outcome.model.kind), values)

@@ -7,6 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from resift.evaluate.first_stages import FirstStages, Progress
 from resift.evaluate.plan import PlannedPipeline
@@ -15,7 +16,7 @@ from resift.pipeline import Pipeline
 from resift.protocols import RemembersDocuments, Scorer, Stage
 from resift.rerank.drive import drive
 from resift.reranker import Reranker
-from resift.types import Query, Ranking
+from resift.types import ModelInfo, Query, Ranking
 
 _REMEMBERED = 512 << 20  # bytes of encoded documents: about 20,000 of 200 tokens
 
@@ -31,6 +32,8 @@ class Outcome:
     tokens: list[float] = field(default_factory=list)
     flags: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    scores: list[array[float]] = field(default_factory=list)
+    model: ModelInfo | None = None  # the last one, whose scores these are
 
 
 class Models:
@@ -65,8 +68,10 @@ def run_all(
     for i, step in enumerate(queue):
         models.release_all_but(name for later in queue[i:] for name in later.pipeline.models)
         cost, label = Cost(), "queries reranked" if step.pipeline.models else "queries searched"
-        stage = step.executed.stage(models.recorded(step.pipeline.models, first_stages.cache, cost).__getitem__)
-        outcomes[step.pipeline] = outcome = Outcome()
+        scorers = models.recorded(step.pipeline.models, first_stages.cache, cost)
+        stage = step.executed.stage(scorers.__getitem__)
+        last = scorers[step.pipeline.models[-1]].info if step.pipeline.models else None
+        outcomes[step.pipeline] = outcome = Outcome(model=last)
         for query in queries:
             _run_query(step, stage, query, first_stages, cost, outcome)
             done += 1
@@ -90,6 +95,14 @@ def _run_query(
     outcome.tokens.append(cost.tokens)
     outcome.flags.update(str(flag) for c in ranking for flag in c.flags)
     outcome.notes.update(str(note.code) for note in ranking.trace.notes)
+    outcome.scores.append(_scores(ranking, outcome.model.name) if outcome.model else array("d"))
+
+
+def _scores(ranking: Ranking, model: str) -> array[float]:
+    """What a model said of the first candidates, up to one that it did not score."""
+    signals = ((s.score for s in reversed(c.signals) if s.source == model and s.score is not None) for c in ranking)
+    scores = takewhile(lambda score: score is not None, (next(of_model, None) for of_model in signals))
+    return array("d", (float(f"{score.value:.6g}") for score in scores if score is not None))
 
 
 def _has_ties(ranking: Ranking) -> bool:

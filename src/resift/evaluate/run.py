@@ -17,12 +17,9 @@ from resift.evaluate.measuring import Numbering, measured
 from resift.evaluate.outcomes import Models, run_all
 from resift.evaluate.plan import DEFAULT_PIPELINE, plan
 from resift.evaluate.result_cache import ResultCache
-from resift.evaluate.summary import most_hurt
+from resift.evaluate.shown_documents import beginnings
 from resift.pipeline import DEFAULT_DEPTH, Pipeline
 from resift.reranker import Reranker
-
-SHOWN_QUERIES, SHOWN_DOCUMENTS = 5, 5  # of those that were hurt most, which a report shows
-_TEXT = 300  # characters of a document that a report shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,8 @@ def evaluate(
         machine=machine(),
         seed=options.seed,
     )
-    return replace(evaluation, texts=_texts(evaluation, data))
+    store = data.documents
+    return replace(evaluation, texts=beginnings(evaluation, lambda id_: store[store.row(id_)]))
 
 
 def _places(data: Dataset, measures: Sequence[object]) -> int:
@@ -124,16 +122,3 @@ def _facts(data: Dataset, judged_only: bool) -> DataFacts:
     return DataFacts(
         data.name, data.split, data.fingerprint, len(data.documents), data.judgements, judged_only, data.issues
     )
-
-
-def _texts(evaluation: Evaluation, data: Dataset) -> dict[str, str]:
-    """The beginnings of the first documents, before and after, of the queries that each pipeline hurt most."""
-    ids = {
-        id_: None
-        for run in evaluation.pipelines
-        for query in most_hurt(evaluation, run, SHOWN_QUERIES)
-        for shown in (run, evaluation.run(run.baseline))
-        for id_ in evaluation.ranking(shown, query)[:SHOWN_DOCUMENTS]
-    }
-    documents = {id_: data.documents[data.documents.row(id_)] for id_ in ids}
-    return {id_: " ".join(f"{d.title} {d.text}".split())[:_TEXT] for id_, d in documents.items()}
