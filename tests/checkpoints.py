@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from tests.tiny_tokenizers import TOKENIZERS
+from tests.tiny_tokenizers import TOKENIZERS, roberta
 
 # Families whose tokenizers put two separators between a pair and know one segment.
 DOUBLE = ("roberta", "xlm-roberta", "camembert", "gte", "jina_embeddings_v3")
@@ -31,7 +31,7 @@ OWN: dict[str, dict[str, Any]] = {
 def save_tokenizer(folder: Path, double: bool, limit: int, kind: str = "wordpiece") -> int:
     """Save a tokenizer as Transformers does; gives the size of its vocabulary."""
     names = ("<s>", "</s>", "<pad>", "<unk>") if double else ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
-    tokenizer = TOKENIZERS[kind](*names, double=double)
+    tokenizer = {**TOKENIZERS, "roberta": roberta}[kind](*names, double=double)
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_max_length=limit,
         cls_token=names[0], sep_token=names[1], pad_token=names[2], unk_token=names[3],

@@ -55,7 +55,7 @@ def roberta(bos: str, eos: str, pad: str, unk: str, double: bool) -> Tokenizer:
     return with_template(tokenizer, bos, eos, double)
 
 
-TOKENIZERS = {"wordpiece": wordpiece, "unigram": unigram, "byte_level": byte_level, "roberta": roberta}
+TOKENIZERS = {"wordpiece": wordpiece, "unigram": unigram, "byte_level": byte_level}  # of the golden token ids
 
 
 def with_template(tokenizer: Tokenizer, bos: str, eos: str, double: bool) -> Tokenizer:

@@ -23,9 +23,11 @@ def _vector_modules(folder: ModelFolder) -> Modules | None:
 
 
 def _is_cross_encoder(folder: ModelFolder) -> bool:
-    """Whether the last module is a projection that says that it makes scores, as in the ettin rerankers."""
+    """Whether the last of several modules says that it makes scores, as in the ettin rerankers."""
     modules = folder.modules
-    return modules is not None and modules.modules[-1].settings.get("module_output_name") == SCORES
+    return (
+        modules is not None and bool(modules.head) and modules.modules[-1].settings.get("module_output_name") == SCORES
+    )
 
 
 def _cross_encoder(folder: ModelFolder) -> Contract:
