@@ -266,8 +266,8 @@ class DefaultReranker(Reranker):
     ) -> Pipeline:
         if min_relevance is not None:
             raise InputError(
-                "a threshold of relevance takes a model with a calibration; load one with calibrated=True (command "
-                "line and the server: --calibrated)"
+                "the default models were loaded without a calibration, which a threshold of relevance needs; load one "
+                "with calibrated=True (command line and server: --calibrated)"
             )
         first, *others = names
         stages = [Part(first, depth, (), tuple(others))]

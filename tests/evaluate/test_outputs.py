@@ -164,8 +164,11 @@ def test_what_the_command_refuses(tmp_path: Path, arguments: list[str], error: t
 
 
 def test_a_command_that_is_stopped_says_that_it_can_go_on(tmp_path: Path) -> None:
-    documents = [{"text": " ".join(f"lamp {i} {j}" for j in range(200)), "grade": int(i == 0)} for i in range(60)]
-    lines = (json.dumps({"query": f"lamp {q}", "documents": documents}) + "\n" for q in range(60))
+    lines = []
+    for q in range(60):  # each query has documents of its own: what was encoded once would take no time
+        texts = (" ".join(f"lamp {q} {i} {j}" for j in range(100)) for i in range(60))
+        documents = [{"text": text, "grade": int(i == 0)} for i, text in enumerate(texts)]
+        lines.append(json.dumps({"query": f"lamp {q}", "documents": documents}) + "\n")
     (tmp_path / "judged.jsonl").write_text("".join(lines))
     arguments = [str(tmp_path / "judged.jsonl"), "--pipeline", "bm25 >> resift-mini-en", "--cache", str(tmp_path)]
     run = [sys.executable, "-m", "resift.cli.main", "evaluate", *arguments]
