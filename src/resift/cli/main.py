@@ -7,7 +7,20 @@ import warnings
 
 import typer
 
-from resift.cli import bench, calibrate, doctor, evaluate, export, index, models, rerank, search, serve, streams
+from resift.cli import (
+    bench,
+    calibrate,
+    doctor,
+    evaluate,
+    export,
+    index,
+    models,
+    rerank,
+    search,
+    serve,
+    streams,
+    worth_it,
+)
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
 from resift.machine import cpu_level
 
@@ -33,6 +46,7 @@ app.command("rerank")(rerank.rerank)
 app.command("serve")(serve.serve)
 app.command("models")(models.models)
 app.command("evaluate")(evaluate.evaluate)
+app.command("worth-it")(worth_it.worth_it)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,152 @@
+"""Chooses parameters on some queries, and gives the values of others: no query is reported by what it tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from resift.evaluate.statistics import Floats
+from resift.worth.reranked import Option
+from resift.worth.splits import Bools, Split
+
+
+@dataclass(frozen=True, eq=False)
+class Reranked:
+    """O options over one first stage, on Q queries: the measure (O, Q), and milliseconds of the model (O, Q)."""
+
+    values: Floats
+    ms: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """All values from which parameters are chosen.
+
+    Attributes:
+        first: (F, Q), the measure of each first stage without a model; the first is the product's.
+        options: O ways to rerank.
+        reranked: by the position of a first stage; those that some split chooses.
+
+    """
+
+    first: Floats
+    options: tuple[Option, ...]
+    reranked: Mapping[int, Reranked]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What some queries chose: a first stage, an option, the same model's deepest option, and one per model and depth.
+
+    All but `first` are positions in `Tables.options`.
+    """
+
+    first: int
+    option: int
+    deepest: int
+    sweep: Mapping[tuple[str, int], int]
+
+
+def choose_first(first: Floats, tune: Bools) -> int:
+    """The first stage of highest mean on these queries; ties to the one that stands first, which is the product's."""
+    return int(np.argmax(np.round(first[:, tune].mean(axis=1), 9)))
+
+
+def choose(tables: Tables, first: int, tune: Bools, least: float) -> Choice:
+    """The cheapest option that is less than half the smallest effect of interest below the best, on these queries.
+
+    Options of one model and depth cost the same, so that among them the best weight wins. Costs are medians.
+
+    Args:
+        tables: values of all options.
+        first: position of the first stage.
+        tune: (Q,), the queries that choose.
+        least: the smallest effect of interest.
+
+    """
+    reranked = tables.reranked[first]
+    means = np.round(reranked.values[:, tune].mean(axis=1), 9)
+    sweep: dict[tuple[str, int], int] = {}
+    for i, candidate in enumerate(tables.options):
+        key = candidate.model, candidate.depth
+        if key not in sweep or means[i] > means[sweep[key]]:
+            sweep[key] = i
+    enough = [i for i in sweep.values() if means[i] > means.max() - least / 2]
+    option = min(enough, key=lambda i: (_median(reranked.ms[i, tune]), -means[i]))
+    model = tables.options[option].model
+    deepest = max((i for (name, _), i in sweep.items() if name == model), key=lambda i: tables.options[i].depth)
+    return Choice(first, option, deepest, sweep)
+
+
+def _median(values: Floats) -> float:
+    return float(np.median(values))
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """An option as the reported queries see it: the measure and the model's milliseconds of each, (N,)."""
+
+    values: Floats
+    ms: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfSample:
+    """N reported queries, each by parameters that other queries chose.
+
+    Attributes:
+        queries: (N,), their positions.
+        default: (N,), the product's first stage.
+        baseline: (N,), the tuned first stage.
+        chosen, deepest: the option that was chosen, and the same model at the largest depth.
+        sweep: by model and depth, the weight of the blend tuned.
+        ceiling: (N,), the best order of the candidates within the depth that is recommended.
+
+    """
+
+    queries: np.ndarray[tuple[int], np.dtype[np.int64]]
+    default: Floats
+    baseline: Floats
+    chosen: Column
+    deepest: Column
+    sweep: Mapping[tuple[str, int], Column]
+    ceiling: Floats
+
+    @property
+    def gain(self) -> Floats:
+        """(N,), what the chosen option adds to the tuned first stage."""
+        return self.chosen.values - self.baseline
+
+
+def out_of_sample(
+    tables: Tables, ceilings: Mapping[int, Floats], parts: Sequence[Split], choices: Sequence[Choice]
+) -> OutOfSample:
+    """Put together what each split reports.
+
+    Args:
+        tables: values of all options.
+        ceilings: by first stage, (Q,) of the best order of the candidates.
+        parts: who tunes and who is reported.
+        choices: what each split's queries chose.
+
+    """
+    places = [np.flatnonzero(part.report) for part in parts]
+
+    def column(options: Sequence[int]) -> Column:
+        by_split = list(zip(choices, options, places, strict=True))
+        return Column(
+            np.concatenate([tables.reranked[c.first].values[i, at] for c, i, at in by_split]),
+            np.concatenate([tables.reranked[c.first].ms[i, at] for c, i, at in by_split]),
+        )
+
+    return OutOfSample(
+        queries=np.concatenate(places),
+        default=np.concatenate([tables.first[0, at] for at in places]),
+        baseline=np.concatenate([tables.first[c.first, at] for c, at in zip(choices, places, strict=True)]),
+        chosen=column([choice.option for choice in choices]),
+        deepest=column([choice.deepest for choice in choices]),
+        sweep={key: column([choice.sweep[key] for choice in choices]) for key in choices[0].sweep},
+        ceiling=np.concatenate([ceilings[c.first][at] for c, at in zip(choices, places, strict=True)]),
+    )

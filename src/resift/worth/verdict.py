@@ -1,0 +1,124 @@
+"""Says in one sentence whether reranking is worth it, by a rule that is stated once.
+
+With the mean gain m per query over the tuned first stage, its interval [low, high] and the smallest effect of interest:
+
+    it hurts         high < 0
+    worth it         low > 0 and m >= least
+    not worth it     high < least, or low > 0 and m < least
+    can't be known   everything else, and fewer than 50 queries
+
+The verdict is certain to be one of the first three where half the interval's width is at most least / 2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from resift.evaluate.statistics import SAMPLES, Estimate, Floats, estimates
+from resift.worth.splits import HALVES_FROM
+from resift.worth.tuning import OutOfSample
+
+LEAST = 0.01  # the smallest effect of interest
+LEAST_QUERIES = 50  # below, an interval covers too little to decide by
+
+
+class Word(StrEnum):
+    """What a verdict says."""
+
+    WORTH_IT = "worth_it"
+    NOT_WORTH_IT = "not_worth_it"
+    HURTS = "hurts"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What reranking is worth.
+
+    Attributes:
+        word: the verdict.
+        gain: mean over the reported queries, and its interval of 95 %.
+        ms: median milliseconds that the model adds per query.
+        deeper: what the largest depth adds to the chosen one; None where the chosen one is the largest.
+        deeper_ms: median milliseconds that the largest depth adds.
+        queries: how many are reported.
+        labelled: how many there are.
+        more: about how many more labelled queries would decide; 0 where it is decided.
+        half_width: half of the interval's width that would decide; 0 where it is decided.
+
+    """
+
+    word: Word
+    gain: Estimate
+    ms: float
+    deeper: Estimate | None
+    deeper_ms: float
+    queries: int
+    labelled: int
+    more: int = 0
+    half_width: float = 0.0
+
+
+def judge(result: OutOfSample, labelled: int, least: float = LEAST, seed: int = 0, samples: int = SAMPLES) -> Verdict:
+    """The verdict on what was chosen; see this module for the rule.
+
+    Args:
+        result: values of the reported queries.
+        labelled: how many queries there are, those that only tuned among them.
+        least: the smallest effect of interest, more than 0.
+        seed: of the resamples.
+        samples: how many resamples are drawn.
+
+    """
+    deeper = result.deepest.values - result.chosen.values
+    gain, beyond = estimates(np.stack([result.gain, deeper], axis=1), samples=samples, seed=seed)
+    word = word_of(gain, least) if labelled >= LEAST_QUERIES else Word.UNKNOWN
+    same = bool((result.deepest.ms == result.chosen.ms).all() and not deeper.any())
+    more, needed = (0, 0.0) if word is not Word.UNKNOWN else more_queries(gain, len(result.queries), labelled, least)
+    return Verdict(
+        word, gain, _median(result.chosen.ms), None if same else beyond,
+        _median(result.deepest.ms) - _median(result.chosen.ms), len(result.queries), labelled, more, needed,
+    )  # fmt: skip
+
+
+def word_of(gain: Estimate, least: float) -> Word:
+    """The rule, on an interval that can be trusted."""
+    if gain.high < 0:
+        return Word.HURTS
+    if gain.low > 0:
+        return Word.WORTH_IT if gain.value >= least else Word.NOT_WORTH_IT
+    return Word.NOT_WORTH_IT if gain.high < least else Word.UNKNOWN
+
+
+def more_queries(gain: Estimate, reported: int, labelled: int, least: float) -> tuple[int, float]:
+    """About how many more labelled queries would decide if the mean stayed, and the half width that decides.
+
+    An interval that is half as wide needs four times as many queries. At a mean m the rule needs low > 0 or
+    high < least, so a half width of max(m, least - m). Less than a tenth more would be a matter of luck.
+
+    Args:
+        gain: the present interval.
+        reported: how many queries it is of.
+        labelled: how many queries there are.
+        least: the smallest effect of interest.
+
+    """
+    needed = max(gain.value, least - gain.value)
+    half = (gain.high - gain.low) / 2
+    reports = math.ceil(reported * (half / needed) ** 2)
+    whole = reports if reports < HALVES_FROM else 2 * reports
+    return _rounded(max(whole, LEAST_QUERIES, math.ceil(1.1 * labelled)) - labelled), needed
+
+
+def _rounded(count: int) -> int:
+    """Up to two digits that mean something."""
+    step: int = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // step) * step
+
+
+def _median(values: Floats) -> float:
+    return float(np.median(values))
