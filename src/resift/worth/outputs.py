@@ -14,7 +14,7 @@ from resift.worth.report import KIND, SCHEMA, WorthIt, interval, rule
 def as_json(result: WorthIt) -> dict[str, Any]:
     """A comparison as a JSON object; docs/worth-it.md has its fields."""
     fields = asdict(result)
-    statistics = {"intervals": METHOD, "level": 0.95, "seed": fields.pop("seed")}
+    statistics = {"intervals": METHOD, "level": 0.95, "stretch": fields.pop("factor"), "seed": fields.pop("seed")}
     verdict = fields.pop("verdict") | {"sentence": fields.pop("sentence")}
     return {"schema": SCHEMA, "kind": KIND, "verdict": verdict, "statistics": statistics, **fields}
 
@@ -57,6 +57,8 @@ def remarks(result: WorthIt) -> list[str]:
         for model, count in result.misfits.items()
         if count
     ]
+    if result.factor > 1:
+        notes.append(f"folds choose for each other, so intervals of gains are {result.factor:.2f} times as wide")
     notes += [
         f"tuned first stage: {result.first_stage}; recommended behind it: {result.pipeline}",
         f"{split}; seed {result.seed}; the choice was made on the queries that tuned, so only the verdict is a test",

@@ -10,6 +10,7 @@ import numpy as np
 
 from resift.evaluate.evaluation import DataFacts
 from resift.evaluate.statistics import METHOD, Estimate, Floats, estimates
+from resift.worth.selection import stretched
 from resift.worth.tuning import Choice, Column, OutOfSample, Tables
 from resift.worth.verdict import LEAST_QUERIES, Verdict, Word
 
@@ -61,6 +62,7 @@ class WorthIt:
         choices: what each split chose, as text.
         data: what the figures are about.
         misfits: by model, how many queries it was not asked about, since it does not read their language.
+        factor: how many times as wide intervals of gains are, since folds choose for each other.
         seed: of splits and intervals.
         models, machine: where the figures come from.
 
@@ -86,6 +88,7 @@ class WorthIt:
     choices: tuple[str, ...]
     data: DataFacts
     misfits: Mapping[str, int]
+    factor: float
     seed: int
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +105,7 @@ def report(
     measure: str,
     least: float,
     seed: int,
+    factor: float,
     first_stages: Sequence[str],
     ideal: Floats,
     first_ms: Floats,
@@ -110,6 +114,7 @@ def report(
     """All figures of a comparison; see `WorthIt`."""
     gains = [column.values - result.baseline for column in result.sweep.values()]
     tuned_gain, *intervals = estimates(np.stack([result.baseline - result.default, *gains], axis=1), seed=seed)
+    intervals = [stretched(estimate, factor) for estimate in intervals]
     option = tables.options[recommended.option]
     ceiling, best = float(result.ceiling.mean()), float(ideal.mean())
     tuned = float(result.baseline.mean())
@@ -139,6 +144,7 @@ def report(
         choices=tuple(f"{first_stages[c.first]} >> {tables.options[c.option]}" for c in choices),
         data=data,
         misfits=misfits,
+        factor=factor,
         seed=seed,
     )
 

@@ -26,6 +26,7 @@ from resift.reranker import Reranker
 from resift.worth.first_stage_grid import FirstStageGrid
 from resift.worth.report import WorthIt, report
 from resift.worth.reranked import ALONE, WEIGHT_GRID, Judged, Option, judged, orders
+from resift.worth.selection import stretch
 from resift.worth.splits import Split, splits
 from resift.worth.tuning import Reranked, Tables, choose, choose_first, out_of_sample
 from resift.worth.verdict import LEAST, judge
@@ -154,10 +155,11 @@ class _Comparison:
         depth = options[recommended.option].depth
         ceilings = {f: self._values(named_measures.best_order(self.grades, rows[f], depth)) for f in reranked}
         result = out_of_sample(tables, ceilings, parts, choices)
-        verdict = judge(result, len(self.data.queries), least, self.options.seed)
+        factor = stretch(tables, parts, result, least, self.options.seed)
+        verdict = judge(result, len(self.data.queries), least, factor, self.options.seed)
         return report(
             verdict, result, tables, recommended, choices,
-            data=facts_of(self.data), measure=str(self.measures[0]), least=least, seed=self.options.seed,
+            data=facts_of(self.data), measure=str(self.measures[0]), least=least, seed=self.options.seed, factor=factor,
             first_stages=tuple(map(str, self.grid.stages)), ideal=self._ideal()[result.queries],
             first_ms=np.array([self.grid.ms(query) for query in self.data.queries]), misfits=misfits,
         )  # fmt: skip
@@ -185,7 +187,7 @@ class _Comparison:
                         result, [options[i] for i in own], rows[f, q], len(ranking)
                     )
                     done += 1
-                    self._on_progress("queries reranked", done, done / total)
+                    self._on_progress("candidate lists reranked", done, done / total)
                 tables[f].values[own] = self._values(reranked)
         return tables, misfits
 

@@ -19,6 +19,7 @@ from enum import StrEnum
 import numpy as np
 
 from resift.evaluate.statistics import SAMPLES, Estimate, Floats, estimates
+from resift.worth.selection import stretched
 from resift.worth.splits import HALVES_FROM
 from resift.worth.tuning import OutOfSample
 
@@ -63,19 +64,23 @@ class Verdict:
     half_width: float = 0.0
 
 
-def judge(result: OutOfSample, labelled: int, least: float = LEAST, seed: int = 0, samples: int = SAMPLES) -> Verdict:
+def judge(
+    result: OutOfSample, labelled: int, least: float = LEAST, factor: float = 1.0, seed: int = 0, samples: int = SAMPLES
+) -> Verdict:
     """The verdict on what was chosen; see this module for the rule.
 
     Args:
         result: values of the reported queries.
         labelled: how many queries there are, those that only tuned among them.
         least: the smallest effect of interest, more than 0.
+        factor: how many times as wide the intervals are, see `selection.stretch`.
         seed: of the resamples.
         samples: how many resamples are drawn.
 
     """
     deeper = result.deepest.values - result.chosen.values
-    gain, beyond = estimates(np.stack([result.gain, deeper], axis=1), samples=samples, seed=seed)
+    columns = np.stack([result.gain, deeper], axis=1)
+    gain, beyond = (stretched(e, factor) for e in estimates(columns, samples=samples, seed=seed))
     word = word_of(gain, least) if labelled >= LEAST_QUERIES else Word.UNKNOWN
     same = bool((result.deepest.ms == result.chosen.ms).all() and not deeper.any())
     more, needed = (0, 0.0) if word is not Word.UNKNOWN else more_queries(gain, len(result.queries), labelled, least)
