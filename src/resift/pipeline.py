@@ -5,8 +5,10 @@
 In front stand the retrievers, joined by "+"; without them the caller brings the candidates. `dense(model="NAME")` names
 the embedder of the vectors. Then come the stages: a model's name with its depth, or one of `STAGES`. A name with other
 characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
-that it does not read. "relevant(least=0.5)" at the end leaves out what its calibrated model thinks less likely to be
-relevant. "top K" says how many come back.
+that it does not read. `when(rule="FILE")` in front of the models leaves them out by a rule that `resift when` learned;
+with "deeper=100" the rule may choose so many candidates. "relevant(least=0.5)" at the end leaves out what its
+calibrated model thinks less likely to be relevant. "top K" says how
+many come back.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from resift.errors import InputError
@@ -26,10 +29,12 @@ from resift.rerank.cascade import Cascade
 from resift.rerank.guard import LanguageGuard
 from resift.rerank.pointwise import Pointwise
 from resift.rerank.relevance import Relevance
+from resift.rerank.when import When, WhenRule
+from resift.types import ModelInfo
 
 RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": (), "dense": ("model",)}  # and their parameters
 # Stages without a model, and their parameters.
-STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",), "relevant": ("least",)}
+STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",), "relevant": ("least",), "when": ("rule", "deeper")}
 DEFAULT_DEPTH = 100
 
 Value = float | str | bool
@@ -93,13 +98,18 @@ class Pipeline:
             _check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
         _check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
         names = [part.name for part in self.stages]
-        _check(not names or names[0] not in STAGES, f"a {names[0] if names else ''} needs a model in front of it")
+        _check("when" not in names[1:], "when stands in front of the models")
+        behind = names[1:] if names[:1] == ["when"] else names
+        _check(names != ["when"], "when needs a model behind it")
+        _check(not behind or behind[0] not in STAGES, f"a {behind[0] if behind else ''} needs a model in front of it")
+        _check(names[:1] != ["when"] or "rule" in dict(self.stages[0].parameters), "when needs the file of a rule")
         _check("relevant" not in names[:-1], "relevant is the last stage: a threshold is for the final score")
 
     @property
     def depth(self) -> int:
         """How many candidates are to be retrieved."""
         depths = [part.depth for part in self.stages if part.depth is not None]
+        depths += [int(value) for part in self.stages for key, value in part.parameters if key == "deeper"]
         return max([*(depths or [DEFAULT_DEPTH]), self.top_k or 0])
 
     @property
@@ -188,23 +198,79 @@ class Pipeline:
             InputError: a threshold without a calibration, or one that the calibration does not have.
 
         """
-        stages: list[Stage] = []
-        scorers: list[Scorer] = []
-        for part in self.stages:
-            if part.name == "blend":
-                info = scorers[-1].info
-                stages.append(Blend(info.name, float(dict(part.parameters).get("weight", info.blend_weight))))
-            elif part.name == "relevant":
-                _check(calibration_of is not None, "a threshold of relevance needs a calibrated model")
-                assert calibration_of is not None
-                least = dict(part.parameters).get("least")
-                model = [p.name for p in self.stages if p.name not in STAGES][-1]
-                stages.append(Relevance(calibration_of(model), least))
-            else:
-                scorers.append(scorer_of(part.name))
-                stages.append(Pointwise(scorers[-1], part.depth))
-        cascade = Cascade(stages)
-        return LanguageGuard(scorers[0], cascade, insist) if self.guard and scorers else cascade
+        parts = [part for part in self.stages if part.name != "when"]
+        cascade, scorers = _cascade(parts, scorer_of, calibration_of)
+        stage: Stage = cascade
+        if parts != list(self.stages):
+            stage = self._when(cascade, scorers, parts, scorer_of, calibration_of)
+        return LanguageGuard(scorers[0], stage, insist) if self.guard and scorers else stage
+
+    def _when(
+        self,
+        stage: Stage,
+        scorers: list[Scorer],
+        parts: list[Part],
+        scorer_of: Callable[[str], Scorer],
+        calibration_of: Callable[[str], Calibrator] | None,
+    ) -> Stage:
+        """The stages, skipped where the rule says so."""
+        parameters = dict(self.stages[0].parameters)
+        rule = WhenRule.read(Path(str(parameters["rule"])))
+        depth, deeper = int(parameters.get("deeper", 0)), None
+        if depth:
+            _check(
+                depth == rule.deeper,
+                f"the rule chooses between {rule.deeper or 'no'} and fewer candidates, not {depth}",
+            )
+            deeper, _ = _cascade([replace(parts[0], depth=depth), *parts[1:]], scorer_of, calibration_of)
+        infos = [scorer.info for scorer in scorers]
+        misfit = rule.misfit(resolved(parts, infos), {info.name: info.fingerprint for info in infos})
+        return When(rule, stage, deeper, misfit)
+
+
+def resolved(parts: Sequence[Part], infos: Sequence[ModelInfo]) -> str:
+    """Stages as text that says all that their order depends on, but for thresholds.
+
+    Args:
+        parts: models and blends.
+        infos: of the models, in order.
+
+    """
+    texts, models = [], iter(infos)
+    info: ModelInfo | None = None
+    for part in parts:
+        if part.name == "blend":
+            assert info is not None
+            weight = float(dict(part.parameters).get("weight", info.blend_weight))
+            texts.append(f"blend(weight={weight:g})")
+        elif part.name not in STAGES:
+            info = next(models)
+            texts.append(f"{info.name}@{part.depth or 'all'}")
+    return " >> ".join(texts)
+
+
+def _cascade(
+    parts: Sequence[Part],
+    scorer_of: Callable[[str], Scorer],
+    calibration_of: Callable[[str], Calibrator] | None,
+) -> tuple[Cascade, list[Scorer]]:
+    """Stages one after the other, and the scorers of their models, in order."""
+    stages: list[Stage] = []
+    scorers: list[Scorer] = []
+    for part in parts:
+        if part.name == "blend":
+            info = scorers[-1].info
+            stages.append(Blend(info.name, float(dict(part.parameters).get("weight", info.blend_weight))))
+        elif part.name == "relevant":
+            _check(calibration_of is not None, "a threshold of relevance needs a calibrated model")
+            assert calibration_of is not None
+            least = dict(part.parameters).get("least")
+            model = [p.name for p in parts if p.name not in STAGES][-1]
+            stages.append(Relevance(calibration_of(model), least))
+        else:
+            scorers.append(scorer_of(part.name))
+            stages.append(Pointwise(scorers[-1], part.depth))
+    return Cascade(stages), scorers
 
 
 def _check_parameters(part: Part, names: Mapping[str, tuple[str, ...]]) -> None:
@@ -220,6 +286,10 @@ def _is_name(value: Value) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
+def _is_count(value: Value) -> bool:
+    return _is_weight(value) and float(value) >= 1 and float(value).is_integer()
+
+
 def _is_weight(value: Value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
@@ -230,6 +300,8 @@ def _is_relevance(value: Value) -> bool:
 
 _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "model": (_is_name, "a name in double quotes"),
+    "rule": (_is_name, "a file in double quotes"),
+    "deeper": (_is_count, "a whole number of 1 or more"),
     "weight": (_is_weight, "a finite number of 0 or more"),
     "least": (_is_relevance, 'a probability above 0 and up to 1, "high" or "some"'),
 }

@@ -49,6 +49,7 @@ class NoteCode(StrEnum):
     LANGUAGE = "language"  # the model was not made for these texts
     REMOTE = "remote"  # what another server gave as its reason
     RELEVANCE = "relevance"  # a threshold of relevance left candidates out, or could not be applied
+    WHEN = "when"  # a learned rule skipped reranking, or chose more candidates, or could not be applied
 
 
 class Level(StrEnum):

@@ -122,7 +122,7 @@ def report(
     depths = option.depth, tables.options[recommended.deepest].depth
     return WorthIt(
         verdict=verdict,
-        sentence=sentence(verdict, measure, str(option), depths, bound),
+        sentence=sentence(verdict, measure, str(option), depths, bound) + _unread(misfits, verdict.labelled),
         measure=measure,
         least=least,
         first_stage=first_stages[recommended.first],
@@ -179,6 +179,13 @@ def sentence(verdict: Verdict, measure: str, pipeline: str, depths: tuple[int, i
     if verdict.word is Word.WORTH_IT:
         return f"{head}: {gain} with {pipeline}{_depth(verdict, depths)}"
     return f"{head}: {gain}; {bound}"
+
+
+def _unread(misfits: Mapping[str, int], queries: int) -> str:
+    """What to add where the models read no query at all: a search then keeps the first stage's order."""
+    if all(count == queries for count in misfits.values()):
+        return f" ({' and '.join(misfits)} read none of these queries, and left their order alone)"
+    return ""
 
 
 def _depth(verdict: Verdict, depths: tuple[int, int]) -> str:

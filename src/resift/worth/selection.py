@@ -15,7 +15,7 @@ import numpy as np
 
 from resift.evaluate.statistics import Estimate, Floats
 from resift.worth.splits import Split
-from resift.worth.tuning import OutOfSample, Tables
+from resift.worth.tuning import OutOfSample, Tables, choose_firsts
 
 RESAMPLES = 1000
 
@@ -60,7 +60,9 @@ def _gains(tables: Tables, part: Split, weights: Floats, least: float) -> Floats
     firsts = sorted(tables.reranked)
     tune, report = weights[:, part.tune], weights[:, part.report]
     size = np.maximum(tune.sum(axis=1, keepdims=True), 1)
-    of_draw = np.argmax(np.round(tune @ tables.first[firsts][:, part.tune].T / size, 9), axis=1)
+    front = np.r_[0, firsts]  # the product's stands in front, and where no split chose it its draws go to the next
+    chosen = choose_firsts(tables.first[front][:, part.tune], tune)
+    of_draw = np.maximum(chosen - 1, 0)
     gains = np.zeros(len(weights))
     for place, first in enumerate(firsts):
         draws = np.flatnonzero(of_draw == place)

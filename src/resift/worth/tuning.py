@@ -50,8 +50,30 @@ class Choice:
 
 
 def choose_first(first: Floats, tune: Bools) -> int:
-    """The first stage of highest mean on these queries; ties to the one that stands first, which is the product's."""
-    return int(np.argmax(np.round(first[:, tune].mean(axis=1), 9)))
+    """The best first stage on these queries, where it is better than the product's by more than luck; else that, 0.
+
+    What counts as luck is a standard error of the difference per query: with few queries the best of many settings was
+    worse on others than the product's, and a baseline that is too weak flatters every reranker.
+    """
+    weights = tune[None, :].astype(np.float64)
+    return int(choose_firsts(first, weights)[0])
+
+
+def choose_firsts(first: Floats, weights: Floats) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """(S,), the first stage that S samples of the queries choose; see `choose_first`.
+
+    Args:
+        first: (F, Q), the product's in front.
+        weights: (S, Q), how often each query is in a sample.
+
+    """
+    difference = first - first[0]
+    size = np.maximum(weights.sum(axis=1, keepdims=True), 1)
+    means = np.round(weights @ difference.T / size, 9)
+    variances = np.maximum(weights @ (difference**2).T / size - means**2, 0)
+    better = means > np.sqrt(variances / size)
+    chosen: np.ndarray[tuple[int], np.dtype[np.int64]] = np.argmax(np.where(better, means, 0.0), axis=1)
+    return chosen
 
 
 def choose(tables: Tables, first: int, tune: Bools, least: float) -> Choice:
