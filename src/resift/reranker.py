@@ -122,6 +122,7 @@ class Reranker(OfOneProcess):
         store: TokenStore | None = None,
         depth: int | None = None,
         min_relevance: float | str | None = None,
+        when: str = "",
     ) -> Stage:
         """The pipeline stage of this model, blended with what the first stage thought, guarded by language.
 
@@ -130,13 +131,16 @@ class Reranker(OfOneProcess):
             store: token vectors computed before; used by models that compare token vectors.
             depth: how many candidates are scored, from the first; None: all.
             min_relevance: see `rerank`.
+            when: the file of a rule that says for which queries the model is asked; empty: for all.
 
         Raises:
             InputError: a blend that is neither true, false nor a number of 0 or more, a depth below 1, or a
                 min_relevance as `rerank` refuses it.
 
         """
-        return self.stage_of(self.pipeline(blend, depth, min_relevance=min_relevance), self.with_store(store))
+        return self.stage_of(
+            self.pipeline(blend, depth, min_relevance=min_relevance, when=when), self.with_store(store)
+        )
 
     def stage_of(self, plan: Pipeline, scorer: Scorer) -> Stage:
         """The stage of a pipeline of this model alone, whose pairs go to `scorer`."""
@@ -173,6 +177,7 @@ class Reranker(OfOneProcess):
         depth: int | None = None,
         top_k: int | None = None,
         min_relevance: float | str | None = None,
+        when: str = "",
     ) -> Pipeline:
         """The model as a pipeline without a retriever; the arguments are those of `stage` and `rerank`.
 
@@ -180,7 +185,8 @@ class Reranker(OfOneProcess):
             InputError: see `stage`.
 
         """
-        stages = [Part(self.info.name, depth)]
+        stages = [Part("when", None, (("rule", when),))] if when else []
+        stages.append(Part(self.info.name, depth))
         if blend is not False:
             weight = self.info.blend_weight if blend is True else arguments.number(blend, "blend")
             stages.append(Part("blend", None, (("weight", weight),)))

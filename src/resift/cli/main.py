@@ -19,6 +19,7 @@ from resift.cli import (
     search,
     serve,
     streams,
+    when,
     worth_it,
 )
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
@@ -47,6 +48,7 @@ app.command("serve")(serve.serve)
 app.command("models")(models.models)
 app.command("evaluate")(evaluate.evaluate)
 app.command("worth-it")(worth_it.worth_it)
+app.command("when")(when.when)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)

@@ -46,6 +46,9 @@ def search(
     ] = True,
     calibrated: options.Calibrated = False,
     min_relevance: options.MinRelevance = None,
+    when: Annotated[
+        Path | None, typer.Option(help="Rerank only where a rule of `resift when` expects a gain.", metavar="FILE")
+    ] = None,
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
@@ -69,6 +72,7 @@ def search(
     budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
     _check_place(paths, index, embedder)
     _check_relevance(rerank, calibrated, min_relevance)
+    _check_rule(rerank, when)
     reranker = _load(model, truncate, engine, calibrated, min_relevance) if rerank else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
     embedder_name = options.DEFAULT_EMBEDDER if embedder is None else embedder
@@ -81,7 +85,7 @@ def search(
         step = "passages searched, the best reranked" if reranker else "passages searched"
         count(step, len(searched_index.documents), 0.0)
         ranking = searched_index.search(
-            query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance
+            query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance, when
         )
     seconds = time.monotonic() - began
     if as_json:
@@ -105,6 +109,17 @@ def _check_relevance(rerank: bool, calibrated: bool, min_relevance: str | None) 
 
     if not rerank and (calibrated or min_relevance is not None):
         raise InputError("a first stage has no probability of relevance; leave --no-rerank out")
+
+
+def _check_rule(rerank: bool, when: Path | None) -> None:
+    """Refuse a rule that can't be read before any document is."""
+    from resift.errors import InputError
+    from resift.rerank.when import WhenRule
+
+    if when is not None and not rerank:
+        raise InputError("a rule of when to rerank needs a model; leave --no-rerank or --when out")
+    if when is not None:
+        WhenRule.read(when)
 
 
 def _load(

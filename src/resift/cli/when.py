@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
+_PIPELINE = "bm25 + dense >> resift-mini-en@100 >> blend"
+
 
 def when(
     data: Annotated[
         Path, typer.Argument(help="A BEIR folder, or a JSONL, CSV or TSV file of judged pairs.", metavar="DATA")
     ],
     split: Annotated[str | None, typer.Option(help="Of a folder's judgements; test, dev or the only one.")] = None,
-    pipeline: Annotated[
-        str, typer.Option(help="For which the rule is.")
-    ] = "bm25 + dense >> resift-mini-en@100 >> blend",
+    pipeline: Annotated[str, typer.Option(help="For which the rule is learned.")] = _PIPELINE,
     deeper: Annotated[int | None, typer.Option(min=1, help="A depth that the rule may choose instead.")] = None,
     measure: Annotated[str, typer.Option(help="What is gained.")] = "nDCG@10",
     least: Annotated[float, typer.Option(help="What a call of the model has to be expected to gain.")] = 0.01,

@@ -22,7 +22,7 @@ Actions = npt.NDArray[np.int64]
 
 
 def fit(signals: Floats, gains: Floats, names: Sequence[str]) -> Expectation:
-    """A line by ridge regression over standardised signals (Hoerl & Kennard, 1970), written for the signals as they are.
+    """A line by ridge regression on standardised signals (Hoerl & Kennard, 1970), written for signals as they are.
 
     Args:
         signals: (n, S).
@@ -36,7 +36,7 @@ def fit(signals: Floats, gains: Floats, names: Sequence[str]) -> Expectation:
     matrix = x.T @ x / len(x) + RIDGE * np.eye(len(live))
     weights = np.linalg.solve(matrix, x.T @ (gains - gains.mean()) / len(x)) / deviations[live]
     constant = float(gains.mean() - weights @ means[live])
-    return Expectation(constant, {names[i]: float(w) for i, w in zip(live, weights, strict=True)})
+    return Expectation(constant, {names[int(i)]: float(w) for i, w in zip(live, weights, strict=True)})
 
 
 def expected(line: Expectation, signals: Floats, names: Sequence[str]) -> Floats:
@@ -150,7 +150,7 @@ def _reason(quality: Estimate, skill: Estimate, used: float, least: float) -> st
     if used < LEAST_SAVED:
         return f"it would spare or deepen {used:.0%} of the work, and less than {LEAST_SAVED:.0%} is not worth a rule"
     if skill.low <= 0:
-        return "its decisions are not clearly better than as many at random, so these signals don't tell which queries gain"
+        return "its decisions are not clearly better than as many at random: the signals don't tell which queries gain"
     if quality.low <= -least:
         return f"against reranking always it may lose more than {least:g}"
     return ""

@@ -135,7 +135,7 @@ def _signals(data: Dataset, pipeline: Pipeline, options: WhenOptions) -> tuple[l
     missing = sum(retrievers_of(ranking) != sources for ranking in rankings)
     if missing:
         raise InputError(
-            f"{missing} queries have no candidates of {' or '.join(sources)}, so that signals can't be compared; name a "
+            f"{missing} queries have no candidates of {' or '.join(sources)}, so signals can't be compared; name a "
             "retriever that answers all of them"
         )
     return [query_signals(ranking) for ranking in rankings], sources

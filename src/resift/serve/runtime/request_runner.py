@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,9 @@ class RequestRunner:
         async def run(name: str) -> Ranking:
             served = self._models[name]
             scorer = self._operations[name].stored
-            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance)
+            stage = served.stage(
+                scorer, request.blend, request.depth, request.min_relevance, os.path.expanduser(self._settings.when)
+            )
             return await self.driver.drive(stage, ranking, limits, name, quick=served.custom_stage is None)
 
         ranked, stage = await self._ranked(model.info.name, request.on_error, ranking, "index", run)

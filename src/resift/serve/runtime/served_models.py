@@ -70,6 +70,7 @@ class ServedModel:
         blend: bool | float,
         depth: int | None,
         min_relevance: float | str | None = None,
+        when: str = "",
     ) -> Stage:
         """The stage of one request.
 
@@ -78,6 +79,7 @@ class ServedModel:
             blend: see `Reranker.stage`; a custom stage blends as it likes.
             depth: how many candidates are scored; None: all.
             min_relevance: see `Reranker.rerank`.
+            when: see `Reranker.stage`; a custom stage is always run.
 
         Raises:
             InputError: a min_relevance that the model's calibration does not have, or without one.
@@ -88,7 +90,7 @@ class ServedModel:
                 raise InputError(f"{self.info.name} has no calibration; leave min_relevance out")
             return self.custom_stage
         assert self.reranker is not None and scorer is not None
-        plan = self.reranker.pipeline(blend, depth, min_relevance=min_relevance)
+        plan = self.reranker.pipeline(blend, depth, min_relevance=min_relevance, when=when)
         return self.reranker.stage_of(plan, scorer)
 
 
