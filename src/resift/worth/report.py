@@ -10,6 +10,7 @@ import numpy as np
 
 from resift.evaluate.evaluation import DataFacts
 from resift.evaluate.statistics import METHOD, Estimate, Floats, estimates
+from resift.worth.reranked import Option
 from resift.worth.selection import stretched
 from resift.worth.tuning import Choice, Column, OutOfSample, Tables
 from resift.worth.verdict import LEAST_QUERIES, Verdict, Word
@@ -52,8 +53,8 @@ class WorthIt:
         pipeline: the model, depth and blend that are recommended behind it.
         default, tuned: means of the product's and of the tuned first stage over the reported queries.
         tuned_gain: what tuning adds.
-        reranked: mean of the chosen option.
-        ceiling: mean of the best order of the candidates within the recommended depth.
+        reranked: mean of what is recommended.
+        ceiling: mean of the best order of the candidates within the depth of the best option.
         ideal: mean of the best order of all judged documents.
         rows: every model at every depth.
         helped, hurt: reported queries whose measure rose or fell by more than rounding.
@@ -115,14 +116,17 @@ def report(
     gains = [column.values - result.baseline for column in result.sweep.values()]
     tuned_gain, *intervals = estimates(np.stack([result.baseline - result.default, *gains], axis=1), seed=seed)
     intervals = [stretched(estimate, factor) for estimate in intervals]
-    option = tables.options[recommended.option]
+    chosen = [c.best if verdict.dearer is None else c.enough for c in (recommended, *choices)]
+    option, *by_split = (tables.options[i] for i in chosen)
+    dearest = tables.options[recommended.best]
+    values = (result.best if verdict.dearer is None else result.enough).values
+    change = values - result.baseline
     ceiling, best = float(result.ceiling.mean()), float(ideal.mean())
     tuned = float(result.baseline.mean())
-    bound = _bound(option.depth, tuned, ceiling, best)
-    depths = option.depth, tables.options[recommended.deepest].depth
+    bound = _bound(dearest.depth, tuned, ceiling, best)
     return WorthIt(
         verdict=verdict,
-        sentence=sentence(verdict, measure, str(option), depths, bound) + _unread(misfits, verdict.labelled),
+        sentence=sentence(verdict, measure, option, dearest, bound) + _unread(misfits, verdict.labelled),
         measure=measure,
         least=least,
         first_stage=first_stages[recommended.first],
@@ -130,18 +134,18 @@ def report(
         default=float(result.default.mean()),
         tuned=tuned,
         tuned_gain=tuned_gain,
-        reranked=float(result.chosen.values.mean()),
+        reranked=float(values.mean()),
         ceiling=ceiling,
         ideal=best,
         rows=tuple(
             _row(key, column, gain, result.baseline)
             for (key, column), gain in zip(result.sweep.items(), intervals, strict=True)
         ),
-        helped=int((result.gain > _SAME).sum()),
-        hurt=int((result.gain < -_SAME).sum()),
+        helped=int((change > _SAME).sum()),
+        hurt=int((change < -_SAME).sum()),
         first_ms=float(np.median(first_ms)),
         method="halves" if len(choices) == 1 else "folds",
-        choices=tuple(f"{first_stages[c.first]} >> {tables.options[c.option]}" for c in choices),
+        choices=tuple(f"{first_stages[c.first]} >> {o}" for c, o in zip(choices, by_split, strict=True)),
         data=data,
         misfits=misfits,
         factor=factor,
@@ -156,14 +160,14 @@ def _row(key: tuple[str, int], column: Column, gain: Estimate, baseline: Floats)
     return Row(*key, float(column.values.mean()), gain, p50, p95, helped, hurt)
 
 
-def sentence(verdict: Verdict, measure: str, pipeline: str, depths: tuple[int, int], bound: str) -> str:
+def sentence(verdict: Verdict, measure: str, option: Option, dearest: Option, bound: str) -> str:
     """The verdict for people.
 
     Args:
         verdict: what is said.
         measure: its name.
-        pipeline: the option that is recommended.
-        depths: of that option, and the largest one.
+        option: what is recommended.
+        dearest: what was best on the queries that tuned.
         bound: what the candidates bound, see `_bound`.
 
     """
@@ -177,7 +181,7 @@ def sentence(verdict: Verdict, measure: str, pipeline: str, depths: tuple[int, i
             f"±{verdict.half_width:.3f} needed, ±{half:.3f} now{few})"
         )
     if verdict.word is Word.WORTH_IT:
-        return f"{head}: {gain} with {pipeline}{_depth(verdict, depths)}"
+        return f"{head}: {gain} with {option}{_enough(verdict, option, dearest)}"
     return f"{head}: {gain}; {bound}"
 
 
@@ -188,11 +192,14 @@ def _unread(misfits: Mapping[str, int], queries: int) -> str:
     return ""
 
 
-def _depth(verdict: Verdict, depths: tuple[int, int]) -> str:
-    if verdict.deeper is None or depths[0] == depths[1]:
+def _enough(verdict: Verdict, option: Option, dearest: Option) -> str:
+    """That a cheaper option is enough, and what the best one would add."""
+    if verdict.dearer is None or option == dearest:
         return ""
-    adds = f"depth {depths[1]} adds {interval(verdict.deeper)} for {_ms(verdict.deeper_ms)}"
-    return f"; depth {depths[0]} is enough ({adds})"
+    names = (str(option), str(dearest))
+    if option.model == dearest.model:
+        names = (f"depth {option.depth}", f"depth {dearest.depth}")
+    return f"; {names[0]} is enough ({names[1]} adds {interval(verdict.dearer)} for {_ms(verdict.dearer_ms)})"
 
 
 def _bound(depth: int, tuned: float, ceiling: float, ideal: float) -> str:

@@ -88,8 +88,8 @@ def worth_it(
 
     Below 200 queries each fifth is reported by parameters that the other four fifths chose, from 200 on one half by
     those of the other. The first stage is tuned first; then its candidates are reranked by every model, each pair is
-    scored once, and depth, model and weight of the blend are chosen: the cheapest of those that are on the queries
-    which tune less than `least` / 2 below the best.
+    scored once, and depth, model and weight of the blend are chosen: those that are best on the queries which tune.
+    See `verdict` for the rule, and for when a cheaper choice is recommended.
 
     Args:
         data: what is searched and judged.
@@ -152,10 +152,10 @@ class _Comparison:
         least = self.options.least
         choices = [choose(tables, f, part.tune, least) for f, part in zip(firsts, parts, strict=False)]
         recommended = choose(tables, firsts[-1], final, least)
-        depth = options[recommended.option].depth
+        depth = options[recommended.best].depth
         ceilings = {f: self._values(named_measures.best_order(self.grades, rows[f], depth)) for f in reranked}
         result = out_of_sample(tables, ceilings, parts, choices)
-        factor = stretch(tables, parts, result, least, self.options.seed)
+        factor = stretch(tables, parts, result, self.options.seed)
         verdict = judge(result, len(self.data.queries), least, factor, self.options.seed)
         return report(
             verdict, result, tables, recommended, choices,

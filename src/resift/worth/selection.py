@@ -21,20 +21,19 @@ RESAMPLES = 1000
 
 
 def stretch(
-    tables: Tables, parts: Sequence[Split], result: OutOfSample, least: float, seed: int = 0, samples: int = RESAMPLES
+    tables: Tables, parts: Sequence[Split], result: OutOfSample, seed: int = 0, samples: int = RESAMPLES
 ) -> float:
     """How many times as wide an interval of the mean gain is with the choices than without them, 1 or more.
 
-    Queries are drawn with replacement, and each draw chooses anew, as `tuning.choose` does; the answer is the standard
-    deviation of the mean gain over draws, by that of the gain as it was reported. At most it is sqrt(1 + K / (K - 1))
-    for K folds, the correction of Nadeau & Bengio, Inference for the generalization error (2003). It is 1 for a single
+    Queries are drawn with replacement, and each draw chooses the best option anew; the answer is the standard deviation
+    of the mean gain over draws, by that of the gain as it was reported. At most it is sqrt(1 + K / (K - 1)) for K folds,
+    the correction of Nadeau & Bengio, Inference for the generalization error (2003). It is 1 for a single
     split, whose reported queries chose nothing.
 
     Args:
         tables: values of all options.
         parts: who tunes and who is reported.
         result: what was reported.
-        least: the smallest effect of interest.
         seed: of the draws.
         samples: how many there are.
 
@@ -43,7 +42,7 @@ def stretch(
     if folds == 1:
         return 1.0
     weights = np.random.default_rng(seed).multinomial(queries, np.full(queries, 1 / queries), samples).astype(float)
-    chosen = sum((_gains(tables, part, weights, least) for part in parts), np.zeros(samples))
+    chosen = sum((_gains(tables, part, weights) for part in parts), np.zeros(samples))
     reported = weights[:, result.queries] @ result.gain
     most = math.sqrt(1 + folds / (folds - 1))
     return float(np.clip(chosen.std() / max(float(reported.std()), 1e-12), 1, most))
@@ -55,7 +54,7 @@ def stretched(estimate: Estimate, factor: float) -> Estimate:
     return Estimate(value, value - (value - low) * factor, value + (high - value) * factor)
 
 
-def _gains(tables: Tables, part: Split, weights: Floats, least: float) -> Floats:
+def _gains(tables: Tables, part: Split, weights: Floats) -> Floats:
     """(S,), the sum of the gains of a split's reported queries by what its other queries choose, for S draws."""
     firsts = sorted(tables.reranked)
     tune, report = weights[:, part.tune], weights[:, part.report]
@@ -69,19 +68,5 @@ def _gains(tables: Tables, part: Split, weights: Floats, least: float) -> Floats
         values = tables.reranked[first].values
         means = tune[draws] @ values[:, part.tune].T / size[draws]
         sums = report[draws] @ (values - tables.first[first])[:, part.report].T
-        gains[draws] = sums[np.arange(len(draws)), _options(tables, first, means, least)]
+        gains[draws] = sums[np.arange(len(draws)), np.argmax(np.round(means, 9), axis=1)]
     return gains
-
-
-def _options(tables: Tables, first: int, means: Floats, least: float) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """(S,), the option that `tuning.choose` takes at these means (S, O)."""
-    groups: dict[tuple[str, int], list[int]] = {}
-    for i, option in enumerate(tables.options):
-        groups.setdefault((option.model, option.depth), []).append(i)
-    costs = {key: float(np.median(tables.reranked[first].ms[members[0]])) for key, members in groups.items()}
-    by_cost = [np.array(groups[key]) for key in sorted(groups, key=costs.__getitem__)]
-    best = np.stack([members[np.argmax(means[:, members], axis=1)] for members in by_cost], axis=1)
-    values = np.take_along_axis(means, best, axis=1)
-    cheapest = np.argmax(values > means.max(axis=1, keepdims=True) - least / 2, axis=1)
-    chosen: np.ndarray[tuple[int], np.dtype[np.int64]] = best[np.arange(len(means)), cheapest]
-    return chosen

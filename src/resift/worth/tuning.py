@@ -38,14 +38,14 @@ class Tables:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What some queries chose: a first stage, an option, the same model's deepest option, and one per model and depth.
+    """What some queries chose: a first stage, the best option, the cheapest that is hardly worse, and one per depth.
 
-    All but `first` are positions in `Tables.options`.
+    All but `first` are positions in `Tables.options`; `sweep` has the best weight of each model and depth.
     """
 
     first: int
-    option: int
-    deepest: int
+    best: int
+    enough: int
     sweep: Mapping[tuple[str, int], int]
 
 
@@ -77,7 +77,7 @@ def choose_firsts(first: Floats, weights: Floats) -> np.ndarray[tuple[int], np.d
 
 
 def choose(tables: Tables, first: int, tune: Bools, least: float) -> Choice:
-    """The cheapest option that is less than half the smallest effect of interest below the best, on these queries.
+    """The best option on these queries, and the cheapest that is less than half the smallest effect of interest below.
 
     Options of one model and depth cost the same, so that among them the best weight wins. Costs are medians.
 
@@ -95,11 +95,10 @@ def choose(tables: Tables, first: int, tune: Bools, least: float) -> Choice:
         key = candidate.model, candidate.depth
         if key not in sweep or means[i] > means[sweep[key]]:
             sweep[key] = i
-    enough = [i for i in sweep.values() if means[i] > means.max() - least / 2]
-    option = min(enough, key=lambda i: (_median(reranked.ms[i, tune]), -means[i]))
-    model = tables.options[option].model
-    deepest = max((i for (name, _), i in sweep.items() if name == model), key=lambda i: tables.options[i].depth)
-    return Choice(first, option, deepest, sweep)
+    costs = {i: _median(reranked.ms[i, tune]) for i in sweep.values()}
+    best = max(sweep.values(), key=lambda i: (means[i], -costs[i]))
+    enough = min((i for i in sweep.values() if means[i] > means[best] - least / 2), key=lambda i: (costs[i], -means[i]))
+    return Choice(first, best, enough, sweep)
 
 
 def _median(values: Floats) -> float:
@@ -122,24 +121,24 @@ class OutOfSample:
         queries: (N,), their positions.
         default: (N,), the product's first stage.
         baseline: (N,), the tuned first stage.
-        chosen, deepest: the option that was chosen, and the same model at the largest depth.
+        best, enough: the option that was best on the queries that tuned, and the cheapest that was hardly worse.
         sweep: by model and depth, the weight of the blend tuned.
-        ceiling: (N,), the best order of the candidates within the depth that is recommended.
+        ceiling: (N,), the best order of the candidates within the depth of the best option.
 
     """
 
     queries: np.ndarray[tuple[int], np.dtype[np.int64]]
     default: Floats
     baseline: Floats
-    chosen: Column
-    deepest: Column
+    best: Column
+    enough: Column
     sweep: Mapping[tuple[str, int], Column]
     ceiling: Floats
 
     @property
     def gain(self) -> Floats:
-        """(N,), what the chosen option adds to the tuned first stage."""
-        return self.chosen.values - self.baseline
+        """(N,), what the best option adds to the tuned first stage."""
+        return self.best.values - self.baseline
 
 
 def out_of_sample(
@@ -167,8 +166,8 @@ def out_of_sample(
         queries=np.concatenate(places),
         default=np.concatenate([tables.first[0, at] for at in places]),
         baseline=np.concatenate([tables.first[c.first, at] for c, at in zip(choices, places, strict=True)]),
-        chosen=column([choice.option for choice in choices]),
-        deepest=column([choice.deepest for choice in choices]),
+        best=column([choice.best for choice in choices]),
+        enough=column([choice.enough for choice in choices]),
         sweep={key: column([choice.sweep[key] for choice in choices]) for key in choices[0].sweep},
         ceiling=np.concatenate([ceilings[c.first][at] for c, at in zip(choices, places, strict=True)]),
     )

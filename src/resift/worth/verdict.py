@@ -7,6 +7,9 @@ With the mean gain m per query over the tuned first stage, its interval [low, hi
     not worth it     high < least, or low > 0 and m < least
     can't be known   everything else, and fewer than 50 queries
 
+The verdict is on the option that was best on the queries that tuned. Where that is worth it, the cheapest option that
+was less than least / 2 below it there is put to the same test; where it passes, its gain and price are those that count.
+
 The verdict is certain to be one of the first three where half the interval's width is at most least / 2.
 """
 
@@ -44,8 +47,8 @@ class Verdict:
         word: the verdict.
         gain: mean over the reported queries, and its interval of 95 %.
         ms: median milliseconds that the model adds per query.
-        deeper: what the largest depth adds to the chosen one; None where the chosen one is the largest.
-        deeper_ms: median milliseconds that the largest depth adds.
+        dearer: what the best option adds to a cheaper one of which `gain` and `ms` are; None where they are the best's.
+        dearer_ms: median milliseconds that it adds.
         queries: how many are reported.
         labelled: how many there are.
         more: about how many more labelled queries would decide; 0 where it is decided.
@@ -56,8 +59,8 @@ class Verdict:
     word: Word
     gain: Estimate
     ms: float
-    deeper: Estimate | None
-    deeper_ms: float
+    dearer: Estimate | None
+    dearer_ms: float
     queries: int
     labelled: int
     more: int = 0
@@ -78,16 +81,14 @@ def judge(
         samples: how many resamples are drawn.
 
     """
-    deeper = result.deepest.values - result.chosen.values
-    columns = np.stack([result.gain, deeper], axis=1)
-    gain, beyond = (stretched(e, factor) for e in estimates(columns, samples=samples, seed=seed))
-    word = word_of(gain, least) if labelled >= LEAST_QUERIES else Word.UNKNOWN
-    same = bool((result.deepest.ms == result.chosen.ms).all() and not deeper.any())
-    more, needed = (0, 0.0) if word is not Word.UNKNOWN else more_queries(gain, len(result.queries), labelled, least)
-    return Verdict(
-        word, gain, _median(result.chosen.ms), None if same else beyond,
-        _median(result.deepest.ms) - _median(result.chosen.ms), len(result.queries), labelled, more, needed,
-    )  # fmt: skip
+    columns = np.stack([result.gain, result.enough.values - result.baseline, result.best.values - result.enough.values])
+    best, enough, dearer = (stretched(e, factor) for e in estimates(columns.T, samples=samples, seed=seed))
+    word = word_of(best, least) if labelled >= LEAST_QUERIES else Word.UNKNOWN
+    more, needed = (0, 0.0) if word is not Word.UNKNOWN else more_queries(best, len(result.queries), labelled, least)
+    ms, enough_ms = _median(result.best.ms), _median(result.enough.ms)
+    if word is word_of(enough, least) is Word.WORTH_IT and enough_ms < ms:
+        return Verdict(word, enough, enough_ms, dearer, ms - enough_ms, len(result.queries), labelled)
+    return Verdict(word, best, ms, None, 0.0, len(result.queries), labelled, more, needed)
 
 
 def word_of(gain: Estimate, least: float) -> Word:
