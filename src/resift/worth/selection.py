@@ -26,9 +26,9 @@ def stretch(
     """How many times as wide an interval of the mean gain is with the choices than without them, 1 or more.
 
     Queries are drawn with replacement, and each draw chooses the best option anew; the answer is the standard deviation
-    of the mean gain over draws, by that of the gain as it was reported. At most it is sqrt(1 + K / (K - 1)) for K folds,
-    the correction of Nadeau & Bengio, Inference for the generalization error (2003). It is 1 for a single
-    split, whose reported queries chose nothing.
+    of the mean gain over draws, by that of the gain as it was reported. At most it is sqrt(1 + K / (K - 1)) for K
+    folds, the correction of Nadeau & Bengio, Inference for the generalization error (2003). It is 1 for a single split,
+    whose reported queries chose nothing.
 
     Args:
         tables: values of all options.

@@ -8,7 +8,7 @@ With the mean gain m per query over the tuned first stage, its interval [low, hi
     can't be known   everything else, and fewer than 50 queries
 
 The verdict is on the option that was best on the queries that tuned. Where that is worth it, the cheapest option that
-was less than least / 2 below it there is put to the same test; where it passes, its gain and price are those that count.
+was less than least / 2 below it there is put to the same test, and where it passes, its gain and price count.
 
 The verdict is certain to be one of the first three where half the interval's width is at most least / 2.
 """
