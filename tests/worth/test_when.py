@@ -168,6 +168,8 @@ def test_the_pipeline_as_text() -> None:
         ('when(rule="x", deeper=0) >> a', "whole number of 1 or more"),
         ('when(rule="x", deeper=1.5) >> a', "whole number of 1 or more"),
         ("when(rule=1) >> a", "a file in double quotes"),
+        ("when | a >> a", "only be the first model"),
+        ('when(rule="x") >> a >> a | b', "only be the first model"),
     ],
 )
 def test_what_is_no_pipeline(text: str, message: str) -> None:
@@ -218,6 +220,7 @@ def test_learned_on_a_collection_and_obeyed(tmp_path: Path) -> None:
         ("overlap@5", None, 60, "needs retrievers and a model"),
         ("bm25", None, 60, "needs retrievers and a model"),
         ('bm25 >> when(rule="x") >> overlap', None, 60, "leave when and relevant out"),
+        ("bm25 >> overlap | other >> blend", None, 60, "for one model; name it alone"),
         ("bm25 >> overlap@5", 5, 60, "above the pipeline's 5; not 5"),
         ("bm25 >> overlap@5", None, 20, "label at least 30 more"),
     ],
