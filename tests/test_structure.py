@@ -24,7 +24,7 @@ LAYERS = [
     {"reranker", "testing"},
     {"api"},
     {"inspection", "evaluate"},
-    {"serve", "adapters"},
+    {"serve", "adapters", "judge"},
     {"cli"},
 ]
 # `types` raises errors and is made of words.

@@ -122,7 +122,14 @@ def _folder(data: Dataset, cache: Path | bool | None) -> Path | None:
 
 def _facts(data: Dataset, judged_only: bool) -> DataFacts:
     return DataFacts(
-        data.name, data.split, data.fingerprint, len(data.documents), data.judgements, judged_only, data.issues
+        data.name,
+        data.split,
+        data.fingerprint,
+        len(data.documents),
+        data.judgements,
+        judged_only,
+        data.issues,
+        data.synthetic,
     )
 
 
