@@ -180,7 +180,7 @@ def peers() -> str:
 
 
 COMMANDS = (
-    "search", "index", "rerank", "serve", "models", "evaluate", "judge", "calibrate", "bench", "doctor", "export"
+    "search", "index", "rerank", "serve", "models", "evaluate", "judge", "choose", "calibrate", "bench", "doctor", "export"
 )  # fmt: skip
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"worth": worth},

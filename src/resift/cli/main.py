@@ -7,7 +7,21 @@ import warnings
 
 import typer
 
-from resift.cli import bench, calibrate, doctor, evaluate, export, index, judge, models, rerank, search, serve, streams
+from resift.cli import (
+    bench,
+    calibrate,
+    choose,
+    doctor,
+    evaluate,
+    export,
+    index,
+    judge,
+    models,
+    rerank,
+    search,
+    serve,
+    streams,
+)
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
 from resift.machine import cpu_level
 
@@ -33,6 +47,7 @@ app.command("rerank")(rerank.rerank)
 app.command("serve")(serve.serve)
 app.command("models")(models.models)
 app.command("evaluate")(evaluate.evaluate)
+app.command("choose")(choose.choose)
 app.command("judge")(judge.judge)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
