@@ -10,10 +10,12 @@ import typer
 from resift.cli import (
     bench,
     calibrate,
+    choose,
     doctor,
     evaluate,
     export,
     index,
+    judge,
     models,
     report,
     rerank,
@@ -51,6 +53,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("worth-it")(worth_it.worth_it)
 app.command("when")(when.when)
+app.command("choose")(choose.choose)
+app.command("judge")(judge.judge)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)

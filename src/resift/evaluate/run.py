@@ -121,5 +121,12 @@ def judgement_folder(data: Dataset, cache: Path | bool | None) -> Path | None:
 def facts_of(data: Dataset, judged_only: bool = False) -> DataFacts:
     """What the figures of a data set are about."""
     return DataFacts(
-        data.name, data.split, data.fingerprint, len(data.documents), data.judgements, judged_only, data.issues
+        data.name,
+        data.split,
+        data.fingerprint,
+        len(data.documents),
+        data.judgements,
+        judged_only,
+        data.issues,
+        data.synthetic,
     )
