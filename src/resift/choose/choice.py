@@ -164,7 +164,8 @@ def _sentence(
         facts.insert(
             0, f"{reason}, by {f'what was published: {figure_text(figure)}' if figure else 'language and licence'}"
         )
-    speed = f"{m.ms_p95:.0f} ms per query here" if m else "not measured here: its weights are not on this machine"
+    speed = "not measured here" if recommended.weights else "not measured here: its weights are not on this machine"
+    speed = f"{m.ms_p95:.0f} ms per query here" if m else speed
     source = ", which is bundled" if recommended.bundled else ""
     return f"{where} use {recommended.row.id}{source} ({'; '.join([facts[0], speed, *facts[1:]])})"
 
