@@ -18,6 +18,7 @@ from resift.index.sample import sample_of
 from resift.pipeline import Pipeline
 from resift.rerank.drive import drive
 from resift.rerank.guard import choose
+from resift.rerank.when import Expectation, WhenRule
 from resift.reranker import DefaultReranker, LazyReranker, Reranker
 from resift.score import load
 from resift.score.defaults import EMBEDDERS, RERANKERS, DefaultModels, bundled, preferred
@@ -203,6 +204,37 @@ def test_a_scorer_that_knows_no_languages_reads_everything() -> None:
 
     choice = choose([Reader("english", "en"), Plain()], [TAMIL], [])
     assert choice.position == 1 and choice.notes[0].code is NoteCode.MODEL
+
+
+def test_a_rule_of_when_to_rerank_is_for_the_model_that_it_was_learned_for(shelf: Shelf, tmp_path: Path) -> None:
+    """It skips English queries of one word, and is not applied where the language chooses the other model."""
+    rule = WhenRule(
+        "english@9 >> blend(weight=7)", {"english": "print of english"}, ("bm25",), "nDCG@10", 0.01,
+        Expectation(-1.0, {"words": 1.0}), 20, Expectation(-1.5, {"words": 1.0}),
+    )  # fmt: skip
+    path = tmp_path / "when.json"
+    path.write_text(json.dumps(rule.as_json()))
+    text = f'when(rule="{path}", deeper=20) >> english | many@9 >> blend'
+    assert str(Pipeline.parse(text)) == text
+    assert str(shelf.reranker.pipeline(depth=9, when=str(path))) == text.replace(", deeper=20", "")
+    index = Index.of([*(ENGLISH[0] + " It burned." * i for i in range(15)), *VIETNAMESE], embedder=False)
+
+    def search(query: str) -> Ranking:
+        return index.search(query, depth=9, reranker=shelf.reranker, when=path)
+
+    skipped = search("lamp")
+    assert not skipped.trace.reranked and notes(skipped)[0][1].startswith("not reranked: the expected gain is")
+    assert not shelf.english.pairs and search("keeper lamp").trace.reranked and shelf.loads == ["english"]
+    other = search(CAPITAL)
+    assert other.trace.reranked and [code for code, _ in notes(other)] == ["when", "model"]
+    assert "not applied: it was learned for english@9 >> blend(weight=7), and this is many@9" in notes(other)[0][1]
+    stage = Pipeline.parse(text).stage(lambda name: shelf.reranker.models[name].load().judge)
+    before = shelf.english.pairs
+    (deep,) = drive(stage, index.retriever.retrieve([Query("keeper lamp lit tower")], 20))
+    assert "reranked to depth 20" in notes(deep)[0][1] and shelf.english.pairs == before + len(deep)
+    path.unlink()
+    with pytest.raises(resift.InputError, match="can't read the rule"):
+        Pipeline.parse(text).stage(lambda name: shelf.reranker.models[name].load().judge)
 
 
 def test_a_threshold_needs_one_model(shelf: Shelf) -> None:

@@ -20,6 +20,8 @@ BLENDS = st.builds(lambda weight: Part("blend", None, weight), st.just(()) | st.
     st.tuples(st.just("weight"), st.floats(0, 9))))  # fmt: skip
 RELEVANT = st.builds(lambda least: Part("relevant", None, least), st.just(()) | st.tuples(
     st.tuples(st.just("least"), st.floats(0.001, 1) | st.sampled_from(["high", "some"]))))  # fmt: skip
+WHENS = st.builds(lambda rule: Part("when", None, rule), st.tuples(st.tuples(st.just("rule"), NAMES)) | st.tuples(
+    st.tuples(st.just("rule"), NAMES), st.tuples(st.just("deeper"), st.integers(1, 1000))))  # fmt: skip
 PIPELINES = st.builds(
     Pipeline,
     st.lists(st.sampled_from([Part(name) for name in RETRIEVERS]), unique=True, max_size=2).map(tuple),
@@ -28,6 +30,8 @@ PIPELINES = st.builds(
     | st.tuples(MODELS, MODELS, BLENDS)
     | st.just(())
     | st.tuples(MODELS, RELEVANT)
+    | st.tuples(WHENS, MODELS)
+    | st.tuples(WHENS, MODELS, BLENDS)
     | st.tuples(MODELS, BLENDS, RELEVANT),
     st.none() | st.integers(1, 99),
     st.booleans(),

@@ -24,7 +24,7 @@ LAYERS = [
     {"reranker", "testing"},
     {"api"},
     {"inspection", "evaluate"},
-    {"serve", "adapters"},
+    {"serve", "adapters", "worth", "judge", "choose"},
     {"cli"},
 ]
 # `types` raises errors and is made of words.

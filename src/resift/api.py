@@ -151,6 +151,7 @@ class Index:
         deadline_ms: float | None = None,
         max_memory: int | str | None = None,
         min_relevance: float | str | None = None,
+        when: str | os.PathLike[str] | None = None,
     ) -> Ranking:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
@@ -165,6 +166,7 @@ class Index:
                 reranker has the rest of the time; see `Reranker.rerank`.
             max_memory: as in `Reranker.rerank`.
             min_relevance: as in `Reranker.rerank`; a model that is named is then loaded with its calibration.
+            when: the file of a rule that `resift when` learned: queries that it skips keep the first stage's order.
 
         Stored token vectors are used when `reranker` is the model that made them, and has no calibration; with True, a
         bundled model that made them is taken for all that it reads.
@@ -179,10 +181,13 @@ class Index:
         model, limits = _reranker(reranker, min_relevance is not None), budget(deadline_ms, max_memory)
         to_score = arguments.whole(depth, "depth") or DEFAULT_DEPTH
         if model is None:
+            if when is not None:
+                raise InputError("a rule of when to rerank needs a reranker; leave when out, or name a model")
             if min_relevance is not None:
                 raise InputError("a threshold of relevance needs a reranker; leave min_relevance out, or name a model")
             return self.retriever.retrieve([checked_query], max(to_score, count or 0))[0].top(count)
-        stage = model.stage(blend, self.store_for(model), to_score, min_relevance)
+        rule = "" if when is None else arguments.path(when, "when")
+        stage = model.stage(blend, self.store_for(model), to_score, min_relevance, rule)
         ranking = self.retriever.retrieve([checked_query], max(to_score, count or 0))[0]
         return drive(stage, [ranking], limits)[0].top(count)
 

@@ -6,8 +6,9 @@ In front stand the retrievers, joined by "+"; without them the caller brings the
 the embedder of the vectors. Then come the stages: a model's name with its depth, or one of `STAGES`. The first model
 may be one of several, joined by "|": each ranking gets the first of them that reads its language. A name with other
 characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
-that it does not read. "relevant(least=0.5)" at the end leaves out what its calibrated model thinks less likely to be
-relevant. "top K" says how many come back.
+that it does not read. `when(rule="FILE")` in front of the models leaves them out by a rule that `resift when` learned;
+with "deeper=100" the rule may choose so many candidates. "relevant(least=0.5)" at the end leaves out what its
+calibrated model thinks less likely to be relevant. "top K" says how many come back.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from resift.engine.once import Once
@@ -29,11 +31,12 @@ from resift.rerank.cascade import Cascade
 from resift.rerank.guard import Alternative, ByLanguage, LanguageGuard
 from resift.rerank.pointwise import Pointwise
 from resift.rerank.relevance import Relevance
+from resift.rerank.when import When, WhenRule
 from resift.types import ModelInfo
 
 RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": (), "dense": ("model",)}  # and their parameters
 # Stages without a model, and their parameters.
-STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",), "relevant": ("least",)}
+STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",), "relevant": ("least",), "when": ("rule", "deeper")}
 DEFAULT_DEPTH = 100
 
 Value = float | str | bool
@@ -104,18 +107,24 @@ class Pipeline:
             _check(part.name not in STAGES or part.depth is None, f"{part.name} takes no depth")
             _check_parameters(part, STAGES)
             _check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
+        names = [part.name for part in self.stages]
+        _check("when" not in names[1:], "when stands in front of the models")
+        behind = names[1:] if names[:1] == ["when"] else names
         chosen = [i for i, part in enumerate(self.stages) if part.others]
-        _check(chosen in ([], [0]), "one of several models, joined by |, can only be the first stage")
+        first = len(names) - len(behind)
+        _check(chosen in ([], [first]), "one of several models, joined by |, can only be the first model")
         _check(self.guard or not chosen, "no guard leaves nothing to choose by; name one model")
         _check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
-        names = [part.name for part in self.stages]
-        _check(not names or names[0] not in STAGES, f"a {names[0] if names else ''} needs a model in front of it")
+        _check(names != ["when"], "when needs a model behind it")
+        _check(not behind or behind[0] not in STAGES, f"a {behind[0] if behind else ''} needs a model in front of it")
+        _check(names[:1] != ["when"] or "rule" in dict(self.stages[0].parameters), "when needs the file of a rule")
         _check("relevant" not in names[:-1], "relevant is the last stage: a threshold is for the final score")
 
     @property
     def depth(self) -> int:
         """How many candidates are to be retrieved."""
         depths = [part.depth for part in self.stages if part.depth is not None]
+        depths += [int(value) for part in self.stages for key, value in part.parameters if key == "deeper"]
         return max([*(depths or [DEFAULT_DEPTH]), self.top_k or 0])
 
     @property
@@ -208,37 +217,94 @@ class Pipeline:
 
         """
         scorer = cache(scorer_of)  # the same object for all rankings, so that their pairs share calls
-        if not self.stages or not self.guard:
-            return self._cascade(scorer, calibration_of)
-        first = self.stages[0]
+        rule = self._rule()
+        first = next((part for part in self.stages if part.name not in STAGES), None)
+        if first is None or not self.guard:
+            return self._unguarded(rule, scorer, calibration_of)
         if not first.others:
-            return LanguageGuard(scorer(first.name), self._cascade(scorer, calibration_of), insist)
-        variants = [replace(self, stages=(replace(first, name=n, others=()), *self.stages[1:])) for n in first.names]
-        alternatives = [
-            Alternative(name, partial(scorer, name), Once(partial(variant._cascade, scorer, calibration_of)))
-            for name, variant in zip(first.names, variants, strict=True)
-        ]
+            return LanguageGuard(scorer(first.name), self._unguarded(rule, scorer, calibration_of), insist)
+        alternatives = []
+        for name in first.names:
+            single = replace(first, name=name, others=())
+            variant = replace(self, stages=tuple(single if part is first else part for part in self.stages))
+            stage = Once(partial(variant._unguarded, rule, scorer, calibration_of))
+            alternatives.append(Alternative(name, partial(scorer, name), stage))
         return ByLanguage(alternatives, because)
 
-    def _cascade(self, scorer_of: Callable[[str], Scorer], calibration_of: Callable[[str], Calibrator] | None) -> Stage:
-        """The stages one after the other, without a guard."""
-        stages: list[Stage] = []
-        infos: list[ModelInfo] = []
-        for part in self.stages:
-            if part.name == "blend":
-                info = infos[-1]
-                stages.append(Blend(info.name, float(dict(part.parameters).get("weight", info.blend_weight))))
-            elif part.name == "relevant":
-                _check(calibration_of is not None, "a threshold of relevance needs a calibrated model")
-                assert calibration_of is not None
-                least = dict(part.parameters).get("least")
-                model = [p.name for p in self.stages if p.name not in STAGES][-1]
-                stages.append(Relevance(calibration_of(model), least))
-            else:
-                scorer = scorer_of(part.name)
-                infos.append(scorer.info)
-                stages.append(Pointwise(scorer, part.depth))
-        return Cascade(stages)
+    def _rule(self) -> WhenRule | None:
+        """The rule of when to rerank; None where there is none."""
+        if not self.stages or self.stages[0].name != "when":
+            return None
+        parameters = dict(self.stages[0].parameters)
+        rule, depth = WhenRule.read(Path(str(parameters["rule"]))), int(parameters.get("deeper", 0))
+        _check(
+            depth in (0, rule.deeper),
+            f"the rule chooses between {rule.deeper or 'no'} and fewer candidates, not {depth}",
+        )
+        return rule
+
+    def _unguarded(
+        self,
+        rule: WhenRule | None,
+        scorer_of: Callable[[str], Scorer],
+        calibration_of: Callable[[str], Calibrator] | None,
+    ) -> Stage:
+        """The stages one after the other, skipped where the rule says so, without a guard."""
+        parts = [part for part in self.stages if part.name != "when"]
+        stage, scorers = _cascade(parts, scorer_of, calibration_of)
+        if rule is None:
+            return stage
+        deeper = None
+        if depth := int(dict(self.stages[0].parameters).get("deeper", 0)):
+            deeper, _ = _cascade([replace(parts[0], depth=depth), *parts[1:]], scorer_of, calibration_of)
+        infos = [scorer.info for scorer in scorers]
+        misfit = rule.misfit(resolved(parts, infos), {info.name: info.fingerprint for info in infos})
+        return When(rule, stage, deeper, misfit)
+
+
+def resolved(parts: Sequence[Part], infos: Sequence[ModelInfo]) -> str:
+    """Stages as text that says all that their order depends on, but for thresholds.
+
+    Args:
+        parts: models and blends.
+        infos: of the models, in order.
+
+    """
+    texts, models = [], iter(infos)
+    info: ModelInfo | None = None
+    for part in parts:
+        if part.name == "blend":
+            assert info is not None
+            weight = float(dict(part.parameters).get("weight", info.blend_weight))
+            texts.append(f"blend(weight={weight:g})")
+        elif part.name not in STAGES:
+            info = next(models)
+            texts.append(f"{info.name}@{part.depth or 'all'}")
+    return " >> ".join(texts)
+
+
+def _cascade(
+    parts: Sequence[Part],
+    scorer_of: Callable[[str], Scorer],
+    calibration_of: Callable[[str], Calibrator] | None,
+) -> tuple[Cascade, list[Scorer]]:
+    """Stages one after the other, and the scorers of their models, in order."""
+    stages: list[Stage] = []
+    scorers: list[Scorer] = []
+    for part in parts:
+        if part.name == "blend":
+            info = scorers[-1].info
+            stages.append(Blend(info.name, float(dict(part.parameters).get("weight", info.blend_weight))))
+        elif part.name == "relevant":
+            _check(calibration_of is not None, "a threshold of relevance needs a calibrated model")
+            assert calibration_of is not None
+            least = dict(part.parameters).get("least")
+            model = [p.name for p in parts if p.name not in STAGES][-1]
+            stages.append(Relevance(calibration_of(model), least))
+        else:
+            scorers.append(scorer_of(part.name))
+            stages.append(Pointwise(scorers[-1], part.depth))
+    return Cascade(stages), scorers
 
 
 def _check_parameters(part: Part, names: Mapping[str, tuple[str, ...]]) -> None:
@@ -254,6 +320,10 @@ def _is_name(value: Value) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
+def _is_count(value: Value) -> bool:
+    return _is_weight(value) and float(value) >= 1 and float(value).is_integer()
+
+
 def _is_weight(value: Value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
@@ -264,6 +334,8 @@ def _is_relevance(value: Value) -> bool:
 
 _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "model": (_is_name, "a name in double quotes"),
+    "rule": (_is_name, "a file in double quotes"),
+    "deeper": (_is_count, "a whole number of 1 or more"),
     "weight": (_is_weight, "a finite number of 0 or more"),
     "least": (_is_relevance, 'a probability above 0 and up to 1, "high" or "some"'),
 }

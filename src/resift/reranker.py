@@ -132,6 +132,7 @@ class Reranker(OfOneProcess):
         store: TokenStore | None = None,
         depth: int | None = None,
         min_relevance: float | str | None = None,
+        when: str = "",
     ) -> Stage:
         """The pipeline stage of this model, blended with what the first stage thought, guarded by language.
 
@@ -140,13 +141,16 @@ class Reranker(OfOneProcess):
             store: token vectors computed before; used by models that compare token vectors.
             depth: how many candidates are scored, from the first; None: all.
             min_relevance: see `rerank`.
+            when: the file of a rule that says for which queries the model is asked; empty: for all.
 
         Raises:
             InputError: a blend that is neither true, false nor a number of 0 or more, a depth below 1, or a
                 min_relevance as `rerank` refuses it.
 
         """
-        return self.stage_of(self.pipeline(blend, depth, min_relevance=min_relevance), self.with_store(store))
+        return self.stage_of(
+            self.pipeline(blend, depth, min_relevance=min_relevance, when=when), self.with_store(store)
+        )
 
     def stage_of(self, plan: Pipeline, scorer: Scorer) -> Stage:
         """The stage of a pipeline of this model alone, whose pairs go to `scorer`."""
@@ -183,6 +187,7 @@ class Reranker(OfOneProcess):
         depth: int | None = None,
         top_k: int | None = None,
         min_relevance: float | str | None = None,
+        when: str = "",
     ) -> Pipeline:
         """The model as a pipeline without a retriever; the arguments are those of `stage` and `rerank`.
 
@@ -190,7 +195,8 @@ class Reranker(OfOneProcess):
             InputError: see `stage`.
 
         """
-        stages = [Part(self.info.name, depth)]
+        stages = [Part("when", None, (("rule", when),))] if when else []
+        stages.append(Part(self.info.name, depth))
         if blend is not False:
             weight = self.info.blend_weight if blend is True else arguments.number(blend, "blend")
             stages.append(Part("blend", None, (("weight", weight),)))
@@ -233,6 +239,7 @@ class DefaultReranker(Reranker):
         store: TokenStore | None = None,
         depth: int | None = None,
         min_relevance: float | str | None = None,
+        when: str = "",
     ) -> Stage:
         """See `Reranker.stage`; a model whose token vectors are stored goes before the others."""
         maker = [name for name, model in self.models.items() if store and model.fingerprint() == store.fingerprint]
@@ -243,7 +250,7 @@ class DefaultReranker(Reranker):
         def scorer_of(name: str) -> Scorer:
             return self.models[name].load().with_store(store if name in maker else None)
 
-        pipeline = self._pipeline(names, blend, depth, None, min_relevance)
+        pipeline = self._pipeline(names, blend, depth, None, min_relevance, when)
         return pipeline.stage(scorer_of, because=because)
 
     def pipeline(
@@ -252,9 +259,10 @@ class DefaultReranker(Reranker):
         depth: int | None = None,
         top_k: int | None = None,
         min_relevance: float | str | None = None,
+        when: str = "",
     ) -> Pipeline:
         """All models, joined by "|", as a pipeline without a retriever; see `Reranker.pipeline`."""
-        return self._pipeline(tuple(self.models), blend, depth, top_k, min_relevance)
+        return self._pipeline(tuple(self.models), blend, depth, top_k, min_relevance, when)
 
     def _pipeline(
         self,
@@ -263,6 +271,7 @@ class DefaultReranker(Reranker):
         depth: int | None,
         top_k: int | None,
         min_relevance: float | str | None,
+        when: str,
     ) -> Pipeline:
         if min_relevance is not None:
             raise InputError(
@@ -270,7 +279,8 @@ class DefaultReranker(Reranker):
                 "with calibrated=True (command line and server: --calibrated)"
             )
         first, *others = names
-        stages = [Part(first, depth, (), tuple(others))]
+        stages = [Part("when", None, (("rule", when),))] if when else []
+        stages.append(Part(first, depth, (), tuple(others)))
         if blend is not False:  # True: the weight of whichever model is taken
             stages.append(Part("blend", None, () if blend is True else (("weight", arguments.number(blend, "blend")),)))
         return Pipeline((), tuple(stages), top_k)

@@ -50,6 +50,7 @@ class NoteCode(StrEnum):
     MODEL = "model"  # which of the default models was taken, and why
     REMOTE = "remote"  # what another server gave as its reason
     RELEVANCE = "relevance"  # a threshold of relevance left candidates out, or could not be applied
+    WHEN = "when"  # a learned rule skipped reranking, or chose more candidates, or could not be applied
 
 
 class Level(StrEnum):

@@ -21,6 +21,7 @@ from resift.rerank.cascade import Cascade
 from resift.rerank.drive import drive
 from resift.rerank.pointwise import Pointwise
 from resift.rerank.relevance import Relevance
+from resift.rerank.when import Expectation, When, WhenRule
 from resift.types import Candidate, Document, Level, ModelInfo, Pair, Query, Ranking, Score, ScoreKind, Scores, Signal
 
 
@@ -47,11 +48,16 @@ def blended(scorer: Lengths, weight: float) -> Stage:
     return Cascade([Pointwise(scorer), Blend("lengths", weight)])
 
 
+# A rule that asks the model for every query.
+ASKS = WhenRule("", {}, (), "nDCG@10", 0.01, Expectation(1.0, {"words": 0.0}))
+
+
 def stages(mini: Reranker, depth: int | None = None) -> dict[str, Stage]:
     return {
         "pointwise": Pointwise(Lengths(), depth),
         "blend": Cascade([Pointwise(Lengths(), depth), Blend("lengths", 1.0)]),
         "relevant": Cascade([Pointwise(Lengths(), depth), Relevance(CALIBRATION)]),
+        "when": When(ASKS, Pointwise(Lengths(), depth)),
         "cascade": Cascade([Pointwise(Lengths(), min(3, depth or 3)), Pointwise(Lengths(), min(2, depth or 2))]),
         "resift-mini-en": mini.stage(blend=False, depth=depth),
         "resift-mini-en blended": mini.stage(depth=depth),
@@ -59,7 +65,7 @@ def stages(mini: Reranker, depth: int | None = None) -> dict[str, Stage]:
 
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="other systems don't tell what a process holds")
-NAMES = ["pointwise", "blend", "relevant", "cascade", "resift-mini-en", "resift-mini-en blended"]
+NAMES = ["pointwise", "blend", "relevant", "when", "cascade", "resift-mini-en", "resift-mini-en blended"]
 
 
 @pytest.fixture(scope="module", params=NAMES)

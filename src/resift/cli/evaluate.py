@@ -64,7 +64,7 @@ def evaluate(
 
     source = DataFiles(data, queries, documents, qrels, run, split)
     compared = _pipelines(pipeline or [], retriever or [], reranker or [])
-    chosen = EvaluationOptions(tuple(measure or _MEASURES), _depths(depths), judged_only, cache, seed)
+    chosen = EvaluationOptions(tuple(measure or _MEASURES), depths_of(depths), judged_only, cache, seed)
     targets = _Targets(output, markdown, html, runs)
     targets.check()
     evaluation = _evaluated(source, compared, chosen, limit)
@@ -91,11 +91,7 @@ class _Targets:
 
     def check(self) -> None:
         """Refuse a place that can't be written before anything is scored."""
-        from resift.errors import InputError
-
-        for path in (self.output, self.markdown, self.html, self.runs):
-            if path is not None and not path.absolute().parent.is_dir():
-                raise InputError(f"can't write {path}: there is no folder {path.parent}; make it first")
+        check_places(self.output, self.markdown, self.html, self.runs)
 
     def write(self, evaluation: Evaluation) -> None:
         """Write what was asked for."""
@@ -114,6 +110,15 @@ class _Targets:
             write_runs(evaluation, self.runs)
 
 
+def check_places(*paths: Path | None) -> None:
+    """Refuse a place that can't be written before anything is scored."""
+    from resift.errors import InputError
+
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"can't write {path}: there is no folder {path.parent}; make it first")
+
+
 def _pipelines(pipelines: Sequence[str], retrievers: Sequence[str], rerankers: Sequence[str]) -> list[Pipeline]:
     """The pipelines by name, and the matrix of retrievers and rerankers."""
     from resift.evaluate.plan import matrix
@@ -123,7 +128,13 @@ def _pipelines(pipelines: Sequence[str], retrievers: Sequence[str], rerankers: S
     return [*map(Pipeline.parse, pipelines), *crossed]
 
 
-def _depths(text: str) -> tuple[int, ...]:
+def depths_of(text: str) -> tuple[int, ...]:
+    """Depths of a text such as "10,30".
+
+    Raises:
+        InputError: something else than whole numbers from 1.
+
+    """
     from resift.errors import InputError
 
     parts = [part.strip() for part in text.split(",")] if text else []

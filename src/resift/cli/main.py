@@ -7,7 +7,24 @@ import warnings
 
 import typer
 
-from resift.cli import bench, calibrate, doctor, evaluate, export, index, models, report, rerank, search, serve, streams
+from resift.cli import (
+    bench,
+    calibrate,
+    choose,
+    doctor,
+    evaluate,
+    export,
+    index,
+    judge,
+    models,
+    report,
+    rerank,
+    search,
+    serve,
+    streams,
+    when,
+    worth_it,
+)
 from resift.errors import InputError, MissingExtra, ModelError, ResiftError, ScoreError
 from resift.machine import cpu_level
 
@@ -34,6 +51,10 @@ app.command("serve")(serve.serve)
 app.command("models")(models.models)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
+app.command("worth-it")(worth_it.worth_it)
+app.command("when")(when.when)
+app.command("choose")(choose.choose)
+app.command("judge")(judge.judge)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)

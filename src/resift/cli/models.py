@@ -86,10 +86,11 @@ def _of_language(code: str, selection: Sequence[CheckpointRow], bundled: Collect
     sentence = _sentence(best, f"{LANGUAGES[code]} ({code})")
     console.print(sentence, style="bold", markup=False, highlight=False, soft_wrap=True)
     console.print()
-    _print_table(console, ordered, figures)
+    print_with_figures(console, ordered, figures)
 
 
-def _print_table(console: Console, rows: Sequence[CheckpointRow], figures: dict[str, list[Figure]]) -> None:
+def print_with_figures(console: Console, rows: Sequence[CheckpointRow], figures: dict[str, list[Figure]]) -> None:
+    """Print models with their results in benchmarks, and below the table what these are."""
     from resift.cli import show
 
     numbers: dict[Benchmark, int] = {}

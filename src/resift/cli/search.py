@@ -26,6 +26,9 @@ _SHALLOW = 20  # candidates: a fifth of the default
 _IndexFolder = Annotated[
     Path | None, typer.Option("--index", help="An index made by `resift index`, instead of paths.")
 ]
+_When = Annotated[
+    Path | None, typer.Option(help="Rerank only where a rule of `resift when` expects a gain.", metavar="FILE")
+]
 _Rerank = Annotated[bool, typer.Option("--rerank/--no-rerank", help="Rerank, or show the first stage's order.")]
 
 
@@ -46,6 +49,7 @@ def search(
     ] = True,
     calibrated: options.Calibrated = False,
     min_relevance: options.MinRelevance = None,
+    when: _When = None,
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
@@ -68,7 +72,7 @@ def search(
     query = arguments.query(streams.decoded(query)).text
     budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
     _check_place(paths, index, embedder)
-    _check_relevance(rerank, calibrated, min_relevance)
+    _check_model(rerank, calibrated, min_relevance, when)
     reranker = _load(model, truncate, engine, calibrated, min_relevance) if rerank else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
     with counter() as count:
@@ -78,7 +82,7 @@ def search(
         step = "passages searched, the best reranked" if reranker else "passages searched"
         count(step, len(searched_index.documents), 0.0)
         ranking = searched_index.search(
-            query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance
+            query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance, when
         )
     seconds = time.monotonic() - began
     if as_json:
@@ -97,11 +101,17 @@ def _check_place(paths: list[Path] | None, index: Path | None, embedder: str | N
         raise InputError("an index has the embedder that it was made with; leave --embedder out")
 
 
-def _check_relevance(rerank: bool, calibrated: bool, min_relevance: str | None) -> None:
+def _check_model(rerank: bool, calibrated: bool, min_relevance: str | None, when: Path | None) -> None:
+    """Refuse what needs a model and has none, and a rule that can't be read, before any document is read."""
     from resift.errors import InputError
+    from resift.rerank.when import WhenRule
 
     if not rerank and (calibrated or min_relevance is not None):
         raise InputError("a first stage has no probability of relevance; leave --no-rerank out")
+    if when is not None and not rerank:
+        raise InputError("a rule of when to rerank needs a model; leave --no-rerank or --when out")
+    if when is not None:
+        WhenRule.read(when)
 
 
 def _load(

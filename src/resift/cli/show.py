@@ -21,7 +21,17 @@ from resift.types import Candidate, Ranking, Score, ScoreKind, Signal
 _SNIPPET = 240  # characters
 _TIED = "\x00"  # stands for a space at which no line is broken
 
-__all__ = ["SCHEMA", "as_json", "place", "print_explanation", "print_json", "print_rows", "print_table", "snippet"]
+__all__ = [
+    "SCHEMA",
+    "as_json",
+    "marked",
+    "place",
+    "print_explanation",
+    "print_json",
+    "print_rows",
+    "print_table",
+    "snippet",
+]
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401
@@ -142,15 +152,19 @@ def snippet(c: Candidate, words: set[str], analyzer: Analyzer) -> Text:
     if end < len(text):
         end = max(text.rfind(" ", start, end), start + _SNIPPET // 2)
     part = " ".join(text[start:end].split())  # code is indented
-    line = Text("… " if start else "")
-    position = 0
-    for term in analyzer.terms(part):
-        if term.text in words and term.start >= position:
-            line.append(part[position : term.start])
-            line.append(part[term.start : term.end], style="bold magenta")
-            position = term.end
-    line.append(part[position:])
+    line = Text("… " if start else "").append_text(marked(part, words, analyzer))
     return line.append(" …" if end < len(text) else "")
+
+
+def marked(text: str, words: set[str], analyzer: Analyzer) -> Text:
+    """A text with the words of the query in bold."""
+    line, position = Text(), 0
+    for term in analyzer.terms(text):
+        if term.text in words and term.start >= position:
+            line.append(text[position : term.start])
+            line.append(text[term.start : term.end], style="bold magenta")
+            position = term.end
+    return line.append(text[position:])
 
 
 def print_explanation(ranking: Ranking, console: Console) -> None:

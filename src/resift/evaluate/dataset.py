@@ -31,6 +31,7 @@ class Dataset:
         run: candidates per query, best first, where another search brings them.
         issues: what was wrong; nothing is left out without one.
         name, split: where the data come from.
+        synthetic: whether queries were made from the documents, and are not what people ask.
 
     """
 
@@ -41,6 +42,7 @@ class Dataset:
     issues: tuple[Issue, ...] = ()
     name: str = "data"
     split: str = ""
+    synthetic: bool = False
 
     @classmethod
     def of(
@@ -51,6 +53,7 @@ class Dataset:
         run: Mapping[str, Iterable[RunLine]] | None = None,
         name: str = "data",
         split: str = "",
+        synthetic: bool = False,
     ) -> Dataset:
         """Check data and put them together.
 
@@ -61,6 +64,7 @@ class Dataset:
             run: lines of candidates per query, as `files.read_run` gives them.
             name: of the data.
             split: of the judgements.
+            synthetic: whether queries were made from the documents.
 
         Raises:
             InputError: nothing is left to evaluate, no judged id is known, one id has two texts, or the run has
@@ -69,7 +73,7 @@ class Dataset:
         """
         store = documents if isinstance(documents, DocumentStore) else DocumentStore(files.documents(documents))
         data = checked_data(tuple(queries), store, qrels, run, name, split)
-        return cls(data.queries, store, data.qrels, data.run, data.issues, name, split)
+        return cls(data.queries, store, data.qrels, data.run, data.issues, name, split, synthetic)
 
     @cached_property
     def fingerprint(self) -> str:

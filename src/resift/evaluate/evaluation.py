@@ -89,6 +89,7 @@ class DataFacts:
         documents, judgements: how many there are; the queries are in the evaluation.
         judged_only: whether only judged documents were candidates.
         issues: what was wrong with the data.
+        synthetic: whether queries were made from the documents, and are not what people ask.
 
     """
 
@@ -99,6 +100,7 @@ class DataFacts:
     judgements: int
     judged_only: bool = False
     issues: tuple[Issue, ...] = ()
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, eq=False)

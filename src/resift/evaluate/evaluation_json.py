@@ -101,7 +101,8 @@ def _evaluation(value: Mapping[str, Any]) -> Evaluation:
 def _data(value: Mapping[str, Any]) -> DataFacts:
     issues = tuple(Issue(IssueCode(i["code"]), i["count"], i["message"], tuple(i["examples"])) for i in value["issues"])
     names = ("name", "split", "fingerprint", "documents", "judgements", "judged_only")
-    return DataFacts(**{name: value[name] for name in names}, issues=issues)
+    facts = {name: value[name] for name in names}
+    return DataFacts(**facts, issues=issues, synthetic=value.get("synthetic", False))
 
 
 def _runs(value: Mapping[str, Any]) -> tuple[PipelineRun, ...]:

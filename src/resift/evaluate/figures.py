@@ -11,6 +11,10 @@ from resift.evaluate.statistics import METHOD, Estimate
 from resift.evaluate.summary import Summary, most_hurt, summaries
 
 FEW_QUERIES = 30  # below that an interval of 95 % covers less
+SYNTHETIC = (
+    "synthetic queries: titles of the documents stand for what people ask, so that the order of pipelines may be "
+    "another one for real queries"
+)
 _CELL = 80  # characters of a document's cell
 
 
@@ -78,15 +82,17 @@ def heading(evaluation: Evaluation) -> str:
     data = evaluation.data
     split = f", split {data.split}" if data.split else ""
     only = ", judged candidates only" if data.judged_only else ""
+    kind = "synthetic queries" if data.synthetic else "queries"
     return (
-        f"{data.name}{split}: {len(evaluation.queries)} queries, {data.documents} documents, "
+        f"{data.name}{split}: {len(evaluation.queries)} {kind}, {data.documents} documents, "
         f"{data.judgements} judgements{only} (fingerprint {data.fingerprint[:12]})"
     )
 
 
 def remarks(evaluation: Evaluation) -> list[str]:
     """What a reader has to know before he believes the figures: issues of the data, how intervals were made."""
-    notes = [str(issue) for issue in evaluation.data.issues]
+    notes = [SYNTHETIC] if evaluation.data.synthetic else []
+    notes += [str(issue) for issue in evaluation.data.issues]
     if len(evaluation.queries) < FEW_QUERIES:
         notes.append(f"only {len(evaluation.queries)} queries: intervals are too narrow below {FEW_QUERIES}")
     for run in evaluation.pipelines:

@@ -71,6 +71,10 @@ class FirstStages:
         if any(part.name == "dense" for part in retrievers):
             self._embedder(_embedder_name(retrievers))
 
+    def fusion_weight(self, retrievers: Sequence[Part]) -> float:
+        """The weight that the embedder's contract gives its vectors beside BM25 (0..1); 0: both the same."""
+        return float(self._embedder(_embedder_name(retrievers)).contract.fusion_weight or 0.0)
+
     def ranking(self, retrievers: tuple[Part, ...], query: Query, k: int) -> FirstRanking:
         """The k best candidates of a query, as `Index.run` retrieves them; without retrievers those of the run."""
         if not retrievers:
@@ -125,16 +129,17 @@ class FirstStages:
     def _retriever(self, retrievers: Sequence[Part]) -> Retriever:
         names = {part.name for part in retrievers}
         if "dense" not in names:
-            return self._lexical
+            return self.lexical
         name = _embedder_name(retrievers)
         if name not in self._hybrids:
             embedder = self._embedder(name)
-            self._hybrids[name] = first_stage(self._lexical, embedder, self._vectors(embedder))
+            self._hybrids[name] = first_stage(self.lexical, embedder, self._vectors(embedder))
             self._hybrids[name].retrieve([Query("a")], 1)  # no query pays for reading weights
         return self._hybrids[name].only([i for i, part in enumerate(RETRIEVERS) if part in names])
 
     @cached_property
-    def _lexical(self) -> BM25Retriever:
+    def lexical(self) -> BM25Retriever:
+        """BM25 over the documents."""
         self._on_progress("documents indexed", len(self.data.documents), 0.0)
         return BM25Retriever(self.data.documents)
 

@@ -16,7 +16,8 @@ from resift.types import Candidate, Document, Ranking
 
 def markdown(evaluation: Evaluation, worst: int = 5) -> str:
     """Tables, remarks, and the queries that were hurt most."""
-    lines = ["# Evaluation", "", heading(evaluation), ""]
+    title = "# Evaluation (synthetic queries)" if evaluation.data.synthetic else "# Evaluation"
+    lines = [title, "", heading(evaluation), ""]
     for table in tables(evaluation):
         lines += [f"## {table.title}", "", *_rows(table), ""]
     lines += ["## Remarks", "", *(f"* {_inline(remark)}" for remark in remarks(evaluation)), ""]
@@ -62,6 +63,7 @@ def write_runs(evaluation: Evaluation, folder: Path) -> list[Path]:
         name = re.sub(r"[^\w.@-]+", "-", label(run.pipeline)).strip("-")[:80]
         path = folder / f"{number:02}-{name}.trec"
         text = io.StringIO()
+        name = f"synthetic-queries-{name}" if evaluation.data.synthetic else name  # the tag of every line
         files.write_run(_rankings(evaluation, run), name, text)
         atomic.write(path, [text.getvalue().encode()])
         paths.append(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from resift.evaluate.judged_pairs import JudgedPairs
 from resift.files.formats import blamed_on
 from resift.types import Query
 
+JUDGED = "qrels.trec"  # in a folder that `resift judge` wrote
 _SPLITS = ("test", "dev")  # in this order, where none is named
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".tsv", ".csv")
 _SHAPES = "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/), or a JSONL, CSV or TSV file of judged pairs"
@@ -55,9 +55,11 @@ def read_dataset(source: DataFiles) -> Dataset:
         return _of_pairs(source.data, source, run)
     paths, split = _paths(source)
     qrels = _qrels(paths.qrels)
-    queries = _queries(paths.queries)
+    records = list(files.read_file(paths.queries))
+    queries = [Query(record.text or record.title, record.id) for record in records]
+    synthetic = any(record.metadata.get("synthetic") is True for record in records)
     name = str((source.data or paths.qrels).resolve().name)
-    return Dataset.of(queries, files.read_file(paths.documents), qrels, run, name, split)
+    return Dataset.of(queries, files.read_file(paths.documents), qrels, run, name, split, synthetic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ def _within(folder: Path | None, stem: str) -> Path | None:
 def _split(folder: Path, name: str | None) -> tuple[Path, str]:
     """The file of a split, and its name; "test", "dev" or the only one where none is named."""
     paths = {p.name.split(".")[0]: p for p in sorted((folder / "qrels").glob("*.tsv*"))}
+    if not paths and name is None and (folder / JUDGED).exists():
+        return folder / JUDGED, ""
     if not paths:
         raise InputError(f"{folder} has no qrels/SPLIT.tsv; name the judgements with --qrels, or give {_SHAPES}")
     chosen = name or next((s for s in _SPLITS if s in paths), next(iter(paths)))
@@ -114,11 +118,6 @@ def _qrels(path: Path) -> dict[str, dict[str, int]]:
     if not qrels:
         raise InputError(f"{path} has no judgement; a line is 'query document grade' or 'query 0 document grade'")
     return qrels
-
-
-def _queries(path: Path) -> Iterator[Query]:
-    for record in files.read_file(path):
-        yield Query(record.text or record.title, record.id)
 
 
 def _of_pairs(path: Path, source: DataFiles, run: dict[str, list[files.RunLine]] | None) -> Dataset:

@@ -133,6 +133,13 @@ class RecordedScorer:
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         """The scorer's judgements; `tokens` are those that were read for them, now or before."""
+        costly = self.costly(pairs)
+        return Scores(
+            tuple(c.judgement for c in costly), self.info.kind, self.info.name, round(sum(c.tokens for c in costly))
+        )
+
+    def costly(self, pairs: Sequence[Pair]) -> list[CostlyJudgement]:
+        """A judgement for each pair, with what it took."""
         began = time.perf_counter()
         keys = [self._key(pair) for pair in pairs]
         judged = self.cache.judgements(keys)
@@ -142,11 +149,10 @@ class RecordedScorer:
             judged |= zip(missing, fresh, strict=True)
             self.cache.keep(zip(missing, fresh, strict=True))
         costly = [judged[key] for key in keys]
-        tokens = sum(c.tokens for c in costly)
         self.cost.ms += sum(c.ms for c in costly)
-        self.cost.tokens += tokens
+        self.cost.tokens += sum(c.tokens for c in costly)
         self.cost.seconds += time.perf_counter() - began
-        return Scores(tuple(c.judgement for c in costly), self.info.kind, self.info.name, round(tokens))
+        return costly
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Why the scorer should not judge these texts; see `KnowsLanguages`."""

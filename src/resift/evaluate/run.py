@@ -72,12 +72,12 @@ def evaluate(
     measures = named_measures.parse(options.measures)
     requested = [Pipeline.parse(p) if isinstance(p, str) else p for p in pipelines]
     steps = plan(
-        requested or [Pipeline.parse(DEFAULT_PIPELINE)], options.depths, _places(data, measures), bool(data.run)
+        requested or [Pipeline.parse(DEFAULT_PIPELINE)], options.depths, places(data, measures), bool(data.run)
     )
     names = dict.fromkeys(name for step in steps for name in step.pipeline.models)
     models = {name: options.models[name] if name in options.models else load(name) for name in names}
     facts = {name: model_facts(model.info) for name, model in models.items()}
-    cache = ResultCache(_folder(data, options.cache))
+    cache = ResultCache(judgement_folder(data, options.cache))
     try:
         first_stages = FirstStages(data, cache, options.judged_only, on_progress)
         for step in steps:
@@ -89,7 +89,7 @@ def evaluate(
         cache.close()
     numbering = Numbering(data, outcomes)
     evaluation = Evaluation(
-        data=_facts(data, options.judged_only),
+        data=facts_of(data, options.judged_only),
         queries=data.queries,
         documents=numbering.ids,
         grades=numbering.grades,
@@ -103,14 +103,14 @@ def evaluate(
     return replace(evaluation, texts=beginnings(evaluation, lambda id_: store[store.row(id_)]))
 
 
-def _places(data: Dataset, measures: Sequence[object]) -> int:
+def places(data: Dataset, measures: Sequence[object]) -> int:
     """How many places are looked at: 100, or as far as a measure or a list of candidates goes."""
     cutoffs = [value for m in measures if isinstance(value := getattr(m, "params", {}).get("cutoff"), int)]
     longest = max(map(len, data.run.values()), default=0) if data.run else 0
     return max([DEFAULT_DEPTH, longest, *cutoffs])
 
 
-def _folder(data: Dataset, cache: Path | bool | None) -> Path | None:
+def judgement_folder(data: Dataset, cache: Path | bool | None) -> Path | None:
     """The folder of the cache; None: everything stays in memory."""
     if isinstance(cache, Path):
         return cache
@@ -118,7 +118,15 @@ def _folder(data: Dataset, cache: Path | bool | None) -> Path | None:
     return None if root is None else root / "evaluate" / data.documents.texts_fingerprint[:16]
 
 
-def _facts(data: Dataset, judged_only: bool) -> DataFacts:
+def facts_of(data: Dataset, judged_only: bool = False) -> DataFacts:
+    """What the figures of a data set are about."""
     return DataFacts(
-        data.name, data.split, data.fingerprint, len(data.documents), data.judgements, judged_only, data.issues
+        data.name,
+        data.split,
+        data.fingerprint,
+        len(data.documents),
+        data.judgements,
+        judged_only,
+        data.issues,
+        data.synthetic,
     )

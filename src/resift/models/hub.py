@@ -62,6 +62,20 @@ def fetch(name: str) -> Path:
     )
 
 
+def cached(name: str) -> Path | None:
+    """The folder in which the hub's cache keeps what was fetched of a model, maybe a tokenizer alone; None: nothing.
+
+    Nothing is fetched.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+
+
 def _refusal(name: str, error: Exception, cache: str) -> ModelError:
     """The error of a failed fetch: what failed, and the way around it."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError

@@ -27,20 +27,24 @@ class Recommendation:
     compared: int = 0
 
 
-def recommend(language: str, rows: Sequence[CheckpointRow], bundled: Collection[str]) -> Recommendation | None:
+def recommend(
+    language: str, rows: Sequence[CheckpointRow], bundled: Collection[str], commercial: bool = True
+) -> Recommendation | None:
     """The reranker to use for a language, of these rows; None where none may be recommended.
 
     A bundled model that names the language comes first, of several the one that names the fewest languages. Else it is
     the best in the benchmark of the language that compares the most models, or in one of many languages; without any,
-    the largest, of equals the first. It must load, allow commercial use, and need no word segmenter.
+    the largest, of equals the first. It must load, allow commercial use unless told otherwise, and need no word
+    segmenter.
 
     Args:
         language: an ISO 639-1 code.
         rows: those that read it.
         bundled: the ids of those that ship with the package.
+        commercial: whether it must allow commercial use.
 
     """
-    able = [row for row in rows if _able(row)]
+    able = [row for row in rows if _able(row, commercial)]
     local = [row for row in able if row.id in bundled and language in row.languages]
     if local:
         return Recommendation(min(local, key=lambda row: len(row.languages)), True)
@@ -60,8 +64,9 @@ def figures_for(row: CheckpointRow, language: str) -> list[Figure]:
     return [figure for figure in row.figures if figure.benchmark.language in languages]
 
 
-def _able(row: CheckpointRow) -> bool:
-    return FAMILIES[row.family].reranks and row.supported and row.commercial == "yes" and not row.segmentation
+def _able(row: CheckpointRow, commercial: bool) -> bool:
+    allowed = row.commercial == "yes" or not commercial
+    return FAMILIES[row.family].reranks and row.supported and allowed and not row.segmentation
 
 
 def _results(rows: Sequence[CheckpointRow], language: str) -> dict[Benchmark, list[tuple[CheckpointRow, Figure]]]:

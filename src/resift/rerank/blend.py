@@ -37,7 +37,7 @@ class Blend:
         began = time.perf_counter()
         last = max((c.score.stage for c in ranking if c.score), default=0)
         scored = [(c, c.score) for c in ranking if c.score and c.score.stage == last and c.score.source == self.source]
-        firsts = _first([c for c, _ in scored])
+        firsts = first_opinion([c for c, _ in scored])
         values = _standardised([s.value for _, s in scored])
         blended = [
             replace(c, score=Score(f + self.weight * v, ScoreKind.FUSED, self.name, last + 1))
@@ -53,8 +53,8 @@ class Blend:
         return Ranking(ranking.query, (*head, *rest), ranking.trace.then(step))
 
 
-def _first(candidates: Sequence[Candidate]) -> list[float]:
-    """What the first stage thought of each candidate, standardised."""
+def first_opinion(candidates: Sequence[Candidate]) -> list[float]:
+    """What the first stage thought of each candidate, standardised: see `Blend`."""
     said: list[dict[str, float]] = []
     if all(c.signals and c.signals[0].source == RECIPROCAL_RANKS for c in candidates):
         said = [{s.source: s.score.value for s in c.signals[1:] if s.score and not s.score.stage} for c in candidates]

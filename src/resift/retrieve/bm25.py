@@ -63,7 +63,7 @@ class Postings(NamedTuple):
     occurrences: int
 
 
-def postings(terms: Terms) -> Iterator[Postings]:
+def postings(terms: Terms, k1: float = K1, b: float = B) -> Iterator[Postings]:
     """BM25's matrix in parts that together hold every term: term by term, documents ascending.
 
     Sorting gives the same values as bm25s, which goes document by document and takes many times as long. A part takes
@@ -71,18 +71,18 @@ def postings(terms: Terms) -> Iterator[Postings]:
     """
     documents = len(terms.offsets) - 1
     lengths = np.diff(terms.offsets)
-    norm = K1 * (1 - B + B * lengths / lengths.mean())
+    norm = k1 * (1 - b + b * lengths / lengths.mean())
     blocks = _blocks(terms.offsets)
     occurrences = np.zeros(len(terms.vocabulary), np.int64)
-    for a, b in blocks:
-        part = terms.ids[terms.offsets[a] : terms.offsets[b]]
+    for start, end in blocks:
+        part = terms.ids[terms.offsets[start] : terms.offsets[end]]
         occurrences += np.bincount(part, minlength=len(occurrences))
     for low, high in _blocks(np.concatenate([[0], np.cumsum(occurrences)])):
         parts = []
-        for a, b in blocks:
-            part = terms.ids[terms.offsets[a] : terms.offsets[b]]
+        for start, end in blocks:
+            part = terms.ids[terms.offsets[start] : terms.offsets[end]]
             inside = np.flatnonzero((part >= low) & (part < high))
-            owner = np.repeat(np.arange(a, b), lengths[a:b])[inside]
+            owner = np.repeat(np.arange(start, end), lengths[start:end])[inside]
             parts.append((part[inside].astype(np.int64) - low) * documents + owner)
         pairs, counts = np.unique(np.concatenate(parts), return_counts=True)
         term, document = pairs // documents, pairs % documents
@@ -99,11 +99,11 @@ def _blocks(offsets: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-def build_matrix(terms: Terms) -> Any:  # noqa: ANN401 - bm25s ships no types
+def build_matrix(terms: Terms, k1: float = K1, b: float = B) -> Any:  # noqa: ANN401 - bm25s ships no types
     """A bm25s index of the terms; None where there are none."""
     if not len(terms.ids):
         return None
-    parts = list(postings(terms))
+    parts = list(postings(terms, k1, b))
     matrix = empty_matrix(len(terms.offsets) - 1)
     matrix.scores |= {
         "data": np.concatenate([p.values for p in parts]),
@@ -165,11 +165,17 @@ class BM25Retriever:
         return rankings
 
     def _candidates(self, query: Query, k: int) -> tuple[Candidate, ...]:
+        places, values = self.best_places(query.text, k)
+        pairs = ((self.documents[i], value) for i, value in zip(places.tolist(), values.tolist(), strict=True))
+        return candidates_of(pairs, ScoreKind.BM25, self.name)
+
+    def best_places(self, text: str, k: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """Positions of the k best documents for a query's text, best first, and their scores; no document is read."""
         vocabulary = {} if self._index is None else self._index.vocab_dict
-        ids = [vocabulary[w] for w in self.analyzer.words(query.text) if w in vocabulary]
+        ids = [vocabulary[w] for w in self.analyzer.words(text) if w in vocabulary]
         if not ids:
-            return ()
+            return np.zeros(0, np.intp), np.zeros(0, np.float32)
         values = self._index.get_scores_from_ids(ids)
         positive = np.flatnonzero(values > 0)
-        places = positive[best(values[positive], k)].tolist()
-        return candidates_of(((self.documents[i], float(values[i])) for i in places), ScoreKind.BM25, self.name)
+        places = positive[best(values[positive], k)]
+        return places, values[places]

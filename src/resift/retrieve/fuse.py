@@ -162,21 +162,25 @@ class Hybrid:
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """The k best of the union per query; a candidate's first signal is the fusion's, then each retriever's."""
         by_retriever = [r.retrieve(queries, k) for r in self.retrievers]
-        return [self._fused(query, [rankings[i] for rankings in by_retriever], k) for i, query in enumerate(queries)]
-
-    def _fused(self, query: Query, rankings: Sequence[Ranking], k: int) -> Ranking:
-        scores = self.fusion.combine(rankings)
-        candidates: dict[str, Candidate] = {}
-        for ranking in rankings:
-            for c in ranking:
-                first = candidates.get(c.document.id)
-                candidates[c.document.id] = replace(first, signals=first.signals + c.signals) if first else c
-        with_scores = [
-            replace(c, score=Score(scores[i], ScoreKind.FUSED, self.fusion.name), signals=c.signals)
-            for i, c in candidates.items()
+        return [
+            fused(self.fusion, query, [rankings[i] for rankings in by_retriever], k) for i, query in enumerate(queries)
         ]
-        steps = tuple(step for ranking in rankings for step in ranking.trace.steps)
-        trace = Trace(steps, notes=tuple(note for ranking in rankings for note in ranking.trace.notes))
-        fused = Ranking.from_scores(query, with_scores, trace).top(k)
-        with_signals = (replace(c, signals=(Signal(self.fusion.name, c.rank, c.score), *c.signals)) for c in fused)
-        return replace(fused, candidates=tuple(with_signals))
+
+
+def fused(fusion: Fusion, query: Query, rankings: Sequence[Ranking], k: int) -> Ranking:
+    """The k best of the union of one query's rankings; ties by the rank in the first ranking that has a document."""
+    scores = fusion.combine(rankings)
+    candidates: dict[str, Candidate] = {}
+    for ranking in rankings:
+        for c in ranking:
+            first = candidates.get(c.document.id)
+            candidates[c.document.id] = replace(first, signals=first.signals + c.signals) if first else c
+    with_scores = [
+        replace(c, score=Score(scores[i], ScoreKind.FUSED, fusion.name), signals=c.signals)
+        for i, c in candidates.items()
+    ]
+    steps = tuple(step for ranking in rankings for step in ranking.trace.steps)
+    trace = Trace(steps, notes=tuple(note for ranking in rankings for note in ranking.trace.notes))
+    best = Ranking.from_scores(query, with_scores, trace).top(k)
+    with_signals = (replace(c, signals=(Signal(fusion.name, c.rank, c.score), *c.signals)) for c in best)
+    return replace(best, candidates=tuple(with_signals))

@@ -7,10 +7,12 @@ import os
 import socket
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from resift.api import Index
 from resift.errors import InputError, MissingExtra
 from resift.machine import few_arenas
+from resift.rerank.when import WhenRule
 from resift.serve.app import create_app
 from resift.serve.http.logs import event, to_stderr
 from resift.serve.runtime.served_models import load_models
@@ -39,6 +41,8 @@ def run(settings: Settings) -> None:
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     to_stderr(settings.log_level)
+    if settings.when:
+        WhenRule.read(Path(os.path.expanduser(settings.when)))  # a wrong one is refused before anything is served
     models = load_models(settings.models, settings.precision, settings.calibrated)
     spares = load_models(settings.fallback, settings.precision, settings.calibrated) if settings.fallback else []
     fingerprints = {model.info.name: model.info.fingerprint for model in models}

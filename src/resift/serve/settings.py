@@ -30,6 +30,7 @@ class Settings:
         port: 0 takes a free one.
         precision: "auto", "f32", "bf16" or "int8".
         calibrated: scores are probabilities of relevance; every model that reranks needs its calibration.
+        when: file of a rule of `resift when`, which searches of the index follow; none when empty.
         offline: never ask the model hub.
         max_memory: of the process, such as "6GiB"; empty: no limit.
         queue_tokens: how many may wait; 0: as many as the machine computes in `queue_seconds` at its present rate.
@@ -59,6 +60,7 @@ class Settings:
     port: int = 8080
     precision: ServedPrecision = "auto"
     calibrated: bool = False
+    when: str = ""
     offline: bool = False
     max_memory: str = ""
     queue_tokens: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ class RequestRunner:
         async def run(name: str) -> Ranking:
             served, guard = self._models[name], not (choice.by_language and name == choice.model)
             scorer = self._operations[name].stored
-            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance, guard)
+            rule = os.path.expanduser(self._settings.when)
+            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance, guard, rule)
             return await self.driver.drive(stage, choice.ranking, limits, name, quick=served.custom_stage is None)
 
         ranked, stage = await self._ranked(choice.model, request.on_error, choice.ranking, "index", run)

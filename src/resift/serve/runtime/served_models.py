@@ -76,6 +76,7 @@ class ServedModel:
         depth: int | None,
         min_relevance: float | str | None = None,
         guard: bool = True,
+        when: str = "",
     ) -> Stage:
         """The stage of one request.
 
@@ -85,6 +86,7 @@ class ServedModel:
             depth: how many candidates are scored; None: all.
             min_relevance: see `Reranker.rerank`.
             guard: whether the model says what it does not read; False where it was chosen by the language.
+            when: see `Reranker.stage`; a custom stage is always run.
 
         Raises:
             InputError: a min_relevance that the model's calibration does not have, or without one.
@@ -95,8 +97,8 @@ class ServedModel:
                 raise InputError(f"{self.info.name} has no calibration; leave min_relevance out")
             return self.custom_stage
         assert self.reranker is not None and scorer is not None
-        plan = replace(self.reranker.pipeline(blend, depth, min_relevance=min_relevance), guard=guard)
-        return self.reranker.stage_of(plan, scorer)
+        plan = self.reranker.pipeline(blend, depth, min_relevance=min_relevance, when=when)
+        return self.reranker.stage_of(replace(plan, guard=guard), scorer)
 
 
 def load_models(

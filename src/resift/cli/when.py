@@ -1,0 +1,58 @@
+"""`resift when DATA`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_PIPELINE = "bm25 + dense >> resift-mini-en@100 >> blend"
+
+
+def when(
+    data: Annotated[
+        Path, typer.Argument(help="A BEIR folder, or a JSONL, CSV or TSV file of judged pairs.", metavar="DATA")
+    ],
+    split: Annotated[str | None, typer.Option(help="Of a folder's judgements; test, dev or the only one.")] = None,
+    pipeline: Annotated[str, typer.Option(help="For which the rule is learned.")] = _PIPELINE,
+    deeper: Annotated[int | None, typer.Option(min=1, help="A depth that the rule may choose instead.")] = None,
+    measure: Annotated[str, typer.Option(help="What is gained.")] = "nDCG@10",
+    least: Annotated[float, typer.Option(help="What a call of the model has to be expected to gain.")] = 0.01,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many queries.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample, the split and the intervals.")] = 0,
+    cache: Annotated[Path | None, typer.Option(help="Where scores are kept; by default in the user's cache.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the rule, if one was learned.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/worth-it.md).")] = False,
+) -> None:
+    """Learn for which queries reranking is worth its time, and report it on queries that taught nothing.
+
+    Example: resift when my-data -o when.json
+
+    The rule is written only where it is better than chance; "not learnable here" is an answer, and exit code 0.
+    """
+    from resift import atomic
+    from resift.cli import show
+    from resift.cli.evaluate import check_places
+    from resift.cli.progress import counter
+    from resift.evaluate import DataFiles, named_measures, read_dataset
+    from resift.worth.when import WhenOptions, learn_when, sentence
+
+    named_measures.parse([measure])
+    check_places(output)
+    options = WhenOptions(deeper, measure, least, cache, seed)
+    with counter() as count:
+        dataset = read_dataset(DataFiles(data, split=split)).sample(limit, seed)
+        rule, report = learn_when(dataset, pipeline, options, count)
+    text = sentence(report, rule.measure)
+    if as_json:
+        show.print_json(rule.as_json() | {"sentence": text})
+    else:
+        typer.echo(text)
+        for name, weight in sorted(rule.gain.weights.items(), key=lambda item: -abs(item[1])):
+            typer.echo(f"  {name}: {weight:+.4f}")
+    if output is not None and report.learned:
+        atomic.write(output, [json.dumps(rule.as_json(), ensure_ascii=False, allow_nan=False).encode(), b"\n"])
+    elif output is not None:
+        typer.echo(f"resift: {output} was not written: there is no rule that is worth having", err=True)

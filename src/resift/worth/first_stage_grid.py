@@ -1,0 +1,174 @@
+"""First stages with other parameters: BM25's k1 and b, the weight of vectors, and k of reciprocal ranks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from resift.errors import InputError
+from resift.evaluate.evaluation import NO_DOCUMENT, Rows
+from resift.evaluate.first_stages import FirstStages, Progress
+from resift.index.first_stage import fusion
+from resift.pipeline import Part
+from resift.retrieve.bm25 import K1, B, BM25Retriever, Terms, build_matrix
+from resift.retrieve.candidates import candidates_of, ranking_of
+from resift.retrieve.fuse import ReciprocalRank, fused
+from resift.types import Query, Ranking, ScoreKind
+
+K1_GRID, B_GRID = (0.6, 1.0, 1.5, 2.0), (0.3, 0.5, 0.75, 0.9)
+WEIGHT_GRID, K_GRID = (0.2, 0.35, 0.5, 0.65, 0.8), (10.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage:
+    """Parameters of a first stage.
+
+    Attributes:
+        k1, b: of BM25.
+        weight: of the vectors' ranks, 0 (BM25 alone) to 1 (vectors alone); BM25's ranks have the rest.
+        k: of reciprocal ranks.
+        run: the candidates come with the data, and there are no parameters.
+
+    """
+
+    k1: float = K1
+    b: float = B
+    weight: float = 0.0
+    k: float = 60.0
+    run: bool = False
+
+    def __str__(self) -> str:
+        if self.run:
+            return "run"
+        lexical = f"bm25 (k1 {self.k1:g}, b {self.b:g})"
+        if self.weight in (0, 1):
+            return "dense" if self.weight else lexical
+        return f"{1 - self.weight:g} {lexical} + {self.weight:g} dense, by reciprocal ranks (k {self.k:g})"
+
+
+class FirstStageGrid:
+    """All first stages of one choice of retrievers, over the queries of a data set.
+
+    The first one is the product's, with the parameters that a search has by default. Where there are two retrievers,
+    each alone is among the others.
+
+    Args:
+        stages: what retrieves, and keeps what it found.
+        retrievers: "bm25", "dense" or both; none: the candidates of the data.
+        k: how many candidates are retrieved.
+
+    Raises:
+        InputError: the same retriever twice.
+
+    """
+
+    def __init__(self, stages: FirstStages, retrievers: tuple[Part, ...], k: int) -> None:
+        self._stages, self._k = stages, k
+        self._names = [part.name for part in retrievers]
+        if len(set(self._names)) < len(self._names):
+            raise InputError("a first stage has each retriever once; write bm25, dense or bm25 + dense")
+        self._dense = tuple(part for part in retrievers if part.name == "dense")
+        self.stages = _grid(self._names, stages.fusion_weight(self._dense) if self._dense else 0.0)
+        self._lexical: dict[tuple[float, float], list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]] = {}
+
+    def rows(self, on_progress: Progress) -> Rows:
+        """(F, Q, k), the candidates of every first stage as positions in the data set, NO_DOCUMENT behind the last."""
+        self._search_lexical(on_progress)
+        queries = self._stages.data.queries
+        rows = np.full((len(self.stages), len(queries), self._k), NO_DOCUMENT, np.int32)
+        for q, query in enumerate(queries):
+            dense = self._dense_rows(query)
+            for f, stage in enumerate(self.stages):
+                row = self._order(stage, q, dense)
+                rows[f, q, : len(row)] = row
+            on_progress("queries fused", q + 1, (q + 1) / len(queries))
+        return rows
+
+    def ranking(self, stage: FirstStage, q: int) -> Ranking:
+        """What a first stage finds for query q, with all its signals; after `rows`."""
+        query = self._stages.data.queries[q]
+        if stage.run:
+            return self._stages.ranking((), query, self._k).ranking
+        dense = self._stages.ranking(self._dense, query, self._k).ranking if stage.weight else Ranking(query)
+        if stage.weight == 1:
+            return dense
+        documents = self._stages.data.documents
+        places, values = self._lexical[stage.k1, stage.b][q]
+        pairs = ((documents[i], value) for i, value in zip(places.tolist(), values.tolist(), strict=True))
+        lexical = ranking_of(query, candidates_of(pairs, ScoreKind.BM25, "bm25"), "bm25", 0.0, len(documents))
+        return fused(_fusion(stage), query, [lexical, dense], self._k) if stage.weight else lexical
+
+    def ms(self, query: Query) -> float:
+        """Milliseconds that the product's first stage takes for a query."""
+        parts = tuple(Part(name) if name != "dense" else self._dense[0] for name in self._names)
+        return self._stages.ranking(parts, query, self._k).ms
+
+    def _search_lexical(self, on_progress: Progress) -> None:
+        """Search with one matrix of BM25 after the other, so that only one is in memory."""
+        if "bm25" not in self._names:
+            return
+        settings = sorted({(stage.k1, stage.b) for stage in self.stages})
+        documents, queries = self._stages.data.documents, self._stages.data.queries
+        analyzer = self._stages.lexical.analyzer
+        terms = Terms.read(analyzer, documents)
+        for done, (k1, b) in enumerate(settings):
+            retriever = BM25Retriever(documents, analyzer, build_matrix(terms, k1, b))
+            pairs = (retriever.best_places(query.text, self._k) for query in queries)
+            self._lexical[k1, b] = [(places.astype(np.int64), values) for places, values in pairs]
+            on_progress("settings of BM25 tried", done + 1, (done + 1) / len(settings))
+
+    def _dense_rows(self, query: Query) -> npt.NDArray[np.int64]:
+        row = self._stages.data.documents.row
+        ranking = self._stages.ranking(self._dense, query, self._k).ranking if self._dense else Ranking(query)
+        return np.array([row(c.document.id) for c in ranking], np.int64)
+
+    def _order(self, stage: FirstStage, q: int, dense: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        if stage.run:
+            query, row = self._stages.data.queries[q], self._stages.data.documents.row
+            ranking = self._stages.ranking((), query, self._k).ranking
+            return np.array([row(c.document.id) for c in ranking], np.int64)
+        if stage.weight == 1:
+            return dense
+        lexical = self._lexical[stage.k1, stage.b][q][0]
+        return fused_rows(lexical, dense, stage.weight, stage.k, self._k) if stage.weight else lexical
+
+
+def _grid(names: Sequence[str], own_weight: float) -> list[FirstStage]:
+    """The product's first stage, and then all others."""
+    if not names:
+        return [FirstStage(run=True)]
+    if names == ["dense"]:
+        return [FirstStage(weight=1.0)]
+    lexical = [FirstStage(k1, b) for k1, b in itertools.product(K1_GRID, B_GRID)]
+    if names == ["bm25"]:
+        return list(dict.fromkeys([FirstStage(), *lexical]))
+    product = fusion(own_weight)
+    first = FirstStage(weight=own_weight or 0.5, k=product.k)
+    fusions = (
+        FirstStage(stage.k1, stage.b, weight, k) for stage, weight, k in itertools.product(lexical, WEIGHT_GRID, K_GRID)
+    )
+    return list(dict.fromkeys([first, *lexical, FirstStage(weight=1.0), *fusions]))
+
+
+def _fusion(stage: FirstStage) -> ReciprocalRank:
+    return ReciprocalRank(stage.k, None if stage.weight == 0.5 else [1 - stage.weight, stage.weight])
+
+
+def fused_rows(
+    lexical: npt.NDArray[np.int64], dense: npt.NDArray[np.int64], weight: float, k: float, count: int
+) -> npt.NDArray[np.int64]:
+    """The order that `retrieve.fuse.fused` gives by weighted reciprocal ranks; (n,) positions, at most `count`."""
+    only_dense = dense[~np.isin(dense, lexical)]
+    union = np.concatenate([lexical, only_dense])
+    lexical_ranks, dense_ranks = np.arange(1, len(lexical) + 1), np.arange(1, len(dense) + 1)
+    scores = np.zeros(len(union))
+    scores[: len(lexical)] += (1 - weight) / (k + lexical_ranks)
+    place = {row: i for i, row in enumerate(union.tolist())}
+    scores[[place[row] for row in dense.tolist()]] += weight / (k + dense_ranks)
+    first_ranks = np.concatenate([lexical_ranks, dense_ranks[~np.isin(dense, lexical)]])
+    best: npt.NDArray[np.int64] = union[np.lexsort((np.arange(len(union)), first_ranks, -scores))[:count]]
+    return best
