@@ -14,7 +14,7 @@ from resift.models.contract import Contract
 from resift.models.families import FAMILIES, supported
 from resift.models.folder import ModelFolder
 from resift.models.recognition import read_contract
-from resift.models.registry import applied, parse, row_of, rows, select, with_row
+from resift.models.registry import applied, bundled_row, parse, row_of, rows, select, with_row
 from resift.score.load import find_model
 from tests.checkpoints import cross_encoder
 
@@ -221,3 +221,15 @@ def test_the_fields_published_scores_are_there() -> None:
     assert scales["cross-encoder/ms-marco-MiniLM-L6-v2"] == scales["cross-encoder/ettin-reranker-32m-v1"] == "logit"
     assert scales["BAAI/bge-reranker-v2-m3"] == "probability"
     assert all(0 <= g.score <= 1 for scores in golden.values() for g in scores if g.scale == "probability")
+
+
+def test_the_bundled_model_shows_what_was_measured() -> None:
+    row = bundled_row(read_contract(find_model("resift-mini-multi")))
+    measured = json.loads((Path(__file__).parents[2] / "bench/results/multilingual.json").read_text())["sets"]
+    sets = {"vi": "vi_vicov19qa", "zh": "zh_qbqtc", "ja": "ja_jsquad"}
+    assert {figure.benchmark.language for figure in row.figures} == sets.keys()
+    for figure in row.figures:
+        entry = measured[sets[figure.benchmark.language]]
+        assert abs(figure.value - entry["default"]["nDCG@10"]) < 6e-4
+        assert f"BM25 alone {entry['bm25']['nDCG@10']:.3f}" in figure.benchmark.on
+        assert f"{entry['queries']} queries" in figure.benchmark.on

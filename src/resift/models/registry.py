@@ -80,7 +80,12 @@ class CheckpointRow:
 @cache
 def rows() -> Mapping[str, CheckpointRow]:
     """All rows by id."""
-    return parse(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    return parse(_text())
+
+
+@cache
+def _text() -> str:
+    return Path(__file__).with_suffix(".toml").read_text("utf-8")
 
 
 def parse(text: str) -> dict[str, CheckpointRow]:
@@ -139,6 +144,8 @@ def _row(
 
 def bundled_row(contract: Contract) -> CheckpointRow:
     """A model that ships with the package, as a row; its id is its name."""
+    entries = tomllib.loads(_text())
+    measured = entries.get("bundled", {}).get(contract.name, {})
     return CheckpointRow(
         contract.name,
         contract.family,
@@ -151,6 +158,7 @@ def bundled_row(contract: Contract) -> CheckpointRow:
         license=contract.license,
         commercial="yes" if contract.license.lower() in _FREE else "unknown",
         note=contract.description,
+        figures=figures(measured, benchmarks(entries.get("benchmark", ()))),
     )
 
 
