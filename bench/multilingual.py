@@ -2,9 +2,10 @@
 
     python bench/multilingual.py --encoded build/multilingual               # the report halves, 400 queries at most
     python bench/multilingual.py --encoded build/multilingual --half tune   # weights of fusion and blend
+    python bench/multilingual.py --encoded build/multilingual --words       # segmenters under the same reranker
 
-Writes bench/results/multilingual.json and .md, or multilingual-tune.json. The encoded passages of each collection are
-kept in the folder of --encoded, by the model's fingerprint.
+Writes bench/results/multilingual.json and .md, multilingual-tune.json or multilingual-words.json. The encoded passages
+of each collection are kept in the folder of --encoded, by the model's fingerprint.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from resift.retrieve.bm25 import BM25Retriever
 from resift.score.late_interaction import LateInteraction
 from resift.score.load import load_scorer
 from resift.score.pairs import whole_text
+from resift.text.analysis import Analyzer
 from resift.types import Query
 
 LANGUAGES = ("vi", "zh", "ar", "th", "de", "es", "ru", "hi", "tr", "el")
@@ -90,12 +92,14 @@ def sample(queries: list[Query], most: int) -> list[Query]:
     return [queries[i] for i in sorted(picks)]
 
 
-def judged(scorer: LateInteraction, c: Collection, folder: Path, most: int) -> list[Judged]:
+def judged(
+    scorer: LateInteraction, c: Collection, folder: Path, most: int, analyzer: Analyzer | None = None
+) -> list[Judged]:
     windows, pooled = encoded(scorer, c, folder)
     queries = sample(c.queries, most)
     number = {d.id: i for i, d in enumerate(c.documents)}
     rows = []
-    lists = BM25Retriever(c.documents).retrieve(queries, 2 * DEPTH)
+    lists = BM25Retriever(c.documents, analyzer).retrieve(queries, 2 * DEPTH)
     for query, vectors, ranking in zip(queries, scorer.encode_queries([q.text for q in queries]), lists, strict=True):
         lexical, cosines = [number[x.document.id] for x in ranking], pooled @ vectors.pooled
         dense = np.argsort(-cosines, kind="stable")[: 2 * DEPTH].tolist()
@@ -161,6 +165,25 @@ def report(rows: list[Judged]) -> dict:
     return entry
 
 
+def with_words(scorer: LateInteraction, folder: Path) -> dict:
+    """The same rows of a segmenter's words, beside those of syllables, pairs and characters."""
+    result: dict = {}
+    for name, code in (("vi_vicov19qa", "vi"), ("xquad_vi", "vi"), ("zh_qbqtc", "zh"), ("xquad_zh", "zh"),
+                       ("ja_jsquad", "ja")):  # fmt: skip
+        c, most = read(name, "report"), MOST.get(name, 400)
+        default = judged(scorer, c, folder, most)
+        language = BM25Retriever(c.documents[:200]).analyzer.language
+        words = judged(scorer, c, folder, most, Analyzer(language, f"words-{code}"))
+        result[name] = {"queries": len(default)}
+        for label, setting in ROWS.items():
+            before, after = measured(default, setting)[0], measured(words, setting)[0]
+            low, high = interval(after - before)
+            result[name][label] = {"default": round(float(before.mean()), 4), "words": round(float(after.mean()), 4),
+                                   "interval of the difference": [round(low, 4), round(high, 4)]}  # fmt: skip
+        print(name, json.dumps(result[name]), flush=True)
+    return result
+
+
 def across(scorer: LateInteraction, folder: Path) -> dict:
     """nDCG@10 of questions in each language over the English paragraphs of XQuAD, all of them ordered by the score."""
     english = read("xquad_en", "report")
@@ -204,12 +227,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="resift-mini-multi")
     parser.add_argument("--half", choices=("tune", "report"), default="report")
+    parser.add_argument("--words", action="store_true", help="segmenters: extras vi, zh, ja")
     parser.add_argument("--sets", nargs="*", default=SETS)
     parser.add_argument("--encoded", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
     scorer = load_scorer(args.model)
     assert isinstance(scorer, LateInteraction)
+    if args.words:
+        result = {"model": args.model, "sets": with_words(scorer, args.encoded), "machine": machine()}
+        (args.out / "multilingual-words.json").write_text(json.dumps(result, indent=1) + "\n")
+        return
     sets: dict[str, dict] = {}
     for name in args.sets:
         rows = judged(scorer, read(name, args.half), args.encoded, MOST.get(name, 400))
