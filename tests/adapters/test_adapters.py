@@ -141,13 +141,14 @@ def test_rerankers(mini: Reranker, wanted: Ranking) -> None:
 
 
 MODULES = {"langchain": "langchain_core", "llamaindex": "llama_index", "haystack": "haystack", "rerankers": "rerankers"}
+EXCHANGE = {"mteb": "mteb", "dataframes": "pandas"}  # which may be missing here
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [*MODULES, *EXCHANGE])
 def test_a_missing_library_is_named_with_its_install_line(name: str) -> None:
     code = f"""
 import sys
-sys.modules[{MODULES[name]!r}] = None
+sys.modules[{(MODULES | EXCHANGE)[name]!r}] = None
 from resift.errors import MissingExtra
 try:
     import resift.adapters.{name}
