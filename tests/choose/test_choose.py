@@ -8,9 +8,9 @@ import pytest
 from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
-from resift.choose import Needs, Sample, candidates, choose
+from resift.choose import Needs, UserSample, candidates, choose
 from resift.choose import choice as choice_module
-from resift.choose.candidates import Candidate
+from resift.choose.candidates import ModelCandidate
 from resift.choose.measuring import Measured
 from resift.choose.sample import frequent
 from resift.choose.text_costs import text_costs
@@ -79,7 +79,7 @@ def test_what_the_hub_cache_has_is_at_hand(tmp_path: Path, monkeypatch: pytest.M
 def test_tokens_and_windows() -> None:
     texts = ["the ferry leaves at nine and it is blue", "das ist die Lampe und sie ist nicht an", "word " * 600]
     documents = DocumentStore(Document(f"d{i}", text) for i, text in enumerate(texts))
-    sample = Sample((Query("when does it leave", "q"),), documents)
+    sample = UserSample((Query("when does it leave", "q"),), documents)
     costs = text_costs(MINI, sample, 300)
     tokenizer = Tokenizer.from_file(str(MINI / "tokenizer.json"))
     tokenizer.no_padding()
@@ -95,9 +95,9 @@ def test_languages_of_a_tenth_count() -> None:
     assert frequent({}) == ()
 
 
-def made(name: str, **facts: object) -> Candidate:
+def made(name: str, **facts: object) -> ModelCandidate:
     row = CheckpointRow(name, "encoder", "bert", "logit", {"facts": "card"}, languages=("en",), commercial="yes")
-    return Candidate(replace(row, **facts), MINI, True)  # type: ignore[arg-type]
+    return ModelCandidate(replace(row, **facts), MINI, True)  # type: ignore[arg-type]
 
 
 def result(quality: float, low: float, ms: float) -> Measured:
@@ -105,8 +105,8 @@ def result(quality: float, low: float, ms: float) -> Measured:
 
 
 @pytest.fixture
-def sample() -> Sample:
-    return Sample.of(collection())
+def sample() -> UserSample:
+    return UserSample.of(collection())
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def sample() -> Sample:
 )
 def test_what_was_measured_decides(
     monkeypatch: pytest.MonkeyPatch,
-    sample: Sample,
+    sample: UserSample,
     results: dict[str, Measured],
     ms: float | None,
     name: str | None,

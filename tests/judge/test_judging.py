@@ -136,7 +136,7 @@ def test_skipped_documents_have_no_grade_and_are_counted(folder: JudgeFolder) ->
         assert item is not None
         session.decide(*item, None)
         assert session.next() != item
-        assert session.progress().skipped == session.progress().documents == 1
+        assert session.standing().skipped == session.standing().documents == 1
     assert JudgeFolder(folder.path).qrels == {}
 
 
@@ -155,7 +155,7 @@ def test_the_log_says_what_the_session_knew(tmp_path_factory: pytest.TempPathFac
                 session.decide(*item, key if isinstance(key, int) else None)
     again = JudgeFolder(path)
     assert again.decisions == folder.decisions and again.qrels == folder.qrels
-    assert JudgingSession(again).progress() == session.progress()
+    assert JudgingSession(again).standing() == session.standing()
     lines = (path / "qrels.trec").read_text().splitlines()
     assert sorted(lines) == sorted(f"{q} 0 {d} {g}" for q, grades in again.qrels.items() for d, g in grades.items())
 
@@ -170,23 +170,23 @@ def test_the_half_width_is_that_of_the_evaluation(tmp_path: Path) -> None:
     for q in queries:
         for d in folder.pool.documents(q.id):
             folder.decisions.append(Decision(q.id, d, int(rng.random() < 0.3) if q.id != "q0" else 0))
-    progress = JudgingSession(folder).progress()
+    standing = JudgingSession(folder).standing()
     qrels = folder.qrels
-    assert (progress.judged, progress.without_relevant, progress.compared) == (40, 1, 39)
+    assert (standing.judged, standing.without_relevant, standing.compared) == (40, 1, 39)
     order = [q for q in folder.pool.queries(folder.queries) if q != "q0"]
     values = {n: np.array([ndcg(r[q], qrels[q]) for q in order]) for n, r in rankings.items()}
     columns = np.stack([values["b"] - values["a"], values["c"] - values["a"], values["c"] - values["b"]], axis=1)
     widest = max((e.high - e.low) / 2 for e in estimates(columns))
-    assert progress.half_width == pytest.approx(widest)
-    assert progress.precise(widest + 1e-9) and not progress.precise(widest - 1e-6)
+    assert standing.half_width == pytest.approx(widest)
+    assert standing.precise(widest + 1e-9) and not standing.precise(widest - 1e-6)
 
 
 def test_few_queries_are_never_enough(folder: JudgeFolder) -> None:
     with folder.writing():
         session = JudgingSession(folder)
         judge_all(session, {"q1": {"d1"}, "q2": {"d3"}})
-        progress = session.progress()
-    assert progress.compared == 2 and progress.half_width is not None and not progress.precise(1.0)
+        standing = session.standing()
+    assert standing.compared == 2 and standing.half_width is not None and not standing.precise(1.0)
 
 
 def test_new_pipelines_ask_only_for_new_documents(folder: JudgeFolder) -> None:

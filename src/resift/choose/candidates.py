@@ -39,7 +39,7 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ModelCandidate:
     """A model, where it is, and why it can't be taken.
 
     Attributes:
@@ -68,7 +68,7 @@ class Candidate:
         return self.row.parameters * _F32 if self.row.parameters else None
 
 
-def candidates(needs: Needs) -> list[Candidate]:
+def candidates(needs: Needs) -> list[ModelCandidate]:
     """All rerankers of registry and package, and those that the user named; reasons say what they don't meet.
 
     Raises:
@@ -77,7 +77,7 @@ def candidates(needs: Needs) -> list[Candidate]:
     """
     named = [_named(name) for name in needs.models]
     known = {candidate.row.id for candidate in named}
-    bundled = [Candidate(bundled_row(c), BUNDLED / c.name, True, bundled=True) for c in bundled_models()]
+    bundled = [ModelCandidate(bundled_row(c), BUNDLED / c.name, True, bundled=True) for c in bundled_models()]
     others = [_of_registry(row) for row in rows().values()]
     rerankers = [c for c in (*bundled, *others) if _may_rerank(c.row) and c.row.id not in known]
     return [replace(c, reasons=tuple(_reasons(c, needs))) for c in (*named, *rerankers)]
@@ -89,19 +89,19 @@ def _may_rerank(row: CheckpointRow) -> bool:
     return family.reranks or not family.embeds
 
 
-def _named(name: str) -> Candidate:
+def _named(name: str) -> ModelCandidate:
     """A model that the user named; its row is the registry's, or what its own contract says."""
     folder, contract = recognise_reranker(name)
     row = row_of(name, folder) or bundled_row(contract)
-    return Candidate(replace(row, id=name), folder.path, True, named=True, bundled=folder.path.parent == BUNDLED)
+    return ModelCandidate(replace(row, id=name), folder.path, True, named=True, bundled=folder.path.parent == BUNDLED)
 
 
-def _of_registry(row: CheckpointRow) -> Candidate:
+def _of_registry(row: CheckpointRow) -> ModelCandidate:
     folder = cached(row.id) if row.supported else None
-    return Candidate(row, folder, folder is not None and any(p.suffix in WEIGHTS for p in folder.rglob("*")))
+    return ModelCandidate(row, folder, folder is not None and any(p.suffix in WEIGHTS for p in folder.rglob("*")))
 
 
-def _reasons(candidate: Candidate, needs: Needs) -> list[str]:
+def _reasons(candidate: ModelCandidate, needs: Needs) -> list[str]:
     """What the model does not meet; a named one need not state its languages."""
     row, reasons = candidate.row, []
     if not row.supported:

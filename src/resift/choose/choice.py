@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from resift.choose.candidates import Candidate, Needs, candidates
+from resift.choose.candidates import ModelCandidate, Needs, candidates
 from resift.choose.measuring import MEASURE, Measured, measure
-from resift.choose.sample import Sample
+from resift.choose.sample import UserSample
 from resift.choose.text_costs import TextCosts, text_costs
 from resift.errors import InputError
 from resift.evaluate.first_stages import Progress
@@ -20,7 +20,7 @@ FIRST_STAGE = "bm25 + dense"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ModelChoice:
     """A recommendation, and all that it rests on.
 
     Attributes:
@@ -38,9 +38,9 @@ class Choice:
 
     needs: Needs
     sentence: str
-    recommended: Candidate | None
-    candidates: tuple[Candidate, ...]
-    refused: tuple[Candidate, ...] = ()
+    recommended: ModelCandidate | None
+    candidates: tuple[ModelCandidate, ...]
+    refused: tuple[ModelCandidate, ...] = ()
     measured: Mapping[str, Measured] = field(default_factory=dict)
     costs: Mapping[str, TextCosts] = field(default_factory=dict)
     synthetic: bool = False
@@ -48,10 +48,10 @@ class Choice:
 
 def choose(
     needs: Needs,
-    sample: Sample | None = None,
+    sample: UserSample | None = None,
     first_stage: str = FIRST_STAGE,
     on_progress: Progress = lambda step, count, share: None,
-) -> Choice:
+) -> ModelChoice:
     """Choose a reranker.
 
     Of judged queries the highest nDCG@10 of a model within the needs decides, if it is above the first stage's by an
@@ -87,7 +87,7 @@ def choose(
     )
     recommended = best or (None if judged and _any_measured(in_time, measured) else _of(published, in_time))
     chosen = recommended.row.id if recommended else ""
-    return Choice(
+    return ModelChoice(
         needs,
         _sentence(needs, recommended, in_time, measured, published),
         recommended,
@@ -99,7 +99,7 @@ def choose(
     )
 
 
-def _costs(fitting: Sequence[Candidate], sample: Sample) -> dict[str, TextCosts]:
+def _costs(fitting: Sequence[ModelCandidate], sample: UserSample) -> dict[str, TextCosts]:
     return {
         c.row.id: text_costs(c.folder, sample, c.row.max_tokens)
         for c in fitting
@@ -113,18 +113,18 @@ def _too_slow(measured: Measured | None, needs: Needs) -> list[str]:
     return [f"{measured.ms_p95:.0f} ms for 95 % of the queries"]
 
 
-def _any_measured(in_time: Sequence[Candidate], measured: Mapping[str, Measured]) -> bool:
+def _any_measured(in_time: Sequence[ModelCandidate], measured: Mapping[str, Measured]) -> bool:
     return any(c.row.id in measured for c in in_time)
 
 
-def _by_quality(in_time: Sequence[Candidate], measured: Mapping[str, Measured]) -> Candidate | None:
+def _by_quality(in_time: Sequence[ModelCandidate], measured: Mapping[str, Measured]) -> ModelCandidate | None:
     """The best on the user's judged queries; None where even its gain may be none."""
     best = _leader(in_time, measured)
     gain = measured[best.row.id].gain if best else None
     return best if gain is not None and gain.low > 0 else None
 
 
-def _leader(in_time: Sequence[Candidate], measured: Mapping[str, Measured]) -> Candidate | None:
+def _leader(in_time: Sequence[ModelCandidate], measured: Mapping[str, Measured]) -> ModelCandidate | None:
     """The candidate of the highest mean; of equals the faster."""
     ranked = [
         (m.quality.value, -m.ms_p95, -at, c)
@@ -134,19 +134,19 @@ def _leader(in_time: Sequence[Candidate], measured: Mapping[str, Measured]) -> C
     return max(ranked)[3] if ranked else None
 
 
-def _of(published: Recommendation | None, in_time: Sequence[Candidate]) -> Candidate | None:
+def _of(published: Recommendation | None, in_time: Sequence[ModelCandidate]) -> ModelCandidate | None:
     return next((c for c in in_time if published and c.row.id == published.row.id), None)
 
 
-def _order(candidate: Candidate, measured: Mapping[str, Measured], language: str) -> tuple[bool, float, bool]:
+def _order(candidate: ModelCandidate, measured: Mapping[str, Measured], language: str) -> tuple[bool, float, bool]:
     m = measured.get(candidate.row.id)
     return m is None, -(m.quality.value if m and m.quality else 0.0), not figures_for(candidate.row, language)
 
 
 def _sentence(
     needs: Needs,
-    recommended: Candidate | None,
-    in_time: Sequence[Candidate],
+    recommended: ModelCandidate | None,
+    in_time: Sequence[ModelCandidate],
     measured: Mapping[str, Measured],
     published: Recommendation | None,
 ) -> str:
@@ -170,7 +170,7 @@ def _sentence(
     return f"{where} use {recommended.row.id}{source} ({'; '.join([facts[0], speed, *facts[1:]])})"
 
 
-def _none(in_time: Sequence[Candidate], measured: Mapping[str, Measured]) -> str:
+def _none(in_time: Sequence[ModelCandidate], measured: Mapping[str, Measured]) -> str:
     best = _leader(in_time, measured)
     if best is None:
         return "no reranker meets these needs; the table below has the reasons"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from resift.api import load
-from resift.choose.candidates import Candidate
-from resift.choose.sample import Sample
+from resift.choose.candidates import ModelCandidate
+from resift.choose.sample import UserSample
 from resift.evaluate import EvaluationOptions, evaluate, summaries
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.first_stages import FirstStages, Progress
@@ -42,8 +42,8 @@ class Measured:
 
 
 def measure(
-    chosen: Sequence[Candidate],
-    sample: Sample,
+    chosen: Sequence[ModelCandidate],
+    sample: UserSample,
     retrievers: tuple[Part, ...],
     depth: int,
     on_progress: Progress = lambda step, count, share: None,
@@ -84,7 +84,7 @@ def measure(
 
 
 def _times(
-    sample: Sample, pipelines: Sequence[Pipeline], models: Models, on_progress: Progress
+    sample: UserSample, pipelines: Sequence[Pipeline], models: Models, on_progress: Progress
 ) -> Mapping[Pipeline, list[float]]:
     """Milliseconds of each query by pipeline."""
     data = Dataset(sample.queries, sample.documents, {query.id: {} for query in sample.queries})

@@ -17,7 +17,7 @@ _PART = 0.1  # of the documents, from which a language counts as one of the samp
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class UserSample:
     """Queries and documents, with judgements or without.
 
     Attributes:
@@ -32,16 +32,16 @@ class Sample:
     judged: Dataset | None = None
 
     @classmethod
-    def of(cls, judged: Dataset) -> Sample:
+    def of(cls, judged: Dataset) -> UserSample:
         """The sample of a data set."""
         return cls(judged.queries, judged.documents, judged)
 
-    def limited(self, limit: int, seed: int = 0) -> Sample:
+    def limited(self, limit: int, seed: int = 0) -> UserSample:
         """At most so many queries, drawn by the seed."""
         if self.judged is not None:
-            return Sample.of(self.judged.sample(limit, seed))
+            return UserSample.of(self.judged.sample(limit, seed))
         queries = random.Random(seed).sample(self.queries, min(limit, len(self.queries)))
-        return Sample(tuple(queries), self.documents)
+        return UserSample(tuple(queries), self.documents)
 
     def by_language(self, seed: int = 0) -> dict[str, list[Document]]:
         """At most 200 documents by the guessed code of their language, "" where it can't be told; most first."""

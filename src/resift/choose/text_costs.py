@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from resift.choose.sample import Sample, texts_of
+from resift.choose.sample import UserSample, texts_of
 from resift.models.folder import ModelFolder
 from resift.models.tokenizer import Tokens
 from resift.text.clean import clean
@@ -31,7 +31,7 @@ class TextCosts:
     over: Mapping[int, float]
 
 
-def text_costs(folder: Path, sample: Sample, window: int | None = None) -> TextCosts:
+def text_costs(folder: Path, sample: UserSample, window: int | None = None) -> TextCosts:
     """Count the tokens of at most 200 documents of a sample.
 
     Args:

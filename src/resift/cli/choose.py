@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from resift.choose import Candidate, Choice, Sample
+    from resift.choose import ModelCandidate, ModelChoice, UserSample
     from resift.evaluate.statistics import Estimate
 
 _WINDOWS = (512, 1024, 8192)  # that the table shows; the JSON has all
@@ -62,7 +62,7 @@ def choose(
         memory=None if max_memory is None else parse_size(max_memory),
         models=tuple(model or ()),
     )
-    source = _Source(data, queries, documents, qrels)
+    source = _SampleFiles(data, queries, documents, qrels)
     with counter() as count:
         sample = source.sample()
         choice = choose_model(needs, sample and sample.limited(limit, seed), retriever, count)
@@ -77,7 +77,7 @@ def choose(
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _SampleFiles:
     """Where the sample is."""
 
     data: Path | None
@@ -85,10 +85,10 @@ class _Source:
     documents: Path | None
     qrels: Path | None
 
-    def sample(self) -> Sample | None:
+    def sample(self) -> UserSample | None:
         """The queries and documents; None where none were named."""
         from resift import files
-        from resift.choose import Sample
+        from resift.choose import UserSample
         from resift.errors import InputError
         from resift.evaluate import DataFiles, read_dataset
         from resift.evaluate.document_store import DocumentStore
@@ -97,16 +97,16 @@ class _Source:
         if self.data is None and self.qrels is None and self.queries is None and self.documents is None:
             return None
         if self.data is not None or self.qrels is not None:
-            return Sample.of(read_dataset(DataFiles(self.data, self.queries, self.documents, self.qrels)))
+            return UserSample.of(read_dataset(DataFiles(self.data, self.queries, self.documents, self.qrels)))
         if self.queries is None or self.documents is None:
             raise InputError("a sample has queries and documents; name both: --queries FILE --documents FILE")
         store = DocumentStore(files.read_file(self.documents))
         if not len(store):
             raise InputError(f"{self.documents} has no documents; give a corpus with an id and a text on each line")
-        return Sample(read_queries(self.queries).queries, store)
+        return UserSample(read_queries(self.queries).queries, store)
 
 
-def _print(choice: Choice, console: Console, unmeasured: bool) -> None:
+def _print(choice: ModelChoice, console: Console, unmeasured: bool) -> None:
     from resift.cli import show
     from resift.cli.models import print_with_figures
     from resift.evaluate.figures import SYNTHETIC
@@ -138,7 +138,7 @@ def _print(choice: Choice, console: Console, unmeasured: bool) -> None:
         console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
-def _remarks(choice: Choice, published: int, unmeasured: bool) -> Iterator[str]:
+def _remarks(choice: ModelChoice, published: int, unmeasured: bool) -> Iterator[str]:
     from collections import Counter
 
     if published > _PUBLISHED:
@@ -153,12 +153,12 @@ def _remarks(choice: Choice, published: int, unmeasured: bool) -> Iterator[str]:
         yield f"{len(choice.refused)} models don't meet the needs: {counts}; --json names them"
 
 
-def _first_stage_cells(choice: Choice) -> list[str]:
+def _first_stage_cells(choice: ModelChoice) -> list[str]:
     m = choice.measured[""]
     return ["no reranker", *_quality(m.quality), "", f"{m.ms_p50:.1f}", f"{m.ms_p95:.1f}", "", "", "", ""]
 
 
-def _measured_cells(candidate: Candidate, choice: Choice) -> list[str]:
+def _measured_cells(candidate: ModelCandidate, choice: ModelChoice) -> list[str]:
     m, size = choice.measured[candidate.row.id], candidate.weight_bytes
     gain = f"{m.gain.value:+.4f}" if m.gain else ""
     return [
@@ -171,7 +171,7 @@ def _quality(quality: Estimate | None) -> tuple[str, str]:
     return (f"{quality.value:.4f}", f"{quality.low:.4f} … {quality.high:.4f}") if quality else ("", "")
 
 
-def _cost_rows(choice: Choice, codes: list[str]) -> Iterator[list[str]]:
+def _cost_rows(choice: ModelChoice, codes: list[str]) -> Iterator[list[str]]:
     for c in choice.candidates:
         if costs := choice.costs.get(c.row.id):
             rates = [
@@ -182,7 +182,7 @@ def _cost_rows(choice: Choice, codes: list[str]) -> Iterator[list[str]]:
             yield [c.row.id, str(c.row.max_tokens or "any"), *rates, *shares]
 
 
-def _as_json(choice: Choice) -> dict[str, Any]:
+def _as_json(choice: ModelChoice) -> dict[str, Any]:
     from dataclasses import asdict
 
     from resift.evaluate.environment import machine
@@ -202,7 +202,7 @@ def _as_json(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _candidate_as_json(candidate: Candidate, choice: Choice, measured: dict[str, Any]) -> dict[str, Any]:
+def _candidate_as_json(candidate: ModelCandidate, choice: ModelChoice, measured: dict[str, Any]) -> dict[str, Any]:
     from resift.models.recommendation import figures_for
 
     row, costs = candidate.row, choice.costs.get(candidate.row.id)

@@ -45,7 +45,7 @@ def judge(
 
     Every key is kept at once; `resift judge FOLDER` goes on where you stopped.
     """
-    source = _Source(folder, queries, documents, index, tuple(pipeline or ()), pool_depth, grades, limit, seed)
+    source = _JudgedData(folder, queries, documents, index, tuple(pipeline or ()), pool_depth, grades, limit, seed)
     if synthetic:
         _write_synthetic(source)
         return
@@ -54,7 +54,7 @@ def judge(
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _JudgedData:
     """What is judged, as the command line has it."""
 
     folder: Path
@@ -88,7 +88,7 @@ def _begun(folder: Path) -> bool:
     return JudgeFolder.exists(folder)
 
 
-def _write_synthetic(source: _Source) -> None:
+def _write_synthetic(source: _JudgedData) -> None:
     from resift.errors import InputError
     from resift.judge.judge_folder import escaped
     from resift.judge.synthetic import write_synthetic
@@ -104,7 +104,7 @@ def _write_synthetic(source: _Source) -> None:
     )
 
 
-def _created(source: _Source) -> JudgeFolder:
+def _created(source: _JudgedData) -> JudgeFolder:
     """A new folder with its pool."""
     from resift.cli.progress import counter
     from resift.errors import InputError
@@ -124,7 +124,7 @@ def _created(source: _Source) -> JudgeFolder:
     return JudgeFolder.create(source.folder, chosen, store, pool, 3 if source.grades else 1)
 
 
-def _queries(source: _Source) -> list[Query]:
+def _queries(source: _JudgedData) -> list[Query]:
     import random
     from dataclasses import replace
 
@@ -141,7 +141,7 @@ def _queries(source: _Source) -> list[Query]:
     return chosen
 
 
-def _opened(source: _Source) -> JudgeFolder:
+def _opened(source: _JudgedData) -> JudgeFolder:
     """A folder that was begun, with pipelines that are new to it."""
     from resift.cli.progress import counter
     from resift.errors import InputError

@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from resift.cli import show
-from resift.judge.session import MEASURE, JudgingSession, Progress
+from resift.judge.session import MEASURE, JudgingSession, Standing
 from resift.text.analysis import Analyzer
 from resift.text.clean import clean
 
@@ -49,7 +49,7 @@ class JudgeScreen:
 
     def run(self, pressed: Iterator[str]) -> Ending:
         """Ask until everything is judged, enough is known, or the person quits."""
-        if self._enough(self._session.progress()):
+        if self._enough(self._session.standing()):
             return Ending.PRECISE
         any_key = False
         while (item := self._session.next()) is not None:
@@ -71,7 +71,7 @@ class JudgeScreen:
         self._console.print()
         if reason := reasons.get(ending):
             self._console.print(reason, style="bold", markup=False)
-        self._say_progress(self._session.progress())
+        self._say_progress(self._session.standing())
 
     def _obeyed(self, pressed: Iterator[str], query: str, document: str) -> str:
         """Take keys until one changes something; that key, "" where input ended."""
@@ -103,15 +103,15 @@ class JudgeScreen:
         done, total = self._session.place(query)
         if done < total:
             return False
-        progress = self._session.progress()
-        self._say_progress(progress)
-        return self._enough(progress)
+        standing = self._session.standing()
+        self._say_progress(standing)
+        return self._enough(standing)
 
-    def _enough(self, progress: Progress) -> bool:
-        return self._until > 0 and progress.precise(self._until)
+    def _enough(self, standing: Standing) -> bool:
+        return self._until > 0 and standing.precise(self._until)
 
-    def _say_progress(self, progress: Progress) -> None:
-        self._console.print(standing(progress, self._until), style="green", markup=False, soft_wrap=True)
+    def _say_progress(self, standing: Standing) -> None:
+        self._console.print(standing_line(standing, self._until), style="green", markup=False, soft_wrap=True)
 
     def _show(self, query: str, document: str) -> None:
         done, total = self._session.place(query)
@@ -138,17 +138,17 @@ class JudgeScreen:
         return Text("\n").join([head, marked]) if record.title else marked
 
 
-def standing(progress: Progress, until: float) -> str:
+def standing_line(standing: Standing, until: float) -> str:
     """Where a judging stands, in one line; which pipeline is ahead it does not say, so that judging stays blind."""
     parts = [
-        f"{progress.judged} of {progress.queries} queries judged",
-        f"{progress.documents} of {progress.pooled} documents",
+        f"{standing.judged} of {standing.queries} queries judged",
+        f"{standing.documents} of {standing.pooled} documents",
     ]
-    if progress.skipped:
-        parts.append(f"{progress.skipped} skipped, which count as not relevant")
-    if progress.without_relevant:
-        parts.append(f"{progress.without_relevant} queries without a relevant document, which are not compared")
-    if progress.half_width is not None:
+    if standing.skipped:
+        parts.append(f"{standing.skipped} skipped, which count as not relevant")
+    if standing.without_relevant:
+        parts.append(f"{standing.without_relevant} queries without a relevant document, which are not compared")
+    if standing.half_width is not None:
         aim = f" (aim ±{until:g})" if until > 0 else ""
-        parts.append(f"differences in {MEASURE} known to ±{progress.half_width:.3f}{aim}")
+        parts.append(f"differences in {MEASURE} known to ±{standing.half_width:.3f}{aim}")
     return "; ".join(parts)

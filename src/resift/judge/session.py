@@ -17,7 +17,7 @@ MEASURE = "nDCG@10"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Standing:
     """Where a judging stands.
 
     Attributes:
@@ -96,14 +96,14 @@ class JudgingSession:
         documents = self._documents[query]
         return sum((query, d) in self._decided for d in documents), len(documents)
 
-    def progress(self) -> Progress:
+    def standing(self) -> Standing:
         """Where the judging stands."""
         grades = self.folder.qrels
         judged = [query for query in self._queries if self._is_judged(query)]
         compared = [query for query in judged if max(grades.get(query, {}).values(), default=0) >= 1]
         asked = [(query, d) for query, documents in self._documents.items() for d in documents]
         ungraded = {(d.query, d.document) for d in self.folder.decisions if d.grade is None}
-        return Progress(
+        return Standing(
             judged=len(judged),
             queries=len(self._queries),
             without_relevant=len(judged) - len(compared),
