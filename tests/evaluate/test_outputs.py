@@ -166,7 +166,7 @@ def test_what_the_command_refuses(tmp_path: Path, arguments: list[str], error: t
 def test_a_command_that_is_stopped_says_that_it_can_go_on(tmp_path: Path) -> None:
     lines = []
     for q in range(60):  # each query has documents of its own: what was encoded once would take no time
-        texts = (" ".join(f"lamp {q} {i} {j}" for j in range(100)) for i in range(60))
+        texts = (" ".join(f"lamp {q} {i} {j}" for j in range(25)) for i in range(20))
         documents = [{"text": text, "grade": int(i == 0)} for i, text in enumerate(texts)]
         lines.append(json.dumps({"query": f"lamp {q}", "documents": documents}) + "\n")
     (tmp_path / "judged.jsonl").write_text("".join(lines))
