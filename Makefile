@@ -3,7 +3,7 @@ DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo quick test test-cpus docs docs-tree parity parity-golden token-ids token-ids-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
-  bench-search bench-peers bench-compare bench-soak bench-fuzz test-clients clean
+  bench-search bench-peers bench-compare bench-soak bench-fuzz bench-multilingual test-clients test-interop clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "what if my documents are too long for the model" docs --top 5 --explain
@@ -57,9 +57,16 @@ token-ids-golden: .venv-tokenizers/installed  ## small vocabularies and the ids 
 test-clients: .venv/installed  ## real clients, each in an environment of its own, against a live server
 	$(DEV) bench/client_table.py
 
+INTEROP := tests/adapters/test_exchange.py tests/adapters/test_mteb.py tests/adapters/test_nano_beir.py
+test-interop: .venv-interop/installed  ## our models in MTEB, our runs in ranx, ir_datasets and PyTerrier
+	.venv-interop/bin/python -m pytest -q -rs $(INTEROP)
+
 bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIFT_DATA
 	test -d build/maxsim-384 || $(DEV) -W ignore runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384
 	$(DEV) bench/quality.py --baseline build/maxsim-384
+
+bench-multilingual: .venv/installed .venv/benches  ## resift-mini-multi in each language, and across languages
+	$(DEV) bench/multilingual.py --encoded build/multilingual
 
 bench-speed: .venv/installed .venv/benches  ## pairs per second against sentence-transformers
 	test -d build/cross-encoder || $(DEV) -W ignore bench/cross_encoder.py --out build/cross-encoder
@@ -129,6 +136,13 @@ bench-fuzz: .venv/installed  ## schemathesis against a live server
 	.venv/bin/pip install -q --upgrade pip
 	.venv/bin/pip install -q -c constraints.txt torch
 	.venv/bin/pip install -q -c constraints.txt -e ".[onnx]" --group dev
+	touch $@
+
+.venv-interop/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/pip install -q --upgrade pip
+	.venv-interop/bin/pip install -q -c constraints.txt torch
+	.venv-interop/bin/pip install -q -c constraints.txt -e . --group dev --group interop
 	touch $@
 
 .venv-flag/installed:

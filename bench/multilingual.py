@@ -4,77 +4,75 @@
     python bench/multilingual.py --encoded build/multilingual --half tune   # weights of fusion and blend
     python bench/multilingual.py --encoded build/multilingual --words       # segmenters under the same reranker
 
-Writes bench/results/multilingual.json and .md, multilingual-tune.json or multilingual-words.json. The encoded passages
-of each collection are kept in the folder of --encoded, by the model's fingerprint.
+Everything runs through Resift's own retrievers, fusion and stages; only the encoded passages of each collection are
+kept, in the folder of --encoded by the model's fingerprint, so that each is encoded once.
+Writes bench/results/multilingual.json and .md, multilingual-tune.json or multilingual-words.json.
 """
 
 import argparse
 import json
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from beir import Collection, read
-from bootstrap import interval
+from bootstrap import interval, per_query
 from machine import machine
-from resift.engine.maxsim import maxsim
+from resift.engine.maxsim import TokenVectors
+from resift.index.first_stage import first_stage
+from resift.rerank.blend import Blend
+from resift.rerank.drive import drive
+from resift.rerank.pointwise import Pointwise
 from resift.retrieve.bm25 import BM25Retriever
+from resift.retrieve.dense import DenseRetriever
+from resift.retrieve.fuse import Hybrid, ReciprocalRank
 from resift.score.late_interaction import LateInteraction
 from resift.score.load import load_scorer
 from resift.score.pairs import whole_text
 from resift.text.analysis import Analyzer
-from resift.types import Query
+from resift.types import Document, Query, Ranking
 
 LANGUAGES = ("vi", "zh", "ar", "th", "de", "es", "ru", "hi", "tr", "el")
 XQUAD = tuple(f"xquad_{code}" for code in ("en", *LANGUAGES))
 SETS = ("vi_vicov19qa", "zh_qbqtc", "ja_jsquad", *XQUAD, "en_cranfield", "en_cisi", "en_cacm", "en_scifact",
         "en_stackfaq")  # fmt: skip
+SEGMENTED = {"vi_vicov19qa": "vi", "xquad_vi": "vi", "zh_qbqtc": "zh", "xquad_zh": "zh", "ja_jsquad": "ja"}
 MOST = {"ja_jsquad": 250}  # queries; 400 of the others
-DEPTH, DISCOUNTS = 100, 1 / np.log2(np.arange(2, 12))
+DEPTH = 100
+MEASURES = ("nDCG@10", "R@100")
+FUSIONS = {  # of BM25 and the model's vectors; reciprocal ranks without weights are blended by scores, see `Blend`
+    "0.3, k 10": ReciprocalRank(10, [0.7, 0.3]),
+    "0.4, k 10": ReciprocalRank(10, [0.6, 0.4]),
+    "0.5, k 10": ReciprocalRank(10, [0.5, 0.5]),
+    "equal, k 60": ReciprocalRank(),
+}
+BLENDS = (0.75, 1.25, 2.0)
 
 
 @dataclass
-class Judged:
-    """One query: BM25's and the vectors' best passages, by number, MaxSim and cosine of each, and grades."""
+class Encoded:
+    """A collection's passages as the model sees them: a token store, and pooled vectors (N, H) in their order."""
 
-    lexical: list[int]
-    dense: list[int]
-    scores: dict[int, tuple[float, float]]
-    grades: dict[int, int]
-    relevant: list[int]
+    fingerprint: str
+    numbers: dict[str, int]
+    windows: list[tuple[TokenVectors, ...]]
+    pooled: np.ndarray
 
+    def windows_of(self, document: Document) -> tuple[TokenVectors, ...]:
+        return self.windows[self.numbers[document.id]]
 
-@dataclass(frozen=True)
-class Setting:
-    """`dense`: the vectors' weight in the fusion, None for BM25 alone; `blend`: None leaves the model's score alone."""
-
-    dense: float | None = None
-    k: float = 10.0
-    share: float | None = None
-    blend: float | None = None
+    def pooled_of(self, document: Document) -> np.ndarray:
+        return self.pooled[self.numbers[document.id]]
 
 
-ROWS = {
-    "bm25": Setting(),
-    "bm25 + its vectors": Setting(0.4),
-    "alone over bm25": Setting(share=0.3),
-    "blended over bm25": Setting(share=0.3, blend=1.25),
-    "default": Setting(0.4, share=0.3, blend=1.25),
-}
-GRID = {
-    f"dense {dense} k {k} share {share} blend {blend}": Setting(dense, k, share, blend)
-    for dense, k in ((None, 10.0), (0.3, 10.0), (0.4, 10.0), (0.5, 10.0), (0.5, 60.0))
-    for share, blend in ((None, None), (0.15, 1.25), (0.3, 0.75), (0.3, 1.25), (0.3, 2.0), (0.5, 1.25))
-}
-
-
-def encoded(scorer: LateInteraction, c: Collection, folder: Path) -> tuple[list, np.ndarray]:
-    """Windows and pooled vectors of all passages."""
+def encoded(scorer: LateInteraction, c: Collection, folder: Path) -> Encoded:
+    numbers = {d.id: i for i, d in enumerate(c.documents)}
     path = folder / scorer.info.fingerprint[:16] / f"{c.name}.pkl"
     if path.exists():
-        return pickle.loads(path.read_bytes())
+        return Encoded(scorer.info.fingerprint, numbers, *pickle.loads(path.read_bytes()))
     windows, pooled = [], []
     for at in range(0, len(c.documents), 2048):
         for vectors in scorer.encode_documents([whole_text(d) for d in c.documents[at : at + 2048]]):
@@ -82,128 +80,93 @@ def encoded(scorer: LateInteraction, c: Collection, folder: Path) -> tuple[list,
             pooled.append(vectors.pooled if len(vectors.pooled) else np.zeros(scorer.dims, np.float32))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps((windows, np.stack(pooled))))
-    return windows, np.stack(pooled)
+    return Encoded(scorer.info.fingerprint, numbers, windows, np.stack(pooled))
 
 
-def sample(queries: list[Query], most: int) -> list[Query]:
-    if len(queries) <= most:
-        return queries
-    picks = np.random.default_rng(0).choice(len(queries), most, replace=False)
-    return [queries[i] for i in sorted(picks)]
+def sample(c: Collection) -> list[Query]:
+    most = MOST.get(c.name, 400)
+    if len(c.queries) <= most:
+        return c.queries
+    picks = np.random.default_rng(0).choice(len(c.queries), most, replace=False)
+    return [c.queries[i] for i in sorted(picks)]
 
 
-def judged(
-    scorer: LateInteraction, c: Collection, folder: Path, most: int, analyzer: Analyzer | None = None
-) -> list[Judged]:
-    windows, pooled = encoded(scorer, c, folder)
-    queries = sample(c.queries, most)
-    number = {d.id: i for i, d in enumerate(c.documents)}
-    rows = []
-    lists = BM25Retriever(c.documents, analyzer).retrieve(queries, 2 * DEPTH)
-    for query, vectors, ranking in zip(queries, scorer.encode_queries([q.text for q in queries]), lists, strict=True):
-        lexical, cosines = [number[x.document.id] for x in ranking], pooled @ vectors.pooled
-        dense = np.argsort(-cosines, kind="stable")[: 2 * DEPTH].tolist()
-        parts = [(i, window) for i in dict.fromkeys(lexical + dense) for window in windows[i]]
-        values, _, _ = maxsim(vectors.values, vectors.shares, [window for _, window in parts])
-        best: dict[int, float] = {}
-        for (i, _), value in zip(parts, values.tolist(), strict=True):
-            best[i] = max(best.get(i, -1.0), value)
-        grades = {number[d]: grade for d, grade in c.qrels[query.id].items() if d in number}
-        scores = {i: (best.get(i, -1.0), float(cosines[i])) for i in dict.fromkeys(lexical + dense)}
-        relevant = [grade for grade in c.qrels[query.id].values() if grade > 0]
-        rows.append(Judged(lexical, dense, scores, grades, relevant))
-    return rows
+def reranked(scorer: LateInteraction, store: Encoded, rankings: Sequence[Ranking]) -> list[Ranking]:
+    return drive(Pointwise(scorer.with_store(store), DEPTH), rankings)
 
 
-def standardised(x: np.ndarray) -> np.ndarray:
-    spread = x.std()
-    return (x - x.mean()) / (spread if spread > 1e-9 else 1)
+def rows_of(scorer: LateInteraction, c: Collection, store: Encoded, analyzer: Analyzer | None = None) -> dict:
+    """Label -> the rankings of the sampled queries."""
+    queries, blend = sample(c), Blend(scorer.info.name, scorer.info.blend_weight)
+    lexical = BM25Retriever(c.documents, analyzer)
+    bm25, both = (r.retrieve(queries, DEPTH) for r in (lexical, first_stage(lexical, scorer, store.pooled)))
+    alone = reranked(scorer, store, bm25)
+    return {
+        "bm25": bm25,
+        "bm25 + its vectors": both,
+        "alone over bm25": alone,
+        "blended over bm25": drive(blend, alone),
+        "default": drive(blend, reranked(scorer, store, both)),
+    }
 
 
-def ordered(row: Judged, setting: Setting) -> list[int]:
-    """The passages in the order of a setting."""
-    order = row.lexical
-    if setting.dense is not None:
-        fused: dict[int, float] = {}
-        for weight, passages in ((1 - setting.dense, row.lexical), (setting.dense, row.dense)):
-            for i, passage in enumerate(passages, 1):
-                fused[passage] = fused.get(passage, 0.0) + weight / (setting.k + i)
-        order = sorted(fused, key=lambda passage: -fused[passage])
-    order = order[:DEPTH]
-    if setting.share is None or not order:
-        return order
-    scores = np.array([(1 - setting.share) * row.scores[i][0] + setting.share * row.scores[i][1] for i in order])
-    if setting.blend is not None:
-        ranks = standardised(-np.log(10 + np.arange(1, len(order) + 1)))
-        scores = ranks + setting.blend * standardised(scores)
-    return [order[i] for i in np.argsort(-scores, kind="stable")]
+def measured(rankings: list[Ranking], c: Collection) -> dict[str, np.ndarray]:
+    return per_query(rankings, {r.query.id: c.qrels[r.query.id] for r in rankings})
 
 
-def measured(rows: list[Judged], setting: Setting) -> tuple[np.ndarray, np.ndarray]:
-    """nDCG@10 and R@100 of each query."""
-    ndcg, recall = [], []
-    for row in rows:
-        order = ordered(row, setting)
-        gains = np.array([max(0, row.grades.get(i, 0)) for i in order[:10]], float)
-        ideal = np.array(sorted(row.relevant, reverse=True)[:10], float)
-        ndcg.append((gains * DISCOUNTS[: len(gains)]).sum() / (ideal * DISCOUNTS[: len(ideal)]).sum())
-        recall.append(sum(row.grades.get(i, 0) > 0 for i in order) / len(row.relevant))
-    return np.array(ndcg), np.array(recall)
-
-
-def report(rows: list[Judged]) -> dict:
-    base = measured(rows, ROWS["bm25"])
-    entry: dict = {"queries": len(rows)}
-    for label, setting in ROWS.items():
-        cells = {}
-        for name, values, before in zip(("nDCG@10", "R@100"), measured(rows, setting), base, strict=True):
-            difference = values - before
-            cells[name] = round(float(values.mean()), 4)
-            cells[f"gain in {name}"] = round(float(difference.mean()), 4)
-            cells[f"interval of {name}"] = [round(x, 4) for x in interval(difference)]
-        entry[label] = cells
+def report(scorer: LateInteraction, c: Collection, store: Encoded) -> dict:
+    values = {label: measured(rankings, c) for label, rankings in rows_of(scorer, c, store).items()}
+    entry: dict = {"queries": len(values["bm25"]["nDCG@10"])}
+    for label, by_measure in values.items():
+        entry[label] = {}
+        for name in MEASURES:
+            difference = by_measure[name] - values["bm25"][name]
+            entry[label][name] = round(float(by_measure[name].mean()), 4)
+            entry[label][f"gain in {name}"] = round(float(difference.mean()), 4)
+            entry[label][f"interval of {name}"] = [round(x, 4) for x in interval(difference)]
     return entry
 
 
-def with_words(scorer: LateInteraction, folder: Path) -> dict:
-    """The same rows of a segmenter's words, beside those of syllables, pairs and characters."""
-    result: dict = {}
-    for name, code in (("vi_vicov19qa", "vi"), ("xquad_vi", "vi"), ("zh_qbqtc", "zh"), ("xquad_zh", "zh"),
-                       ("ja_jsquad", "ja")):  # fmt: skip
-        c, most = read(name, "report"), MOST.get(name, 400)
-        default = judged(scorer, c, folder, most)
-        language = BM25Retriever(c.documents[:200]).analyzer.language
-        words = judged(scorer, c, folder, most, Analyzer(language, f"words-{code}"))
-        result[name] = {"queries": len(default)}
-        for label, setting in ROWS.items():
-            before, after = measured(default, setting)[0], measured(words, setting)[0]
-            low, high = interval(after - before)
-            result[name][label] = {"default": round(float(before.mean()), 4), "words": round(float(after.mean()), 4),
-                                   "interval of the difference": [round(low, 4), round(high, 4)]}  # fmt: skip
-        print(name, json.dumps(result[name]), flush=True)
-    return result
+def tune(scorer: LateInteraction, c: Collection, store: Encoded) -> dict:
+    """nDCG@10 and R@100 of every fusion, and nDCG@10 of its best hundred blended with every weight."""
+    queries = sample(c)
+    lexical, dense = BM25Retriever(c.documents), DenseRetriever(c.documents, scorer, store.pooled)
+    firsts = {"bm25": lexical.retrieve(queries, DEPTH), "its vectors": dense.retrieve(queries, DEPTH)}
+    firsts |= {name: Hybrid([lexical, dense], fusion).retrieve(queries, DEPTH) for name, fusion in FUSIONS.items()}
+    figures = {}
+    for label, rankings in firsts.items():
+        values, scored = measured(rankings, c), reranked(scorer, store, rankings)
+        figures[label] = {name: round(float(values[name].mean()), 4) for name in MEASURES}
+        for weight in BLENDS:
+            blended = measured(drive(Blend(scorer.info.name, weight), scored), c)["nDCG@10"]
+            figures[label][f"blended {weight}"] = round(float(blended.mean()), 4)
+    return figures
+
+
+def with_words(scorer: LateInteraction, c: Collection, store: Encoded) -> dict:
+    """The rows of a segmenter's words, beside those of syllables, pairs and characters."""
+    language = BM25Retriever(c.documents[:200]).analyzer.language
+    default, words = (rows_of(scorer, c, store, a) for a in (None, Analyzer(language, f"words-{SEGMENTED[c.name]}")))
+    entry: dict = {"queries": len(default["bm25"])}
+    for label in default:
+        before, after = (measured(rows[label], c)["nDCG@10"] for rows in (default, words))
+        entry[label] = {"default": round(float(before.mean()), 4), "words": round(float(after.mean()), 4),
+                        "interval of the difference": [round(x, 4) for x in interval(after - before)]}  # fmt: skip
+    return entry
 
 
 def across(scorer: LateInteraction, folder: Path) -> dict:
     """nDCG@10 of questions in each language over the English paragraphs of XQuAD, all of them ordered by the score."""
-    english = read("xquad_en", "report")
-    windows, pooled = encoded(scorer, english, folder)
-    number = {d.id: i for i, d in enumerate(english.documents)}
-    flat, owners = [w for part in windows for w in part], np.repeat(np.arange(len(windows)), list(map(len, windows)))
-    share, result = scorer.contract.entries()["tokens"]["pooled_share"], {}
+    english, result = read("xquad_en", "report"), {}
+    store = encoded(scorer, english, folder)
+    stage = Pointwise(scorer.with_store(store), len(english.documents))
     for code in LANGUAGES:
         queries = [q for q in read(f"xquad_{code}", "report").queries if q.id in english.qrels]
-        values = []
-        for query, vectors in zip(queries, scorer.encode_queries([q.text for q in queries]), strict=True):
-            best = np.full(len(windows), -1.0)
-            np.maximum.at(best, owners, maxsim(vectors.values, vectors.shares, flat)[0])
-            order = np.argsort(-((1 - share) * best + share * (pooled @ vectors.pooled)), kind="stable")[:10]
-            relevant = {number[d] for d, grade in english.qrels[query.id].items() if grade > 0}
-            gains = np.array([i in relevant for i in order.tolist()], float)
-            values.append((gains * DISCOUNTS).sum() / DISCOUNTS[: len(relevant)].sum())
-        low, high = interval(np.array(values))
-        result[code] = {"queries": len(values), "nDCG@10": round(float(np.mean(values)), 4),
-                        "interval": [round(low, 4), round(high, 4)]}  # fmt: skip
+        rankings = drive(stage, [Ranking.unscored(query, english.documents) for query in queries])
+        values = measured(rankings, english)["nDCG@10"]
+        result[code] = {"queries": len(values), "nDCG@10": round(float(values.mean()), 4),
+                        "interval": [round(x, 4) for x in interval(values)]}  # fmt: skip
+        print("across", code, result[code], flush=True)
     return result
 
 
@@ -228,32 +191,26 @@ def main() -> None:
     parser.add_argument("--model", default="resift-mini-multi")
     parser.add_argument("--half", choices=("tune", "report"), default="report")
     parser.add_argument("--words", action="store_true", help="segmenters: extras vi, zh, ja")
-    parser.add_argument("--sets", nargs="*", default=SETS)
+    parser.add_argument("--sets", nargs="*")
     parser.add_argument("--encoded", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     args = parser.parse_args()
     scorer = load_scorer(args.model)
     assert isinstance(scorer, LateInteraction)
-    if args.words:
-        result = {"model": args.model, "sets": with_words(scorer, args.encoded), "machine": machine()}
-        (args.out / "multilingual-words.json").write_text(json.dumps(result, indent=1) + "\n")
-        return
+    measure = with_words if args.words else report if args.half == "report" else tune
     sets: dict[str, dict] = {}
-    for name in args.sets:
-        rows = judged(scorer, read(name, args.half), args.encoded, MOST.get(name, 400))
-        if args.half == "report":
-            sets[name] = report(rows)
-        else:
-            sets[name] = {label: round(float(measured(rows, s)[0].mean()), 4) for label, s in GRID.items()}
+    for name in args.sets or (SEGMENTED if args.words else SETS):
+        c = read(name, args.half)
+        sets[name] = measure(scorer, c, encoded(scorer, c, args.encoded))
         print(name, json.dumps(sets[name]), flush=True)
     result = {"model": args.model, "fingerprint": scorer.info.fingerprint, "runs on": scorer.info.runs_on,
               "half": args.half, "sets": sets, "machine": machine()}  # fmt: skip
-    if args.half == "report":
+    ending = "-words" if args.words else "" if args.half == "report" else "-tune"
+    if measure is report:
         result["questions in other languages over English paragraphs"] = across(scorer, args.encoded)
         (args.out / "multilingual.md").write_text(markdown(result), "utf-8")
         print(markdown(result))
-    name = "multilingual.json" if args.half == "report" else "multilingual-tune.json"
-    (args.out / name).write_text(json.dumps(result, indent=1) + "\n")
+    (args.out / f"multilingual{ending}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

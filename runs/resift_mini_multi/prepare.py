@@ -8,7 +8,6 @@ under --data.
 """
 
 import argparse
-import gzip
 import hashlib
 import json
 import re
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from encoder import BASE, BaseTokenizer, States, read_base
 
+from resift import files
 from resift.retrieve.bm25 import BM25Retriever
 from resift.types import Document, Query
 
@@ -34,19 +34,6 @@ SOURCES = {  # examples at most; the queries of en_medquad_train follow a dozen 
 }
 
 
-def lines(path: Path):
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        yield from map(json.loads, file)
-
-
-def qrels(path: Path) -> dict[str, dict[str, int]]:
-    judged: dict[str, dict[str, int]] = {}
-    for line in path.read_text().splitlines()[1:]:
-        query, document, grade = line.split("\t")
-        judged.setdefault(query, {})[document] = int(grade)
-    return judged
-
-
 def shingles(text: str) -> set[str]:
     words = re.findall(r"[a-zà-ỹ0-9]+", text.lower())
     characters = re.sub(r"[^\u3040-\u30ff\u3400-\u9fff]", "", text)
@@ -58,23 +45,24 @@ def shingles(text: str) -> set[str]:
 def tested_shingles(data: Path) -> set[str]:
     tested: set[str] = set()
     for folder in sorted(data.iterdir()):
-        ids = {query for p in folder.glob("qrels/*.tsv") if p.stem in {"dev", "test"} for query in qrels(p)}
+        splits = [p for p in folder.glob("qrels/*.tsv") if p.stem in {"dev", "test"}]
+        ids = {query for split in splits for query in files.read_qrels(split)}
         if ids:
-            for query in lines(folder / "queries.jsonl.gz"):
-                if query["_id"] in ids:
-                    tested |= shingles(query["text"])
+            for query in files.read_jsonl(folder / "queries.jsonl.gz"):
+                if query.id in ids:
+                    tested |= shingles(query.text)
     return tested
 
 
-def examples_of(name: str, data: Path, corpus: dict[str, dict]) -> list[tuple[str, str]]:
+def examples_of(name: str, data: Path, corpus: dict[str, Document]) -> list[tuple[str, str]]:
     """(query, positive id) of one collection's train split; titles of SciFact's abstracts are queries too."""
     folder = data / name
-    texts = {q["_id"]: q["text"] for q in lines(folder / "queries.jsonl.gz")}
-    judged = qrels(folder / "qrels/train.tsv")
+    texts = {query.id: query.text for query in files.read_jsonl(folder / "queries.jsonl.gz")}
+    judged = files.read_qrels(folder / "qrels/train.tsv")
     examples = [(texts[query], d) for query, grades in judged.items() for d, grade in grades.items() if grade > 0]
     if name == "en_scifact":
-        tested = {d for grades in qrels(folder / "qrels/test.tsv").values() for d in grades}
-        examples += [(d["title"], i) for i, d in corpus.items() if d["title"] and i not in tested]
+        tested = {d for grades in files.read_qrels(folder / "qrels/test.tsv").values() for d in grades}
+        examples += [(d.title, i) for i, d in corpus.items() if d.title and i not in tested]
     examples.sort(key=lambda e: hashlib.sha256((e[0] + e[1]).encode()).hexdigest())
     return examples[: SOURCES[name]]
 
@@ -118,10 +106,10 @@ def main() -> None:
         folder = args.work / name
         if (folder / "examples.json").exists():  # resumes after the last finished collection
             continue
-        corpus = {d["_id"]: d for d in lines(args.data / name / "corpus.jsonl.gz")}
+        corpus = {d.id: d for d in files.read_jsonl(args.data / name / "corpus.jsonl.gz")}
         ids = list(corpus)
         titled = name != "en_scifact"  # whose titles are queries: an abstract with its title would be too easy
-        texts = [f"{d['title'] if titled else ''} {d['text']}".strip() for d in corpus.values()]
+        texts = [f"{d.title if titled else ''} {d.text}".strip() for d in corpus.values()]
         documents = [Document(text, i) for i, text in zip(ids, texts, strict=True)]
         position = {d: i for i, d in enumerate(ids)}
         raw = examples_of(name, args.data, corpus)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -148,9 +148,10 @@ class Reranker(OfOneProcess):
                 min_relevance as `rerank` refuses it.
 
         """
-        return self.stage_of(
-            self.pipeline(blend, depth, min_relevance=min_relevance, when=when), self.with_store(store)
-        )
+        return self._stage(self.pipeline(blend, depth, min_relevance=min_relevance, when=when), store)
+
+    def _stage(self, plan: Pipeline, store: TokenStore | None) -> Stage:
+        return self.stage_of(plan, self.with_store(store))
 
     def stage_of(self, plan: Pipeline, scorer: Scorer) -> Stage:
         """The stage of a pipeline of this model alone, whose pairs go to `scorer`."""
@@ -196,10 +197,10 @@ class Reranker(OfOneProcess):
 
         """
         stages = [Part("when", None, (("rule", when),))] if when else []
-        stages.append(Part(self.info.name, depth))
+        stages.append(self._model(depth))
         if blend is not False:
-            weight = self.info.blend_weight if blend is True else arguments.number(blend, "blend")
-            stages.append(Part("blend", None, (("weight", weight),)))
+            weight = self._weight() if blend is True else arguments.number(blend, "blend")
+            stages.append(Part("blend", None, () if weight is None else (("weight", weight),)))
         if min_relevance is not None:
             least = self.calibrator.least(min_relevance)
             word = min_relevance if min_relevance in ("high", "some") else least
@@ -207,6 +208,14 @@ class Reranker(OfOneProcess):
         elif self.calibration is not None:
             stages.append(Part("relevant"))
         return Pipeline((), tuple(stages), top_k)
+
+    def _model(self, depth: int | None) -> Part:
+        """The model's part of a pipeline."""
+        return Part(self.info.name, depth)
+
+    def _weight(self) -> float | None:
+        """The weight of the model in a blend; None where it is not known before a ranking is."""
+        return self.info.blend_weight
 
 
 class DefaultReranker(Reranker):
@@ -233,57 +242,33 @@ class DefaultReranker(Reranker):
         """The fingerprints of all models; this loads none."""
         return tuple(model.fingerprint() for model in self.models.values())
 
-    def stage(
-        self,
-        blend: bool | float = True,
-        store: TokenStore | None = None,
-        depth: int | None = None,
-        min_relevance: float | str | None = None,
-        when: str = "",
-    ) -> Stage:
-        """See `Reranker.stage`; a model whose token vectors are stored goes before the others."""
-        maker = [name for name, model in self.models.items() if store and model.fingerprint() == store.fingerprint]
-        first = next(iter(self.models))
-        names = tuple(dict.fromkeys([*maker, *self.models]))
-        because = "" if names[0] == first else "the index holds its token vectors"
+    @property
+    def calibrator(self) -> Calibrator:
+        """There is none; see `Reranker.calibrator`."""
+        raise InputError(
+            "the default models were loaded without a calibration, which a threshold of relevance needs; load one "
+            "with calibrated=True (command line and server: --calibrated)"
+        )
+
+    def _model(self, depth: int | None) -> Part:
+        """All models, joined by "|"."""
+        first, *others = self.models
+        return Part(first, depth, (), tuple(others))
+
+    def _weight(self) -> None:
+        """The weight is that of whichever model is taken."""
+
+    def _stage(self, plan: Pipeline, store: TokenStore | None) -> Stage:
+        """A model whose token vectors are stored goes before the others, and the trace says so."""
+        makers = [name for name, model in self.models.items() if store and model.fingerprint() == store.fingerprint]
+        first, *others = dict.fromkeys([*makers, *self.models])
+        because = "" if first == next(iter(self.models)) else "the index holds its token vectors"
+        stages = (replace(p, name=first, others=tuple(others)) if p.others else p for p in plan.stages)
 
         def scorer_of(name: str) -> Scorer:
-            return self.models[name].load().with_store(store if name in maker else None)
+            return self.models[name].load().with_store(store if name in makers else None)
 
-        pipeline = self._pipeline(names, blend, depth, None, min_relevance, when)
-        return pipeline.stage(scorer_of, because=because)
-
-    def pipeline(
-        self,
-        blend: bool | float = True,
-        depth: int | None = None,
-        top_k: int | None = None,
-        min_relevance: float | str | None = None,
-        when: str = "",
-    ) -> Pipeline:
-        """All models, joined by "|", as a pipeline without a retriever; see `Reranker.pipeline`."""
-        return self._pipeline(tuple(self.models), blend, depth, top_k, min_relevance, when)
-
-    def _pipeline(
-        self,
-        names: Sequence[str],
-        blend: bool | float,
-        depth: int | None,
-        top_k: int | None,
-        min_relevance: float | str | None,
-        when: str,
-    ) -> Pipeline:
-        if min_relevance is not None:
-            raise InputError(
-                "the default models were loaded without a calibration, which a threshold of relevance needs; load one "
-                "with calibrated=True (command line and server: --calibrated)"
-            )
-        first, *others = names
-        stages = [Part("when", None, (("rule", when),))] if when else []
-        stages.append(Part(first, depth, (), tuple(others)))
-        if blend is not False:  # True: the weight of whichever model is taken
-            stages.append(Part("blend", None, () if blend is True else (("weight", arguments.number(blend, "blend")),)))
-        return Pipeline((), tuple(stages), top_k)
+        return replace(plan, stages=tuple(stages)).stage(scorer_of, because=because)
 
     def _score(self, pairs: Sequence[Pair]) -> Scores:
         texts = [(query.text, f"{c.document.title} {c.document.text}") for query, c in pairs]

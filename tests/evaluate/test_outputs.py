@@ -23,6 +23,7 @@ from resift.evaluate.outputs import markdown, write_runs
 from resift.evaluate.plan import matrix, plan, retrievers_of
 from resift.pipeline import Pipeline
 from tests.evaluate.small import CountingScorer, collection, models
+from tests.interrupts import allow_interrupt
 
 OVERLAP = "bm25 >> overlap"
 
@@ -172,7 +173,8 @@ def test_a_command_that_is_stopped_says_that_it_can_go_on(tmp_path: Path) -> Non
     (tmp_path / "judged.jsonl").write_text("".join(lines))
     arguments = [str(tmp_path / "judged.jsonl"), "--pipeline", "bm25 >> resift-mini-en", "--cache", str(tmp_path)]
     run = [sys.executable, "-m", "resift.cli.main", "evaluate", *arguments]
-    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(run, **pipes, text=True, preexec_fn=allow_interrupt) as process:
         until = time.monotonic() + 60
         while process.poll() is None and not scored(tmp_path / "results.sqlite") and time.monotonic() < until:
             time.sleep(0.05)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from resift.cli.main import app
 from resift.evaluate import DataFiles, read_dataset
+from tests.interrupts import allow_interrupt
 
 ANSWERS = {"ferry": "ferry leaves", "bread": "bread is baked", "lamp": "lamp was lit"}
 TEXTS = [
@@ -45,6 +46,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "resift.cli.main", *arguments],
             stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
+            preexec_fn=allow_interrupt,
         )  # fmt: skip
         self.text = ""
 

@@ -86,3 +86,10 @@ def live() -> Iterator[Callable[[Starlette], httpx.Client]]:
 
     with ExitStack() as stack:
         yield lambda app, wait=True: stack.enter_context(running(app, wait))
+
+
+def post(client: httpx.Client, path: str, body: Any, status: int = 200) -> Any:
+    """The answer to a JSON body, which has this status."""
+    answer = client.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()

@@ -11,7 +11,7 @@ from resift.calibrate.curves import PlattCurve
 from resift.serve.app import create_app
 from resift.serve.runtime.served_models import ServedModel
 from resift.types import Level
-from tests.serve.conftest import running
+from tests.serve.conftest import post, running
 
 TEXTS = ["A lighthouse keeper lights the lamp.", "Bake sourdough bread in a hot oven.", "A loaf of sourdough bread."]
 QUERY = "how is sourdough bread baked"
@@ -34,12 +34,6 @@ def client(mini: Reranker) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def _loopback() -> None:
     """The module's client connects before a test's own guard is up."""
-
-
-def post(client: httpx.Client, path: str, body: Any, status: int = 200) -> Any:
-    answer = client.post(path, json=body)
-    assert answer.status_code == status, answer.text
-    return answer.json()
 
 
 def test_scores_are_probabilities(client: httpx.Client) -> None:

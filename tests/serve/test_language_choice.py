@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -16,18 +15,13 @@ from resift.serve.runtime.served_models import ServedModel, load_models
 from resift.serve.settings import Settings
 from tests.bundled import needs_multi
 from tests.checkpoints import cross_encoder
+from tests.serve.conftest import post
 from tests.vector_checkpoints import pylate
 
 Live = Callable[[Starlette], httpx.Client]
 ENGLISH = {"query": "who lit the lamp", "documents": ["Bread is baked.", "The keeper lit the lamp."]}
 FOREIGN = {"query": "谁点亮了塔里的灯", "documents": ["面包在烤箱里烤二十分钟。", "灯塔的看守人每天晚上点亮油灯。"]}
 TAMIL = {"query": "நார்வேயின் தலைநகரம்", "documents": ["ரொட்டி அடுப்பில்", "நார்வேயின் தலைநகரம் ஓஸ்லோ"]}
-
-
-def post(client: httpx.Client, path: str, body: Any, status: int = 200) -> Any:
-    answer = client.post(path, json=body)
-    assert answer.status_code == status, answer.text
-    return answer.json()
 
 
 @pytest.fixture(scope="module")

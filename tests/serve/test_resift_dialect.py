@@ -15,7 +15,7 @@ from resift.serve.dialects.resift import FIELDS
 from resift.serve.http.openapi import document
 from resift.serve.runtime.served_models import ServedModel, load_models
 from tests.checkpoints import cross_encoder
-from tests.serve.conftest import running
+from tests.serve.conftest import post, running
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +31,6 @@ def client(mini: Reranker, tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def _loopback() -> None:
     """The module's client connects before a test's own guard is up."""
-
-
-def post(client: httpx.Client, path: str, body: Any, status: int = 200) -> Any:
-    answer = client.post(path, json=body)
-    assert answer.status_code == status, answer.text
-    return answer.json()
 
 
 QUERY = "how is sourdough bread baked"

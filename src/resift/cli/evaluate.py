@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resift.cli import options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,15 +22,12 @@ _MEASURES = ["nDCG@10", "RR@10", "R@100", "Success@10", "P@10", "AP"]
 
 
 def evaluate(
-    data: Annotated[
-        Path | None,
-        typer.Argument(help="A BEIR folder, or a JSONL, CSV or TSV file of judged pairs.", metavar="[DATA]"),
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Of a folder's judgements; test, dev or the only one.")] = None,
-    queries: Annotated[Path | None, typer.Option(help="Queries: id and text, JSONL or a table.")] = None,
-    documents: Annotated[Path | None, typer.Option(help="Documents: id, text, title, JSONL or a table.")] = None,
-    qrels: Annotated[Path | None, typer.Option(help="Judgements, TREC or BEIR.")] = None,
-    run: Annotated[Path | None, typer.Option(help="A TREC run, whose candidates are reranked.")] = None,
+    data: options.JudgedData = None,
+    split: options.Split = None,
+    queries: options.QueriesFile = None,
+    documents: options.DocumentsFile = None,
+    qrels: options.QrelsFile = None,
+    run: options.RunFile = None,
     pipeline: Annotated[
         list[str] | None, typer.Option(help='To compare, such as "bm25 >> resift-mini-en@50 >> blend".')
     ] = None,
@@ -46,7 +45,7 @@ def evaluate(
     judged_only: Annotated[bool, typer.Option("--judged-only", help="Order only the judged documents.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Evaluate a random sample of so many queries.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, the intervals and the tests.")] = 0,
-    cache: Annotated[Path | None, typer.Option(help="Where scores are kept; by default in the user's cache.")] = None,
+    cache: options.ScoreCache = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report with figures as one HTML page.")] = None,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resift.cli import options
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -23,7 +25,7 @@ _UNTIL = 0.05
 def judge(
     folder: Annotated[Path, typer.Argument(help="Where queries, documents and judgements are kept.")],
     queries: Annotated[Path | None, typer.Option(help="Queries: one per line, JSONL, or a table.")] = None,
-    documents: Annotated[Path | None, typer.Option(help="Documents: id, text, title, JSONL or a table.")] = None,
+    documents: options.DocumentsFile = None,
     index: Annotated[Path | None, typer.Option(help="An index, whose passages are the documents.")] = None,
     pipeline: Annotated[
         list[str] | None, typer.Option(help='To pool, such as "bm25 >> resift-mini-en@50"; may be repeated.')

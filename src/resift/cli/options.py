@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,6 +50,19 @@ MinRelevance = Annotated[
     str | None,
     typer.Option("--min-relevance", metavar="P", help="Leave out what is less likely relevant: 0.5, high or some."),
 ]
+JudgedData = Annotated[
+    Path | None, typer.Argument(help="A BEIR folder, or a JSONL, CSV or TSV file of judged pairs.", metavar="[DATA]")
+]
+Split = Annotated[str | None, typer.Option(help="Of a folder's judgements; test, dev or the only one.")]
+QueriesFile = Annotated[Path | None, typer.Option("--queries", help="Queries: id and text, JSONL or a table.")]
+DocumentsFile = Annotated[
+    Path | None, typer.Option("--documents", help="Documents: id, text, title, JSONL or a table.")
+]
+QrelsFile = Annotated[Path | None, typer.Option("--qrels", help="Judgements, TREC or BEIR.")]
+RunFile = Annotated[Path | None, typer.Option("--run", help="A TREC run, whose candidates are reranked.")]
+ScoreCache = Annotated[
+    Path | None, typer.Option("--cache", help="Where scores are kept; by default in the user's cache.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/json.md).")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage said and how long it took.")]
 EverySkipped = Annotated[
@@ -63,14 +77,21 @@ __all__ = [
     "Calibrated",
     "Deadline",
     "Depth",
+    "DocumentsFile",
     "EngineChoice",
     "EngineOption",
     "EverySkipped",
     "Explain",
+    "JudgedData",
     "MaxMemory",
     "MinRelevance",
     "Model",
     "NamedEmbedder",
     "NamedModel",
+    "QrelsFile",
+    "QueriesFile",
+    "RunFile",
+    "ScoreCache",
+    "Split",
     "Truncate",
 ]

@@ -8,21 +8,22 @@ from typing import Annotated
 
 import typer
 
-_PIPELINE = "bm25 + dense >> resift-mini-en@100 >> blend"
+from resift.cli import options
+from resift.score.defaults import DEFAULT_SEARCH
 
 
 def when(
     data: Annotated[
         Path, typer.Argument(help="A BEIR folder, or a JSONL, CSV or TSV file of judged pairs.", metavar="DATA")
     ],
-    split: Annotated[str | None, typer.Option(help="Of a folder's judgements; test, dev or the only one.")] = None,
-    pipeline: Annotated[str, typer.Option(help="For which the rule is learned.")] = _PIPELINE,
+    split: options.Split = None,
+    pipeline: Annotated[str, typer.Option(help="For which the rule is learned.")] = DEFAULT_SEARCH,
     deeper: Annotated[int | None, typer.Option(min=1, help="A depth that the rule may choose instead.")] = None,
     measure: Annotated[str, typer.Option(help="What is gained.")] = "nDCG@10",
     least: Annotated[float, typer.Option(help="What a call of the model has to be expected to gain.")] = 0.01,
     limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many queries.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, the split and the intervals.")] = 0,
-    cache: Annotated[Path | None, typer.Option(help="Where scores are kept; by default in the user's cache.")] = None,
+    cache: options.ScoreCache = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the rule, if one was learned.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/worth-it.md).")] = False,
 ) -> None:
@@ -41,10 +42,10 @@ def when(
 
     named_measures.parse([measure])
     check_places(output)
-    options = WhenOptions(deeper, measure, least, cache, seed)
+    settings = WhenOptions(deeper, measure, least, cache, seed)
     with counter() as count:
         dataset = read_dataset(DataFiles(data, split=split)).sample(limit, seed)
-        rule, report = learn_when(dataset, pipeline, options, count)
+        rule, report = learn_when(dataset, pipeline, settings, count)
     text = sentence(report, rule.measure)
     if as_json:
         show.print_json(rule.as_json() | {"sentence": text})

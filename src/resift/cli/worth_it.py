@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from resift.cli import options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -16,15 +18,12 @@ if TYPE_CHECKING:
 
 
 def worth_it(
-    data: Annotated[
-        Path | None,
-        typer.Argument(help="A BEIR folder, or a JSONL, CSV or TSV file of judged pairs.", metavar="[DATA]"),
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Of a folder's judgements; test, dev or the only one.")] = None,
-    queries: Annotated[Path | None, typer.Option(help="Queries: id and text, JSONL or a table.")] = None,
-    documents: Annotated[Path | None, typer.Option(help="Documents: id, text, title, JSONL or a table.")] = None,
-    qrels: Annotated[Path | None, typer.Option(help="Judgements, TREC or BEIR.")] = None,
-    run: Annotated[Path | None, typer.Option(help="A TREC run, whose candidates are reranked.")] = None,
+    data: options.JudgedData = None,
+    split: options.Split = None,
+    queries: options.QueriesFile = None,
+    documents: options.DocumentsFile = None,
+    qrels: options.QrelsFile = None,
+    run: options.RunFile = None,
     retriever: Annotated[
         str | None, typer.Option(help='The first stage: bm25, dense, an embedder, "bm25 + dense".')
     ] = None,
@@ -34,7 +33,7 @@ def worth_it(
     least: Annotated[float, typer.Option(help="The smallest gain that matters to you.")] = 0.01,
     limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many queries.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, the split and the intervals.")] = 0,
-    cache: Annotated[Path | None, typer.Option(help="Where scores are kept; by default in the user's cache.")] = None,
+    cache: options.ScoreCache = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write verdict and tables as Markdown.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/worth-it.md).")] = False,
@@ -50,10 +49,10 @@ def worth_it(
     from resift.worth import WorthItOptions
 
     source = DataFiles(data, queries, documents, qrels, run, split)
-    options = WorthItOptions(retriever, tuple(reranker or ()), depths_of(depths), measure, least, cache, seed)
-    options.check()
+    settings = WorthItOptions(retriever, tuple(reranker or ()), depths_of(depths), measure, least, cache, seed)
+    settings.check()
     check_places(output, markdown)
-    result = _compared(source, options, limit)
+    result = _compared(source, settings, limit)
     _write(result, output, markdown)
     if as_json:
         from resift.cli import show
@@ -66,14 +65,14 @@ def worth_it(
         _print(result, Console())
 
 
-def _compared(source: DataFiles, options: WorthItOptions, limit: int | None) -> WorthIt:
+def _compared(source: DataFiles, settings: WorthItOptions, limit: int | None) -> WorthIt:
     from resift.cli.progress import counter
     from resift.evaluate import read_dataset
     from resift.worth import worth_it as compare
 
     try:
         with counter() as count:
-            return compare(read_dataset(source).sample(limit, options.seed), options, count)
+            return compare(read_dataset(source).sample(limit, settings.seed), settings, count)
     except KeyboardInterrupt:
         typer.echo("resift: stopped; what was scored is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None

@@ -11,19 +11,20 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from resift.errors import InputError
+from resift.files.stored_documents import StoredDocuments
 from resift.types import Document
 
 _PLACE = ("path", "line", "start", "end")  # metadata of a file's record; BM25 searches the ids of such records
 _DIGEST = 16  # bytes
 
 
-class DocumentStore(Sequence[Document]):
+class DocumentStore(StoredDocuments):
     """Documents whose texts lie in a temporary folder, which goes when the store does.
 
     They are ordered by a hash of their titles and texts. Retrievers break ties by this order, so that neither other ids
@@ -60,15 +61,8 @@ class DocumentStore(Sequence[Document]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    @overload
-    def __getitem__(self, i: int) -> Document: ...
-    @overload
-    def __getitem__(self, i: slice) -> list[Document]: ...
-    def __getitem__(self, i: int | slice) -> Document | list[Document]:
-        if isinstance(i, slice):
-            return [self[j] for j in range(*i.indices(len(self)))]
-        if not 0 <= i < len(self):
-            raise IndexError(i)
+    def read(self, i: int) -> Document:
+        """The document at a place; see `StoredDocuments`."""
         place = int(self._places[i])
         title, text, metadata = json.loads(self._data[int(self._starts[place]) : int(self._starts[place + 1])])
         return Document(self.ids[i], text, title, metadata)

@@ -24,11 +24,11 @@ from resift.protocols import Retriever
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.fuse import Hybrid
 from resift.score.cache import digest
+from resift.score.defaults import EMBEDDERS
 from resift.score.embedder import ModelEmbedder
 from resift.score.load import load_embedder
 from resift.types import Candidate, Note, NoteCode, Query, Ranking, Score, ScoreKind, Signal, Step, Trace
 
-DEFAULT_EMBEDDER = "resift-static-en"
 RUN = "run"  # the source of candidates that the data bring
 _CHUNK = 1024  # documents that are encoded at once
 
@@ -198,7 +198,7 @@ class FirstStages:
 
 def _embedder_name(retrievers: Sequence[Part]) -> str:
     names = (str(value) for part in retrievers for key, value in part.parameters if key == "model")
-    return next(names, DEFAULT_EMBEDDER)
+    return next(names, EMBEDDERS[0])
 
 
 def _save(path: Path, vectors: Floats | np.ndarray[Any, Any]) -> None:

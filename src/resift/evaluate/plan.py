@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from resift.errors import InputError
 from resift.pipeline import DEFAULT_DEPTH, RETRIEVERS, STAGES, Part, Pipeline
 
-DEFAULT_PIPELINE = "resift-mini-en@100 >> blend"  # behind the first stage that a search has by default
 _FIRST_STAGE = (Part("bm25"), Part("dense"))
 
 

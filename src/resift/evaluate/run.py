@@ -15,11 +15,12 @@ from resift.evaluate.evaluation import DataFacts, Evaluation
 from resift.evaluate.first_stages import FirstStages, Progress
 from resift.evaluate.measuring import Numbering, measured
 from resift.evaluate.outcomes import Models, run_all
-from resift.evaluate.plan import DEFAULT_PIPELINE, plan
+from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import ResultCache
 from resift.evaluate.shown_documents import beginnings
 from resift.pipeline import DEFAULT_DEPTH, Pipeline
 from resift.reranker import Reranker
+from resift.score.defaults import DEFAULT_STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,7 @@ def evaluate(
     """
     measures = named_measures.parse(options.measures)
     requested = [Pipeline.parse(p) if isinstance(p, str) else p for p in pipelines]
-    steps = plan(
-        requested or [Pipeline.parse(DEFAULT_PIPELINE)], options.depths, places(data, measures), bool(data.run)
-    )
+    steps = plan(requested or [Pipeline.parse(DEFAULT_STAGES)], options.depths, places(data, measures), bool(data.run))
     names = dict.fromkeys(name for step in steps for name in step.pipeline.models)
     models = {name: options.models[name] if name in options.models else load(name) for name in names}
     facts = {name: model_facts(model.info) for name, model in models.items()}

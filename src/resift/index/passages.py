@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
+from resift.files.stored_documents import StoredDocuments
 from resift.types import Document
 
 NUMBER = "index_number"  # the metadata entry that says which passage of the index a document is
 
 
-class Passages(Sequence[Document]):
+class Passages(StoredDocuments):
     """The passages of a generation, in order; a document's metadata says its number."""
 
     def __init__(self, generation: Path) -> None:
@@ -29,15 +29,8 @@ class Passages(Sequence[Document]):
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    @overload
-    def __getitem__(self, i: int) -> Document: ...
-    @overload
-    def __getitem__(self, i: slice) -> list[Document]: ...
-    def __getitem__(self, i: int | slice) -> Document | list[Document]:
-        if isinstance(i, slice):
-            return [self[j] for j in range(*i.indices(len(self)))]
-        if not 0 <= i < len(self):
-            raise IndexError(i)
+    def read(self, i: int) -> Document:
+        """The document at a place; see `StoredDocuments`."""
         value = json.loads(self.raw(i))
         return Document(value["id"], value["text"], value["title"], {**value["metadata"], NUMBER: i})
 

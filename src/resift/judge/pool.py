@@ -18,10 +18,11 @@ from resift.evaluate.document_store import DocumentStore
 from resift.evaluate.environment import model_facts
 from resift.evaluate.first_stages import FirstStages, Progress
 from resift.evaluate.outcomes import Models, run_all
-from resift.evaluate.plan import DEFAULT_PIPELINE, plan
+from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import ResultCache
 from resift.pipeline import Pipeline
 from resift.reranker import Reranker
+from resift.score.defaults import DEFAULT_STAGES
 from resift.types import Query
 
 DEPTH = 10  # of each pipeline's ranking: as far as nDCG@10 looks
@@ -95,7 +96,7 @@ def pooled(
     if not len(documents):
         raise InputError("there are no documents to search; give a corpus with an id and a text on each line")
     requested = [Pipeline.parse(p) if isinstance(p, str) else p for p in pipelines]
-    steps = plan(requested or [Pipeline.parse(DEFAULT_PIPELINE)], places=max(depth, 1))
+    steps = plan(requested or [Pipeline.parse(DEFAULT_STAGES)], places=max(depth, 1))
     names = dict.fromkeys(name for step in steps for name in step.pipeline.models)
     loaded = {name: (models or {}).get(name) or load(name) for name in names}
     facts = {name: model_facts(model.info) for name, model in loaded.items()}

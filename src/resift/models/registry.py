@@ -80,12 +80,12 @@ class CheckpointRow:
 @cache
 def rows() -> Mapping[str, CheckpointRow]:
     """All rows by id."""
-    return parse(_text())
+    return _rows_of(_entries())
 
 
 @cache
-def _text() -> str:
-    return Path(__file__).with_suffix(".toml").read_text("utf-8")
+def _entries() -> Mapping[str, Any]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
 
 def parse(text: str) -> dict[str, CheckpointRow]:
@@ -95,8 +95,11 @@ def parse(text: str) -> dict[str, CheckpointRow]:
         ValueError: an entry that is missing, unknown or of a wrong type or value; or two rows of one id.
 
     """
+    return _rows_of(tomllib.loads(text))
+
+
+def _rows_of(entries: Mapping[str, Any]) -> dict[str, CheckpointRow]:
     table: dict[str, CheckpointRow] = {}
-    entries = tomllib.loads(text)
     known = benchmarks(entries.get("benchmark", ()))
     texts = {entry["id"]: entry for entry in entries.get("texts", ())}
     for value in entries["model"]:
@@ -144,8 +147,7 @@ def _row(
 
 def bundled_row(contract: Contract) -> CheckpointRow:
     """A model that ships with the package, as a row; its id is its name."""
-    entries = tomllib.loads(_text())
-    measured = entries.get("bundled", {}).get(contract.name, {})
+    measured = _entries()["bundled"].get(contract.name, {})
     return CheckpointRow(
         contract.name,
         contract.family,
@@ -158,7 +160,7 @@ def bundled_row(contract: Contract) -> CheckpointRow:
         license=contract.license,
         commercial="yes" if contract.license.lower() in _FREE else "unknown",
         note=contract.description,
-        figures=figures(measured, benchmarks(entries.get("benchmark", ()))),
+        figures=figures(measured, benchmarks(_entries()["benchmark"])),
     )
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 RERANKERS = ("resift-mini-en", "resift-mini-multi")
 EMBEDDERS = ("resift-static-en", "resift-static-multi")
 
+DEFAULT_STAGES = f"{RERANKERS[0]}@100 >> blend"  # behind a first stage, where commands that measure are told no model
+DEFAULT_SEARCH = f"bm25 + dense >> {DEFAULT_STAGES}"
+
 _TOLERATED = 0.05  # share of a collection's texts that the preferred model may be unable to read
 _MARKS = 2  # function words and letters that must speak for a language of Latin script
 

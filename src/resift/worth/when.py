@@ -21,12 +21,11 @@ from resift.pipeline import DEFAULT_DEPTH, STAGES, Pipeline, resolved
 from resift.rerank.query_signals import query_signals, retrievers_of
 from resift.rerank.when import WhenRule
 from resift.reranker import Reranker
+from resift.score.defaults import DEFAULT_SEARCH
 from resift.worth.expectation import Outcomes, WhenReport, as_columns, cross_report, learn
 from resift.worth.report import interval
 from resift.worth.splits import splits
 from resift.worth.verdict import LEAST, LEAST_QUERIES
-
-DEFAULT_PIPELINE = "bm25 + dense >> resift-mini-en@100 >> blend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class WhenOptions:
 
 def learn_when(
     data: Dataset,
-    pipeline: Pipeline | str = DEFAULT_PIPELINE,
+    pipeline: Pipeline | str = DEFAULT_SEARCH,
     options: WhenOptions = WhenOptions(),
     on_progress: Progress = lambda step, count, share: None,
 ) -> tuple[WhenRule, WhenReport]:
@@ -95,7 +94,7 @@ def learn_when(
 def _check(data: Dataset, pipeline: Pipeline, options: WhenOptions) -> None:
     if not pipeline.models or not pipeline.retrievers:
         raise InputError(
-            f"{pipeline} needs retrievers and a model, such as {DEFAULT_PIPELINE}: a rule is learned for both"
+            f"{pipeline} needs retrievers and a model, such as {DEFAULT_SEARCH}: a rule is learned for both"
         )
     if any(part.name in ("when", "relevant") for part in pipeline.stages):
         raise InputError("a rule is learned for models and blends; leave when and relevant out of the pipeline")

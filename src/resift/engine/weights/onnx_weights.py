@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.engine.graphs.names import NamedTensors
+from resift.engine.weights.protobuf import fields_of, number_at
 from resift.errors import BrokenModel
 
 TRANSPOSED = ".weight_transposed"
@@ -99,43 +100,14 @@ def _tensor(message: int | memoryview) -> tuple[str, npt.NDArray[Any]] | None:
 
 
 def _fields(message: int | memoryview) -> Iterator[Field]:
-    """The fields of a protobuf message."""
+    """The fields of a message."""
     if isinstance(message, int):
         raise TypeError("a number where a message should be")
-    at, end = 0, len(message)
-    while at < end:
-        key, at = _number(message, at)
-        wire = key & 7
-        if wire == 0:
-            value, at = _number(message, at)
-            yield key >> 3, value
-            continue
-        if wire == 2:
-            size, at = _number(message, at)
-        elif wire in (1, 5):
-            size = 8 if wire == 1 else 4
-        else:
-            raise ValueError(f"a field of wire type {wire}")
-        if at + size > end:
-            raise ValueError("the message ends within a field")
-        yield key >> 3, message[at : at + size]
-        at += size
+    return fields_of(message)
 
 
 def _packed(message: memoryview) -> Iterator[int]:
     at = 0
     while at < len(message):
-        value, at = _number(message, at)
+        value, at = number_at(message, at)
         yield value
-
-
-def _number(message: memoryview, at: int) -> tuple[int, int]:
-    """A number in groups of seven bits, lowest first, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 127) << shift
-        at += 1
-        if byte < 128:
-            return value, at
-        shift += 7

@@ -7,11 +7,11 @@ passed over, those that change ids and that it does not do are refused.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import isfinite
 
+from resift.engine.weights.protobuf import fields_of
 from resift.errors import BrokenModel
 from resift.models.folder import ModelFolder
 from resift.models.tokenizers.vocabulary_files import read_bytes
@@ -135,7 +135,7 @@ class _Message:
 
     def __post_init__(self) -> None:
         pieces, scores, types = self.pieces.append, self.scores.append, self.types.append
-        for number, value in _fields(self.content):
+        for number, value in fields_of(self.content):
             if number not in (1, 2, 3):
                 continue
             if not isinstance(value, bytes):
@@ -146,9 +146,9 @@ class _Message:
                 scores(score)
                 types(kind)
             elif number == 2:
-                self.trainer = dict(_fields(value))
+                self.trainer = dict(fields_of(value))
             else:
-                self.normalizer = dict(_fields(value))
+                self.normalizer = dict(fields_of(value))
 
 
 def _piece(message: bytes) -> tuple[str, float, int]:
@@ -160,7 +160,7 @@ def _piece(message: bytes) -> tuple[str, float, int]:
             return message[2:end].decode(), _FLOAT.unpack(rest[1:])[0], PieceType.NORMAL
         if rest[5] == 0x18:
             return message[2:end].decode(), _FLOAT.unpack(rest[1:5])[0], rest[6]
-    values = dict(_fields(message))
+    values = dict(fields_of(message))
     text, score, kind = values.get(1, b""), values.get(2, b"\0\0\0\0"), values.get(3, PieceType.NORMAL)
     if not isinstance(text, bytes) or not isinstance(score, bytes) or not isinstance(kind, int):
         raise ValueError("a piece is malformed")
@@ -168,41 +168,3 @@ def _piece(message: bytes) -> tuple[str, float, int]:
 
 
 _FLOAT = struct.Struct("<f")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a message: a number and its value, bytes where it is no whole number."""
-    at, size = 0, len(message)
-    while at < size:
-        key, at = _varint(message, at)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, at = _varint(message, at)
-            yield number, value
-            continue
-        if wire == 2:
-            length, at = _varint(message, at)
-        elif wire in (1, 5):
-            length = 8 if wire == 1 else 4
-        else:
-            raise ValueError(f"byte {at} begins no field")
-        if at + length > size:
-            raise ValueError(f"{at + length - size} bytes are missing behind byte {at}")
-        yield number, message[at : at + length]
-        at += length
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A whole number in groups of seven bits, and the place behind it."""
-    byte = message[at]
-    if byte < 128:
-        return byte, at + 1
-    value, shift = byte & 127, 7
-    while byte >= 128:
-        at += 1
-        byte = message[at]
-        value |= (byte & 127) << shift
-        shift += 7
-        if shift > 70:
-            raise ValueError(f"byte {at} is in no number")
-    return value, at + 1
