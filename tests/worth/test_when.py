@@ -168,7 +168,8 @@ def test_the_pipeline_as_text() -> None:
         ('when(rule="x", deeper=0) >> a', "whole number of 1 or more"),
         ('when(rule="x", deeper=1.5) >> a', "whole number of 1 or more"),
         ("when(rule=1) >> a", "a file in double quotes"),
-        ("when | a >> a", "only be the first model"),
+        ("when | a >> a", "only models are joined by |"),
+        ("a | blend >> blend", "only models are joined by |; not a | blend"),
         ('when(rule="x") >> a >> a | b', "only be the first model"),
     ],
 )

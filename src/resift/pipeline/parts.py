@@ -1,0 +1,111 @@
+"""The steps of a pipeline: their names, their parameters, and which values these take."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from resift.errors import InputError
+
+DEFAULT_DEPTH = 100
+
+Value = float | str | bool
+
+RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": (), "dense": ("model",)}  # and their parameters
+# Stages without a model, and their parameters.
+STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",), "relevant": ("least",), "when": ("rule", "deeper")}
+
+_PLAIN = re.compile(r"[\w/.:-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One step of a pipeline.
+
+    Attributes:
+        name: of a retriever, a model (bundled name, folder or hub id), or one of `STAGES`.
+        depth: how many candidates a model looks at; None: all that there are.
+        parameters: names and values, in order.
+        others: the models of which one is taken where `name` does not read the language at hand.
+
+    """
+
+    name: str
+    depth: int | None = None
+    parameters: tuple[tuple[str, Value], ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and the others."""
+        return (self.name, *self.others)
+
+    def __str__(self) -> str:
+        quoted = (n if _PLAIN.fullmatch(n) else json.dumps(n, ensure_ascii=False) for n in self.names)
+        name = " | ".join(quoted)
+        depth = "" if self.depth is None else f"@{self.depth}"
+        values = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.parameters)
+        return f"{name}{depth}({values})" if values else f"{name}{depth}"
+
+    def value(self, key: str) -> Value | None:
+        """A parameter's value; None where it is not set."""
+        return dict(self.parameters).get(key)
+
+
+def check(condition: bool, message: str) -> None:
+    """Refuse a pipeline with a message unless a condition holds."""
+    if not condition:
+        raise InputError(message)
+
+
+def check_retriever(part: Part) -> None:
+    """Refuse a retriever that there is not, or that has what it does not take."""
+    check(part.name in RETRIEVERS, f"a retriever is {' or '.join(RETRIEVERS)}; not {part.name!r}")
+    check(part.depth is None and not part.others, f"{part.name} takes no depth and no alternative")
+    _check_parameters(part, RETRIEVERS)
+
+
+def check_stage(part: Part) -> None:
+    """Refuse a stage that has what it does not take."""
+    check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")
+    check(part.name not in STAGES or part.depth is None, f"{part.name} takes no depth")
+    check(not (set(part.names) & STAGES.keys() and part.others), f"only models are joined by |; not {part}")
+    _check_parameters(part, STAGES)
+    check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
+
+
+def _check_parameters(part: Part, names: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a parameter that the retriever or stage does not have, or whose value does not fit."""
+    allowed = names.get(part.name, ())
+    for key, value in part.parameters:
+        check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
+        fits, what = _VALUES[key]
+        check(fits(value), f"the {key} of {part.name} is {what}; not {value!r}")
+
+
+def _is_name(value: Value) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_count(value: Value) -> bool:
+    return _is_weight(value) and float(value) >= 1 and float(value).is_integer()
+
+
+def _is_weight(value: Value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_relevance(value: Value) -> bool:
+    return value in ("high", "some") or (_is_weight(value) and 0 < float(value) <= 1)
+
+
+_VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
+    "model": (_is_name, "a name in double quotes"),
+    "rule": (_is_name, "a file in double quotes"),
+    "deeper": (_is_count, "a whole number of 1 or more"),
+    "weight": (_is_weight, "a finite number of 0 or more"),
+    "least": (_is_relevance, 'a probability above 0 and up to 1, "high" or "some"'),
+}

@@ -1,0 +1,160 @@
+"""The pipeline itself, which says what may stand where.
+
+    bm25 + dense >> resift-mini-en@100 >> blend(weight=1.25) >> top 10
+
+In front stand the retrievers, joined by "+"; without them the caller brings the candidates. `dense(model="NAME")` names
+the embedder of the vectors. Then come the stages: a model's name with its depth, or one of `STAGES`. The first model
+may be one of several, joined by "|": each ranking gets the first of them that reads its language. A name with other
+characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
+that it does not read. `when(rule="FILE")` in front of the models leaves them out by a rule that `resift when` learned;
+with "deeper=100" the rule may choose so many candidates. "relevant(least=0.5)" at the end leaves out what its
+calibrated model thinks less likely to be relevant. "top K" says how many come back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from resift.errors import InputError
+from resift.pipeline.parts import DEFAULT_DEPTH, RETRIEVERS, STAGES, Part, check, check_retriever, check_stage
+from resift.pipeline.stages import stage_of
+from resift.pipeline.text import part_of_table, part_of_text, split, table_of_part
+from resift.protocols import Calibrator, Scorer, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Which retrievers and stages a search has; `parse(str(pipeline)) == pipeline`.
+
+    Attributes:
+        retrievers: whose lists are fused; none where the caller brings the candidates.
+        stages: in the order in which they run.
+        top_k: how many candidates come back; None: all.
+        guard: whether a model is left out where it does not read the language at hand.
+
+    Raises:
+        InputError: an unknown retriever or parameter, a depth or top_k below 1, a blend in front of every model, or a
+            threshold that is not the last stage, or a choice of models elsewhere than at the first, or without a guard.
+
+    """
+
+    retrievers: tuple[Part, ...] = ()
+    stages: tuple[Part, ...] = ()
+    top_k: int | None = None
+    guard: bool = True
+
+    def __post_init__(self) -> None:
+        for part in self.retrievers:
+            check_retriever(part)
+        for part in self.stages:
+            check_stage(part)
+        names = [part.name for part in self.stages]
+        check("when" not in names[1:], "when stands in front of the models")
+        behind = names[1:] if names[:1] == ["when"] else names
+        chosen = [i for i, part in enumerate(self.stages) if part.others]
+        first = len(names) - len(behind)
+        check(chosen in ([], [first]), "one of several models, joined by |, can only be the first model")
+        check(self.guard or not chosen, "no guard leaves nothing to choose by; name one model")
+        check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
+        check(names != ["when"], "when needs a model behind it")
+        check(not behind or behind[0] not in STAGES, f"a {behind[0] if behind else ''} needs a model in front of it")
+        check(names[:1] != ["when"] or "rule" in dict(self.stages[0].parameters), "when needs the file of a rule")
+        check("relevant" not in names[:-1], "relevant is the last stage: a threshold is for the final score")
+
+    @property
+    def depth(self) -> int:
+        """How many candidates are to be retrieved."""
+        depths = [part.depth for part in self.stages if part.depth is not None]
+        depths += [int(value) for part in self.stages for key, value in part.parameters if key == "deeper"]
+        return max([*(depths or [DEFAULT_DEPTH]), self.top_k or 0])
+
+    @property
+    def embedder(self) -> str:
+        """The model that a retriever names for its vectors; empty where none is named."""
+        return next((str(value) for part in self.retrievers for key, value in part.parameters if key == "model"), "")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models' names, each once, in order."""
+        return tuple(dict.fromkeys(name for part in self.stages if part.name not in STAGES for name in part.names))
+
+    def __str__(self) -> str:
+        parts = [" + ".join(map(str, self.retrievers))] if self.retrievers else []
+        parts += [] if self.guard else ["no guard"]
+        parts += map(str, self.stages)
+        parts += [] if self.top_k is None else [f"top {self.top_k}"]
+        return " >> ".join(parts)
+
+    @classmethod
+    def parse(cls, text: str) -> Pipeline:
+        """Read what `str` writes.
+
+        Raises:
+            InputError: text that is no pipeline; the message names the part.
+
+        """
+        retrievers: tuple[Part, ...] = ()
+        stages: list[Part] = []
+        top_k, guard = None, True
+        for i, piece in enumerate(split(text, ">>")):
+            if re.fullmatch(r"top\s+\d+", piece):
+                top_k = int(piece.split()[1])
+            elif re.fullmatch(r"no\s+guard", piece):
+                guard = False
+            elif i == 0 and re.split(r"[@(]", split(piece, "+")[0])[0] in RETRIEVERS:
+                retrievers = tuple(map(part_of_text, split(piece, "+")))
+            else:
+                stages.append(part_of_text(piece))
+        return cls(retrievers, tuple(stages), top_k, guard)
+
+    @classmethod
+    def from_toml(cls, text: str) -> Pipeline:
+        """Read what `to_toml` writes.
+
+        Raises:
+            InputError: no TOML, or entries that a pipeline does not have.
+
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"the pipeline is not TOML: {error}") from error
+        retrievers, stages = (tuple(map(part_of_table, table.pop(key, []))) for key in ("retrievers", "stages"))
+        top_k, guard = table.pop("top_k", None), table.pop("guard", True)
+        check(not table, f"a pipeline has no entry {next(iter(table), '')!r}")
+        return cls(retrievers, stages, top_k, guard)
+
+    def to_toml(self) -> str:
+        """The pipeline as a TOML file, one table for each retriever and stage."""
+        lines = [] if self.top_k is None else [f"top_k = {self.top_k}"]
+        lines += [] if self.guard else ["guard = false"]
+        for kind, parts in (("retrievers", self.retrievers), ("stages", self.stages)):
+            for part in parts:
+                lines += ["", f"[[{kind}]]"]
+                lines += [f"{key} = {json.dumps(value)}" for key, value in table_of_part(part).items()]
+        return "\n".join(lines).lstrip("\n") + "\n"
+
+    def stage(
+        self,
+        scorer_of: Callable[[str], Scorer],
+        insist: bool = False,
+        calibration_of: Callable[[str], Calibrator] | None = None,
+        because: str = "",
+    ) -> Stage:
+        """The stages as one Stage.
+
+        Args:
+            scorer_of: gives the scorer of a model's name; of several models each is asked for when it is needed.
+            insist: the guard only says what a model does not read, and lets it judge all the same.
+            calibration_of: gives the calibration of a model's name; None where there are none.
+            because: of several models: why the first one is preferred, where the trace is to say that.
+
+        Raises:
+            InputError: a threshold without a calibration, or one that the calibration does not have.
+
+        """
+        return stage_of(self.stages, self.guard, scorer_of, insist, calibration_of, because)
