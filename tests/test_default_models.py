@@ -43,12 +43,12 @@ class Reader:
         self.info = ModelInfo(name, ScoreKind.MAXSIM, fingerprint=f"print of {name}", blend_weight=len(name))
         self.languages, self.pairs = languages, 0
 
-    def foreign(self, texts: Sequence[str]) -> list[str]:
+    def foreign(self, texts: Sequence[str], role: str) -> list[str]:
         tongues = map(guess, texts)
         return ["" if tongue in ("", *self.languages) else tongue for tongue in tongues]
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
-        tongues = self.foreign([query, *passages])
+        tongues = self.foreign([query, *passages], "document")
         commonest = max(tongues[1:], key=tongues[1:].count, default="")
         return f"{self.info.name} can't read that" if tongues[0] or commonest else ""
 
@@ -330,6 +330,8 @@ INPUTS = {
     "full-width Latin": ("ｃａｐｉｔａｌ ｏｆ Ｎｏｒｗａｙ", ["Oslo is the capital of Norway.", "Bread is baked."]),
     "a Vietnamese question over English": (CAPITAL, ["Oslo is the capital of Norway.", "Bread is baked."]),
     "an English question over Vietnamese": ("capital of Norway", VIETNAMESE),
+    "emoji alone": ("😀", ["😀 a happy face", "🍞", "a recipe"]),
+    "texts of emoji alone": ("how is bread baked", ["Bread is baked in an oven.", "🍞🔥", "😀😀😀"]),
 }
 
 
@@ -340,6 +342,13 @@ def test_unusual_texts_are_judged(case: str) -> None:
     ranking = resift.load().rerank(query, texts)
     assert ranking.trace.reranked and all(c.score for c in ranking)
     assert ranking[0].document.text == texts[0], [(c.document.text, c.score) for c in ranking]
+
+
+def test_emoji_are_all_alike_to_a_model_without_them() -> None:
+    """ "😀" against "🍞" had a score of 1: both are the unknown token."""
+    mini = resift.load("resift-mini-en")
+    assert "the query is in signs that its vocabulary lacks" in mini.rerank("😀", ["🍞", "a smile"]).trace.reason
+    assert not mini.rerank("smile 😀", ["🍞", "a smile"]).trace.reason
 
 
 @needs_multi

@@ -80,7 +80,7 @@ class Scorer(Protocol):
 class KnowsLanguages(Protocol):
     """What a scorer has that can tell which texts it was not made for."""
 
-    def foreign(self, texts: Sequence[str]) -> list[str]:
+    def foreign(self, texts: Sequence[str], role: Role) -> list[str]:
         """Return the language of each text that it does not read; empty where it reads it, or too little tells."""
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:

@@ -137,7 +137,7 @@ class Reranker(OfOneProcess):
         """The pipeline stage of this model, blended with what the first stage thought, guarded by language.
 
         Args:
-            blend: True for the weight that was tuned with the model, a number for another, False for the score alone.
+            blend: True for the weights that were tuned with the model, a number for another, False for the score alone.
             store: token vectors computed before; used by models that compare token vectors.
             depth: how many candidates are scored, from the first; None: all.
             min_relevance: see `rerank`.
@@ -199,7 +199,7 @@ class Reranker(OfOneProcess):
         stages = [Part("when", None, (("rule", when),))] if when else []
         stages.append(self._model(depth))
         if blend is not False:
-            weight = self._weight() if blend is True else arguments.number(blend, "blend")
+            weight = None if blend is True else arguments.number(blend, "blend")
             stages.append(Part("blend", None, () if weight is None else (("weight", weight),)))
         if min_relevance is not None:
             least = self.calibrator.least(min_relevance)
@@ -212,10 +212,6 @@ class Reranker(OfOneProcess):
     def _model(self, depth: int | None) -> Part:
         """The model's part of a pipeline."""
         return Part(self.info.name, depth)
-
-    def _weight(self) -> float | None:
-        """The weight of the model in a blend; None where it is not known before a ranking is."""
-        return self.info.blend_weight
 
 
 class DefaultReranker(Reranker):
@@ -254,9 +250,6 @@ class DefaultReranker(Reranker):
         """All models, joined by "|"."""
         first, *others = self.models
         return Part(first, depth, (), tuple(others))
-
-    def _weight(self) -> None:
-        """The weight is that of whichever model is taken."""
 
     def _stage(self, plan: Pipeline, store: TokenStore | None) -> Stage:
         """A model whose token vectors are stored goes before the others, and the trace says so."""

@@ -37,6 +37,7 @@ class ModelInfo:
         long_documents: how documents over the window are read: "windows", "strides" or "truncate".
         languages: codes of the languages that it was made for; empty where nothing is known.
         blend_weight: weight of its standardised score beside the first stage's (see `rerank.blend`).
+        blend_weight_indexed: the same where the model's own vectors were among the retrievers; None: as elsewhere.
         licence: of the weights.
         settings: whatever else a score depends on, as text. Two scorers whose infos are equal give equal scores.
 
@@ -51,6 +52,7 @@ class ModelInfo:
     long_documents: str = "windows"
     languages: tuple[str, ...] = ()
     blend_weight: float = 1.0
+    blend_weight_indexed: float | None = None
     licence: str = ""
     settings: str = ""
 

@@ -22,7 +22,20 @@ from resift.rerank.drive import drive
 from resift.rerank.pointwise import Pointwise
 from resift.rerank.relevance import Relevance
 from resift.rerank.when import Expectation, When, WhenRule
-from resift.types import Candidate, Document, Level, ModelInfo, Pair, Query, Ranking, Score, ScoreKind, Scores, Signal
+from resift.types import (
+    Candidate,
+    Document,
+    Level,
+    ModelInfo,
+    Pair,
+    Query,
+    Ranking,
+    Score,
+    ScoreKind,
+    Scores,
+    Signal,
+    Trace,
+)
 
 
 class Lengths:
@@ -387,3 +400,18 @@ def test_the_facade_takes_a_deadline(mini: Reranker) -> None:
     for wrong in (0, -1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="more than 0"):
             mini.rerank("lamp", documents, deadline_ms=wrong)
+
+
+@pytest.mark.parametrize(("retrievers", "weight"), [(("bm25",), 3.0), (("bm25", "other"), 3.0), (("bm25", "m"), 1.25)])
+def test_a_model_whose_vectors_searched_has_the_weight_of_an_index(retrievers: tuple[str, ...], weight: float) -> None:
+    """By hand: two candidates, first opinion z = 1 and -1, scores z = -1 and 1."""
+    candidates = []
+    for rank, value in enumerate((2.0, 1.0)):
+        score = Score(1 - value, ScoreKind.MAXSIM, "m", 1)
+        names = ("rrf", *retrievers)
+        signals = [Signal(name, rank, Score(value, ScoreKind.FUSED, name, 0)) for name in names]
+        document = Document(str(rank), "text")
+        candidates.append(Candidate(document, score, (*signals, Signal("m", 1 - rank, score)), rank=rank))
+    ranking = Ranking(Query("q"), tuple(candidates), Trace(reranked=True))
+    (blended,) = drive(Blend("m", 3.0, 1.25), [ranking])
+    assert {c.document.id: c.score and c.score.value for c in blended} == {"0": 1 - weight, "1": weight - 1}

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from resift import Reranker
+from resift.protocols import Role
 from resift.serve.run import listening
 from resift.serve.runtime.served_models import ServedModel
 from resift.types import Pair, Scores
@@ -40,8 +41,8 @@ class Meddled:
         self._scorer, self._before = scorer, before
         self.info = replace(scorer.info, name=name or scorer.info.name)
 
-    def foreign(self, texts: Sequence[str]) -> list[str]:
-        return list(self._scorer.foreign(texts))
+    def foreign(self, texts: Sequence[str], role: Role) -> list[str]:
+        return list(self._scorer.foreign(texts, role))
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         return str(self._scorer.misfit(query, passages))

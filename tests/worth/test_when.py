@@ -255,7 +255,7 @@ def test_the_commands(tmp_path: Path) -> None:
         "not written" not in done.output
     )
     value = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
-    assert (value["schema"], value["kind"], value["stages"]) == (1, "when", "resift-mini-en@5 >> blend(weight=1.25)")
+    assert (value["schema"], value["kind"], value["stages"]) == (1, "when", "resift-mini-en@5 >> blend(weight=3)")
     value |= {"retrievers": ["bm25", "dense:resift-static-en"], "gain": {"constant": -1.0, "weights": {}}}
     out.write_text(json.dumps(value))
     note = tmp_path / "note.md"

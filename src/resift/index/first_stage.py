@@ -71,7 +71,7 @@ class LanguageFilter:
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """The nearest documents of each query that the model reads."""
-        tongues = [foreign(self.contract.languages, self._reader, query.text) for query in queries]
+        tongues = [foreign(self.contract.languages, self._reader, query.text, "query") for query in queries]
         readable = [query for query, tongue in zip(queries, tongues, strict=True) if not tongue]
         rankings = iter(self.dense.retrieve(readable, k))
         return [
@@ -117,7 +117,7 @@ class LanguageFilter:
         text = f"{document.title} {document.text}"[:HEAD]
         if (code := guess(text)) == "" or code in self.contract.languages:
             return ""  # most passages: no need to look at their tokens
-        tongue = foreign(self.contract.languages, self._reader, text)
+        tongue = foreign(self.contract.languages, self._reader, text, "document")
         return "" if tongue == OTHER else tongue
 
 

@@ -17,8 +17,8 @@ from resift.types import ModelInfo, ScoreKind
 
 InputType = TypeVar("InputType")
 _TYPES = {"name": str, "max_tokens": int, "window_tokens": int, "int8": bool, "blend_weight": float,
-          "fusion_weight": float, "languages": list, "license": str, "parameters": int, "description": str,
-          "golden": list}  # fmt: skip
+          "blend_weight_indexed": float, "fusion_weight": float, "languages": list, "license": str, "parameters": int,
+          "description": str, "golden": list}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Contract:
         int8: whether the order was measured to stay when activations are rounded to int8 (tau of 0.99 and 98 % of the
             ten best per query, on real queries); where a CPU gains by it, the model then runs so.
         blend_weight: weight of the standardised score beside the standardised first-stage rank; tuned, see the card.
+        blend_weight_indexed: the same where the first stage has searched with the model's own vectors, whose cosine is
+            then in the first opinion already; 0: as elsewhere.
         fusion_weight: an embedder's part of the fusion with BM25 by reciprocal ranks; 0: both have the same.
         languages: ISO 639-1 codes of those that the model was made for; empty where nothing is known.
         parameters: how many numbers its weights hold; 0 where nothing is known.
@@ -58,6 +60,7 @@ class Contract:
     input: Input
     int8: bool = False
     blend_weight: float = 1.0
+    blend_weight_indexed: float = 0.0
     fusion_weight: float = 0.0
     languages: tuple[str, ...] = ()
     license: str = ""
@@ -89,7 +92,8 @@ class Contract:
         """What the rest of Resift needs to know of a model that is fed and read so."""
         return ModelInfo(
             self.name, self.kind, self.family, fingerprint, runs_on, self.max_tokens, long_documents, self.languages,
-            self.blend_weight, self.license, sha256(json.dumps(self.entries(), sort_keys=True).encode()).hexdigest(),
+            self.blend_weight, self.blend_weight_indexed or self.blend_weight, self.license,
+            sha256(json.dumps(self.entries(), sort_keys=True).encode()).hexdigest(),
         )  # fmt: skip
 
     def write(self, folder: Path) -> None:

@@ -111,7 +111,9 @@ class _Assembly:
 
     def blend(self, part: Part) -> Stage:
         info, weight = self.scorers[-1].info, part.value("weight")
-        return Blend(info.name, info.blend_weight if weight is None else float(weight))
+        if weight is not None:
+            return Blend(info.name, float(weight))
+        return Blend(info.name, info.blend_weight, info.blend_weight_indexed)
 
     def relevant(self, part: Part) -> Stage:
         check(self.calibration_of is not None, "a threshold of relevance needs a calibrated model")

@@ -19,14 +19,24 @@ class Blend:
     own scores say more than the fused rank: first = the mean over retrievers of z(its score); a candidate that one of
     them missed has the lowest score that it gave. z(x) = (x - mean) / standard deviation, and 0 where all x are equal.
     Candidates that `source` did not score stay behind, in order.
+
+    Args:
+        source: the model whose scores are blended.
+        weight: of its scores.
+        indexed: the weight where that model's own vectors were among the retrievers, so that their cosine is in the
+            first opinion already; None: the same.
+
+    Raises:
+        ValueError: a weight that is negative or not finite.
+
     """
 
     name = "blend"
 
-    def __init__(self, source: str, weight: float) -> None:
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"a blend weight is 0 or more and finite; not {weight}")
-        self.source, self.weight = source, weight
+    def __init__(self, source: str, weight: float, indexed: float | None = None) -> None:
+        self.source, self.weight, self.indexed = source, weight, weight if indexed is None else indexed
+        if bad := [w for w in (self.weight, self.indexed) if not 0 <= w < math.inf]:
+            raise ValueError(f"a blend weight is 0 or more and finite; not {bad[0]}")
 
     def order(self, ranking: Ranking) -> Flow:
         """Blend a ranking that was reranked; another comes back as it is."""
@@ -39,8 +49,9 @@ class Blend:
         scored = [(c, c.score) for c in ranking if c.score and c.score.stage == last and c.score.source == self.source]
         firsts = first_opinion([c for c, _ in scored])
         values = _standardised([s.value for _, s in scored])
+        weight = self.indexed if any(self.source in scores_of_retrievers(c) for c, _ in scored) else self.weight
         blended = [
-            replace(c, score=Score(f + self.weight * v, ScoreKind.FUSED, self.name, last + 1))
+            replace(c, score=Score(f + weight * v, ScoreKind.FUSED, self.name, last + 1))
             for (c, _), f, v in zip(scored, firsts, values, strict=True)
         ]
         head = [
@@ -53,12 +64,17 @@ class Blend:
         return Ranking(ranking.query, (*head, *rest), ranking.trace.then(step))
 
 
+def scores_of_retrievers(candidate: Candidate) -> dict[str, float]:
+    """What the first stage gave a candidate, by retriever, and by fusion where there was one."""
+    return {s.source: s.score.value for s in candidate.signals if s.score and not s.score.stage}
+
+
 def first_opinion(candidates: Sequence[Candidate]) -> list[float]:
     """What the first stage thought of each candidate, standardised: see `Blend`."""
     said: list[dict[str, float]] = []
     if all(c.signals and c.signals[0].source == RECIPROCAL_RANKS for c in candidates):
-        said = [{s.source: s.score.value for s in c.signals[1:] if s.score and not s.score.stage} for c in candidates]
-    retrievers = sorted({name for own in said for name in own})
+        said = [scores_of_retrievers(c) for c in candidates]
+    retrievers = sorted({name for own in said for name in own} - {RECIPROCAL_RANKS})
     if not retrievers:
         return _standardised([-math.log(10 + c.first_rank) for c in candidates])
     columns = []

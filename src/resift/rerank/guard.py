@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from resift.protocols import Flow, KnowsLanguages, Scorer, Stage
+from resift.protocols import Flow, KnowsLanguages, Role, Scorer, Stage
 from resift.types import Note, NoteCode, Ranking
 
 _SAMPLE = 20  # texts that are looked at
@@ -124,7 +124,7 @@ def choose(scorers: Iterable[Scorer], queries: Sequence[str], passages: Sequence
     causes = [because]
     for scorer in scorers:
         asked.append(scorer)
-        of_queries, of_passages = _foreign(scorer, queries), _foreign(scorer, passages)
+        of_queries, of_passages = _foreign(scorer, queries, "query"), _foreign(scorer, passages, "document")
         if not any(of_queries) and sum(map(bool, of_passages)) <= _TOLERATED * len(of_passages):
             return _chosen(asked, len(asked) - 1, causes)
         causes.append(_cause(of_queries, of_passages))
@@ -157,8 +157,8 @@ def _chosen(asked: Sequence[Scorer], position: int, causes: Sequence[str]) -> Ch
     return Choice(position, (note,) if cause else ())
 
 
-def _foreign(scorer: Scorer, texts: Sequence[str]) -> list[str]:
-    return scorer.foreign(texts) if isinstance(scorer, KnowsLanguages) else [""] * len(texts)
+def _foreign(scorer: Scorer, texts: Sequence[str], role: Role) -> list[str]:
+    return scorer.foreign(texts, role) if isinstance(scorer, KnowsLanguages) else [""] * len(texts)
 
 
 def _misfit(scorer: Scorer, query: str, passages: Sequence[str]) -> str:

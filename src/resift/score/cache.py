@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from resift.errors import InputError
-from resift.protocols import CutsTexts, KnowsLanguages, RunsOn, Scorer
+from resift.protocols import CutsTexts, KnowsLanguages, Role, RunsOn, Scorer
 from resift.types import Flag, Judgement, Pair, Scores, Span
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ class Cached:
             self.cache.put((keys[i], replace(j, tokens=0)) for i, j in zip(missing, fresh.judgements, strict=True))
         return Scores(tuple(j for j in judgements if j is not None), self.info.kind, self.info.name, tokens)
 
-    def foreign(self, texts: Sequence[str]) -> list[str]:
+    def foreign(self, texts: Sequence[str], role: Role) -> list[str]:
         """The language of each text that the scorer does not read; see `KnowsLanguages`."""
-        return self.scorer.foreign(texts) if isinstance(self.scorer, KnowsLanguages) else [""] * len(texts)
+        return self.scorer.foreign(texts, role) if isinstance(self.scorer, KnowsLanguages) else [""] * len(texts)
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Why the scorer should not judge these texts; see `KnowsLanguages`."""

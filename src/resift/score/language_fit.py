@@ -10,11 +10,13 @@ from typing import Protocol
 from resift.models.contract import Contract
 from resift.models.registry import reader_of
 from resift.models.tokenizer import Tokens
+from resift.protocols import Role
 from resift.text.clean import clean
 from resift.text.language import accented, guess, marks, script_of
 
 _TEXTS, HEAD = 20, 400  # the sample: this many passages, and this many characters of each text
 OTHER = "in another language"  # where it can't be told which
+SIGNS = "in signs that its vocabulary lacks"  # such as emoji: they all look alike to a model
 
 # Over 100 passages and queries of each of 19 collections, resift-mini-en's tokenizer gave 0.18-0.25 tokens per
 # character of English, 0.32-0.34 of German, Spanish and Romanian, 0.37-0.41 of Turkish and Vietnamese, over 0.57 of
@@ -43,9 +45,9 @@ class OfLanguages:
     contract: Contract
     tokens: Tokens
 
-    def foreign(self, texts: Sequence[str]) -> list[str]:
+    def foreign(self, texts: Sequence[str], role: Role) -> list[str]:
         """The language of each text that the model does not read, see `foreign`; empty where it reads it."""
-        return [foreign(self.contract.languages, self.tokens, text) for text in texts]
+        return [foreign(self.contract.languages, self.tokens, text, role) for text in texts]
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Why the model should not judge these texts, see `misfit`; empty when it should."""
@@ -59,8 +61,8 @@ def misfit(contract: Contract, tokens: Reader, query: str, passages: Sequence[st
     """
     if not contract.languages:
         return ""
-    commonest = Counter(foreign(contract.languages, tokens, p) for p in passages[:_TEXTS]).most_common(1)
-    of_query, of_texts = foreign(contract.languages, tokens, query), commonest[0][0] if commonest else ""
+    commonest = Counter(foreign(contract.languages, tokens, p, "document") for p in passages[:_TEXTS]).most_common(1)
+    of_query, of_texts = foreign(contract.languages, tokens, query, "query"), commonest[0][0] if commonest else ""
     if not (of_query or of_texts):
         return ""
     if of_query == of_texts:
@@ -70,21 +72,25 @@ def misfit(contract: Contract, tokens: Reader, query: str, passages: Sequence[st
         cause = " and ".join(f"the {side} {language}" for side, language in sides if language)
     both = of_query and of_texts
     readable = () if both else contract.languages  # another model must read the side that this one reads, too
-    languages = {*readable, *("" if language == OTHER else language for language in (of_query, of_texts) if language)}
+    languages = {
+        *readable,
+        *("" if language in (OTHER, SIGNS) else language for language in (of_query, of_texts) if language),
+    }
     remedy = reader_of(sorted(languages))
     return (
         f"{contract.name} reads {', '.join(contract.languages)}; {cause}: name another model, such as --model {remedy}"
     )
 
 
-def foreign(languages: Sequence[str], tokens: Reader, text: str) -> str:
-    """The language of a text, or OTHER, where it is none of these; empty where it is one, or too little tells.
+def foreign(languages: Sequence[str], tokens: Reader, text: str, role: Role) -> str:
+    """The language of a text, or OTHER or SIGNS, where it is none of these; empty where it is one, or too little tells.
 
     Another script than Latin tells, and so do more than 5 % unknown tokens, or more than 0.5 tokens per character of 40
     characters or more. In Latin script two different marks of a language must be there (see `text.language.marks`), and
     none of the languages at hand, or more than 0.28 tokens per character; as many and a word with an accent tell too.
 
-    A text of any length with full-width letters is not read where more than half of its tokens are unknown.
+    A text of any length with full-width letters is not read where more than half of its tokens are unknown, and a query
+    where all are, as emoji may be: texts of unknown tokens would all match it.
 
     Of 18,433 English queries of twelve collections this took 8 for another language (0.04 %; of 4,000 about films 3),
     of 16,448 runs of three words out of them 14 (0.09 %). It noticed 93 % of 1,181 German queries and 49 % of runs of
@@ -103,6 +109,8 @@ def foreign(languages: Sequence[str], tokens: Reader, text: str) -> str:
     rate, unknown = len(ids) / len(text), ids.count(tokens.unknown) / max(1, len(ids))
     if wide and unknown > _BLIND:
         return OTHER
+    if unknown == 1 and role == "query":
+        return SIGNS
     if language in languages:
         return ""
     spoken = marks(text)
