@@ -94,7 +94,7 @@ class Ensemble:
         if rows.ndim != 2 or rows.shape[1] != self.width:
             raise InputError(f"the trees read rows of {self.width} features; not an array of shape {rows.shape}")
         dtype = self.dtype
-        compared: Matrix = rows.astype(dtype)
+        compared: Matrix = rows.astype(np.float64) if dtype is np.float64 else rows.astype(np.float32)
         total = np.full(len(rows), self.base_score, dtype)
         for tree in self.trees:
             total += tree.value[self._leaves(tree, compared)].astype(dtype)
@@ -153,8 +153,11 @@ class Ensemble:
 def checked(tree: Tree, width: int, where: str) -> Tree:
     """Return the tree if every path from the root ends at a leaf, and every number is one.
 
+    A threshold may be infinite: LightGBM so separates missing values from all others.
+
     Raises:
-        BrokenModel: children outside the tree, a node on two paths, a feature that rows do not have, NaN or infinity.
+        BrokenModel: children outside the tree, a node on two paths, a feature that rows do not have, an output that is
+            not finite, a threshold that is NaN.
 
     """
     size, seen = len(tree.feature), set()
@@ -165,14 +168,14 @@ def checked(tree: Tree, width: int, where: str) -> Tree:
             raise BrokenModel(f"{where} is damaged: its nodes do not make a tree; save the model again")
         seen.add(node)
         if tree.is_leaf(node):
-            number = tree.value[node]
+            broken = not np.isfinite(tree.value[node])
         else:
             if not 0 <= tree.feature[node] < width:
                 raise BrokenModel(
                     f"{where} is damaged: it asks feature {tree.feature[node]} of {width}; save the model again"
                 )
-            number = tree.threshold[node]
+            broken = bool(np.isnan(tree.threshold[node]))
             waiting += [int(tree.left[node]), int(tree.right[node])]
-        if not np.isfinite(number):
-            raise BrokenModel(f"{where} has a value that is no finite number ({number}); save the model again")
+        if broken:
+            raise BrokenModel(f"{where} has an output or threshold that is no finite number; save the model again")
     return tree

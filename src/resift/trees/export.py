@@ -17,7 +17,7 @@ from resift.trees.formats.ranklib import RANKLIB
 from resift.trees.formats.solr import SOLR
 from resift.trees.formats.vespa import VESPA
 from resift.trees.formats.xgboost_dump import XGBOOST_JSON
-from resift.trees.parity import Parity, parity
+from resift.trees.parity import ROWS, Parity, parity
 
 FORMATS: dict[str, Format] = {row.name: row for row in (ELASTICSEARCH, RANKLIB, XGBOOST_JSON, SOLR, VESPA, ONNX)}
 
@@ -54,8 +54,9 @@ def export(
     fields: Mapping[str, str] | None = None,
     file_name: str = "model.json",
     never_missing: bool = False,
+    rows: int = ROWS,
 ) -> Export:
-    """Write trees in an engine's format, and compare 100 rows.
+    """Write trees in an engine's format, and compare what the engine computes with what the library predicts.
 
     Args:
         ensemble: with a name for every feature.
@@ -65,6 +66,7 @@ def export(
         file_name: under which the engine finds the file; a rank profile of Vespa names it.
         never_missing: the caller's word that no value is ever missing; where an engine has no missing values, trees
             that send them elsewhere than 0 are then written all the same.
+        rows: how many are compared.
 
     Raises:
         InputError: what the format can't express; the message says why.
@@ -88,7 +90,7 @@ def export(
     return Export(
         written.content,
         form.features(request) if form.features is not None else None,
-        parity(ensemble, written, form, absent=not never_missing),
+        parity(ensemble, written, form, rows, absent=not never_missing),
         (*written.notes, *([_OTHER_SCORES] if any(query.kind == "match" for query in queries) else [])),
         tuple(query for query in queries if query.kind == "external"),
     )

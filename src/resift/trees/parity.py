@@ -13,6 +13,7 @@ from resift.trees.ensemble import Ensemble, Matrix
 from resift.trees.formats.format import Format, Gap, Written
 
 ROWS = 100
+_ORDINARY = 1e30  # random values lie between thresholds that are not beyond it
 _ABSENT = 0.3  # share of values that a row with absent values lacks
 _TOLERANCE = {np.float64: 1e-12, np.float32: 2e-6}  # of the largest score that the trees could give
 
@@ -36,9 +37,7 @@ class Parity:
     largest_difference: float
 
 
-def parity(
-    ensemble: Ensemble, written: Written, form: Format, count: int = ROWS, absent: bool = True
-) -> tuple[Parity, ...]:
+def parity(ensemble: Ensemble, written: Written, form: Format, count: int, absent: bool) -> tuple[Parity, ...]:
     """Compare what the engine computes from the file with the library's prediction.
 
     Args:
@@ -46,7 +45,7 @@ def parity(
         written: the file.
         form: of the file.
         count: rows in all; a third of them each are random, at thresholds, and with absent values.
-        absent: without it, no value is missing, and the others share the rows.
+        absent: whether values may be missing; else the other kinds share the rows.
 
     Raises:
         ModelError: a difference that rounding does not explain.
@@ -81,7 +80,8 @@ def rows(
     kinds = ("random", "threshold", "absent") if absent else ("random", "threshold")
     sizes = dict(zip(kinds, [len(part) for part in np.array_split(np.arange(count), len(kinds))], strict=True))
     shape = (sizes["random"], ensemble.width)
-    low, high = (np.array([extreme(column) for column in steps]) for extreme in (np.min, np.max))
+    ordinary = [column[np.abs(column) < _ORDINARY] if (np.abs(column) < _ORDINARY).any() else [0.0] for column in steps]
+    low, high = (np.array([extreme(column) for column in ordinary]) for extreme in (np.min, np.max))
     spread = np.maximum(high - low, 1.0)
     matrices = {"random": (low - 0.1 * spread + random.random(shape) * 1.2 * spread).astype(precision)}
     at = [random.choice(column, sizes["threshold"]) for column in steps]
@@ -103,12 +103,13 @@ def _thresholds(ensemble: Ensemble) -> list[list[float]]:
 
 
 def _steps(thresholds: Sequence[float], precision: type[np.float32] | type[np.float64]) -> Matrix:
-    """Each threshold as a number of the precision, and the numbers next to it."""
-    at = np.unique(np.array(thresholds, precision))
-    both = [np.nextafter(at, precision(direction)) for direction in (-np.inf, np.inf)]
+    """Each threshold as a number of the precision, and the numbers next to it, short of the largest there is."""
+    with np.errstate(over="ignore"):
+        at = np.unique(np.array(thresholds, precision))
+        both = [np.nextafter(at, precision(direction)) for direction in (-np.inf, np.inf)]
     steps = np.concatenate([at, *both])
-    finite: Matrix = steps[np.isfinite(steps)]
-    return finite
+    finite: Matrix = steps[np.abs(steps) < np.finfo(precision).max]
+    return finite if len(finite) else np.zeros(1)
 
 
 def _in_gaps(matrix: Matrix, gaps: Sequence[Gap]) -> npt.NDArray[np.bool_]:

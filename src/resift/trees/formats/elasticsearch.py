@@ -15,6 +15,7 @@ import numpy as np
 from resift.trees.ensemble import Ensemble, Floats, Matrix, Tree
 from resift.trees.feature_queries import FeatureQuery
 from resift.trees.formats.format import Format, Request, Written
+from resift.trees.thresholds import first_right, last_left
 
 _NOTES = (
     "send the file as the body of PUT _ml/trained_models/ID; before Elasticsearch 8.15 it also needs "
@@ -51,7 +52,7 @@ def _wrapped(names: list[str], nodes: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _tree(ensemble: Ensemble, tree: Tree, names: list[str]) -> dict[str, Any]:
     place = {node: i for i, (node, _) in enumerate(tree.nodes())}
-    decision = "lte" if ensemble.library == "lightgbm" else "lt"
+    decision, rule = ("lte", last_left) if ensemble.library == "lightgbm" else ("lt", first_right)
     nodes: list[dict[str, Any]] = []
     for node, i in place.items():
         if tree.is_leaf(node):
@@ -61,7 +62,7 @@ def _tree(ensemble: Ensemble, tree: Tree, names: list[str]) -> dict[str, Any]:
             {
                 "node_index": i,
                 "split_feature": int(tree.feature[node]),
-                "threshold": float(tree.threshold[node]),
+                "threshold": rule(ensemble, tree, node, np.float64),
                 "decision_type": decision,
                 "default_left": bool(tree.default_left[node]),
                 "left_child": place[int(tree.left[node])],

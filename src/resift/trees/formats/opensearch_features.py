@@ -8,7 +8,6 @@ from typing import Any
 from resift.trees.feature_queries import FeatureQuery
 from resift.trees.formats.format import Request
 
-
 NOTE = "the engine refuses scores below 0, so that a feature that it reads from a field must never be negative"
 
 

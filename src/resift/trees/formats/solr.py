@@ -16,7 +16,7 @@ from resift.errors import InputError
 from resift.trees.ensemble import Ensemble, Floats, Matrix, Tree
 from resift.trees.feature_queries import FeatureQuery
 from resift.trees.formats.format import Format, Gap, Request, Written
-from resift.trees.thresholds import last_left
+from resift.trees.thresholds import last_left, neighbour
 
 _CLASS = "org.apache.solr.ltr.model.MultipleAdditiveTreesModel"
 _FEATURE_CLASS = "org.apache.solr.ltr.feature."
@@ -85,17 +85,17 @@ def _node(ensemble: Ensemble, tree: Tree, node: int, follows_zero: bool, gaps: l
 def _written(threshold: np.float32) -> np.float32:
     """The float32 that becomes the threshold, or the nearest to it that leaves 0 on its side, once Solr has read it."""
     candidates = [np.float32(threshold - _SLACK)]
-    for direction in (np.float32(-np.inf), np.float32(np.inf)):
+    for direction in (-np.inf, np.inf):
         number = candidates[0]
         for _ in range(_NEAREST):
-            number = np.nextafter(number, direction)
+            number = neighbour(number, direction)
             candidates.append(number)
 
     def cost(candidate: np.float32) -> tuple[bool, float]:
         read = np.float32(candidate + _SLACK)
         return (read >= 0) != (threshold >= 0), abs(float(read) - float(threshold))
 
-    return min(candidates, key=cost)
+    return min(filter(np.isfinite, candidates), key=cost)
 
 
 def scores(content: bytes, names: tuple[str, ...], rows: Matrix) -> Floats:

@@ -21,8 +21,7 @@ from resift.trees.thresholds import first_right
 
 _NOTES = (
     'put the file into the application\'s folder models/, and say lightgbm("FILE") in a rank profile',
-    "a rank feature of Vespa is 0 where nothing matches, and an attribute without a value is 0 unless it is a float: "
-    "only NaN takes the trees' path for missing values",
+    "bm25 is 0 where nothing matches, and not missing; only a rank feature of NaN takes the path of missing values",
 )
 
 
