@@ -42,7 +42,7 @@ def test_the_file_its_features_and_the_comparison(model: str, tmp_path: Path) ->
     assert [line.split()[:2] for line in lines[1:4]] == [["solr", kind] for kind in ("random", "threshold", "absent")]
     assert f"written to {out}: 20 trees of lightgbm" in done.stdout
     assert "note: missing values take their own path, which needs Solr 9.2" in done.stderr
-    assert "the engine can't compute z(colbert): supply it, as the numeric field z_colbert" in done.stderr
+    assert "the engine can't compute z(colbert): fill the numeric field z_colbert" in done.stderr
 
 
 def test_json(model: str, tmp_path: Path) -> None:
@@ -59,6 +59,19 @@ def test_json(model: str, tmp_path: Path) -> None:
     schema = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
     for field in {*value, *value["parity"][0], *value["external"][0]}:
         assert f"`{field}`" in schema
+
+
+def test_a_parameter_is_named(tmp_path: Path) -> None:
+    file, names = save(boosters()["lightgbm absent"], tmp_path), tmp_path / "names.txt"
+    names.write_text("bm25(title)\nscore(colbert)\nquery_terms\nd\n")
+    arguments = [str(file), "--format", "elasticsearch", "-o", str(tmp_path / "x.json"), "--features", str(names)]
+    arguments += ["--field", "score(colbert)=maxsim"]
+    assert "the engine can't compute query_terms: pass it with each search" in run(*arguments).stderr
+    assert json.loads(run(*arguments, "--json").stdout)["external"] == [
+        {"name": "score(colbert)", "field": "maxsim"},
+        {"name": "query_terms", "parameter": "query_terms"},
+        {"name": "d", "field": "d"},
+    ]
 
 
 def test_a_bare_file_and_names(tmp_path: Path) -> None:

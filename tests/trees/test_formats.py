@@ -430,6 +430,22 @@ def test_fields_of_the_engine() -> None:
     ]  # fmt: skip
 
 
+def test_numbers_of_the_query_are_parameters() -> None:
+    ensemble = replace(ensemble_of(boosters()["lightgbm complete"]), features=("query_terms", "a", "b", "c"))
+    results = {name: export(ensemble, name, "m") for name in FORMATS}
+    assert all(result.external[0].kind == "parameter" for result in results.values())
+    script = {"source": "Double.parseDouble(params.value)", "params": {"value": "{{query_terms}}"}}
+    asked = {"script_score": {"query": {"match_all": {}}, "script": script}}
+    body = json.loads(results["elasticsearch"].content)["inference_config"]["learning_to_rank"]
+    assert body["feature_extractors"][0]["query_extractor"] == {"feature_name": "query_terms", "query": asked}
+    (feature, *_) = json.loads(results["ranklib"].features or b"")["featureset"]["features"]
+    assert feature["params"] == ["query_terms"] and feature["template"] == asked
+    (feature, *_) = json.loads(results["solr"].features or b"")
+    assert feature["params"] == {"value": "${query_terms}", "required": True}
+    assert feature["class"].endswith(".ValueFeature")
+    assert json.loads(results["vespa"].content)["feature_names"][0] == "query(query_terms)"
+
+
 def test_feature_sets_of_engines() -> None:
     ensemble = ensemble_of(boosters()["lightgbm complete"])
     results = {name: export(ensemble, name, "m", file_name="trees.json").features or b"" for name in FORMATS}

@@ -83,7 +83,10 @@ def export_trees(
             "features": ensemble.width,
             "parity": [asdict(row) for row in result.parity],
             "notes": result.notes,
-            "external": [{"name": query.name, "field": query.fields[0]} for query in result.external],
+            "external": [
+                {"name": query.name, ("parameter" if query.kind == "parameter" else "field"): query.fields[0]}
+                for query in result.external
+            ],
         }
         show.print_json(value)
         return
@@ -93,9 +96,10 @@ def export_trees(
     ]
     _print(rows, f"written to {output}: {len(ensemble.trees)} trees of {ensemble.library}", list(result.notes))
     for query in result.external:
-        typer.echo(
-            f"the engine can't compute {query.name}: supply it, as the numeric field {query.fields[0]}", err=True
+        supply = (
+            "pass it with each search" if query.kind == "parameter" else f"fill the numeric field {query.fields[0]}"
         )
+        typer.echo(f"the engine can't compute {query.name}: {supply}", err=True)
 
 
 def _print(rows: list[list[str]], written: str, notes: list[str]) -> None:

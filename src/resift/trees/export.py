@@ -36,7 +36,8 @@ class Export:
         features: the engine's own definition of the features; None where it is part of the model, or there is none.
         parity: by kind of rows, what the engine computes from the file beside what the library predicts.
         notes: what whoever loads it has to know.
-        external: features that the engine can't compute, and the field of its documents in which it looks for them.
+        external: features that the engine can't compute: parameters that a search has to pass, and fields of documents
+            that have to be filled.
 
     """
 
@@ -92,5 +93,5 @@ def export(
         form.features(request) if form.features is not None else None,
         parity(ensemble, written, form, rows, absent=not never_missing),
         (*written.notes, *([_OTHER_SCORES] if any(query.kind == "match" for query in queries) else [])),
-        tuple(query for query in queries if query.kind == "external"),
+        tuple(query for query in queries if query.kind in ("parameter", "external")),
     )

@@ -1,4 +1,4 @@
-"""What an engine can compute itself, by the features' names: match queries, fields of documents; the rest is named."""
+"""How an engine comes by features, judged by their names: match queries, fields, parameters; the rest is named."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Literal
 
 from resift.errors import InputError
 
-Kind = Literal["match", "number", "external"]
+Kind = Literal["match", "number", "parameter", "external"]
 
 TITLE, TEXT = "title", "text"  # of a document, as Resift calls them
 
 _MATCH = re.compile(r"bm25\((?P<field>[^();]+)\)|(?P<both>score\(bm25\)|bm25)")
 _NUMBER = re.compile(r"number\((?P<field>[^();]+)\)")
+_PARAMETER = re.compile(r"query_\w+", re.ASCII)
 _UNSAFE = re.compile(r"\W+", re.ASCII)
 
 
@@ -25,9 +26,9 @@ class FeatureQuery:
     Attributes:
         name: of the feature.
         kind: "match", the score of a match query over the fields; "number", the value of a numeric field of the
-            document; "external", what no engine computes: whoever indexes or queries has to supply it, by default as a
-            numeric field of the document.
-        fields: of the engine's documents.
+            document; "parameter", a number of the query, which whoever asks has to pass; "external", what no engine
+            computes: whoever indexes has to supply it, as a numeric field of the document.
+        fields: of the engine's documents; of a parameter, its name.
 
     """
 
@@ -41,7 +42,7 @@ def feature_queries(names: Sequence[str], fields: Mapping[str, str] | None = Non
 
     Args:
         names: of the features: `bm25(FIELD)`, `score(bm25)` and `bm25` (over title and text) and `number(FIELD)` are
-            known, and every other is external.
+            known, `query_…` is a parameter, and every other is external.
         fields: Resift's name of a field -> the engine's; others keep their name.
 
     Raises:
@@ -61,5 +62,7 @@ def _query(name: str, fields: Mapping[str, str]) -> FeatureQuery:
         return FeatureQuery(name, "match", tuple(fields.get(field, field) for field in asked))
     if match := _NUMBER.fullmatch(name):
         return FeatureQuery(name, "number", (fields.get(match["field"], match["field"]),))
+    if _PARAMETER.fullmatch(name):
+        return FeatureQuery(name, "parameter", (name,))
     field = _UNSAFE.sub("_", name).strip("_") or "feature"
     return FeatureQuery(name, "external", (fields.get(name, field),))

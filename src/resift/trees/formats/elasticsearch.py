@@ -15,6 +15,7 @@ import numpy as np
 from resift.trees.ensemble import Ensemble, Floats, Matrix, Tree
 from resift.trees.feature_queries import FeatureQuery
 from resift.trees.formats.format import Format, Request, Written
+from resift.trees.formats.opensearch_features import parameter_query
 from resift.trees.thresholds import first_right, last_left
 
 _NOTES = (
@@ -80,6 +81,8 @@ def _extractor(query: FeatureQuery) -> dict[str, Any]:
             if len(query.fields) == 1
             else {"multi_match": {"query": "{{query}}", "fields": list(query.fields), "type": "most_fields"}}
         )
+    elif query.kind == "parameter":
+        asked = parameter_query(query.name)
     else:
         (field,) = query.fields
         asked = {"script_score": {"query": {"exists": {"field": field}}, "script": {"source": f"doc['{field}'].value"}}}

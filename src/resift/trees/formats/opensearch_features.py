@@ -18,11 +18,19 @@ def write(request: Request) -> bytes:
     return (json.dumps(body, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
 
 
+def parameter_query(name: str) -> dict[str, Any]:
+    """A query whose score is a number that a search passes; templates put a text in its place."""
+    script = {"source": "Double.parseDouble(params.value)", "params": {"value": f"{{{{{name}}}}}"}}
+    return {"script_score": {"query": {"match_all": {}}, "script": script}}
+
+
 def _feature(query: FeatureQuery) -> dict[str, Any]:
-    params = ["query"] if query.kind == "match" else []
-    if query.kind != "match":
+    params = {"match": ["query"], "parameter": [query.name]}.get(query.kind, [])
+    if query.kind == "parameter":
+        template: dict[str, Any] = parameter_query(query.name)
+    elif query.kind != "match":
         (field,) = query.fields
-        template: dict[str, Any] = {
+        template = {
             "function_score": {
                 "query": {"exists": {"field": field}},
                 "functions": [{"field_value_factor": {"field": field}}],

@@ -136,6 +136,9 @@ def _feature(query: FeatureQuery) -> dict[str, Any]:
     if query.kind == "match":
         parameters = {"q": "{!dismax qf='" + " ".join(query.fields) + "'}${query}"}
         return {"name": query.name, "class": _FEATURE_CLASS + "SolrFeature", "params": parameters}
+    if query.kind == "parameter":
+        passed = {"value": f"${{{query.name}}}", "required": True}
+        return {"name": query.name, "class": _FEATURE_CLASS + "ValueFeature", "params": passed}
     parameters = {"field": query.fields[0], "defaultValue": "NaN"}
     return {"name": query.name, "class": _FEATURE_CLASS + "FieldValueFeature", "params": parameters}
 

@@ -62,7 +62,7 @@ def rank_features(queries: tuple[FeatureQuery, ...]) -> tuple[str, ...]:
 
 def _rank_feature(query: FeatureQuery) -> str:
     if query.kind != "match":
-        return f"attribute({query.fields[0]})"
+        return f"{'query' if query.kind == 'parameter' else 'attribute'}({query.fields[0]})"
     return f"bm25({query.fields[0]})" if len(query.fields) == 1 else _function(query)
 
 
