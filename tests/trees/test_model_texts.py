@@ -2,6 +2,7 @@
 
 import json
 import re
+from random import Random
 from typing import Any
 
 import lightgbm
@@ -160,6 +161,8 @@ def test_lightgbm_models_that_no_engine_takes(parameters: dict[str, Any], words:
         (("threshold=", "threshold=0.5 "), BrokenModel, "threshold has 8 of 7 values"),
         (("threshold=", "threshold=nonsense"), BrokenModel, "threshold holds what is no number"),
         (("leaf_value=", "leaf_value=nan "), BrokenModel, "leaf_value has 9 of 8 values"),
+        ((r"left_child=-?\d+", "left_child=99999999999"), BrokenModel, "left_child holds what is no number"),
+        ((r"left_child=-?\d+", "left_child=1.5"), BrokenModel, "left_child holds what is no number"),
         ((r"leaf_value=\S+", "leaf_value=inf"), BrokenModel, "no finite number"),
         ((r"split_feature=\d+", "split_feature=9"), BrokenModel, "asks feature 9 of 4"),
         ((r"left_child=-?\d+", "left_child=0"), BrokenModel, "do not make a tree"),
@@ -249,6 +252,8 @@ TREE: list[str | int] = ["learner", "gradient_booster", "model", "trees", 0]
         ([*TREE, "split_indices"], None, BrokenModel, "damaged"),
         ([*TREE, "left_children", 0], 0, BrokenModel, "do not make a tree"),
         ([*TREE, "right_children", 0], 5000, BrokenModel, "do not make a tree"),
+        ([*TREE, "right_children", 0], 99999999999, BrokenModel, "damaged"),
+        (["learner", "learner_model_param", "num_class"], float("inf"), BrokenModel, "damaged"),
         ([*TREE, "split_indices", 0], 4, BrokenModel, "asks feature 4 of 4"),
         ([*TREE, "split_conditions", 0], float("nan"), BrokenModel, "no finite number"),
         ([*TREE, "tree_param", "size_leaf_vector"], "3", InputError, "leaves of several values"),
@@ -266,6 +271,31 @@ def test_what_is_no_file_of_xgboost() -> None:
     dump = "[" + ",".join(booster.get_dump(dump_format="json")) + "]"  # type: ignore[union-attr]
     refused(read_xgboost, dump, InputError, "a dump of XGBoost, which lacks the base score.*save_model")
     refused(read_xgboost, "{}", BrokenModel, "no model file of XGBoost")
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_any_damage_is_refused_or_gives_numbers(library: str) -> None:
+    """Characters altered, lost and added, 400 times: no other exception, no warning, no endless walk."""
+    random = Random(3)
+    read, text = read_lightgbm, train_lightgbm(ABSENT, 2).model_to_string()
+    if library == "xgboost":
+        read, text = read_xgboost, xgboost_text(train_xgboost(ABSENT, 2))
+    text = text.partition("\nfeature_importances")[0]
+    rows = training_rows(ABSENT)[0][:20]
+    refusals = 0
+    for _ in range(400):
+        place, end = (random.randrange(len(text)) for _ in range(2))
+        added = random.choice(["", "-1", "1e999", "NaN", "99999999999999999999", "null", "[]", "7", "=", "\n"])
+        damaged = text[:place] + added + text[place + end % 30 :]
+        try:
+            ensemble = read(damaged, "m")
+        except ResiftError as error:
+            assert "\n" not in str(error)
+            refusals += 1
+        else:
+            if ensemble.width == rows.shape[1]:
+                assert np.isfinite(ensemble.predict(rows)).all()
+    assert refusals > 150
 
 
 def test_a_sum_begins_with_the_base_score() -> None:

@@ -5,7 +5,7 @@ The format is LightGBM's `GBDT::SaveModelToString` and `Tree::ToString`, version
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,18 +82,14 @@ def _number(entries: Entries, key: str, where: str) -> int:
         raise BrokenModel(f"{where} is damaged: {key} is missing or no number; save the model again") from error
 
 
-def _numbers(entries: Entries, key: str, size: int, where: str) -> Floats:
-    return np.array(_values(entries, key, size, where, float), np.float64)
-
-
-def _places(entries: Entries, key: str, size: int, where: str) -> Ints:
-    return np.array(_values(entries, key, size, where, int), np.int32)
-
-
-def _values(entries: Entries, key: str, size: int, where: str, kind: Callable[[str], float]) -> list[float]:
+def _column(
+    entries: Entries, key: str, size: int, where: str, kind: type[np.float64] | type[np.int32]
+) -> npt.NDArray[Any]:
     try:
-        column = [kind(value) for value in entries.get(key, "").split()]
-    except ValueError as error:
+        # Through Python's own numbers: NumPy would take the whole part of 1.5 for a place.
+        values = [(float if kind is np.float64 else int)(value) for value in entries.get(key, "").split()]
+        column = np.array(values, kind)
+    except (ValueError, OverflowError) as error:
         raise BrokenModel(f"{where} is damaged: {key} holds what is no number; save the model again") from error
     if len(column) != size:
         raise BrokenModel(f"{where} is damaged: {key} has {len(column)} of {size} values; save the model again")
@@ -105,12 +101,14 @@ def _tree(entries: Entries, width: int, where: str) -> Tree:
         raise InputError(f"{where} has linear leaves, which no engine reads; train the model with linear_tree=false")
     leaves = _number(entries, "num_leaves", where)
     inner = leaves - 1
-    kinds = _places(entries, "decision_type", inner, where)
-    threshold = _numbers(entries, "threshold", inner, where)
+    kinds = _column(entries, "decision_type", inner, where, np.int32)
+    threshold = _column(entries, "threshold", inner, where, np.float64)
     default_left = _default_left(kinds, threshold, where)
-    left, right = (_children(_places(entries, side, inner, where), inner) for side in ("left_child", "right_child"))
-    feature = _places(entries, "split_feature", inner, where)
-    value = _numbers(entries, "leaf_value", leaves, where)
+    left, right = (
+        _children(_column(entries, side, inner, where, np.int32), inner) for side in ("left_child", "right_child")
+    )
+    feature = _column(entries, "split_feature", inner, where, np.int32)
+    value = _column(entries, "leaf_value", leaves, where, np.float64)
     none = np.full(leaves, LEAF, np.int32)
     return checked(
         Tree(

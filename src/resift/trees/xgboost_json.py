@@ -44,7 +44,7 @@ def read(text: str, where: str) -> Ensemble:
         )
     try:
         return _ensemble(model, where)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise BrokenModel(
             f"{where} is no model file of XGBoost, or it is damaged ({type(error).__name__}: {error}); write it with "
             "Booster.save_model"
