@@ -237,7 +237,7 @@ def test_the_plugins_xgboost_format() -> None:
 def test_the_dump_is_xgboosts_own() -> None:
     """Node for node, beside what XGBoost itself prints."""
     booster = boosters()["xgboost absent"]
-    own = [json.loads(tree) for tree in booster.get_dump(dump_format="json")]  # type: ignore[union-attr]
+    reference = [json.loads(tree) for tree in booster.get_dump(dump_format="json")]  # type: ignore[union-attr]
     ours = json.loads(xgboost_dump.write(request(ensemble_of(booster))).content)
 
     def nodes(tree: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -246,7 +246,7 @@ def test_the_dump_is_xgboosts_own() -> None:
         for child in tree.get("children", ()):
             yield from nodes(child)
 
-    assert [list(nodes(tree)) for tree in ours[-len(own) :]] == [list(nodes(tree)) for tree in own]
+    assert [list(nodes(tree)) for tree in ours[-len(reference) :]] == [list(nodes(tree)) for tree in reference]
 
 
 def test_vespas_format() -> None:
@@ -266,7 +266,7 @@ def test_vespas_format() -> None:
 
 def test_vespas_dump_is_lightgbms_own_but_for_names_and_thresholds() -> None:
     booster = boosters()["lightgbm absent"]
-    own = booster.dump_model()  # type: ignore[union-attr]
+    reference = booster.dump_model()  # type: ignore[union-attr]
     ours = json.loads(vespa.write(request(ensemble_of(booster))).content)
     assert ours["feature_names"] == ["bm25(title)", "bm25_of_title_text", "attribute(price)", "attribute(z_colbert)"]
 
@@ -279,7 +279,7 @@ def test_vespas_dump_is_lightgbms_own_but_for_names_and_thresholds() -> None:
         yield from nodes(node["left_child"], moved)
         yield from nodes(node["right_child"], moved)
 
-    for tree, ours_tree in zip(own["tree_info"], ours["tree_info"], strict=True):
+    for tree, ours_tree in zip(reference["tree_info"], ours["tree_info"], strict=True):
         assert list(nodes(ours_tree["tree_structure"], False)) == list(nodes(tree["tree_structure"], True))
 
 
@@ -358,8 +358,8 @@ def test_ranklib_refuses_directions_of_missing_values(name: str) -> None:
 def test_solr_says_where_missing_values_need_a_newer_one() -> None:
     zero = solr.write(request(ensemble_of(boosters()["lightgbm complete"])))
     assert b"isNullSameAsZero" not in zero.content and b'"missing"' not in zero.content
-    own = solr.write(request(ensemble_of(boosters()["lightgbm absent"])))
-    assert b'"isNullSameAsZero": "false"' in own.content and "Solr 9.2" in own.notes[1]
+    directed = solr.write(request(ensemble_of(boosters()["lightgbm absent"])))
+    assert b'"isNullSameAsZero": "false"' in directed.content and "Solr 9.2" in directed.notes[1]
 
 
 def test_an_export_compares_a_hundred_rows() -> None:

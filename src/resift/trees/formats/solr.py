@@ -43,7 +43,10 @@ def write(request: Request) -> Written:
         "features": [{"name": name} for name in ensemble.features],
         "params": {**({} if follows_zero else {"isNullSameAsZero": "false"}), "trees": trees},
     }
-    notes = ["put the features into the feature store first, then the file into the model store"]
+    notes = [
+        "put the features into the feature store first, then the file into the model store; a search passes its text as "
+        "efi.query"
+    ]
     if not follows_zero:
         notes.append(
             'missing values take their own path, which needs Solr 9.2 and "defaultValue": "NaN" at each feature that '
