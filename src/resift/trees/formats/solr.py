@@ -44,8 +44,8 @@ def write(request: Request) -> Written:
         "params": {**({} if follows_zero else {"isNullSameAsZero": "false"}), "trees": trees},
     }
     notes = [
-        "put the features into the feature store first, then the file into the model store; a search passes its text as "
-        "efi.query"
+        "put the features into the feature store first, then the file into the model store; a search passes its text "
+        "as efi.query"
     ]
     if not follows_zero:
         notes.append(
