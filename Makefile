@@ -3,7 +3,7 @@ DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo quick test test-cpus docs docs-tree parity parity-golden token-ids token-ids-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
-  bench-search bench-peers bench-compare bench-soak bench-fuzz bench-multilingual test-clients test-interop clean
+  bench-search bench-peers bench-compare bench-soak bench-fuzz bench-multilingual bench-exports test-clients test-interop clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "what if my documents are too long for the model" docs --top 5 --explain
@@ -56,6 +56,9 @@ token-ids-golden: .venv-tokenizers/installed  ## small vocabularies and the ids 
 
 test-clients: .venv/installed  ## real clients, each in an environment of its own, against a live server
 	$(DEV) bench/client_table.py
+
+bench-exports: .venv/installed  ## trees as search engines' files, scored as each engine scores them, beside their library
+	$(DEV) bench/ltr_exports.py
 
 INTEROP := tests/adapters/test_exchange.py tests/adapters/test_mteb.py tests/adapters/test_nano_beir.py
 test-interop: .venv-interop/installed  ## our models in MTEB, our runs in ranx, ir_datasets and PyTerrier

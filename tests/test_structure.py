@@ -17,7 +17,7 @@ SOURCE = Path(resift.__file__).parent
 LAYERS = [
     {"types", "errors", "vocabulary"},
     {"protocols", "machine", "arguments", "atomic", "measures"},
-    {"text", "engine"},
+    {"text", "engine", "trees"},
     {"files", "models", "retrieve", "rerank"},
     {"score", "client"},
     {"pipeline", "index", "calibrate"},

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from resift.cli import options
+from resift.cli import export_trees, options
 
 
 class FormatChoice(StrEnum):
@@ -27,17 +27,58 @@ class WeightsChoice(StrEnum):
 
 
 def export(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="Bundled name, model folder, or hub id (owner/name).")],
-    out: Annotated[Path, typer.Argument(help="The folder to write; must not exist, or be empty.")],
+    out: Annotated[Path | None, typer.Argument(help="The folder to write; must not exist, or be empty.")] = None,
     to: Annotated[FormatChoice, typer.Option("--to", help="Format of the weights.")] = FormatChoice.OPENVINO,
     weights: Annotated[WeightsChoice, typer.Option("--weights", help="How matrices are stored.")] = WeightsChoice.FP16,
     force: Annotated[bool, typer.Option("--force", help="Write it even when the order changed too much.")] = False,
+    trees_format: export_trees.Format = None,
+    output: export_trees.Output = None,
+    features: export_trees.Names = None,
+    feature_set: export_trees.FeatureSet = None,
+    field: export_trees.Fields = None,
+    name: export_trees.Name = None,
+    never_missing: export_trees.NeverMissing = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Write a model folder with smaller weights or in another format, and measure what that did to the order.
 
     Both are compared at f32 on the probes of the model's languages; the report is kept as agreement.json.
+
+    With --format, MODEL is a folder or file of trees (LightGBM, XGBoost), and the file of a search engine is written.
+
+    Example: resift export ltr --format elasticsearch -o model.json
     """
+    if trees_format is not None:
+        target = _trees_target(ctx, out, output)
+        export_trees.export_trees(
+            Path(model), trees_format.value, target, features, feature_set, field or [], name, never_missing, as_json
+        )
+        return
+    _refuse(ctx, ("output", "features", "feature_set", "field", "name", "never_missing"), "goes with --format")
+    if out is None:
+        raise typer.BadParameter("the folder to write is missing", ctx, param_hint="OUT")
+    _export_weights(model, out, to, weights, force, as_json)
+
+
+def _trees_target(ctx: typer.Context, out: Path | None, output: Path | None) -> Path:
+    _refuse(ctx, ("to", "weights", "force"), "is for the weights of a model, and does not go with --format")
+    if (out is None) == (output is None):
+        raise typer.BadParameter("--format writes one file: name it with -o FILE", ctx, param_hint="--output")
+    return out or output or Path()
+
+
+def _refuse(ctx: typer.Context, parameters: tuple[str, ...], why: str) -> None:
+    for parameter in parameters:
+        source = ctx.get_parameter_source(parameter)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(why, ctx, param_hint=f"--{parameter.replace('_', '-')}")
+
+
+def _export_weights(
+    model: str, out: Path, to: FormatChoice, weights: WeightsChoice, force: bool, as_json: bool
+) -> None:
     from dataclasses import asdict
 
     from rich.console import Console
