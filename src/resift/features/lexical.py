@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from resift.features.analysed_text import folded
+from resift.features.character_grams import shared_grams
 from resift.features.feature import Definition, Parameters
 from resift.features.matrix import Column
 from resift.features.query_view import QueryView
@@ -93,8 +94,8 @@ def _title_exact(view: QueryView, _: Parameters) -> Column:
 
 def _ngrams(view: QueryView, parameters: Parameters) -> Column:
     text, n = folded(view.query.text).strip(_ENDS), int(str(parameters["n"]))
-    grams = {text[i : i + n] for i in range(len(text) - n + 1)}
-    return _over(view, np.array([sum(g in d.folded for g in grams) for d in view.documents], float), len(grams))
+    counts, whole = shared_grams(text, [document.folded for document in view.documents], n)
+    return _over(view, counts, whole)
 
 
 def _density(view: QueryView, _: Parameters) -> Column:
