@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from resift.features.analysed_text import folded
 from resift.features.character_grams import shared_grams
@@ -41,7 +43,7 @@ def _share(view: QueryView, present: np.ndarray[tuple[int, int], np.dtype[np.boo
     return _over(view, present.sum(axis=1), len(view.matches.terms))
 
 
-def _over(view: QueryView, counts: Column, whole: float) -> Column:
+def _over(view: QueryView, counts: npt.NDArray[Any], whole: float) -> Column:
     """Counts as a share of a whole; missing where there is nothing to count."""
     return np.asarray(counts / whole, np.float64) if whole else view.constant(math.nan)
 
