@@ -73,6 +73,8 @@ class Feature:
         shown = []
         for key, default in self.definition.parameters.items():
             value = self.parameters[key]
+            if self.definition.categorical and isinstance(value, tuple):
+                continue  # a list of categories may be long, and a field has only one
             if isinstance(default, (type, frozenset)):
                 shown.append("+".join(value) if isinstance(value, tuple) else str(value))
             elif value != default and not isinstance(value, tuple):
