@@ -191,7 +191,8 @@ def features() -> str:
     items = []
     for row in TABLE.values():
         parameters = [
-            key if isinstance(value, (type, frozenset)) else f"{key}={value:g}" for key, value in row.parameters.items()
+            key if isinstance(value, (type, frozenset)) else f"{key}={value or 'any'}"
+            for key, value in row.parameters.items()
         ]
         inside = f"({', '.join(parameters)})" if parameters else ""
         marks = [f"version {row.version}"]

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resift.errors import InputError
-from resift.features import FeatureSet, Field, FieldKind, MissingCode, Statistics, constant_columns
+from resift.errors import InputError, KindError
+from resift.features import FeatureSet, Field, FieldKind, MissingCode, Statistics, constant_columns, signal_kinds
 from resift.features.table import TABLE
-from resift.types import Document
+from resift.types import Document, ScoreKind
 from tests.features.candidates import NOW, STATISTICS, candidate, ranking, signal
 
 FIELDS = (
@@ -45,6 +45,21 @@ def test_a_default_set_has_the_whole_table() -> None:
     assert set(WHOLE.within_query) >= {"rank(bm25)", "z(bm25)", "place(price)"}
     assert WHOLE.directions[WHOLE.names.index("coverage")] == 1
     assert WHOLE.directions[WHOLE.names.index("rank(bm25)")] == -1
+
+
+def test_scores_of_another_kind_are_refused() -> None:
+    logits = ranking("q", candidate("x", signals=(signal("m", 1, 2.0, ScoreKind.LOGIT), signal("run", 1))))
+    features = FeatureSet.default(signal_kinds([logits]))
+    assert signal_kinds([logits]) == {"m": (ScoreKind.LOGIT,), "run": ()}
+    assert FeatureSet.parse(features.to_toml()) == features
+    assert features.names[:2] == ("score(m)", "rank(m)") and features.sources == ("m", "run")
+    assert features.matrix(logits, STATISTICS).values[0, 0] == 2.0
+    probabilities = ranking("q", candidate("x", signals=(signal("m", 1, 0.9, ScoreKind.PROBABILITY),)))
+    with pytest.raises(KindError, match="'m' were made of logit scores, and it gives probability scores here; serve"):
+        features.matrix(probabilities, STATISTICS)
+    assert FeatureSet.default(["m"]).matrix(probabilities, STATISTICS).values[0, 0] == np.float32(0.9)
+    with pytest.raises(KindError, match="'m' gave logit and probability scores; one feature reads one kind"):
+        FeatureSet.default(signal_kinds([logits, probabilities]))
 
 
 def test_names_suit_the_libraries_of_trees() -> None:

@@ -16,10 +16,9 @@ from resift.evaluate.first_stages import Progress
 from resift.evaluate.pipeline_rankings import pipeline_rankings
 from resift.evaluate.run import EvaluationOptions
 from resift.evaluate.statistics import Estimate, estimates
-from resift.features import FeatureSet, Missing, Statistics, constant_columns, detect_fields
+from resift.features import FeatureSet, Missing, Statistics, constant_columns, detect_fields, signal_kinds
 from resift.pipeline import Pipeline
 from resift.text.analysis import sample
-from resift.types import Ranking
 
 SCHEMA = 1
 _FIRST_STAGE, _OPTIONS = Pipeline(), EvaluationOptions()
@@ -141,7 +140,8 @@ def feature_report(
     detected = detect_fields((documents[i] for i in sample(len(documents))), fields)
     statistics = Statistics.of(documents)
     rankings = list(pipeline_rankings(data, pipeline, options, on_progress))
-    features = FeatureSet.default(sources_of(rankings), detected.fields)
+    signals = {source: kinds for source, kinds in signal_kinds(rankings).items() if source not in _NO_SIGNAL}
+    features = FeatureSet.default(signals, detected.fields)
     now = time.time()
     values: list[Values] = []
     relevant: list[npt.NDArray[np.bool_]] = []
@@ -160,12 +160,6 @@ def feature_report(
         features, facts, constant, _summed(missing), dict(detected.left_out),
         len(rankings), len(whole), int(sum(r.sum() for r in relevant)),
     )  # fmt: skip
-
-
-def sources_of(rankings: Iterable[Ranking]) -> tuple[str, ...]:
-    """The sources of all signals of the candidates, in the order in which they first occur."""
-    sources = dict.fromkeys(s.source for ranking in rankings for c in ranking for s in c.signals)
-    return tuple(source for source in sources if source not in _NO_SIGNAL)
 
 
 def _facts(

@@ -11,6 +11,7 @@ from resift.features.matrix import FeatureMatrix as FeatureMatrix
 from resift.features.matrix import Missing as Missing
 from resift.features.matrix import MissingCode as MissingCode
 from resift.features.matrix import constant_columns as constant_columns
+from resift.features.query_view import signal_kinds as signal_kinds
 from resift.features.statistics import STATISTICS_FILE as STATISTICS_FILE
 from resift.features.statistics import Statistics as Statistics
 
@@ -28,4 +29,5 @@ __all__ = [
     "Statistics",
     "constant_columns",
     "detect_fields",
+    "signal_kinds",
 ]
