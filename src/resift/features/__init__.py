@@ -1,5 +1,7 @@
 """Features: what is known of a query's candidates as a matrix of numbers, by one code path for training and serving."""
 
+from resift.features.collection_statistics import STATISTICS_FILE as STATISTICS_FILE
+from resift.features.collection_statistics import Statistics as Statistics
 from resift.features.feature import Feature as Feature
 from resift.features.feature_set import FEATURES_FILE as FEATURES_FILE
 from resift.features.feature_set import FeatureSet as FeatureSet
@@ -12,8 +14,6 @@ from resift.features.matrix import Missing as Missing
 from resift.features.matrix import MissingCode as MissingCode
 from resift.features.matrix import constant_columns as constant_columns
 from resift.features.query_view import signal_kinds as signal_kinds
-from resift.features.statistics import STATISTICS_FILE as STATISTICS_FILE
-from resift.features.statistics import Statistics as Statistics
 
 __all__ = [
     "FEATURES_FILE",

@@ -14,12 +14,12 @@ import numpy as np
 
 from resift import arguments
 from resift.errors import InputError, KindError
+from resift.features.collection_statistics import Statistics
 from resift.features.default_features import default_features
 from resift.features.feature import Feature, Value
 from resift.features.field import Field
 from resift.features.matrix import FeatureMatrix
 from resift.features.query_view import QueryView
-from resift.features.statistics import Statistics
 from resift.features.table import TABLE
 from resift.types import Ranking
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from resift.errors import KindError
 from resift.features.analysed_text import AnalysedText
+from resift.features.collection_statistics import Statistics
 from resift.features.matrix import Column, Missing, MissingCode
 from resift.features.question_forms import asked_form
-from resift.features.statistics import Statistics
 from resift.features.term_matches import TermMatches
 from resift.types import Ranking, ScoreKind
 
