@@ -180,7 +180,7 @@ def peers() -> str:
 
 
 COMMANDS = (
-    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "choose",
+    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "mine", "choose",
     "calibrate", "bench", "doctor", "export",
 )  # fmt: skip
 
