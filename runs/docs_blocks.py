@@ -181,8 +181,8 @@ def peers() -> str:
 
 
 COMMANDS = (
-    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "choose",
-    "calibrate", "bench", "doctor", "export", "features",
+    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "features",
+    "mine", "choose", "calibrate", "bench", "doctor", "export",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from resift.cli import (
     features,
     index,
     judge,
+    mine,
     models,
     report,
     rerank,
@@ -57,6 +58,7 @@ app.command("when")(when.when)
 app.command("choose")(choose.choose)
 app.command("features")(features.features)
 app.command("judge")(judge.judge)
+app.command("mine")(mine.mine)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)
