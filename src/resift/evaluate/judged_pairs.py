@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -86,17 +87,19 @@ class JudgedPairs:
         for number, cells in read_rows(self.path):
             where = f"{self.path}:{number}"
             names = {name.strip().lower(): name for name in cells}
-            row = {
-                role: cells[names[field]].strip()
+            columns = {
+                role: names[field]
                 for role, fields in _COLUMNS.items()
                 if (field := next((f for f in fields if f in names), None)) is not None
             }
+            row = {role: cells[column].strip() for role, column in columns.items()}
             if missing := [role for role in ("query", "document", "grade") if role not in row]:
                 raise InputError(
                     f"{self.path} has no column for {' and '.join(missing)}; name the columns query, document, grade"
                 )
             text, title = row["document"], row.get("title", "")
-            document = Document(row.get("document_id") or _id("d", title, text), text, title)
+            beside = {field: cell for field, cell in cells.items() if field not in columns.values()}
+            document = Document(row.get("document_id") or _id("d", title, text), text, title, beside)
             query = Query(row["query"], row.get("query_id") or _id("q", row["query"]))
             yield query, document, _grade(row["grade"], where), where
 
@@ -143,7 +146,7 @@ def _graded(entries: Iterable[Any], where: str) -> Iterator[tuple[Document, int]
 
 def _document(value: Any, where: str) -> Document:  # noqa: ANN401 - whatever the line holds
     document = files.document(value, "")
-    return document if document.id else Document(_id("d", document.title, document.text), document.text, document.title)
+    return document if document.id else replace(document, id=_id("d", document.title, document.text))
 
 
 def _grade(value: object, where: str) -> int:

@@ -8,9 +8,10 @@ from functools import cache, partial
 from pathlib import Path
 
 from resift.engine.once import Once
-from resift.pipeline.parts import STAGES, Part, check
+from resift.pipeline.parts import STAGES, Part, boost_rule, check
 from resift.protocols import Calibrator, Scorer, Stage
 from resift.rerank.blend import Blend
+from resift.rerank.boost import Boost
 from resift.rerank.cascade import Cascade
 from resift.rerank.guard import Alternative, ByLanguage, LanguageGuard
 from resift.rerank.pointwise import Pointwise
@@ -31,22 +32,28 @@ def stage_of(
     first = next((part for part in parts if part.name not in STAGES), None)
     if first is None or not guard:
         return _unguarded(parts, rule, scorer, calibration_of)
+    otherwise = without_models(parts)
     if not first.others:
-        return LanguageGuard(scorer(first.name), _unguarded(parts, rule, scorer, calibration_of), insist)
+        return LanguageGuard(scorer(first.name), _unguarded(parts, rule, scorer, calibration_of), insist, otherwise)
     alternatives = []
     for name in first.names:
         single = replace(first, name=name, others=())
         variant = [single if part is first else part for part in parts]
         stage = Once(partial(_unguarded, variant, rule, scorer, calibration_of))
         alternatives.append(Alternative(name, partial(scorer, name), stage))
-    return ByLanguage(alternatives, because)
+    return ByLanguage(alternatives, because, otherwise)
+
+
+def without_models(parts: Sequence[Part]) -> Cascade:
+    """What is left of stages where no model is asked: the boosts."""
+    return Cascade([Boost(boost_rule(part)) for part in parts if part.name == "boost"])
 
 
 def resolved(parts: Sequence[Part], infos: Sequence[ModelInfo]) -> str:
-    """Stages as text that says all that their order depends on, but for thresholds.
+    """Stages as text that says all that the models' order depends on, so without thresholds and boosts.
 
     Args:
-        parts: models and blends.
+        parts: models, and stages without one.
         infos: of the models, in order.
 
     """
@@ -89,7 +96,7 @@ def _unguarded(
         deeper = _Assembly(scorer_of, calibration_of).cascade([replace(parts[0], depth=depth), *parts[1:]])
     infos = [scorer.info for scorer in assembly.scorers]
     misfit = rule.misfit(resolved(parts, infos), {info.name: info.fingerprint for info in infos})
-    return When(rule, stage, deeper, misfit)
+    return When(rule, stage, deeper, misfit, without_models(parts))
 
 
 @dataclass
@@ -113,6 +120,9 @@ class _Assembly:
         info, weight = self.scorers[-1].info, part.value("weight")
         return Blend(info.name, info.blend_weight if weight is None else float(weight))
 
+    def boost(self, part: Part) -> Stage:
+        return Boost(boost_rule(part))
+
     def relevant(self, part: Part) -> Stage:
         check(self.calibration_of is not None, "a threshold of relevance needs a calibrated model")
         assert self.calibration_of is not None
@@ -122,5 +132,6 @@ class _Assembly:
 # How each of `STAGES` is made; `when` is not among them, since it holds the others.
 _MAKERS: Mapping[str, Callable[[_Assembly, Part], Stage]] = {
     "blend": _Assembly.blend,
+    "boost": _Assembly.boost,
     "relevant": _Assembly.relevant,
 }

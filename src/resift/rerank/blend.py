@@ -38,7 +38,7 @@ class Blend:
         last = max((c.score.stage for c in ranking if c.score), default=0)
         scored = [(c, c.score) for c in ranking if c.score and c.score.stage == last and c.score.source == self.source]
         firsts = first_opinion([c for c, _ in scored])
-        values = _standardised([s.value for _, s in scored])
+        values = standardised([s.value for _, s in scored])
         blended = [
             replace(c, score=Score(f + self.weight * v, ScoreKind.FUSED, self.name, last + 1))
             for (c, _), f, v in zip(scored, firsts, values, strict=True)
@@ -60,15 +60,15 @@ def first_opinion(candidates: Sequence[Candidate]) -> list[float]:
         said = [{s.source: s.score.value for s in c.signals[1:] if s.score and not s.score.stage} for c in candidates]
     retrievers = sorted({name for own in said for name in own})
     if not retrievers:
-        return _standardised([-math.log(10 + c.first_rank) for c in candidates])
+        return standardised([-math.log(10 + c.first_rank) for c in candidates])
     columns = []
     for name in retrievers:
         lowest = min(own[name] for own in said if name in own)
-        columns.append(_standardised([own.get(name, lowest) for own in said]))
+        columns.append(standardised([own.get(name, lowest) for own in said]))
     return [math.fsum(row) / len(row) for row in zip(*columns, strict=True)]
 
 
-def _standardised(values: Sequence[float]) -> list[float]:
+def standardised(values: Sequence[float]) -> list[float]:
     """(x - mean) / standard deviation; all 0 where there is no spread."""
     if not values:
         return []
