@@ -180,8 +180,8 @@ def peers() -> str:
 
 
 COMMANDS = (
-    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "choose",
-    "calibrate", "bench", "doctor", "export",
+    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "tune-boosts", "judge",
+    "choose", "calibrate", "bench", "doctor", "export",
 )  # fmt: skip
 
 
