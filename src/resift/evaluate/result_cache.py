@@ -154,6 +154,10 @@ class RecordedScorer:
         self.cost.seconds += time.perf_counter() - began
         return costly
 
+    def foreign(self, texts: Sequence[str]) -> list[str]:
+        """The language of each text that the scorer does not read; see `KnowsLanguages`."""
+        return self.scorer.foreign(texts) if isinstance(self.scorer, KnowsLanguages) else [""] * len(texts)
+
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Why the scorer should not judge these texts; see `KnowsLanguages`."""
         return self.scorer.misfit(query, passages) if isinstance(self.scorer, KnowsLanguages) else ""
