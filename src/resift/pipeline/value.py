@@ -26,6 +26,7 @@ from resift.pipeline.parts import DEFAULT_DEPTH, RETRIEVERS, STAGES, Part, check
 from resift.pipeline.stages import stage_of
 from resift.pipeline.text import part_of_table, part_of_text, split, table_of_part
 from resift.protocols import Calibrator, Scorer, Stage
+from resift.types import Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ class Pipeline:
         insist: bool = False,
         calibration_of: Callable[[str], Calibrator] | None = None,
         because: str = "",
+        watch: Callable[[Part, Ranking], None] | None = None,
     ) -> Stage:
         """The stages as one Stage.
 
@@ -162,12 +164,13 @@ class Pipeline:
             insist: the guard only says what a model does not read, and lets it judge all the same.
             calibration_of: gives the calibration of a model's name; None where there are none.
             because: of several models: why the first one is preferred, where the trace is to say that.
+            watch: is shown each part of `stages` that was run, and the ranking that it left.
 
         Raises:
             InputError: a threshold without a calibration, or one that the calibration does not have.
 
         """
-        return stage_of(self.stages, self.guard, scorer_of, insist, calibration_of, because)
+        return stage_of(self.stages, self.guard, scorer_of, insist, calibration_of, because, watch)
 
 
 def boosts(text: str) -> tuple[Part, ...]:
