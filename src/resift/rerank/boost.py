@@ -120,8 +120,8 @@ class Boost:
             replace(c, signals=(*c.signals, Signal(self.name, rank, c.score)))
             for rank, c in enumerate((boosted[i] for i in order), 1)
         ]
-        known = len(head) - result.missing - len(result.unreadable)
-        step = Step(self.name, (time.perf_counter() - began) * 1e3, scored=known, total=len(ranking))
+        readable = len(head) - result.missing - len(result.unreadable)
+        step = Step(self.name, (time.perf_counter() - began) * 1e3, scored=readable, total=len(ranking))
         trace = ranking.trace.then(step, *_notes(self.rule, result))
         return replace(ranking, candidates=(*signed, *ranking.candidates[len(head) :]), trace=trace)
 
@@ -174,8 +174,8 @@ def _read(rule: BoostRule, entry: Any) -> float:  # noqa: ANN401 - whatever meta
 def _places(rule: BoostRule, numbers: Sequence[float | None]) -> tuple[float, ...]:
     """Each number's place between the least and the largest; halves keep differences of huge numbers finite."""
     scaled = [None if x is None else (math.copysign(math.log1p(abs(x)), x) if rule.log else x) / 2 for x in numbers]
-    known = [x for x in scaled if x is not None]
-    low, high = min(known, default=0.0), max(known, default=0.0)
+    present = [x for x in scaled if x is not None]
+    low, high = min(present, default=0.0), max(present, default=0.0)
     return tuple(0.5 if x is None or low == high else (x - low) / (high - low) for x in scaled)
 
 
