@@ -181,8 +181,8 @@ def peers() -> str:
 
 
 COMMANDS = (
-    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "features",
-    "mine", "choose", "calibrate", "bench", "doctor", "export",
+    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "tune-boosts", "judge",
+    "features", "mine", "choose", "calibrate", "bench", "doctor", "export",
 )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ RELEVANT = st.builds(lambda least: Part("relevant", None, least), st.just(()) | 
     st.tuples(st.just("least"), st.floats(0.001, 1) | st.sampled_from(["high", "some"]))))  # fmt: skip
 WHENS = st.builds(lambda rule: Part("when", None, rule), st.tuples(st.tuples(st.just("rule"), NAMES)) | st.tuples(
     st.tuples(st.just("rule"), NAMES), st.tuples(st.just("deeper"), st.integers(1, 1000))))  # fmt: skip
+BOOSTS = st.builds(lambda field: Part("boost", None, (("field", field), ("log", False))), NAMES) | st.builds(
+    lambda field: Part("boost", None, (("field", field), ("half_life", "1.5y"))), NAMES)  # fmt: skip
 PIPELINES = st.builds(
     Pipeline,
     st.lists(st.sampled_from([Part(name) for name in RETRIEVERS]), unique=True, max_size=2).map(tuple),
@@ -32,7 +34,9 @@ PIPELINES = st.builds(
     | st.tuples(MODELS, RELEVANT)
     | st.tuples(WHENS, MODELS)
     | st.tuples(WHENS, MODELS, BLENDS)
-    | st.tuples(MODELS, BLENDS, RELEVANT),
+    | st.tuples(MODELS, BLENDS, RELEVANT)
+    | st.tuples(BOOSTS, MODELS, BLENDS, BOOSTS, BOOSTS, RELEVANT)
+    | st.tuples(BOOSTS),
     st.none() | st.integers(1, 99),
     st.booleans(),
 )

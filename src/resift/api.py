@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from resift import arguments, files
 from resift.errors import InputError
 from resift.files.records import DocumentLike
-from resift.pipeline import DEFAULT_DEPTH, RETRIEVERS, Pipeline
+from resift.pipeline import DEFAULT_DEPTH, RETRIEVERS, Pipeline, boosts, without_models
 from resift.protocols import Calibrator, Retriever, Scorer
 from resift.rerank.drive import drive
 from resift.reranker import DefaultReranker, LazyReranker, Reranker, budget
@@ -152,6 +152,7 @@ class Index:
         max_memory: int | str | None = None,
         min_relevance: float | str | None = None,
         when: str | os.PathLike[str] | None = None,
+        boost: str = "",
     ) -> Ranking:
         """Retrieve max(depth, top_k) candidates, rerank the first `depth`, return the first `top_k`.
 
@@ -167,13 +168,14 @@ class Index:
             max_memory: as in `Reranker.rerank`.
             min_relevance: as in `Reranker.rerank`; a model that is named is then loaded with its calibration.
             when: the file of a rule that `resift when` learned: queries that it skips keep the first stage's order.
+            boost: as in `Reranker.rerank`; without a reranker, too.
 
         Stored token vectors are used when `reranker` is the model that made them, and has no calibration; with True, a
         bundled model that made them is taken for all that it reads.
 
         Raises:
-            InputError: an empty query, a reranker that is none, a top_k or limit as `budget` refuses it, or a
-                min_relevance without a reranker or calibration.
+            InputError: an empty query, a reranker that is none, a top_k or limit as `budget` refuses it, a boost that
+                is none, or a min_relevance without a reranker or calibration.
             ModelError: the reranker that was named can't be used.
 
         """
@@ -185,9 +187,10 @@ class Index:
                 raise InputError("a rule of when to rerank needs a reranker; leave when out, or name a model")
             if min_relevance is not None:
                 raise InputError("a threshold of relevance needs a reranker; leave min_relevance out, or name a model")
-            return self.retriever.retrieve([checked_query], max(to_score, count or 0))[0].top(count)
+            boosting = without_models(boosts(boost))
+            return drive(boosting, self.retriever.retrieve([checked_query], max(to_score, count or 0)))[0].top(count)
         rule = "" if when is None else arguments.path(when, "when")
-        stage = model.stage(blend, self.store_for(model), to_score, min_relevance, rule)
+        stage = model.stage(blend, self.store_for(model), to_score, min_relevance, rule, boost)
         ranking = self.retriever.retrieve([checked_query], max(to_score, count or 0))[0]
         return drive(stage, [ranking], limits)[0].top(count)
 

@@ -12,7 +12,7 @@ from resift.engine.once import OfOneProcess
 from resift.errors import InputError
 from resift.files.records import DocumentLike
 from resift.machine import held, parse_size
-from resift.pipeline import Part, Pipeline
+from resift.pipeline import Part, Pipeline, boosts
 from resift.protocols import Budget, Calibrator, HasContract, Scorer, Stage, StoresTokens, TokenStore
 from resift.rerank.drive import drive
 from resift.rerank.guard import choose_for_pairs
@@ -76,6 +76,7 @@ class Reranker(OfOneProcess):
         deadline_ms: float | None = None,
         max_memory: int | str | None = None,
         min_relevance: float | str | None = None,
+        boost: str = "",
     ) -> Ranking:
         """Order documents by the model's score.
 
@@ -92,15 +93,19 @@ class Reranker(OfOneProcess):
                 order so far comes back, as by a deadline. On a model's first call its weights come on top. Linux only.
             min_relevance: leave out documents whose probability of relevance is less, or whose level is below "high" or
                 "some"; they are in the ranking's `left_out`. Needs a calibration.
+            boost: what of the documents' metadata counts beside the score, such as 'boost("date", half_life="90d")';
+                several are joined by ">>" (see `rerank.boost.Boost`).
 
         Raises:
             InputError: an empty query, one document instead of a list, a document that is none of the three, a top_k or
-                limit as `budget` refuses it, or a min_relevance without a calibration, or that it does not have.
+                limit as `budget` refuses it, a min_relevance without a calibration, or that it does not have, or a
+                boost that is none.
 
         """
         limits, most = budget(deadline_ms, max_memory), arguments.whole(top_k, "top_k")
         ranking = Ranking.unscored(arguments.query(query), files.documents(documents))
-        stage = self.stage(blend=False, depth=arguments.whole(depth, "depth"), min_relevance=min_relevance)
+        checked_depth = arguments.whole(depth, "depth")
+        stage = self.stage(blend=False, depth=checked_depth, min_relevance=min_relevance, boost=boost)
         return drive(stage, [ranking], limits)[0].top(most)
 
     def score(self, pairs: Iterable[tuple[str | Query, DocumentLike]]) -> Scores:
@@ -133,6 +138,7 @@ class Reranker(OfOneProcess):
         depth: int | None = None,
         min_relevance: float | str | None = None,
         when: str = "",
+        boost: str = "",
     ) -> Stage:
         """The pipeline stage of this model, blended with what the first stage thought, guarded by language.
 
@@ -142,13 +148,14 @@ class Reranker(OfOneProcess):
             depth: how many candidates are scored, from the first; None: all.
             min_relevance: see `rerank`.
             when: the file of a rule that says for which queries the model is asked; empty: for all.
+            boost: see `rerank`; it counts where the model is not asked, too.
 
         Raises:
             InputError: a blend that is neither true, false nor a number of 0 or more, a depth below 1, or a
-                min_relevance as `rerank` refuses it.
+                min_relevance or boost as `rerank` refuses it.
 
         """
-        return self._stage(self.pipeline(blend, depth, min_relevance=min_relevance, when=when), store)
+        return self._stage(self.pipeline(blend, depth, None, min_relevance, when, boost), store)
 
     def _stage(self, plan: Pipeline, store: TokenStore | None) -> Stage:
         return self.stage_of(plan, self.with_store(store))
@@ -189,6 +196,7 @@ class Reranker(OfOneProcess):
         top_k: int | None = None,
         min_relevance: float | str | None = None,
         when: str = "",
+        boost: str = "",
     ) -> Pipeline:
         """The model as a pipeline without a retriever; the arguments are those of `stage` and `rerank`.
 
@@ -201,6 +209,7 @@ class Reranker(OfOneProcess):
         if blend is not False:
             weight = None if blend is True else arguments.number(blend, "blend")
             stages.append(Part("blend", None, () if weight is None else (("weight", weight),)))
+        stages += boosts(boost)
         if min_relevance is not None:
             least = self.calibrator.least(min_relevance)
             word = min_relevance if min_relevance in ("high", "some") else least

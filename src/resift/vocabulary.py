@@ -51,6 +51,7 @@ class NoteCode(StrEnum):
     REMOTE = "remote"  # what another server gave as its reason
     RELEVANCE = "relevance"  # a threshold of relevance left candidates out, or could not be applied
     WHEN = "when"  # a learned rule skipped reranking, or chose more candidates, or could not be applied
+    BOOST = "boost"  # metadata that a boost needs are missing, can't be read, or lie in the future
 
 
 class Level(StrEnum):

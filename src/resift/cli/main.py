@@ -24,6 +24,7 @@ from resift.cli import (
     search,
     serve,
     streams,
+    tune_boosts,
     when,
     worth_it,
 )
@@ -55,6 +56,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("worth-it")(worth_it.worth_it)
 app.command("when")(when.when)
+app.command("tune-boosts")(tune_boosts.tune_boosts)
 app.command("choose")(choose.choose)
 app.command("features")(features.features)
 app.command("judge")(judge.judge)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from resift.api import DEFAULT_MODEL
-from resift.pipeline import DEFAULT_DEPTH
+from resift.pipeline import DEFAULT_DEPTH, boosts
 
 
 class EngineChoice(StrEnum):
@@ -68,12 +68,27 @@ Explain = Annotated[bool, typer.Option("--explain", help="Show what every stage 
 EverySkipped = Annotated[
     bool, typer.Option("--list-skipped", help="Name every file of a folder that was left out, and say why.")
 ]
+Boosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--boost", metavar="BOOST", help='Let metadata count: \'boost("date", half_life="90d")\'; may be repeated.'
+    ),
+]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Read only the start of long documents (else: windows).")]
+
+
+def joined(texts: list[str] | None) -> str:
+    """The boosts of an option as one text; a wrong one is refused before anything is read."""
+    text = " >> ".join(texts or [])
+    boosts(text)
+    return text
+
 
 __all__ = [
     "DEFAULT_DEPTH",
     "DEFAULT_MODEL",
     "AsJson",
+    "Boosts",
     "Calibrated",
     "Deadline",
     "Depth",

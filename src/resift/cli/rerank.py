@@ -47,6 +47,7 @@ def rerank(
     ] = None,
     calibrated: options.Calibrated = False,
     min_relevance: options.MinRelevance = None,
+    boost: options.Boosts = None,
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
@@ -62,6 +63,7 @@ def rerank(
     from resift.reranker import budget
 
     budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
+    boosting = options.joined(boost)
     long_documents: LongDocuments = "truncate" if truncate else "windows"
     with_calibration = calibrated or min_relevance is not None
     reranker = load(model, long_documents=long_documents, engine=engine.value, calibrated=with_calibration)
@@ -70,7 +72,8 @@ def rerank(
     limits = RerankLimits(deadline_ms, max_memory, top)
     lines = files.read_lines(file)
     is_run = bool(queries or documents)
-    stage = reranker.stage(is_run if blend is None else blend, depth=depth, min_relevance=min_relevance)
+    blended = is_run if blend is None else blend
+    stage = reranker.stage(blended, depth=depth, min_relevance=min_relevance, boost=boosting)
     results = (
         _reranked_run(lines, file, queries, documents, stage, limits)
         if is_run

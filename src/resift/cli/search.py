@@ -50,6 +50,7 @@ def search(
     calibrated: options.Calibrated = False,
     min_relevance: options.MinRelevance = None,
     when: _When = None,
+    boost: options.Boosts = None,
     deadline_ms: options.Deadline = None,
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
@@ -73,6 +74,7 @@ def search(
     budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
     _check_place(paths, index, embedder)
     _check_model(rerank, calibrated, min_relevance, when)
+    boosting = options.joined(boost)
     reranker = _load(model, truncate, engine, calibrated, min_relevance) if rerank else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
     with counter() as count:
@@ -82,7 +84,7 @@ def search(
         step = "passages searched, the best reranked" if reranker else "passages searched"
         count(step, len(searched_index.documents), 0.0)
         ranking = searched_index.search(
-            query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance, when
+            query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance, when, boosting
         )
     seconds = time.monotonic() - began
     if as_json:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from resift.cli import options
 from resift.serve.service import OnError
 from resift.serve.settings import DEFAULTS, LogLevel, ServedPrecision
 
@@ -19,6 +20,9 @@ def _choices(literal: Any, default: str) -> str:  # noqa: ANN401 - a Literal typ
 _OnError = Annotated[
     str | None,
     typer.Option("--on-error", help=f"When a model fails: {_choices(OnError, DEFAULTS.on_error)}", metavar="WHAT"),
+]
+_Fallback = Annotated[
+    list[str] | None, typer.Option(help="Model to ask when the others fail; may be repeated.", metavar="MODEL")
 ]
 _Tokens = Annotated[int | None, typer.Option(help=f"Tokens that may wait [{DEFAULTS.queue_seconds:g} seconds' worth].")]
 
@@ -36,10 +40,9 @@ def serve(
         bool | None, typer.Option("--calibrated", help="Scores are probabilities, as `resift calibrate` fitted them.")
     ] = None,
     when: Annotated[str | None, typer.Option(help="Rule of `resift when`, for /api/search.", metavar="FILE")] = None,
+    boost: options.Boosts = None,
     on_error: _OnError = None,
-    fallback: Annotated[
-        list[str] | None, typer.Option(help="Model to ask when the others fail; may be repeated.", metavar="MODEL")
-    ] = None,
+    fallback: _Fallback = None,
     deadline_ms: Annotated[float | None, typer.Option(help="Answer by then with what is scored.")] = None,
     queue_tokens: _Tokens = None,
     max_documents: Annotated[
@@ -73,7 +76,7 @@ def serve(
 
     flags = {
         "models": models or None, "index": index, "host": host, "port": port, "precision": precision,
-        "calibrated": calibrated, "when": when,
+        "calibrated": calibrated, "when": when, "boost": options.joined(boost) or None,
         "on_error": on_error, "fallback": fallback or None, "deadline_ms": deadline_ms, "queue_tokens": queue_tokens,
         "max_documents": max_documents, "max_memory": max_memory, "api_keys_file": api_keys_file,
         "rate_limit": rate_limit, "cors_origins": cors_origin or None, "offline": offline, "log_level": log_level,

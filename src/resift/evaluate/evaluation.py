@@ -37,6 +37,24 @@ class ModelScores:
 
 
 @dataclass(frozen=True, eq=False)
+class StageRun:
+    """What one stage of a pipeline did with each of Q queries.
+
+    Attributes:
+        stage: its text in the pipeline; the first one is the retrievers, or "run".
+        values: (Q,) of each measure, in the order as the stage left it.
+        ms: (Q,), wall-clock milliseconds of this stage alone; 0 where it was skipped.
+        tokens: (Q,), what its model read.
+
+    """
+
+    stage: str
+    values: Mapping[str, Floats]
+    ms: Floats
+    tokens: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class PipelineRun:
     """What one pipeline did with each of Q queries, in the order of `Evaluation.queries`.
 
@@ -55,6 +73,7 @@ class PipelineRun:
         flags: how many judgements have each flag (`types.Flag`).
         notes: how many queries have each note (`types.NoteCode`).
         scores: of the last model; None without a model, and in files of before they were written.
+        stages: one after the other, the first stage in front; empty with fewer than two behind it, and in such files.
 
     """
 
@@ -72,6 +91,7 @@ class PipelineRun:
     flags: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     scores: ModelScores | None = None
+    stages: tuple[StageRun, ...] = ()
 
     @property
     def reranks(self) -> bool:

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from resift.errors import InputError
-from resift.evaluate.evaluation import NO_DOCUMENT, SCHEMA, DataFacts, Evaluation, ModelScores, PipelineRun, row_matrix
+from resift.evaluate.evaluation import (
+    NO_DOCUMENT,
+    SCHEMA,
+    DataFacts,
+    Evaluation,
+    ModelScores,
+    PipelineRun,
+    StageRun,
+    row_matrix,
+)
 from resift.evaluate.issues import Issue, IssueCode
 from resift.evaluate.statistics import METHOD, TEST, Floats
 from resift.evaluate.summary import Summary, summaries
@@ -57,7 +66,13 @@ def _pipeline(run: PipelineRun, summary: Summary) -> dict[str, Any]:
         "tokens": run.tokens.tolist(),
         "rankings": [[int(i) for i in row if i != NO_DOCUMENT] for row in run.rankings],
         **({} if run.scores is None else {"scores": _scores(run.scores)}),
+        **({"stages": [_stage(stage) for stage in run.stages]} if run.stages else {}),
     }
+
+
+def _stage(stage: StageRun) -> dict[str, Any]:
+    values = {measure: values.tolist() for measure, values in stage.values.items()}
+    return {"stage": stage.stage, "values": values, "ms": stage.ms.tolist(), "tokens": stage.tokens.tolist()}
 
 
 def _scores(scores: ModelScores) -> dict[str, Any]:
@@ -113,7 +128,8 @@ def _runs(value: Mapping[str, Any]) -> tuple[PipelineRun, ...]:
             raise ValueError(f"{run.baseline!r}, the first stage of {run.pipeline!r}, is not there")
         columns = (run.rankings, run.oracle, run.recall_bound, run.unjudged, run.tied, run.ms, run.tokens)
         scores = () if run.scores is None else (run.scores.values,)
-        for column in (*columns, *run.values.values(), *scores):
+        stages = [column for stage in run.stages for column in (stage.ms, stage.tokens, *stage.values.values())]
+        for column in (*columns, *run.values.values(), *scores, *stages):
             if len(column) != len(value["queries"]):
                 raise ValueError(f"{run.pipeline!r} has {len(column)} values for {len(value['queries'])} queries")
     return runs
@@ -141,7 +157,13 @@ def _run(value: Mapping[str, Any]) -> PipelineRun:
         flags=value["flags"],
         notes=value["notes"],
         scores=scores and ModelScores(scores["model"], scores["kind"], tuple(map(_floats, scores["values"]))),
+        stages=tuple(map(_stage_run, value.get("stages", []))),
     )
+
+
+def _stage_run(value: Mapping[str, Any]) -> StageRun:
+    values = {measure: _floats(values) for measure, values in value["values"].items()}
+    return StageRun(value["stage"], values, _floats(value["ms"]), np.array(value["tokens"], np.int64))
 
 
 def read_evaluation(path: Path) -> Evaluation:

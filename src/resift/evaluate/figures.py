@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from resift.evaluate.evaluation import Evaluation, PipelineRun
 from resift.evaluate.shown_documents import SHOWN_DOCUMENTS
 from resift.evaluate.statistics import METHOD, Estimate
-from resift.evaluate.summary import Summary, most_hurt, summaries
+from resift.evaluate.summary import StageSummary, Summary, most_hurt, summaries
 
 FEW_QUERIES = 30  # below that an interval of 95 % covers less
 SYNTHETIC = (
@@ -20,15 +20,16 @@ _CELL = 80  # characters of a document's cell
 
 @dataclass(frozen=True, slots=True)
 class FigureTable:
-    """A table: its title, its headings, and rows of cells; the first cell names the row."""
+    """A table: its title, its headings, and rows of cells; the first `names` cells name the row."""
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    names: int = 1
 
 
 def tables(evaluation: Evaluation) -> list[FigureTable]:
-    """How good each pipeline is, what its models add, and what bounds and costs it."""
+    """How good each pipeline is, what its models add, what bounds and costs it, and what each of its stages does."""
     figures = summaries(evaluation)
     reranking = [summary for summary in figures if summary.pipeline != summary.baseline]
     first, *others = evaluation.measures
@@ -52,7 +53,14 @@ def tables(evaluation: Evaluation) -> list[FigureTable]:
          "unjudged@10"),
         tuple(_costs(s) for s in figures),
     )  # fmt: skip
-    return [quality, *([gains] if reranking else []), costs]
+    staged = [s for s in figures if s.stages]
+    cascades = FigureTable(
+        "Stage by stage",
+        ("pipeline", "after", *evaluation.measures, f"{first} gained", "95 %", "ms p50", "ms p95", "tokens"),
+        tuple(_stage(s, stage) for s in staged for stage in s.stages),
+        names=2,
+    )
+    return [quality, *([gains] if reranking else []), costs, *([cascades] if staged else [])]
 
 
 def label(pipeline: str) -> str:
@@ -68,6 +76,13 @@ def _gain(s: Summary, measure: str) -> tuple[str, ...]:
     gain = s.gains[measure]
     counts = (str(n) for n in (s.helped, s.hurt, s.unchanged))
     return (label(s.pipeline), f"{gain.value:+.4f}", _ends(gain, "+"), f"{s.p_holm:.4f}", *counts)
+
+
+def _stage(s: Summary, stage: StageSummary) -> tuple[str, ...]:
+    gain = ("", "") if stage.gain is None else (f"{stage.gain.value:+.4f}", _ends(stage.gain, "+"))
+    means = (f"{value:.4f}" for value in stage.measures.values())
+    costs = (f"{stage.ms_p50:.1f}", f"{stage.ms_p95:.1f}", f"{stage.tokens:.0f}")
+    return (label(s.pipeline), stage.stage, *means, *gain, *costs)
 
 
 def _costs(s: Summary) -> tuple[str, ...]:

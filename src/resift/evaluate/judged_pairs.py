@@ -33,7 +33,6 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "title": ("title",),
     "grade": (*GRADE_FIELDS, "score"),
 }
-_COLUMN_NAMES = frozenset(name for fields in _COLUMNS.values() for name in fields)
 _SHAPE = (
     'a line is {"query": "…", "documents": [{"text": "…", "grade": 2}, …]}, or it has "positives" and "negatives" '
     "instead of documents"
@@ -89,18 +88,19 @@ class JudgedPairs:
         for number, cells in read_rows(self.path):
             where = f"{self.path}:{number}"
             names = {name.strip().lower(): name for name in cells}
-            row = {
-                role: cells[names[field]].strip()
+            columns = {
+                role: names[field]
                 for role, fields in _COLUMNS.items()
                 if (field := next((f for f in fields if f in names), None)) is not None
             }
+            row = {role: cells[column].strip() for role, column in columns.items()}
             if missing := [role for role in ("query", "document", "grade") if role not in row]:
                 raise InputError(
                     f"{self.path} has no column for {' and '.join(missing)}; name the columns query, document, grade"
                 )
             text, title = row["document"], row.get("title", "")
-            metadata = {name: cells[name] for field, name in names.items() if field not in _COLUMN_NAMES}
-            document = Document(row.get("document_id") or _id("d", title, text), text, title, metadata)
+            beside = {field: cell for field, cell in cells.items() if field not in columns.values()}
+            document = Document(row.get("document_id") or _id("d", title, text), text, title, beside)
             query = Query(row["query"], row.get("query_id") or _id("q", row["query"]))
             yield query, document, _grade(row["grade"], where), where
 

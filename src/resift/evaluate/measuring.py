@@ -9,9 +9,10 @@ import numpy as np
 
 from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
-from resift.evaluate.evaluation import NO_DOCUMENT, ModelScores, PipelineRun, Rows, row_matrix
+from resift.evaluate.evaluation import NO_DOCUMENT, ModelScores, PipelineRun, Rows, StageRun, row_matrix
 from resift.evaluate.outcomes import Outcome
 from resift.evaluate.plan import PlannedPipeline
+from resift.evaluate.stage_watch import StageOutcome
 from resift.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -66,6 +67,16 @@ def measured(step: PlannedPipeline, outcome: Outcome, numbering: Numbering, meas
         flags=dict(outcome.flags),
         notes=dict(outcome.notes),
         scores=_scores(outcome),
+        stages=tuple(_stage(stage, numbering, measures) for stage in outcome.stages),
+    )
+
+
+def _stage(stage: StageOutcome, numbering: Numbering, measures: Sequence[Measure]) -> StageRun:
+    return StageRun(
+        stage.stage,
+        named_measures.calculate(measures, numbering.grades, numbering.of(stage.rankings)),
+        np.round(stage.ms, 3),
+        np.rint(stage.tokens).astype(np.int64),
     )
 
 

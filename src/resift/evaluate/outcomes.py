@@ -12,6 +12,7 @@ from itertools import takewhile
 from resift.evaluate.first_stages import FirstStages, Progress
 from resift.evaluate.plan import PlannedPipeline
 from resift.evaluate.result_cache import Cost, RecordedScorer, ResultCache
+from resift.evaluate.stage_watch import StageOutcome, StageWatch
 from resift.pipeline import Pipeline
 from resift.protocols import RemembersDocuments, Scorer, Stage
 from resift.rerank.drive import drive
@@ -34,6 +35,7 @@ class Outcome:
     notes: Counter[str] = field(default_factory=Counter)
     scores: list[array[float]] = field(default_factory=list)
     model: ModelInfo | None = None  # the last one, whose scores these are
+    stages: Sequence[StageOutcome] = ()  # of a pipeline that has several, the first stage in front
 
 
 class Models:
@@ -69,24 +71,33 @@ def run_all(
         models.release_all_but(name for later in queue[i:] for name in later.pipeline.models)
         cost, label = Cost(), "queries reranked" if step.pipeline.models else "queries searched"
         scorers = models.recorded(step.pipeline.models, first_stages.cache, cost)
-        stage = step.executed.stage(scorers.__getitem__)
+        watch = StageWatch(step.executed, cost, first_stages.data.documents)
+        stage = step.executed.stage(scorers.__getitem__, watch=watch)
         last = scorers[step.pipeline.models[-1]].info if step.pipeline.models else None
-        outcomes[step.pipeline] = outcome = Outcome(model=last)
+        outcomes[step.pipeline] = outcome = Outcome(model=last, stages=watch.outcomes)
         for query in queries:
-            _run_query(step, stage, query, first_stages, cost, outcome)
+            _run_query(step, stage, query, first_stages, cost, outcome, watch)
             done += 1
             on_progress(label, done, done / total)
     return outcomes
 
 
 def _run_query(
-    step: PlannedPipeline, stage: Stage, query: Query, first_stages: FirstStages, cost: Cost, outcome: Outcome
+    step: PlannedPipeline,
+    stage: Stage,
+    query: Query,
+    first_stages: FirstStages,
+    cost: Cost,
+    outcome: Outcome,
+    watch: StageWatch,
 ) -> None:
     first = first_stages.ranking(step.executed.retrievers, query, step.candidates)
     cost.clear()
+    watch.begin()
     began = time.perf_counter()
     ranking = drive(stage, [first.ranking])[0].top(step.executed.top_k)
     elsewhere = max(0.0, time.perf_counter() - began - cost.seconds) * 1e3  # guarding, sorting, blending
+    watch.end(first, began)
     row = first_stages.data.documents.row
     outcome.rankings.append(array("i", (row(c.document.id) for c in ranking)))
     outcome.candidates.append(array("i", (row(c.document.id) for c in first.ranking)))

@@ -77,8 +77,8 @@ def _paths(source: DataFiles) -> tuple[_Paths, str]:
         qrels, split = _split(folder, source.split)
     elif source.split is not None:
         raise InputError("a split belongs to a BEIR folder's own judgements; leave --split or --qrels out")
-    queries = source.queries or _within(folder, "queries")
-    documents = source.documents or _within(folder, "corpus")
+    queries = source.queries or file_of(folder, "queries")
+    documents = source.documents or file_of(folder, "corpus")
     missing = [
         option
         for option, path in (("--qrels", qrels), ("--queries", queries), ("--documents", documents))
@@ -89,8 +89,17 @@ def _paths(source: DataFiles) -> tuple[_Paths, str]:
     return _Paths(queries, documents, qrels), split
 
 
-def _within(folder: Path | None, stem: str) -> Path | None:
-    """A file of a BEIR folder; None without a folder."""
+def file_of(folder: Path | None, stem: str) -> Path | None:
+    """The file of queries or documents in a BEIR folder; None without a folder.
+
+    Args:
+        folder: with the file.
+        stem: "queries" or "corpus".
+
+    Raises:
+        InputError: the folder has no such file.
+
+    """
     if folder is None:
         return None
     path = next((p for suffix in _SUFFIXES if (p := folder / f"{stem}{suffix}").exists()), None)

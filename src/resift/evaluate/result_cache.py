@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from resift.errors import InputError
-from resift.protocols import KnowsLanguages, RemembersDocuments, Scorer
+from resift.protocols import KnowsLanguages, RemembersDocuments, Role, Scorer
 from resift.score.cache import digest
 from resift.types import Candidate, Document, Flag, Judgement, Pair, Query, Scores, Span
 
@@ -153,6 +153,10 @@ class RecordedScorer:
         self.cost.tokens += sum(c.tokens for c in costly)
         self.cost.seconds += time.perf_counter() - began
         return costly
+
+    def foreign(self, texts: Sequence[str], role: Role) -> list[str]:
+        """The language of each text that the scorer does not read; see `KnowsLanguages`."""
+        return self.scorer.foreign(texts, role) if isinstance(self.scorer, KnowsLanguages) else [""] * len(texts)
 
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         """Why the scorer should not judge these texts; see `KnowsLanguages`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,6 +14,27 @@ from resift.evaluate.statistics import Estimate, Floats, estimates, holm, random
 Values = Callable[[PipelineRun, str], Floats]  # of each query, by a measure's name
 
 _SAME = 1e-9  # a change of a measure below this is rounding
+
+
+@dataclass(frozen=True, slots=True)
+class StageSummary:
+    """One stage of a pipeline in figures.
+
+    Attributes:
+        stage: as in `StageRun`.
+        measures: mean of each measure in the order as the stage left it.
+        gain: of the first measure over the stage before; None for the first stage.
+        ms_p50, ms_p95: milliseconds per query of this stage alone.
+        tokens: mean per query.
+
+    """
+
+    stage: str
+    measures: Mapping[str, float]
+    gain: Estimate | None
+    ms_p50: float
+    ms_p95: float
+    tokens: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +53,7 @@ class Summary:
         tied: share of the queries with equal scores.
         ms_p50, ms_p95: milliseconds per query.
         tokens: mean per query.
+        stages: one after the other, the first stage in front; empty with fewer than two behind it.
 
     """
 
@@ -51,6 +74,7 @@ class Summary:
     ms_p50: float
     ms_p95: float
     tokens: float
+    stages: tuple[StageSummary, ...] = ()
 
 
 def summaries(evaluation: Evaluation) -> list[Summary]:
@@ -94,6 +118,22 @@ def _summary(
         helped, hurt, len(gain) - helped - hurt,
         _mean(run.oracle), _mean(run.recall_bound), _mean(run.unjudged), float(run.tied.mean()),
         float(np.percentile(run.ms, 50)), float(np.percentile(run.ms, 95)), float(run.tokens.mean()),
+        _stages(evaluation, run),
+    )  # fmt: skip
+
+
+def _stages(evaluation: Evaluation, run: PipelineRun) -> tuple[StageSummary, ...]:
+    if not run.stages:
+        return ()
+    first = evaluation.measures[0]
+    steps = [later.values[first] - earlier.values[first] for earlier, later in pairwise(run.stages)]
+    gains = [None, *estimates(np.stack(steps, axis=1), seed=evaluation.seed)]
+    return tuple(
+        StageSummary(
+            stage.stage, {measure: _mean(values) for measure, values in stage.values.items()}, gain,
+            float(np.percentile(stage.ms, 50)), float(np.percentile(stage.ms, 95)), float(stage.tokens.mean()),
+        )
+        for stage, gain in zip(run.stages, gains, strict=True)
     )  # fmt: skip
 
 

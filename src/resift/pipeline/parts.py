@@ -7,8 +7,11 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from resift.errors import InputError
+from resift.rerank.boost import BoostRule
+from resift.rerank.field_values import UNITS, duration, moment
 
 DEFAULT_DEPTH = 100
 
@@ -16,7 +19,12 @@ Value = float | str | bool
 
 RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": (), "dense": ("model",)}  # and their parameters
 # Stages without a model, and their parameters.
-STAGES: Mapping[str, tuple[str, ...]] = {"blend": ("weight",), "relevant": ("least",), "when": ("rule", "deeper")}
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "blend": ("weight",),
+    "boost": ("field", "weight", "half_life", "log", "unit", "now"),
+    "relevant": ("least",),
+    "when": ("rule", "deeper"),
+}
 
 _PLAIN = re.compile(r"[\w/.:-]+")
 
@@ -75,6 +83,24 @@ def check_stage(part: Part) -> None:
     check(not (set(part.names) & STAGES.keys() and part.others), f"only models are joined by |; not {part}")
     _check_parameters(part, STAGES)
     check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
+    if part.name == "boost":
+        boost_rule(part)
+
+
+def boost_rule(part: Part) -> BoostRule:
+    """What a boost does.
+
+    Raises:
+        InputError: it names no field, or its parameters do not go together.
+
+    """
+    values: dict[str, Any] = dict(part.parameters)
+    check("field" in values, 'a boost names the field of the metadata; write boost(field="date", half_life="90d")')
+    check("log" not in values or "half_life" not in values, "log is for numbers and half_life for dates; leave one out")
+    try:
+        return BoostRule(**values)
+    except ValueError as error:
+        raise InputError(f"{part}: {error}") from error
 
 
 def _check_parameters(part: Part, names: Mapping[str, tuple[str, ...]]) -> None:
@@ -98,12 +124,37 @@ def _is_weight(value: Value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
+def _is_flag(value: Value) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_duration(value: Value) -> bool:
+    return _can_be(duration, value)
+
+
+def _is_date(value: Value) -> bool:
+    return isinstance(value, str) and _can_be(moment, value)
+
+
+def _can_be(read: Callable[[Value], float], value: Value) -> bool:
+    try:
+        read(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_relevance(value: Value) -> bool:
     return value in ("high", "some") or (_is_weight(value) and 0 < float(value) <= 1)
 
 
 _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "model": (_is_name, "a name in double quotes"),
+    "field": (_is_name, "a name in double quotes"),
+    "half_life": (_is_duration, 'a time with its unit in double quotes, such as "12h", "90d" or "2y"'),
+    "log": (_is_flag, "true or false"),
+    "unit": (lambda value: value in UNITS, '"s" or "ms"'),
+    "now": (_is_date, 'a date in double quotes, such as "2026-11-27"'),
     "rule": (_is_name, "a file in double quotes"),
     "deeper": (_is_count, "a whole number of 1 or more"),
     "weight": (_is_weight, "a finite number of 0 or more"),

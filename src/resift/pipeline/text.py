@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from resift.errors import InputError
-from resift.pipeline.parts import Part, Value, check
+from resift.pipeline.parts import STAGES, Part, Value, check
 
 _PART = re.compile(r'(?P<name>"(?:[^"\\]|\\.)*"|[\w/.:-]+)(?:@(?P<depth>\d+))?(?:\((?P<parameters>.*)\))?')
 _NAME = re.compile(r'"(?:[^"\\]|\\.)*"|[\w/.:-]+')
@@ -41,7 +41,7 @@ def part_of_text(text: str) -> Part:
         )
     depth = None if match["depth"] is None else int(match["depth"])
     name, *others = map(_unquoted, [*names, match["name"]])
-    return Part(name, depth, tuple(_parameters(match["parameters"] or "", text)), tuple(others))
+    return Part(name, depth, tuple(_parameters(match["parameters"] or "", name, text)), tuple(others))
 
 
 def part_of_table(table: Any) -> Part:  # noqa: ANN401 - whatever a TOML file holds
@@ -78,9 +78,12 @@ def _unquoted(name: str) -> str:
     return str(json.loads(name)) if name.startswith('"') else name
 
 
-def _parameters(text: str, part: str) -> Iterator[tuple[str, Value]]:
-    for piece in split(text, ",") if text.strip() else []:
+def _parameters(text: str, name: str, part: str) -> Iterator[tuple[str, Value]]:
+    """Names and values; a text that stands first without a name has the first one that the step knows."""
+    for i, piece in enumerate(split(text, ",") if text.strip() else []):
         key, _, value = piece.partition("=")
+        if i == 0 and re.fullmatch(_QUOTED, piece) and (names := STAGES.get(name)):
+            key, value = names[0], piece
         try:
             yield key.strip(), json.loads(value)
         except ValueError as error:

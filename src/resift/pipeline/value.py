@@ -8,7 +8,8 @@ may be one of several, joined by "|": each ranking gets the first of them that r
 characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
 that it does not read. `when(rule="FILE")` in front of the models leaves them out by a rule that `resift when` learned;
 with "deeper=100" the rule may choose so many candidates. "relevant(least=0.5)" at the end leaves out what its
-calibrated model thinks less likely to be relevant. "top K" says how many come back.
+calibrated model thinks less likely to be relevant. "top K" says how many come back. "boost(field="date",
+half_life="90d")" and "boost(field="popularity")" let metadata count; one in front of a model decides what it sees.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from resift.errors import InputError
 from resift.pipeline.parts import DEFAULT_DEPTH, RETRIEVERS, STAGES, Part, check, check_retriever, check_stage
 from resift.pipeline.stages import stage_of
 from resift.pipeline.text import part_of_table, part_of_text, split, table_of_part
 from resift.protocols import Calibrator, Scorer, Stage
+from resift.types import Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,22 @@ class Pipeline:
         check("when" not in names[1:], "when stands in front of the models")
         behind = names[1:] if names[:1] == ["when"] else names
         chosen = [i for i, part in enumerate(self.stages) if part.others]
-        first = len(names) - len(behind)
+        first = next((i for i, name in enumerate(names) if name not in STAGES), 0)
         check(chosen in ([], [first]), "one of several models, joined by |, can only be the first model")
         check(self.guard or not chosen, "no guard leaves nothing to choose by; name one model")
         check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
         check(names != ["when"], "when needs a model behind it")
-        check(not behind or behind[0] not in STAGES, f"a {behind[0] if behind else ''} needs a model in front of it")
+        check(names[:1] != ["when"] or behind[:1] != ["boost"], "a boost stands behind the models that when skips")
+        check(("boost", "blend") not in pairwise(names), "a boost stands behind a blend, not in front of it")
+        self._check_models_in_front()
         check(names[:1] != ["when"] or "rule" in dict(self.stages[0].parameters), "when needs the file of a rule")
         check("relevant" not in names[:-1], "relevant is the last stage: a threshold is for the final score")
+
+    def _check_models_in_front(self) -> None:
+        """Refuse what needs the scores of a model and has none in front of it."""
+        needing = [part.name for part in self.stages if part.name not in ("when", "boost")]
+        first = needing[0] if needing else ""
+        check(first not in STAGES, f"a {first} needs a model in front of it")
 
     @property
     def depth(self) -> int:
@@ -144,6 +155,7 @@ class Pipeline:
         insist: bool = False,
         calibration_of: Callable[[str], Calibrator] | None = None,
         because: str = "",
+        watch: Callable[[Part, Ranking], None] | None = None,
     ) -> Stage:
         """The stages as one Stage.
 
@@ -152,9 +164,23 @@ class Pipeline:
             insist: the guard only says what a model does not read, and lets it judge all the same.
             calibration_of: gives the calibration of a model's name; None where there are none.
             because: of several models: why the first one is preferred, where the trace is to say that.
+            watch: is shown each part of `stages` that was run, and the ranking that it left.
 
         Raises:
             InputError: a threshold without a calibration, or one that the calibration does not have.
 
         """
-        return stage_of(self.stages, self.guard, scorer_of, insist, calibration_of, because)
+        return stage_of(self.stages, self.guard, scorer_of, insist, calibration_of, because, watch)
+
+
+def boosts(text: str) -> tuple[Part, ...]:
+    """The boosts of a text that has nothing else, joined by ">>"; an empty text has none.
+
+    Raises:
+        InputError: something else, or a boost that is wrong.
+
+    """
+    pieces = split(text, ">>") if text.strip() else []
+    for piece in pieces:
+        check(re.match(r"boost\b", piece) is not None, f'{piece!r} is no boost; write boost("date", half_life="90d")')
+    return Pipeline(stages=tuple(map(part_of_text, pieces))).stages

@@ -48,7 +48,7 @@ class Blend:
         last = max((c.score.stage for c in ranking if c.score), default=0)
         scored = [(c, c.score) for c in ranking if c.score and c.score.stage == last and c.score.source == self.source]
         firsts = first_opinion([c for c, _ in scored])
-        values = _standardised([s.value for _, s in scored])
+        values = standardised([s.value for _, s in scored])
         weight = self.indexed if any(self.source in scores_of_retrievers(c) for c, _ in scored) else self.weight
         blended = [
             replace(c, score=Score(f + weight * v, ScoreKind.FUSED, self.name, last + 1))
@@ -76,15 +76,15 @@ def first_opinion(candidates: Sequence[Candidate]) -> list[float]:
         said = [scores_of_retrievers(c) for c in candidates]
     retrievers = sorted({name for own in said for name in own} - {RECIPROCAL_RANKS})
     if not retrievers:
-        return _standardised([-math.log(10 + c.first_rank) for c in candidates])
+        return standardised([-math.log(10 + c.first_rank) for c in candidates])
     columns = []
     for name in retrievers:
         lowest = min(own[name] for own in said if name in own)
-        columns.append(_standardised([own.get(name, lowest) for own in said]))
+        columns.append(standardised([own.get(name, lowest) for own in said]))
     return [math.fsum(row) / len(row) for row in zip(*columns, strict=True)]
 
 
-def _standardised(values: Sequence[float]) -> list[float]:
+def standardised(values: Sequence[float]) -> list[float]:
     """(x - mean) / standard deviation; all 0 where there is no spread."""
     if not values:
         return []

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from resift.protocols import Flow, KnowsLanguages, Role, Scorer, Stage
+from resift.rerank.cascade import NOTHING
 from resift.types import Note, NoteCode, Ranking
 
 _SAMPLE = 20  # texts that are looked at
@@ -22,11 +23,12 @@ class LanguageGuard:
         scorer: whose languages count.
         stage: what is guarded.
         insist: run the stage all the same, and say so: the user named this model on purpose.
+        otherwise: runs instead of the stage, without a model; by default nothing.
 
     """
 
-    def __init__(self, scorer: Scorer, stage: Stage, insist: bool = False) -> None:
-        self.scorer, self.stage, self.insist = scorer, stage, insist
+    def __init__(self, scorer: Scorer, stage: Stage, insist: bool = False, otherwise: Stage = NOTHING) -> None:
+        self.scorer, self.stage, self.insist, self.otherwise = scorer, stage, insist, otherwise
 
     @property
     def name(self) -> str:
@@ -34,13 +36,14 @@ class LanguageGuard:
         return self.stage.name
 
     def order(self, ranking: Ranking) -> Flow:
-        """Run the stage, or keep the order."""
+        """Run the stage, or what runs instead."""
         reason = misfit(self.scorer, ranking)
         if not reason:
             return (yield from self.stage.order(ranking))
         name = self.scorer.info.name
         if not self.insist:
-            return ranking.noting(Note(NoteCode.LANGUAGE, f"{reason}, or {name} to rerank all the same"))
+            note = Note(NoteCode.LANGUAGE, f"{reason}, or {name} to rerank all the same")
+            return (yield from self.otherwise.order(ranking.noting(note)))
         note = Note(NoteCode.LANGUAGE, f"{reason}; reranked all the same, since {name} was named")
         return (yield from self.stage.order(ranking.noting(note)))
 
@@ -70,11 +73,12 @@ class ByLanguage:
     Args:
         alternatives: the one that is preferred first; those that read more behind it.
         because: why the first one is preferred, where the trace is to say that too.
+        otherwise: runs where no model reads the texts, without a model; by default nothing.
 
     """
 
-    def __init__(self, alternatives: Sequence[Alternative], because: str = "") -> None:
-        self.alternatives, self.because = tuple(alternatives), because
+    def __init__(self, alternatives: Sequence[Alternative], because: str = "", otherwise: Stage = NOTHING) -> None:
+        self.alternatives, self.because, self.otherwise = tuple(alternatives), because, otherwise
 
     @property
     def name(self) -> str:
@@ -82,10 +86,10 @@ class ByLanguage:
         return " | ".join(alternative.name for alternative in self.alternatives)
 
     def order(self, ranking: Ranking) -> Flow:
-        """Run one stage, or keep the order."""
+        """Run one stage, or what runs instead."""
         choice = self.choice(ranking)
         if choice.position is None:
-            return ranking.noting(*choice.notes)
+            return (yield from self.otherwise.order(ranking.noting(*choice.notes)))
         stage = self.alternatives[choice.position].stage()
         return (yield from stage.order(ranking.noting(*choice.notes)))
 

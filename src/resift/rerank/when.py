@@ -11,6 +11,7 @@ from typing import Any
 
 from resift.errors import InputError
 from resift.protocols import Flow, Stage
+from resift.rerank.cascade import NOTHING
 from resift.rerank.query_signals import query_signals, retrievers_of, weighted
 from resift.types import Note, NoteCode, Ranking
 
@@ -113,11 +114,15 @@ class When:
         stage: runs by default.
         deeper: runs where more candidates are expected to gain as much again; None where there is no such choice.
         misfit: why the rule is not for this stage; empty where it is.
+        otherwise: runs where the stage is skipped, without a model; by default nothing.
 
     """
 
-    def __init__(self, rule: WhenRule, stage: Stage, deeper: Stage | None = None, misfit: str = "") -> None:
+    def __init__(
+        self, rule: WhenRule, stage: Stage, deeper: Stage | None = None, misfit: str = "", otherwise: Stage = NOTHING
+    ) -> None:
         self.rule, self.stage, self.deeper, self._misfit = rule, stage, deeper, misfit
+        self.otherwise = otherwise
 
     @property
     def name(self) -> str:
@@ -125,7 +130,7 @@ class When:
         return self.stage.name
 
     def order(self, ranking: Ranking) -> Flow:
-        """Decide, and run the stage or keep the order."""
+        """Decide, and run the stage or what runs instead."""
         reason = self._misfit or self._other_retrievers(ranking)
         if reason:
             note = Note(NoteCode.WHEN, f"the rule of when to rerank is not applied: {reason}; learn it again")
@@ -134,7 +139,8 @@ class When:
         expected = self.rule.gain.of(signals)
         words = f"the expected gain is {expected:+.3f} {self.rule.measure}"
         if expected < self.rule.least:
-            return ranking.noting(Note(NoteCode.WHEN, f"not reranked: {words}, below {self.rule.least:g}"))
+            note = Note(NoteCode.WHEN, f"not reranked: {words}, below {self.rule.least:g}")
+            return (yield from self.otherwise.order(ranking.noting(note)))
         if self.deeper is not None and self.rule.extra is not None:
             extra = self.rule.extra.of(signals)
             if extra >= self.rule.least:

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from resift.arguments import nearest
 from resift.errors import InputError
 from resift.machine import parse_size
+from resift.pipeline import boosts
 from resift.serve.service import OnError
 
 ServedPrecision = Literal["auto", "f32", "bf16", "int8"]
@@ -31,6 +32,8 @@ class Settings:
         precision: "auto", "f32", "bf16" or "int8".
         calibrated: scores are probabilities of relevance; every model that reranks needs its calibration.
         when: file of a rule of `resift when`, which searches of the index follow; none when empty.
+        boost: what of the passages' metadata counts in searches of the index, such as
+            'boost("date", half_life="90d")'; several are joined by ">>".
         offline: never ask the model hub.
         max_memory: of the process, such as "6GiB"; empty: no limit.
         queue_tokens: how many may wait; 0: as many as the machine computes in `queue_seconds` at its present rate.
@@ -61,6 +64,7 @@ class Settings:
     precision: ServedPrecision = "auto"
     calibrated: bool = False
     when: str = ""
+    boost: str = ""
     offline: bool = False
     max_memory: str = ""
     queue_tokens: int = 0
@@ -96,6 +100,7 @@ class Settings:
                 raise InputError(f"{f.name} is a finite number, 0 or more; not {value}")
         if not self.host.strip():
             raise InputError("host is empty, which would be every address; give 0.0.0.0 where that is meant")
+        boosts(self.boost)
         if self.max_memory:
             parse_size(self.max_memory)
 

@@ -96,8 +96,8 @@ def _check(data: Dataset, pipeline: Pipeline, options: WhenOptions) -> None:
         raise InputError(
             f"{pipeline} needs retrievers and a model, such as {DEFAULT_SEARCH}: a rule is learned for both"
         )
-    if any(part.name in ("when", "relevant") for part in pipeline.stages):
-        raise InputError("a rule is learned for models and blends; leave when and relevant out of the pipeline")
+    if any(part.name in ("when", "relevant", "boost") for part in pipeline.stages):
+        raise InputError("a rule is learned for models and blends; leave when, relevant and boost out of the pipeline")
     if any(part.others for part in pipeline.stages):
         raise InputError("a rule is learned for one model; name it alone, without |")
     depth = pipeline.stages[0].depth or DEFAULT_DEPTH

@@ -96,7 +96,8 @@ def _tables(data: ReportData) -> list[Html]:
         "possible is what no reranker of these candidates exceeds."
     )
     every = tables(data.evaluation)
-    return [_reading(words), *(table(t.title, ("#", *t.headings), _numbered(t.rows, numbers), texts=2) for t in every)]
+    shown = (table(t.title, ("#", *t.headings), _numbered(t.rows, numbers), texts=1 + t.names) for t in every)
+    return [_reading(words), *shown]
 
 
 def _numbered(rows: Sequence[Sequence[str]], numbers: dict[str, str]) -> list[tuple[str, ...]]:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from resift.api import Index
 from resift.errors import InputError, ModelFailed, TooLarge, UnknownModel
 from resift.machine import cores
+from resift.pipeline import boosts, without_models
 from resift.protocols import Ask, Role, Scorer
+from resift.rerank.drive import drive
 from resift.serve.http.logs import add_facts, error_facts, event
 from resift.serve.runtime import jobs
 from resift.serve.runtime.failover import CircuitBreaker, ask_in_turn
@@ -130,17 +132,22 @@ class RequestRunner:
         limits = RequestLimits(deadline, None, request.may_shrink)
         choice = await self._choice(model, request.model, ranking, of_index=True)
         if choice.model is None:
-            return self._answer(choice.ranking.top(request.top_k), model.info.name, "index", began)
+            return self._answer(self._boosted(choice.ranking).top(request.top_k), model.info.name, "index", began)
 
         async def run(name: str) -> Ranking:
             served, guard = self._models[name], not (choice.by_language and name == choice.model)
             scorer = self._operations[name].stored
             rule = os.path.expanduser(self._settings.when)
-            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance, guard, rule)
+            boost = self._settings.boost
+            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance, guard, rule, boost)
             return await self.driver.drive(stage, choice.ranking, limits, name, quick=served.custom_stage is None)
 
-        ranked, stage = await self._ranked(choice.model, request.on_error, choice.ranking, "index", run)
+        ranked, stage = await self._ranked(choice.model, request.on_error, choice.ranking, "index", run, self._boosted)
         return self._answer(ranked.top(request.top_k), choice.model, stage, began)
+
+    def _boosted(self, ranking: Ranking) -> Ranking:
+        """What of a search no model ordered, with the boosts of the settings."""
+        return drive(without_models(boosts(self._settings.boost)), [ranking])[0]
 
     async def _choice(self, model: ServedModel, requested: str, ranking: Ranking, of_index: bool) -> ModelChoice:
         """The model of a request: what it names, or where the language decides the one that reads the texts."""
@@ -238,8 +245,12 @@ class RequestRunner:
         ranking: Ranking,
         first: str,
         run: Callable[[str], Awaitable[Ranking]],
+        otherwise: Callable[[Ranking], Ranking] = lambda ranking: ranking,
     ) -> tuple[Ranking, str]:
-        """The ranking and the name of the model that made it; where none could, the first order, with the reason."""
+        """The ranking and the name of the model that made it.
+
+        Where none could, what `otherwise` makes of the first order, with the reason.
+        """
         chain = [name, *(other for other in self._settings.fallback if other != name)]
         answered = await ask_in_turn(chain, self._breakers, run, on_error or self._settings.on_error)
         stage = answered.model or first
@@ -247,7 +258,7 @@ class RequestRunner:
             self.metrics.fallbacks.labels(name, stage).inc()
         failures = [Note(NoteCode.FAILED, reason) for reason in answered.reasons]
         if answered.answer is None:
-            return ranking.noting(*failures), stage
+            return otherwise(ranking.noting(*failures)), stage
         ranked = answered.answer.noting(*failures)
         self.metrics.ranked(stage, ranked)
         return ranked, stage if ranked.trace.reranked else first

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from resift.api import load
 from resift.errors import InputError
+from resift.pipeline import boosts, without_models
 from resift.protocols import Embedder, RunsOn, Scorer, Stage
+from resift.rerank.cascade import Cascade
 from resift.reranker import Reranker
 from resift.score.defaults import RERANKERS, bundled
 from resift.serve.runtime.metrics import CountedEngine, Metrics
@@ -77,6 +79,7 @@ class ServedModel:
         min_relevance: float | str | None = None,
         guard: bool = True,
         when: str = "",
+        boost: str = "",
     ) -> Stage:
         """The stage of one request.
 
@@ -87,6 +90,7 @@ class ServedModel:
             min_relevance: see `Reranker.rerank`.
             guard: whether the model says what it does not read; False where it was chosen by the language.
             when: see `Reranker.stage`; a custom stage is always run.
+            boost: see `Reranker.rerank`; it is run behind a custom stage, too.
 
         Raises:
             InputError: a min_relevance that the model's calibration does not have, or without one.
@@ -95,9 +99,9 @@ class ServedModel:
         if self.custom_stage is not None:
             if min_relevance is not None:
                 raise InputError(f"{self.info.name} has no calibration; leave min_relevance out")
-            return self.custom_stage
+            return Cascade([self.custom_stage, without_models(boosts(boost))]) if boost else self.custom_stage
         assert self.reranker is not None and scorer is not None
-        plan = self.reranker.pipeline(blend, depth, min_relevance=min_relevance, when=when)
+        plan = self.reranker.pipeline(blend, depth, None, min_relevance, when, boost)
         return self.reranker.stage_of(replace(plan, guard=guard), scorer)
 
 
