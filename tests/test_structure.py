@@ -18,6 +18,7 @@ LAYERS = [
     {"types", "errors", "vocabulary"},
     {"protocols", "machine", "arguments", "atomic", "measures"},
     {"text", "engine"},
+    {"features"},
     {"files", "models", "retrieve", "rerank"},
     {"score", "client"},
     {"pipeline", "index", "calibrate"},

@@ -1,0 +1,25 @@
+"""Features: what is known of a query's candidates as a matrix of numbers, by one code path for training and serving."""
+
+from resift.features.feature import Feature as Feature
+from resift.features.feature_set import FEATURES_FILE as FEATURES_FILE
+from resift.features.feature_set import FeatureSet as FeatureSet
+from resift.features.field import Field as Field
+from resift.features.field import FieldKind as FieldKind
+from resift.features.matrix import FeatureMatrix as FeatureMatrix
+from resift.features.matrix import Missing as Missing
+from resift.features.matrix import MissingCode as MissingCode
+from resift.features.statistics import STATISTICS_FILE as STATISTICS_FILE
+from resift.features.statistics import Statistics as Statistics
+
+__all__ = [
+    "FEATURES_FILE",
+    "STATISTICS_FILE",
+    "Feature",
+    "FeatureMatrix",
+    "FeatureSet",
+    "Field",
+    "FieldKind",
+    "Missing",
+    "MissingCode",
+    "Statistics",
+]
