@@ -50,7 +50,7 @@ def fit(rows: TrainingRows, settings: TreeSettings) -> TreeModel:
 def validated(rows: TrainingRows, validation: TrainingRows, settings: TreeSettings) -> Course:
     """Grow trees on some queries and watch nDCG on others, until it no longer rises.
 
-    `settings.rounds` plays no part: at most 500 trees are grown, and growing ends 50 rounds after the best one.
+    `settings.rounds` plays no part: at most 300 trees are grown, and growing ends 50 rounds after the best one.
     """
     watched: dict[str, dict[str, list[float]]] = {}
     if settings.library == "lightgbm":

@@ -10,7 +10,7 @@ from resift.errors import InputError
 from resift.rerank.tree_models import Library
 from resift.train.ltr.gains import HIGHEST, Gain
 
-MOST_ROUNDS = 500
+MOST_ROUNDS = 300
 PATIENCE = 50  # rounds without a better nDCG on the validation queries, after which growing ends
 SMALL = 100_000  # rows; with more the search is left out unless it is asked for
 
