@@ -8,11 +8,12 @@ from functools import cache, partial
 from pathlib import Path
 
 from resift.engine.once import Once
-from resift.pipeline.parts import STAGES, Part, check
+from resift.pipeline.parts import LEARNED, STAGES, Part, check
 from resift.protocols import Calibrator, Scorer, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
 from resift.rerank.guard import Alternative, ByLanguage, LanguageGuard
+from resift.rerank.learned import Learned, open_learned
 from resift.rerank.pointwise import Pointwise
 from resift.rerank.relevance import Relevance
 from resift.rerank.when import When, WhenRule
@@ -57,6 +58,8 @@ def resolved(parts: Sequence[Part], infos: Sequence[ModelInfo]) -> str:
             assert info is not None
             weight = part.value("weight")
             texts.append(f"blend(weight={info.blend_weight if weight is None else float(weight):g})")
+        elif part.name == LEARNED:
+            texts.append(str(part))
         elif part.name not in STAGES:
             info = next(models)
             texts.append(f"{info.name}@{part.depth or 'all'}")
@@ -113,6 +116,9 @@ class _Assembly:
         info, weight = self.scorers[-1].info, part.value("weight")
         return Blend(info.name, info.blend_weight if weight is None else float(weight))
 
+    def learned(self, part: Part) -> Stage:
+        return Learned(open_learned(Path(str(part.value("model")))), part.depth, part.value("explain") is True)
+
     def relevant(self, part: Part) -> Stage:
         check(self.calibration_of is not None, "a threshold of relevance needs a calibrated model")
         assert self.calibration_of is not None
@@ -123,4 +129,5 @@ class _Assembly:
 _MAKERS: Mapping[str, Callable[[_Assembly, Part], Stage]] = {
     "blend": _Assembly.blend,
     "relevant": _Assembly.relevant,
+    LEARNED: _Assembly.learned,
 }

@@ -26,17 +26,22 @@ def gain_table(gain: Gain, highest: int) -> Floats:
 def ndcg_of_lists(rows: TrainingRows, scores: Floats, k: int, gain: Gain = "exponential") -> Floats:
     """(L,), nDCG@k of each list, 0 where no label is above 0; equal scores keep the order of the rows.
 
+    The ideal order is that of all judged documents where the rows know them, else that of the candidates.
+
     Järvelin & Kekäläinen, Cumulated gain-based evaluation of IR techniques (2002), with the discount log2(rank + 1).
     LightGBM counts a list without a label above 0 as 1.
     """
-    values = gain_table(gain, int(rows.labels.max(initial=0)))[rows.labels]
+    highest = max([int(rows.labels.max(initial=0)), *(int(labels.max(initial=0)) for labels in rows.ideals or ())])
+    table = gain_table(gain, highest)
+    values = table[rows.labels]
     discounts = 1 / np.log2(np.arange(2, k + 2))
     results = np.zeros(len(rows.sizes))
     starts = rows.starts
     for i in range(len(rows.sizes)):
         part = slice(starts[i], starts[i + 1])
         gains = values[part]
-        best = _discounted(np.sort(gains)[::-1], discounts)
+        ideal = np.sort(gains)[::-1] if rows.ideals is None else table[rows.ideals[i]]
+        best = _discounted(ideal, discounts)
         if best > 0:
             results[i] = _discounted(gains[np.argsort(-scores[part], kind="stable")], discounts) / best
     return results

@@ -28,6 +28,8 @@ class TrainingRows:
         sizes: (L,), how many rows each list has.
         queries: (L,), the query of each list; several lists may have one (sessions of a click log).
         weights: (L,), how much each list counts; None: all the same.
+        ideals: per list the labels above 0 of all documents that were judged for it, candidates or not, highest first;
+            None: those of the candidates.
         issues: what was left out or is odd, counted and named.
 
     """
@@ -38,6 +40,7 @@ class TrainingRows:
     sizes: Integers
     queries: tuple[str, ...]
     weights: Floats | None = None
+    ideals: tuple[Integers, ...] | None = None
     issues: tuple[str, ...] = ()
 
     @property
@@ -56,6 +59,7 @@ class TrainingRows:
             sizes=self.sizes[places],
             queries=tuple(self.queries[i] for i in places),
             weights=None if self.weights is None else self.weights[places],
+            ideals=None if self.ideals is None else tuple(self.ideals[i] for i in places),
         )
 
     def without(self, columns: Sequence[int]) -> TrainingRows:
