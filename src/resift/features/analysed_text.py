@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from resift.text.analysis import Analyzer
+from resift.text.language import guess
 
 _REMEMBERED = 2048  # documents; about 10 KB each at 100 words
+_GUESSED = 200  # characters; twice as many cost twice the time and change few guesses
 
 
-@dataclass(frozen=True, slots=True)
 class AnalysedText:
-    """A query, or the title and text of a document.
+    """A query, or the title and text of a document; what not every feature set reads is computed when it is asked for.
 
     Attributes:
         title, text: in Unicode's composed form (NFC), so that equal texts give equal features however they are typed.
-        folded: title and text, case-folded, with single spaces.
         title_terms, terms: of the title, and of the text.
 
     """
 
-    title: str
-    text: str
-    folded: str
-    title_terms: tuple[str, ...]
-    terms: tuple[str, ...]
+    def __init__(self, title: str, text: str, analyzer: Analyzer) -> None:
+        self.title, self.text = _composed(title).strip(), _composed(text).strip()
+        self.title_terms, self.terms = tuple(analyzer.words(self.title)), tuple(analyzer.words(self.text))
+
+    @cached_property
+    def folded(self) -> str:
+        """Title and text as `folded` gives them."""
+        return folded(f"{self.title} {self.text}")
+
+    @cached_property
+    def language(self) -> str:
+        """The code of the text's language, "" where there is no sign of it."""
+        return guess(self.text[:_GUESSED] or self.title)
 
 
 class TextReader:
@@ -36,21 +43,14 @@ class TextReader:
     """
 
     def __init__(self, analyzer: Analyzer) -> None:
-        self.analyzer = analyzer
-        self.read = lru_cache(maxsize=_REMEMBERED)(self._read)
-
-    def _read(self, title: str, text: str) -> AnalysedText:
-        title, text = composed(title), composed(text)
-        words = self.analyzer.words
-        return AnalysedText(title, text, folded(f"{title} {text}"), tuple(words(title)), tuple(words(text)))
-
-
-def composed(text: str) -> str:
-    """The text in NFC."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+        self.read = lru_cache(maxsize=_REMEMBERED)(lambda title, text: AnalysedText(title, text, analyzer))
 
 
 def folded(text: str) -> str:
     """The text in compatibility form (NFKC), case-folded, with one space for all white space, none at the ends."""
     flat = " ".join(text.split())
     return flat.lower() if flat.isascii() else unicodedata.normalize("NFKC", flat).casefold()
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from resift.features.query_view import QueryView
 
 Value = str | int | float | tuple[str, ...]
 Parameters = Mapping[str, Value]
+Expected = Value | type | frozenset[str]
 
 _IN_NAMES = re.compile(r"[\s\",:\[\]{}<>]")  # characters that LightGBM or XGBoost refuses in the name of a column
 
@@ -25,7 +27,7 @@ class Definition:
         version: raised by every change that gives another number for the same candidates.
         compute: of a query's candidates and the parameters, one float64 per candidate, NaN where there is none.
         purpose: what the number says, for people.
-        parameters: name -> default, or the type of a parameter that has none.
+        parameters: name -> default, or of a parameter that has none its type, or the texts to choose from.
         direction: 1 where more can only speak for relevance, -1 where it can only speak against it, else 0.
         within_query: whether a value depends on the other candidates, so that no search engine computes it alone.
         categorical: whether the values are codes, whose order means nothing.
@@ -36,7 +38,7 @@ class Definition:
     version: int
     compute: Callable[[QueryView, Parameters], Column]
     purpose: str
-    parameters: Mapping[str, Value | type] = field(default_factory=dict)
+    parameters: Mapping[str, Expected] = field(default_factory=dict)
     direction: int = 0
     within_query: bool = False
     categorical: bool = False
@@ -71,7 +73,7 @@ class Feature:
         shown = []
         for key, default in self.definition.parameters.items():
             value = self.parameters[key]
-            if isinstance(default, type):
+            if isinstance(default, (type, frozenset)):
                 shown.append("+".join(value) if isinstance(value, tuple) else str(value))
             elif value != default and not isinstance(value, tuple):
                 shown.append(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}")
@@ -79,20 +81,34 @@ class Feature:
         return _IN_NAMES.sub("_", f"{self.definition.name}{inside}")
 
 
-def _checked(name: str, key: str, default: Value | type, parameters: Parameters) -> Value:
+def _checked(name: str, key: str, expected: Expected, parameters: Parameters) -> Value:
     """The value of a parameter; its default, or the type of one without a default, says what it has to be."""
-    value = parameters.get(key)
-    kind = default if isinstance(default, type) else type(default)
+    value, what = parameters.get(key), f"parameter {key!r} of feature {name!r}"
+    if isinstance(expected, frozenset):
+        if value not in expected:
+            raise InputError(f"{what} is one of {', '.join(sorted(expected))}; not {value!r}")
+        return str(value)
     if value is None:
-        if isinstance(default, type):
+        if isinstance(expected, type):
             raise InputError(f"feature {name!r} needs the parameter {key!r}")
-        return default
+        return expected
+    kind = expected if isinstance(expected, type) else type(expected)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise InputError(f"parameter {key!r} of feature {name!r} is a {_word(kind)}; not {value!r}")
+    if not isinstance(value, kind) or isinstance(value, bool) or not _usable(value):
+        raise InputError(f"{what} is {_WORDS[kind]}; not {list(value) if isinstance(value, tuple) else value!r}")
     return value
 
 
-def _word(kind: type) -> str:
-    return {str: "text", int: "whole number", float: "number", tuple: "list of texts"}[kind]
+def _usable(value: Value) -> bool:
+    if isinstance(value, tuple):
+        return bool(value) and all(isinstance(item, str) for item in value) and len(set(value)) == len(value)
+    return bool(value) if isinstance(value, str) else 0 < value < math.inf
+
+
+_WORDS = {
+    str: "a text",
+    int: "a whole number from 1",
+    float: "a number above 0",
+    tuple: "a list of texts, each once",
+}

@@ -14,8 +14,9 @@ import numpy as np
 
 from resift import arguments
 from resift.errors import InputError
+from resift.features.default_features import default_features
 from resift.features.feature import Feature, Value
-from resift.features.field import Field, FieldKind
+from resift.features.field import Field
 from resift.features.matrix import FeatureMatrix
 from resift.features.query_view import QueryView
 from resift.features.statistics import Statistics
@@ -72,14 +73,11 @@ class FeatureSet:
             signals: sources of signals, such as "bm25", "resift-static-en", "resift-mini-en".
             fields: of metadata, as `detect_fields` finds them.
 
+        Raises:
+            InputError: a signal or field stands there twice.
+
         """
-        features = [
-            Feature.of(TABLE[name], {"source": source}) for source in signals for name in ("score", "rank", "z")
-        ]
-        features += [
-            Feature.of(TABLE["number"], {"field": field.name}) for field in fields if field.kind is FieldKind.NUMBER
-        ]
-        return cls((*features, Feature.of(TABLE["coverage"], {})))
+        return cls(tuple(default_features(tuple(signals), tuple(fields))))
 
     @classmethod
     def read(cls, path: str | Path) -> FeatureSet:

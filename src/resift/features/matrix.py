@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,3 +47,18 @@ class FeatureMatrix:
     names: tuple[str, ...]
     values: npt.NDArray[np.float32]
     missing: tuple[Missing, ...] = ()
+
+
+def constant_columns(names: Sequence[str], values: npt.NDArray[np.float32]) -> tuple[str, ...]:
+    """The names of columns that tell nothing, because all their values are equal or missing; a value may not be both.
+
+    Args:
+        names: of the columns.
+        values: (n, F) of all candidates of all queries.
+
+    """
+    if not len(values):
+        return tuple(names)
+    missing = np.isnan(values)
+    same = (values == values[:1]).all(axis=0) & ~missing.any(axis=0)
+    return tuple(name for name, nothing in zip(names, missing.all(axis=0) | same, strict=True) if nothing)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from resift.features.analysed_text import AnalysedText
 from resift.features.matrix import Column, Missing, MissingCode
+from resift.features.question_forms import asked_form
 from resift.features.statistics import Statistics
+from resift.features.term_matches import TermMatches
 from resift.types import Ranking
 
 
@@ -27,7 +31,7 @@ class QueryView:
     def __init__(self, ranking: Ranking, statistics: Statistics, now: float) -> None:
         self.ranking, self.statistics, self.now = ranking, statistics, now
         self.missing: dict[tuple[MissingCode, str], Missing] = {}
-        self._signals: dict[str, tuple[Column, Column]] = {}
+        self._fields: dict[tuple[str, Any], Column] = {}
 
     def __len__(self) -> int:
         return len(self.ranking)
@@ -35,6 +39,10 @@ class QueryView:
     def note(self, code: MissingCode, name: str, count: int, message: str) -> None:
         """Report what a feature lacks; several features that lack the same report it once."""
         self.missing.setdefault((code, name), Missing(code, name, count, message))
+
+    def constant(self, value: float) -> Column:
+        """(n,) The same value for every candidate."""
+        return np.full(len(self), value, np.float64)
 
     @cached_property
     def query(self) -> AnalysedText:
@@ -47,6 +55,32 @@ class QueryView:
         read = self.statistics.reader.read
         return [read(c.document.title, c.document.text) for c in self.ranking.candidates]
 
+    @cached_property
+    def form(self) -> str:
+        """The form of the question, one of `question_forms.FORMS`, or ""."""
+        return asked_form(self.query)
+
+    @cached_property
+    def matches(self) -> TermMatches:
+        """Where the query's terms stand in the documents."""
+        return TermMatches(self.query, self.documents)
+
+    @cached_property
+    def titled(self) -> Column:
+        """(n,) 1 where a document has a title, NaN where it has none; a note says so if none has one."""
+        titled = np.array([1.0 if document.title else math.nan for document in self.documents])
+        if len(titled) and np.isnan(titled).all():
+            self.note(MissingCode.FIELD, "title", len(titled), "no candidate has a title")
+        return titled
+
+    @cached_property
+    def idf(self) -> Column:
+        """(Q,) The weights of the query's terms; a note says so if there are no statistics."""
+        if not self.statistics.documents:
+            message = "there are no document frequencies, so no feature weighs terms by them"
+            self.note(MissingCode.STATISTICS, "idf", len(self), message)
+        return np.array(self.statistics.idf(self.matches.terms), np.float64)
+
     def scores(self, source: str) -> Column:
         """(n,) The score of the last signal of this source that has one; NaN where there is none."""
         return self._signal(source)[0]
@@ -56,15 +90,81 @@ class QueryView:
         return self._signal(source)[1]
 
     def _signal(self, source: str) -> tuple[Column, Column]:
-        if source not in self._signals:
-            scores, ranks = np.full(len(self), math.nan), np.full(len(self), math.nan)
-            for i, candidate in enumerate(self.ranking.candidates):
-                for signal in candidate.signals:
-                    if signal.source == source:
-                        scores[i] = scores[i] if signal.score is None else signal.score.value
-                        ranks[i] = signal.rank if signal.rank > 0 else math.nan
-            if len(self) and np.isnan(scores).all() and np.isnan(ranks).all():
-                message = f"no candidate has a signal of {source!r}: the pipeline that is served has no such stage"
-                self.note(MissingCode.SIGNAL, source, len(self), message)
-            self._signals[source] = scores, ranks
-        return self._signals[source]
+        if source in self._signals:
+            return self._signals[source]
+        if len(self):
+            message = f"no candidate has a signal of {source!r}: the pipeline has no retriever or stage of this name"
+            self.note(MissingCode.SIGNAL, source, len(self), message)
+        return self._absent
+
+    @cached_property
+    def _absent(self) -> tuple[Column, Column]:
+        return self.constant(math.nan), self.constant(math.nan)
+
+    @cached_property
+    def _signals(self) -> Mapping[str, tuple[Column, Column]]:
+        """Scores and ranks by source."""
+        signals: dict[str, tuple[Column, Column]] = {}
+        for i, candidate in enumerate(self.ranking.candidates):
+            for signal in candidate.signals:
+                if signal.source not in signals:
+                    signals[signal.source] = self.constant(math.nan), self.constant(math.nan)
+                scores, ranks = signals[signal.source]
+                if signal.score is not None:
+                    scores[i] = signal.score.value
+                ranks[i] = signal.rank if signal.rank > 0 else math.nan
+        return signals
+
+    def field(self, name: str, read: Callable[[Any], float], expected: str) -> Column:
+        """(n,) A field of metadata as numbers; NaN where it is absent or can't be used, with a note of how many.
+
+        Args:
+            name: of the field.
+            read: of a value, its number, which may be NaN. It raises TypeError for a value of another type, and
+                KeyError for a category that nobody told it of.
+            expected: what the field should hold, such as "number".
+
+        """
+        if (name, expected) not in self._fields:
+            self._fields[name, expected] = self._read_field(name, read, expected)
+        return self._fields[name, expected]
+
+    def _read_field(self, name: str, read: Callable[[Any], float], expected: str) -> Column:
+        values, absent = self.constant(math.nan), 0
+        refused: dict[MissingCode, list[tuple[str, Any]]] = {}
+        for i, candidate in enumerate(self.ranking.candidates):
+            value = candidate.document.metadata.get(name)
+            if value is None or value == "":
+                absent += 1
+                continue
+            code = None
+            try:
+                number = read(value)
+                code = None if math.isfinite(number) else MissingCode.NOT_FINITE
+            except TypeError:
+                code = MissingCode.WRONG_TYPE
+            except KeyError:
+                code = MissingCode.CATEGORY
+            if code is None:
+                values[i] = number
+            else:
+                refused.setdefault(code, []).append((candidate.document.id, value))
+        if len(self) and absent == len(self):
+            self.note(MissingCode.FIELD, name, absent, f"no candidate has the field {name!r}")
+        for code, examples in refused.items():
+            message = f"the field {name!r} of {_candidates(examples)} {_REFUSED[code].format(expected)}"
+            self.note(code, name, len(examples), f"{message}, and counts as missing")
+        return values
+
+
+_REFUSED = {
+    MissingCode.NOT_FINITE: "is not finite",
+    MissingCode.WRONG_TYPE: "is no {}",
+    MissingCode.CATEGORY: "holds a {} that was not there in training",
+}
+
+
+def _candidates(examples: list[tuple[str, Any]]) -> str:
+    """How many candidates, and the first of them with its value."""
+    id_, value = examples[0]
+    return f"{len(examples)} candidate{'s' if len(examples) > 1 else ''} (such as {id_!r}: {str(value)[:40]!r})"
