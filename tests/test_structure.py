@@ -25,7 +25,7 @@ LAYERS = [
     {"reranker", "testing"},
     {"api"},
     {"inspection", "evaluate"},
-    {"serve", "adapters", "worth", "judge", "choose"},
+    {"serve", "adapters", "worth", "judge", "choose", "train"},
     {"cli"},
 ]
 # `types` raises errors and is made of words.

@@ -30,9 +30,7 @@ def test_rows_are_grouped_by_query_in_the_order_of_their_first_rows() -> None:
 
 
 def test_what_teaches_nothing_is_left_out_counted_and_named() -> None:
-    rows = checked_rows(
-        [*X, [1.0, 5.0], [2.0, 5.0]], [*LABELS, 1, 1], [*QUERIES, "d", "d"], ["moves", "stays"]
-    )
+    rows = checked_rows([*X, [1.0, 5.0], [2.0, 5.0]], [*LABELS, 1, 1], [*QUERIES, "d", "d"], ["moves", "stays"])
     assert rows.queries == ("a", "b")
     assert rows.issues == (
         "1 query with one candidate left out: they teach no order",
@@ -125,7 +123,9 @@ def test_ndcg_is_that_of_scikit_learn(items: list[tuple[int, float]]) -> None:
 
 
 def test_lists_of_one_query_count_once() -> None:
-    rows = TrainingRows(("x",), np.zeros((6, 1), np.float32), np.zeros(6, np.int64), np.array([2, 2, 2]), ("a", "b", "a"))
+    rows = TrainingRows(
+        ("x",), np.zeros((6, 1), np.float32), np.zeros(6, np.int64), np.array([2, 2, 2]), ("a", "b", "a")
+    )
     assert per_query(rows, np.array([1.0, 0.5, 0.0])).tolist() == [0.5, 0.5]
 
 

@@ -22,6 +22,7 @@ from resift.cli import (
     search,
     serve,
     streams,
+    train,
     when,
     worth_it,
 )
@@ -58,6 +59,7 @@ app.command("judge")(judge.judge)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)
+app.add_typer(train.app, name="train")
 app.command("export")(export.export)
 
 

@@ -78,9 +78,9 @@ def check_stage(part: Part) -> None:
     """Refuse a stage that has what it does not take."""
     check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")
     check(part.name not in STAGES or part.name == LEARNED or part.depth is None, f"{part.name} takes no depth")
-    check(part.name != LEARNED or part.value("model") is not None, 'ltr needs the folder of its model: ltr(model="…")')
     check(not (set(part.names) & STAGES.keys() and part.others), f"only models are joined by |; not {part}")
     _check_parameters(part, STAGES)
+    check(part.name != LEARNED or part.value("model") is not None, 'ltr needs the folder of its model: ltr(model="…")')
     check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
 
 

@@ -10,7 +10,9 @@ from typing import Any
 from resift.errors import InputError
 from resift.pipeline.parts import Part, Value, check
 
-_PART = re.compile(r'(?P<name>"(?:[^"\\]|\\.)*"|[\w/.:-]+)(?:@(?P<depth>\d+))?(?:\((?P<parameters>.*)\)(?:@(?P<behind>\d+))?)?')
+_PART = re.compile(
+    r'(?P<name>"(?:[^"\\]|\\.)*"|[\w/.:-]+)(?:@(?P<depth>\d+))?(?:\((?P<parameters>.*)\)(?:@(?P<behind>\d+))?)?'
+)
 _NAME = re.compile(r'"(?:[^"\\]|\\.)*"|[\w/.:-]+')
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 

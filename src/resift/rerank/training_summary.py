@@ -93,7 +93,9 @@ class TrainingSummary:
             rows = tuple(Distribution(r["feature"], r["missing"], tuple(r["quantiles"]), r["gain"])
                          for r in entries.pop("features"))  # fmt: skip
             known = {f.name for f in fields(cls)}
-            summary = cls(features=rows, issues=tuple(entries.pop("issues")), **{k: entries[k] for k in known & set(entries)})
+            summary = cls(
+                features=rows, issues=tuple(entries.pop("issues")), **{k: entries[k] for k in known & set(entries)}
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BrokenModel(f"{path} can't be read ({error!r}); train the model again") from error
         if schema != _SCHEMA or summary.library not in MODEL_FILES:

@@ -15,14 +15,15 @@ from resift.evaluate.first_stages import FirstStages
 from resift.evaluate.outcomes import Models
 from resift.evaluate.result_cache import Cost, ResultCache
 from resift.evaluate.run import judgement_folder
-from resift.features import FeatureSet, Statistics
+from resift.features import FeatureSet, Statistics, detect_fields
 from resift.pipeline import DEFAULT_DEPTH, Part, Pipeline
 from resift.protocols import Stage
 from resift.rerank.drive import drive
+from resift.text.analysis import sample
 from resift.train.ltr.leaks import query_hash, stage_names
 from resift.train.ltr.rows import TrainingRows, checked_rows
 from resift.train.ltr.search import Progress
-from resift.types import Ranking
+from resift.types import Document, Ranking
 
 Unjudged = Literal["zero", "leave-out"]
 DEFAULT_PIPELINE = "bm25 + dense"
@@ -158,10 +159,21 @@ def _stages(plan: Pipeline, names: Sequence[str], cache: ResultCache) -> Callabl
     return stage_of
 
 
-def _features(rankings: Sequence[Ranking], documents: Sequence[Any]) -> FeatureSet:
-    """All features of the signals that these rankings have."""
+def _features(rankings: Sequence[Ranking], documents: Sequence[Document]) -> FeatureSet:
+    """All features of the signals that these rankings have, and of the fields of a sample of the documents."""
     sources = dict.fromkeys(s.source for ranking in rankings for c in ranking for s in c.signals)
-    return FeatureSet.default([name for name in sources if name not in _NO_SIGNALS])
+    fields = detect_fields(documents[i] for i in sample(len(documents))).fields
+    return FeatureSet.default([name for name in sources if name not in _NO_SIGNALS], fields)
+
+
+def groups_of(features: FeatureSet) -> list[tuple[str, tuple[int, ...]]]:
+    """Columns that belong together: those of one signal, of one field, else of one feature in all its forms."""
+    groups: dict[str, list[int]] = {}
+    for i, feature in enumerate(features.features):
+        source, field_name = feature.parameters.get("source"), feature.parameters.get("field")
+        name = f"signal {source}" if source else f"field {field_name}" if field_name else feature.definition.name
+        groups.setdefault(name, []).append(i)
+    return [(name, tuple(columns)) for name, columns in groups.items()]
 
 
 def _ideal(grades: Mapping[str, int], highest: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -47,6 +47,7 @@ def choose(
     settings: TreeSettings,
     search: bool = True,
     count: int = 3,
+    quick: bool = False,
     on_progress: Progress = lambda step, done, share: None,
 ) -> list[Trial]:
     """The settings to take, best first: leaves and learning rate of a small grid, and the number of rounds.
@@ -59,13 +60,14 @@ def choose(
         settings: which library, constraints and so on.
         search: False tries these settings alone; with more than 100,000 rows then on one split, a fifth left out.
         count: of the folds.
+        quick: only the first fold is left out.
         on_progress: is called after each training.
 
     """
     candidates = list(grid(settings)) if search else [settings]
     large = not search and len(rows.labels) > SMALL
-    queries = len(set(rows.queries))
-    splits = list(folds(rows.queries, min(5 if large else count, queries), settings.seed))[: 1 if large else None]
+    count = min(5 if large else count, len(set(rows.queries)))
+    splits = list(folds(rows.queries, count, settings.seed))[: 1 if large or quick else None]
     trials = []
     for i, candidate in enumerate(candidates):
         courses = []

@@ -11,7 +11,7 @@ from resift.rerank.tree_models import Library
 from resift.train.ltr.gains import HIGHEST, Gain
 
 MOST_ROUNDS = 300
-PATIENCE = 50  # rounds without a better nDCG on the validation queries, after which growing ends
+PATIENCE = 30  # rounds without a better nDCG on the validation queries, after which growing ends
 SMALL = 100_000  # rows; with more the search is left out unless it is asked for
 
 
@@ -96,5 +96,5 @@ class TreeSettings:
 def grid(settings: TreeSettings) -> Iterator[TreeSettings]:
     """What the search tries: few and many leaves, slow and quick learning; the rounds follow from validation."""
     for leaves in (7, 15, 31):
-        for learning_rate in (0.03, 0.1):
+        for learning_rate in (0.05, 0.1):
             yield replace(settings, leaves=leaves, learning_rate=learning_rate)
