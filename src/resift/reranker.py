@@ -117,6 +117,10 @@ class Reranker(OfOneProcess):
     def _score(self, pairs: Sequence[Pair]) -> Scores:
         return self.judge.score(pairs)
 
+    def explaining(self) -> Reranker:
+        """The same, whose rankings say why, where the model can: a learned one names features, others nothing."""
+        return self
+
     @property
     def fingerprints(self) -> tuple[str, ...]:
         """The fingerprints of the models of which this is one or takes one."""

@@ -73,7 +73,7 @@ def search(
     budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
     _check_place(paths, index, embedder)
     _check_model(rerank, calibrated, min_relevance, when)
-    reranker = _load(model, truncate, engine, calibrated, min_relevance) if rerank else None
+    reranker = _load(model, truncate, engine, calibrated, min_relevance, explain) if rerank else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
     with counter() as count:
         searched_index = _open(index, tensors) if index else _read_and_index(paths or [], embedder, left_out, count)
@@ -115,7 +115,12 @@ def _check_model(rerank: bool, calibrated: bool, min_relevance: str | None, when
 
 
 def _load(
-    model: str | None, truncate: bool, engine: options.EngineChoice, calibrated: bool, min_relevance: str | None
+    model: str | None,
+    truncate: bool,
+    engine: options.EngineChoice,
+    calibrated: bool,
+    min_relevance: str | None,
+    explain: bool,
 ) -> Reranker:
     """The model, with its calibration where that is needed; a wrong threshold is refused before anything is read."""
     from resift.api import load
@@ -125,7 +130,7 @@ def _load(
     reranker = load(model, long_documents=long_documents, engine=engine.value, calibrated=with_calibration)
     if min_relevance is not None:
         reranker.calibrator.least(min_relevance)
-    return reranker
+    return reranker.explaining() if explain else reranker
 
 
 def hint(seconds: float, depth: int, index: Path | None, tensors: bool) -> str:

@@ -142,21 +142,7 @@ def train_ltr(
         source, DataOptions(pipeline, depth, unjudged.value, cache, _folders(out_of_fold or ())),
         TrainOptions(settings, search, folds, ablate), absent.value, free, limit, seed,
     )  # fmt: skip
-    trained = job.run(output)
-    if html is not None:
-        from resift import atomic
-        from resift.train.ltr.page import as_html
-
-        atomic.write(html, [as_html(trained, output.absolute().name).encode("utf-8", "replace")])
-    if as_json:
-        from resift.cli import show
-        from resift.train.ltr.outputs import as_json as as_json_value
-
-        show.print_json(as_json_value(trained, output))
-    else:
-        from rich.console import Console
-
-        _print(trained, output, Console())
+    _show(job.run(output), output, html, as_json)
 
 
 class _Job:
@@ -255,6 +241,25 @@ def _folders(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise InputError(f"--out-of-fold takes MODEL=FOLDER,FOLDER; not {text!r}")
         folders[name] = names
     return folders
+
+
+def _show(trained: TrainedLtr, output: Path, html: Path | None, as_json: bool) -> None:
+    """Write the page, and print what came out."""
+    from resift.cli import show
+
+    if html is not None:
+        from resift import atomic
+        from resift.train.ltr.page import as_html
+
+        atomic.write(html, [as_html(trained, output.absolute().name).encode("utf-8", "replace")])
+    if as_json:
+        from resift.train.ltr.outputs import as_json as as_json_value
+
+        show.print_json(as_json_value(trained, output))
+    else:
+        from rich.console import Console
+
+        _print(trained, output, Console())
 
 
 def _print(trained: TrainedLtr, output: Path, console: Console) -> None:

@@ -13,7 +13,6 @@ from resift.protocols import Calibrator, Scorer, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.cascade import Cascade
 from resift.rerank.guard import Alternative, ByLanguage, LanguageGuard
-from resift.rerank.learned import Learned, open_learned
 from resift.rerank.pointwise import Pointwise
 from resift.rerank.relevance import Relevance
 from resift.rerank.when import When, WhenRule
@@ -117,6 +116,8 @@ class _Assembly:
         return Blend(info.name, info.blend_weight if weight is None else float(weight))
 
     def learned(self, part: Part) -> Stage:
+        from resift.rerank.learned import Learned, open_learned  # NumPy stays out of `import resift`
+
         return Learned(open_learned(Path(str(part.value("model")))), part.depth, part.value("explain") is True)
 
     def relevant(self, part: Part) -> Stage:

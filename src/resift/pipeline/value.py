@@ -7,8 +7,8 @@ the embedder of the vectors. Then come the stages: a model's name with its depth
 may be one of several, joined by "|": each ranking gets the first of them that reads its language. A name with other
 characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
 that it does not read. `when(rule="FILE")` in front of the models leaves them out by a rule that `resift when` learned;
-with "deeper=100" the rule may choose so many candidates. `ltr(model="FOLDER")@200` is a stage of learning to rank, which
-stands where it likes, as often as it likes. "relevant(least=0.5)" at the end leaves out what its
+with "deeper=100" the rule may choose so many candidates. `ltr(model="FOLDER")@200` is a stage of learning to rank,
+which stands where it likes, as often as it likes. "relevant(least=0.5)" at the end leaves out what its
 calibrated model thinks less likely to be relevant. "top K" says how many come back.
 """
 
@@ -21,7 +21,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resift.errors import InputError
-from resift.pipeline.parts import DEFAULT_DEPTH, LEARNED, RETRIEVERS, STAGES, Part, check, check_retriever, check_stage
+from resift.pipeline.parts import (
+    DEFAULT_DEPTH,
+    LEARNED,
+    RETRIEVERS,
+    STAGES,
+    Part,
+    check,
+    check_retriever,
+    check_stage,
+)
 from resift.pipeline.stages import stage_of
 from resift.pipeline.text import part_of_table, part_of_text, split, table_of_part
 from resift.protocols import Calibrator, Scorer, Stage
@@ -62,7 +71,6 @@ class Pipeline:
             check_stage(part)
         names = [part.name for part in self.stages]
         check("when" not in names[1:], "when stands in front of the models")
-        behind = names[1:] if names[:1] == ["when"] else names
         chosen = [i for i, part in enumerate(self.stages) if part.others]
         first = next((i for i, name in enumerate(names) if name not in STAGES), len(names))
         check(chosen in ([], [first]), "one of several models, joined by |, can only be the first model")

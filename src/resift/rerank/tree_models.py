@@ -34,8 +34,7 @@ class TreeModel(Protocol):
         """Return (n,), the score of each row of (n, F); only the order within a query means something."""
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """Return (n, F + 1): what each feature adds to a row's score (SHAP values), and the bias; a row's sum is the
-        score."""
+        """Return (n, F + 1): what each feature adds to a row's score (SHAP values), and the bias; they add up to it."""
 
     def gains(self) -> Floats:
         """Return (F,): by how much the splits on each feature reduced the loss of training, in all."""

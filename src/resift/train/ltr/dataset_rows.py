@@ -1,4 +1,4 @@
-"""From a data set to rows: its queries run through a pipeline, features by the code that serves, labels of judgements."""
+"""From a data set to rows: queries run through a pipeline, features by the code that serves, labels of judgements."""
 
 from __future__ import annotations
 

@@ -123,10 +123,10 @@ def _card(summary: TrainingSummary) -> Iterator[str]:
     yield "| order | measure | gain | 95 % |"
     yield "| --- | --- | --- | --- |"
     for row in summary.report["orders"]:
-        gain = row["gain"]
-        yield f"| {row['name']} | {row['value']:.4f} | {gain['value']:+.4f} | {gain['low']:+.4f} … {gain['high']:+.4f} |"
+        gain, interval = row["gain"], f"{row['gain']['low']:+.4f} … {row['gain']['high']:+.4f}"
+        yield f"| {row['name']} | {row['value']:.4f} | {gain['value']:+.4f} | {interval} |"
     yield ""
-    yield "It holds for candidates and queries like those of its training: a note in the trace says where values differ."
+    yield "It holds for candidates and queries like those of its training; notes in the trace say where values differ."
     if summary.issues:
         yield ""
         yield "What was left out or odd:"

@@ -53,8 +53,9 @@ def _discounted(gains: Floats, discounts: Floats) -> float:
 
 
 def per_query(rows: TrainingRows, values: Floats) -> Floats:
-    """(Q,), the mean over the lists of each query, queries in the order of their first lists."""
+    """(Q,), the mean over the lists of each query by their weights, queries in the order of their first lists."""
     numbers: dict[str, int] = {}
     of_list: Integers = np.array([numbers.setdefault(query, len(numbers)) for query in rows.queries], np.int64)
-    means: Floats = np.bincount(of_list, values) / np.bincount(of_list)
+    weights = np.ones(len(values)) if rows.weights is None else rows.weights
+    means: Floats = np.bincount(of_list, values * weights) / np.bincount(of_list, weights)
     return means

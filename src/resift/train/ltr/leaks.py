@@ -68,8 +68,8 @@ def stage_names(plan: Pipeline, queries: Sequence[Query], out_of_fold: Mapping[s
         count = len(hashes & trained_on(name))
         if count and name not in out_of_fold:
             raise InputError(
-                f"{name} was trained on {count} of these {len(hashes)} queries, so that its scores here are better than "
-                "on new ones; train on other queries, or name folders that were trained without some of them: "
+                f"{name} was trained on {count} of these {len(hashes)} queries, so that its scores are better here "
+                "than on new ones; train on other queries, or name folders that were trained without some of them: "
                 f"--out-of-fold {name}=FOLDER,FOLDER"
             )
     by_model = {

@@ -43,7 +43,7 @@ def tables(trained: TrainedLtr, groups: int = _GROUPS) -> list[Table]:
               ("order", "measure", "gain", "95 %", "better", "worse"), orders),
         Table("Features: share of the trees' gain, and what is lost without them",
               ("features", "gain", "lost", "95 %"), features),
-        Table("Settings tried, by cross-validation", ("leaves", "learning rate", "rounds", "measure"), trials),
+        Table("Settings tried, by cross-validation: nDCG among the candidates", ("leaves", "learning rate", "rounds", "measure"), trials),
     ]  # fmt: skip
 
 

@@ -15,9 +15,10 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 def as_html(trained: TrainedLtr, name: str) -> str:
     """The page; the same training gives the same text."""
+    verdict = tag("p", {"class": "verdict"}, trained.report.verdict)
     body = tag(
         "body", {},
-        tag("header", {}, tag("h1", {}, f"Learned order {name}"), tag("p", {"class": "verdict"}, trained.report.verdict)),
+        tag("header", {}, tag("h1", {}, f"Learned order {name}"), verdict),
         tag("main", {}, *_sections(trained)),
     )  # fmt: skip
     return f"<!DOCTYPE html>\n{tag('html', {'lang': 'en'}, _head(name), body)}\n"
