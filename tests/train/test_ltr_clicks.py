@@ -27,13 +27,15 @@ class Simulation:
     def __init__(self, sessions: int = 60) -> None:
         rng = np.random.default_rng(0)
         self.matrix: Matrix = rng.normal(size=(QUERIES, DOCUMENTS, 2)).astype(np.float32)
-        self.relevance = 0.05 + 0.85 * (self.matrix[:, :, 0] > 0.5)
+        self.useful = self.matrix[:, :, 0] > 0.5
+        self.relevance = 0.5 + 0.25 * self.useful
         self.impressions: list[Impression] = []
         for session in range(QUERIES * sessions):
             query = session % QUERIES
             order = np.argsort(-self.matrix[query, :, 1])
-            i, j = rng.integers(0, DOCUMENTS, 2)  # two are swapped in each session
-            order[[i, j]] = order[[j, i]]
+            if session % 3 == 0:  # two are swapped in a third of the sessions
+                i, j = rng.integers(0, DOCUMENTS, 2)
+                order[[i, j]] = order[[j, i]]
             for place, document in enumerate(order):
                 clicked = rng.random() < LOOKS[place] * self.relevance[query, document]
                 self.impressions.append(Impression(session, f"q{query}", f"d{document}", place + 1, bool(clicked)))
@@ -43,7 +45,7 @@ class Simulation:
 
     def truth(self) -> TrainingRows:
         """All documents with their true relevance."""
-        labels = (self.relevance > 0.5).astype(int).ravel()
+        labels = self.useful.astype(int).ravel()
         queries = [f"q{i // DOCUMENTS}" for i in range(QUERIES * DOCUMENTS)]
         return checked_rows(self.matrix.reshape(-1, 2), labels, queries, FEATURES)
 
@@ -75,8 +77,8 @@ def test_weights_recover_the_unbiased_order_where_naive_clicks_do_not(simulation
     )
     naive_quality, naive_gains = quality(naive, truth)
     weighted_quality, weighted_gains = quality(weighted, truth)
-    assert weighted_quality > naive_quality + 0.02
-    assert weighted_quality > 0.97
+    assert naive_quality < 0.75  # 0.70 where this was written, which is what the meaningless order reaches
+    assert weighted_quality > 0.88  # 0.91
     shares = [gains[1] / gains.sum() for gains in (weighted_gains, naive_gains)]  # of the feature that means nothing
     assert shares[0] < shares[1] / 2
 

@@ -118,7 +118,8 @@ class XGBoostTrees:
         return bytes(self._booster.save_raw("json"))
 
     def _rows(self, matrix: Matrix) -> xgboost.DMatrix:
-        return import_xgboost().DMatrix(matrix, feature_names=self._booster.feature_names)
+        rows: xgboost.DMatrix = import_xgboost().DMatrix(matrix, feature_names=self._booster.feature_names)
+        return rows
 
 
 def read_trees(path: Path, library: Library) -> TreeModel:

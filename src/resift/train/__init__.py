@@ -1,1 +1,1 @@
-"""From examples to model folders: what is learned stays in a folder that is loaded, explained, served and compared."""
+"""Examples in, a model out."""

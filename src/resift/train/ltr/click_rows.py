@@ -48,7 +48,11 @@ def click_rows(
     sessions: dict[int, list[Impression]] = defaultdict(list)
     for impression in impressions:
         sessions[impression.session].append(impression)
-    matrix, labels, lists, weights, queries = [], [], [], [], []
+    matrix: list[Matrix] = []
+    labels: list[int] = []
+    lists: list[str] = []
+    weights: list[float] = []
+    queries: list[str] = []  # of each list
     unknown = clipped = 0
     for session in sessions.values():
         rows = [(i, row_of(i.query, i.document)) for i in session]

@@ -40,13 +40,14 @@ def dependences(rows: TrainingRows, trees: TreeModel, gains: Floats, shown: int 
     for i in order:
         column = rows.matrix[:, i]
         there = column[~np.isnan(column)]
-        places = np.unique(np.quantile(there, np.linspace(0, 1, _PLACES), method="nearest")) if len(there) else []
+        shares = np.linspace(0, 1, _PLACES)
+        places: list[float] = np.unique(np.quantile(there, shares, method="nearest")).tolist() if len(there) else []
 
         def mean_at(value: float, i: int = i) -> float:
             changed = base.copy()
             changed[:, i] = value
             return float(trees.predict(changed).mean())
 
-        points = tuple((float(value), mean_at(float(value))) for value in places)
+        points = tuple((value, mean_at(value)) for value in places)
         curves.append(Dependence(rows.features[i], points, mean_at(np.nan) if len(there) < len(column) else None))
     return tuple(curves)

@@ -43,7 +43,8 @@ def tables(trained: TrainedLtr, groups: int = _GROUPS) -> list[Table]:
               ("order", "measure", "gain", "95 %", "better", "worse"), orders),
         Table("Features: share of the trees' gain, and what is lost without them",
               ("features", "gain", "lost", "95 %"), features),
-        Table("Settings tried, by cross-validation: nDCG among the candidates", ("leaves", "learning rate", "rounds", "measure"), trials),
+        Table("Settings tried, by cross-validation: nDCG among the candidates",
+              ("leaves", "learning rate", "rounds", "measure"), trials),
     ]  # fmt: skip
 
 
@@ -52,9 +53,10 @@ def remarks(trained: TrainedLtr, output: Path) -> Iterator[str]:
     for issue in trained.issues:
         yield f"note: {issue}"
     s = trained.settings
+    gain = "2^label - 1" if s.gain == "exponential" else "label"
     yield (
-        f"{s.library}, gain {'2^label - 1' if s.gain == 'exponential' else 'label'}, pairs among the first "
-        f"{s.truncation}, seed {s.seed}, {len(s.monotone)} monotone constraints, {trained.seconds:.0f} s"
+        f"{s.library}, gain {gain}, pairs among the first {s.truncation}, seed {s.seed}, {len(s.monotone)} monotone "
+        f"constraints, {trained.seconds:.0f} s"
     )
     yield f'{output} is written; a pipeline takes it as ltr(model="{output}")@200'
 
