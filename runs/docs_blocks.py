@@ -21,6 +21,7 @@ from typing import Any
 from typer.main import get_command
 
 from resift.cli.main import app
+from resift.features.table import TABLE
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "resift"
@@ -183,8 +184,25 @@ def peers() -> str:
 
 COMMANDS = (
     "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "choose",
-    "calibrate", "bench", "doctor", "export", "train ltr",
+    "calibrate", "bench", "doctor", "export", "features", "train ltr",
 )  # fmt: skip
+
+
+def features() -> str:
+    """Every feature with its parameters and version, what it says, and what else a trainer needs to know of it."""
+    items = []
+    for row in TABLE.values():
+        parameters = [
+            key if isinstance(value, (type, frozenset)) else f"{key}={value or 'any'}"
+            for key, value in row.parameters.items()
+        ]
+        inside = f"({', '.join(parameters)})" if parameters else ""
+        marks = [f"version {row.version}"]
+        marks += [{1: "more is better", -1: "less is better"}[row.direction]] if row.direction else []
+        marks += ["depends on the other candidates"] if row.within_query else []
+        marks += ["codes without an order"] if row.categorical else []
+        items.append(wrapped(f"`{row.name}{inside}`: {row.purpose} ({'; '.join(marks)})."))
+    return "\n".join(items)
 
 
 def token_ids() -> str:
@@ -213,6 +231,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"worth": worth},
     "docs/architecture.md": {"layers": layers, "tree": tree},
     "docs/cli.md": {f"options of {name}": (lambda name=name: options(name)) for name in COMMANDS},
+    "docs/features.md": {"table of features": features},
     "docs/performance.md": {"peers": peers},
     "docs/tokenizers.md": {"token ids": token_ids},
 }

@@ -21,7 +21,7 @@ from resift.rerank.training_summary import TRAINING_FILE, TrainingSummary
 from resift.reranker import LearnedReranker
 from resift.train.ltr.dataset_rows import DataOptions, RankedData, groups_of, rows_of
 from resift.train.ltr.folder import write_folder
-from resift.train.ltr.leaks import query_hash
+from resift.train.ltr.out_of_fold import query_hash
 from resift.train.ltr.page import as_html
 from resift.train.ltr.settings import TreeSettings
 from resift.train.ltr.train import TrainedLtr, TrainOptions, train_ltr
@@ -332,11 +332,27 @@ def test_learned_models_take_no_blend_threshold_calibration_or_cache(folder: Pat
 def test_a_model_that_saw_the_queries_is_refused_unless_others_stand_for_it(
     folder: Path, data: Dataset, tmp_path: Path
 ) -> None:
-    pipeline = f'bm25 >> ltr(model="{folder}")@30'
+    """Of two folders each is taken for the queries that it does not know, and their signals have one name."""
+    with_model = replace(OPTIONS, pipeline=f'bm25 >> ltr(model="{folder}")@30')
     with pytest.raises(InputError, match=r"was trained on \d+ of these \d+ queries.*--out-of-fold"):
-        rows_of(data, replace(OPTIONS, pipeline=pipeline))
+        rows_of(data, with_model)
     with pytest.raises(InputError, match="names 'x', which is no model of"):
         rows_of(data, replace(OPTIONS, out_of_fold={"x": (str(folder),)}))
+    halves = []
+    for i in (0, 1):
+        copy = tmp_path / f"half-{i}"
+        shutil.copytree(folder, copy)
+        summary = TrainingSummary.read(copy)
+        known = sorted({query_hash(query) for query in data.queries[i::2]})
+        replace(summary, name=copy.name, data={"query_hashes": known}).write(copy)
+        halves.append(str(copy))
+    rows = rows_of(data, replace(with_model, out_of_fold={str(folder): halves}))
+    assert f"score({folder.name})" in rows.features.names
+    assert not [name for name in rows.features.names if "half-" in name]
+    column = rows.rows.matrix[:, rows.features.names.index(f"score({folder.name})")]
+    assert not np.isnan(column).any()
+    with pytest.raises(InputError, match="every folder that stands for .* was trained on the query"):
+        rows_of(data, replace(with_model, out_of_fold={str(folder): halves[:1]}))
 
 
 def test_the_page_stands_alone(trained: TrainedLtr) -> None:

@@ -14,6 +14,7 @@ from resift.cli import (
     doctor,
     evaluate,
     export,
+    features,
     index,
     judge,
     models,
@@ -55,6 +56,7 @@ app.command("report")(report.report)
 app.command("worth-it")(worth_it.worth_it)
 app.command("when")(when.when)
 app.command("choose")(choose.choose)
+app.command("features")(features.features)
 app.command("judge")(judge.judge)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)

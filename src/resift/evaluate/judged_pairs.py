@@ -2,13 +2,15 @@
 
 A line of JSONL has a "query", and "documents" with a grade each, or "positives" and "negatives" (also "pos" and "neg"),
 which have the grades 1 and 0. A row of a table has the columns query, document and grade, and may have query_id,
-document_id and title. What has no id gets one from its text, so that equal texts are one query or one document.
+document_id and title; other columns are metadata. What has no id gets one from its text, so that equal texts are one
+query or one document.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "title": ("title",),
     "grade": (*GRADE_FIELDS, "score"),
 }
+_COLUMN_NAMES = frozenset(name for fields in _COLUMNS.values() for name in fields)
 _SHAPE = (
     'a line is {"query": "…", "documents": [{"text": "…", "grade": 2}, …]}, or it has "positives" and "negatives" '
     "instead of documents"
@@ -96,7 +99,8 @@ class JudgedPairs:
                     f"{self.path} has no column for {' and '.join(missing)}; name the columns query, document, grade"
                 )
             text, title = row["document"], row.get("title", "")
-            document = Document(row.get("document_id") or _id("d", title, text), text, title)
+            metadata = {name: cells[name] for field, name in names.items() if field not in _COLUMN_NAMES}
+            document = Document(row.get("document_id") or _id("d", title, text), text, title, metadata)
             query = Query(row["query"], row.get("query_id") or _id("q", row["query"]))
             yield query, document, _grade(row["grade"], where), where
 
@@ -143,7 +147,7 @@ def _graded(entries: Iterable[Any], where: str) -> Iterator[tuple[Document, int]
 
 def _document(value: Any, where: str) -> Document:  # noqa: ANN401 - whatever the line holds
     document = files.document(value, "")
-    return document if document.id else Document(_id("d", document.title, document.text), document.text, document.title)
+    return document if document.id else replace(document, id=_id("d", document.title, document.text))
 
 
 def _grade(value: object, where: str) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from resift.features.feature import Feature, Value
+from resift.features.feature import Feature
 from resift.features.field import Field, FieldKind
 from resift.features.forms import FORM_FEATURES
 from resift.features.lexical import LEXICAL
@@ -20,18 +20,16 @@ _OF_A_FIELD = {
 }
 
 
-def default_features(signals: Sequence[str], fields: Sequence[Field]) -> Iterator[Feature]:
-    """Yield the features for signals and fields, in the order of the table."""
+def default_features(signals: Sequence[str], kinds: Mapping[str, str], fields: Sequence[Field]) -> Iterator[Feature]:
+    """Yield the features for signals, whose scores may have to be of a kind, and for fields, in the table's order."""
     for source in signals:
-        yield from (_feature(name, source=source) for name in _OF_A_SIGNAL)
+        for name in _OF_A_SIGNAL:
+            kind = kinds.get(source, "") if "kind" in TABLE[name].parameters else ""
+            yield Feature.of(TABLE[name], {"source": source, **({"kind": kind} if kind else {})})
     if len(signals) > 1:
-        yield from (_feature(name, sources=tuple(signals)) for name in _OF_SIGNALS)
+        yield from (Feature.of(TABLE[name], {"sources": tuple(signals)}) for name in _OF_SIGNALS)
     yield from (Feature.of(row, {}) for row in LEXICAL)
     yield from (Feature.of(row, {"form": form}) for row in FORM_FEATURES for form in FORMS)
     for field in fields:
         categories = {"categories": field.categories} if field.kind is FieldKind.CATEGORY else {}
         yield from (Feature.of(TABLE[name], {"field": field.name, **categories}) for name in _OF_A_FIELD[field.kind])
-
-
-def _feature(name: str, **parameters: Value) -> Feature:
-    return Feature.of(TABLE[name], parameters)

@@ -15,6 +15,7 @@ Value = str | int | float | tuple[str, ...]
 Parameters = Mapping[str, Value]
 Expected = Value | type | frozenset[str]
 
+_UNNAMED = frozenset(("kind", "categories"))  # what the data have to be, which tells no two features of a set apart
 _IN_NAMES = re.compile(r"[\s\",:\[\]{}<>]")  # characters that LightGBM or XGBoost refuses in the name of a column
 
 
@@ -73,6 +74,8 @@ class Feature:
         shown = []
         for key, default in self.definition.parameters.items():
             value = self.parameters[key]
+            if key in _UNNAMED:
+                continue
             if isinstance(default, (type, frozenset)):
                 shown.append("+".join(value) if isinstance(value, tuple) else str(value))
             elif value != default and not isinstance(value, tuple):

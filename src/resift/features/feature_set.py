@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 
 from resift import arguments
-from resift.errors import InputError
+from resift.errors import InputError, KindError
+from resift.features.collection_statistics import Statistics
 from resift.features.default_features import default_features
 from resift.features.feature import Feature, Value
 from resift.features.field import Field
 from resift.features.matrix import FeatureMatrix
 from resift.features.query_view import QueryView
-from resift.features.statistics import Statistics
 from resift.features.table import TABLE
 from resift.types import Ranking
 
 FEATURES_FILE = "features.toml"  # its usual name in a model's folder
+Signals = Iterable[str] | Mapping[str, Sequence[str]]
 _SCHEMA = 1
 
 
@@ -51,6 +52,12 @@ class FeatureSet:
         return tuple(feature.column for feature in self.features)
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Of the signals that the set reads: the retrievers and models that a pipeline has to have for it."""
+        values = (v for f in self.features for key, v in f.parameters.items() if key in ("source", "sources"))
+        return tuple(dict.fromkeys(s for v in values for s in (v if isinstance(v, tuple) else (str(v),))))
+
+    @property
     def directions(self) -> tuple[int, ...]:
         """Per column 1 where more can only speak for relevance, -1 where it can only speak against it, else 0."""
         return tuple(feature.definition.direction for feature in self.features)
@@ -66,18 +73,25 @@ class FeatureSet:
         return tuple(feature.column for feature in self.features if feature.definition.within_query)
 
     @classmethod
-    def default(cls, signals: Iterable[str] = (), fields: Iterable[Field] = ()) -> FeatureSet:
+    def default(cls, signals: Signals = (), fields: Iterable[Field] = ()) -> FeatureSet:
         """All features of the table, for these signals and fields.
 
         Args:
-            signals: sources of signals, such as "bm25", "resift-static-en", "resift-mini-en".
+            signals: sources of signals, such as "bm25", "resift-static-en", "resift-mini-en"; or as `signal_kinds`
+                gives them, so that scores of another kind are refused later.
             fields: of metadata, as `detect_fields` finds them.
 
         Raises:
             InputError: a signal or field stands there twice.
+            KindError: a source gives scores of two kinds.
 
         """
-        return cls(tuple(default_features(tuple(signals), tuple(fields))))
+        kinds = signals if isinstance(signals, Mapping) else {}
+        for source, of_source in kinds.items():
+            if len(of_source) > 1:
+                raise KindError(f"{source!r} gave {' and '.join(of_source)} scores; one feature reads one kind")
+        kind_of = {source: str(of_source[0]) if of_source else "" for source, of_source in kinds.items()}
+        return cls(tuple(default_features(tuple(signals), kind_of, tuple(fields))))
 
     @classmethod
     def read(cls, path: str | Path) -> FeatureSet:
@@ -121,7 +135,7 @@ class FeatureSet:
             lines += ["", "[[feature]]", f"name = {_toml(feature.definition.name)}"]
             lines += [f"version = {feature.definition.version}"]
             if feature.parameters:
-                inside = ", ".join(f"{key} = {_toml(value)}" for key, value in feature.parameters.items())
+                inside = ", ".join(f"{key} = {_toml(v)}" for key, v in feature.parameters.items() if v != "")
                 lines += [f"parameters = {{ {inside} }}"]
         return "\n".join(lines) + "\n"
 
@@ -132,6 +146,9 @@ class FeatureSet:
             ranking: with the signals and the metadata that the features read.
             statistics: of the collection that the model was trained on; `Statistics.empty()` where there are none.
             now: when the query is or was asked, in seconds since 1970 (UTC); by default the present time.
+
+        Raises:
+            KindError: a source gives scores of another kind than those that the set was made for.
 
         """
         view = QueryView(ranking, statistics, time.time() if now is None else now)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from resift.features.analysed_text import folded
+from resift.features.character_grams import shared_grams
 from resift.features.feature import Definition, Parameters
 from resift.features.matrix import Column
 from resift.features.query_view import QueryView
@@ -40,7 +43,7 @@ def _share(view: QueryView, present: np.ndarray[tuple[int, int], np.dtype[np.boo
     return _over(view, present.sum(axis=1), len(view.matches.terms))
 
 
-def _over(view: QueryView, counts: Column, whole: float) -> Column:
+def _over(view: QueryView, counts: npt.NDArray[Any], whole: float) -> Column:
     """Counts as a share of a whole; missing where there is nothing to count."""
     return np.asarray(counts / whole, np.float64) if whole else view.constant(math.nan)
 
@@ -93,8 +96,8 @@ def _title_exact(view: QueryView, _: Parameters) -> Column:
 
 def _ngrams(view: QueryView, parameters: Parameters) -> Column:
     text, n = folded(view.query.text).strip(_ENDS), int(str(parameters["n"]))
-    grams = {text[i : i + n] for i in range(len(text) - n + 1)}
-    return _over(view, np.array([sum(g in d.folded for g in grams) for d in view.documents], float), len(grams))
+    counts, whole = shared_grams(text, [document.folded for document in view.documents], n)
+    return _over(view, counts, whole)
 
 
 def _density(view: QueryView, _: Parameters) -> Column:

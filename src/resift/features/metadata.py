@@ -117,7 +117,7 @@ _FIELD = {"field": str}
 
 METADATA = (
     Definition("number", 1, _number, "A number of the metadata, as it stands there", _FIELD),
-    Definition("log", 1, _log, "Its logarithm, sign(x) ln(1 + |x|): for counts, popularity, prices", _FIELD),
+    Definition("log", 1, _log, "Its logarithm, sign(x) ln(1 + abs(x)): for counts, popularity, prices", _FIELD),
     Definition(
         "place", 1, _place, "Share of the query's other candidates with a smaller number, equal ones counted half",
         _FIELD, within_query=True,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from resift.errors import KindError
 from resift.features.analysed_text import AnalysedText
+from resift.features.collection_statistics import Statistics
 from resift.features.matrix import Column, Missing, MissingCode
 from resift.features.question_forms import asked_form
-from resift.features.statistics import Statistics
 from resift.features.term_matches import TermMatches
-from resift.types import Ranking
+from resift.types import Ranking, ScoreKind
 
 
 class QueryView:
@@ -81,8 +82,19 @@ class QueryView:
             self.note(MissingCode.STATISTICS, "idf", len(self), message)
         return np.array(self.statistics.idf(self.matches.terms), np.float64)
 
-    def scores(self, source: str) -> Column:
-        """(n,) The score of the last signal of this source that has one; NaN where there is none."""
+    def scores(self, source: str, kind: str = "") -> Column:
+        """(n,) The score of the last signal of this source that has one; NaN where there is none.
+
+        Raises:
+            KindError: a score is of another kind than this one, if one is named.
+
+        """
+        other = next((k for k in self._kinds.get(source, ()) if kind and k != kind), None)
+        if other is not None:
+            raise KindError(
+                f"the features of {source!r} were made of {kind} scores, and it gives {other} scores here; "
+                "serve the pipeline that the model was trained with, or train it again"
+            )
         return self._signal(source)[0]
 
     def ranks(self, source: str) -> Column:
@@ -100,6 +112,11 @@ class QueryView:
     @cached_property
     def _absent(self) -> tuple[Column, Column]:
         return self.constant(math.nan), self.constant(math.nan)
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, tuple[ScoreKind, ...]]:
+        """The kinds of score that each source gave."""
+        return signal_kinds([self.ranking])
 
     @cached_property
     def _signals(self) -> Mapping[str, tuple[Column, Column]]:
@@ -155,6 +172,18 @@ class QueryView:
             message = f"the field {name!r} of {_candidates(examples)} {_REFUSED[code].format(expected)}"
             self.note(code, name, len(examples), f"{message}, and counts as missing")
         return values
+
+
+def signal_kinds(rankings: Iterable[Ranking]) -> dict[str, tuple[ScoreKind, ...]]:
+    """The sources of all signals of candidates, in order of their first occurrence, with the kinds of their scores."""
+    kinds: dict[str, dict[ScoreKind, None]] = {}
+    for ranking in rankings:
+        for candidate in ranking.candidates:
+            for signal in candidate.signals:
+                of_source = kinds.setdefault(signal.source, {})
+                if signal.score is not None:
+                    of_source[signal.score.kind] = None
+    return {source: tuple(of_source) for source, of_source in kinds.items()}
 
 
 _REFUSED = {

@@ -56,77 +56,105 @@ _ASKS = {
         "definition": r"とは|って何|何ですか|意味",
     },
 }
-# What stands in a text that answers. None of it is proof; a learned model weighs it.
-_YEAR = r"(?<!\d)(?:1\d{3}|20\d\d)(?!\d)|\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}"
+
+
+class _Evidence(NamedTuple):
+    """What stands in a text that answers: patterns of the text as it is, and words of the folded title and text."""
+
+    patterns: tuple[str, ...] = ()
+    words: str = ""
+
+
+# Several patterns that each begin with what is rare are several times as fast as one with alternatives, and a space in
+# front of words is three times as fast as a word boundary.
+_YEAR = (r"(?:1\d|20)\d\d(?!\d)(?<!\d{5})", r"\d[/.-]\d{1,2}[/.-]\d\d")
+_LISTED = r"(?m:^\s*(?:\d+[.)、]|[-*•・])\s*\S)"
+# None of it is proof; a learned model weighs it.
 _HAS = {
     "en": {
-        "date": _YEAR
-        + r"|(?i:\b(?:january|february|march|april|june|july|august|september|october|november|december|may \d+|century|centuries|yesterday|today|tomorrow"
-        r"|years? ago)\b)",
-        "place": r"\b(?:in|at|near|from|to|of) (?:the )?[A-Z]",
-        "number": r"\d|(?i:\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozens?|hundreds?|thousands?"
-        r"|millions?|billions?|half|once|twice)\b)",
-        "reason": r"(?i:\b(?:because|due to|since|as a result|caused? by|leads? to|in order to|reason|therefore)\b)",
-        "steps": r"(?m:^\s*(?:\d+[.)]|[-*•])\s)|(?i:\bstep \d|\b(?:first(?:ly)?,|then|next,|finally|click|select|press"
-        r"|install|make sure)\b)",
-        "definition": r"(?i:\b(?:is|are|was|were) (?:an?|the|one|any)\b|\brefers? to\b|\bmeans?\b|\bdefined as\b"
-        r"|\bknown as\b|\bstands? for\b)",
+        "date": _Evidence(
+            _YEAR,
+            "january|february|march|april|june|july|august|september|october|november|december|may \\d+"
+            "|century|centuries|yesterday|today|tomorrow|years? ago",
+        ),
+        "place": _Evidence((r" (?:in|at|near|from|to|of) (?:the )?[A-Z]", r"^(?:In|At|Near|From) (?:the )?[A-Z]")),
+        "number": _Evidence(
+            (r"\d",),
+            "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozens?|hundreds?|thousands?|millions?|billions?"
+            "|half|once|twice",
+        ),
+        "reason": _Evidence((), "because|due to|since|as a result|caused? by|leads? to|in order to|reasons?|therefore"),
+        "steps": _Evidence(
+            (_LISTED,), "step \\d+|first|firstly|then|next|finally|click|select|press|install|make sure"
+        ),
+        "definition": _Evidence(
+            (), "(?:is|are|was|were) (?:an?|the|one|any)|refers? to|means?|defined as|known as|stands? for"
+        ),
     },
     "vi": {
-        "date": _YEAR + r"|(?i:\b(?:ngày|tháng|năm|thế kỷ|thế kỉ) (?:\d|[ivx]+\b)|\bhôm (?:qua|nay)\b)",
-        "place": r"(?i:\b(?:ở|tại|thuộc|tỉnh|thành phố|huyện|quận|xã|phường)\b)",
-        "number": r"\d|(?i:\b(?:một|hai|ba|bốn|sáu|bảy|tám|chín|mười|trăm|nghìn|ngàn|triệu|tỷ|tỉ)\b)",
-        "reason": r"(?i:\b(?:vì|do|bởi|nhờ|nguyên nhân|lý do|lí do|dẫn đến|nên)\b)",
-        "steps": r"(?m:^\s*(?:\d+[.)]|[-*•])\s)|(?i:\b(?:bước|đầu tiên|trước tiên|sau đó|tiếp theo|cuối cùng)\b)",
-        "definition": r"(?i:\blà\b)",
+        "date": _Evidence(_YEAR, "(?:ngày|tháng|năm|thế kỷ|thế kỉ) (?:\\d+|[ivx]+)|hôm qua|hôm nay"),
+        "place": _Evidence((), "ở|tại|thuộc|tỉnh|thành phố|huyện|quận|xã|phường"),
+        "number": _Evidence((r"\d",), "một|hai|ba|bốn|sáu|bảy|tám|chín|mười|trăm|nghìn|ngàn|triệu|tỷ|tỉ"),
+        "reason": _Evidence((), "vì|do|bởi|nhờ|nguyên nhân|lý do|lí do|dẫn đến|nên"),
+        "steps": _Evidence((_LISTED,), "bước|đầu tiên|trước tiên|sau đó|tiếp theo|cuối cùng"),
+        "definition": _Evidence((), "là"),
     },
     "zh": {
-        "date": _YEAR + r"|[\d一二三四五六七八九十]\s*[年月日号]|世纪|年代|昨[天日]|今[天日]|时期",
-        "place": r"位于|[省市县区州岛镇村]|国家",
-        "number": r"\d|[二两三四五六七八九十百千万亿]",
-        "person": r"先生|女士|教授|博士|总统|主席|总理|皇帝|作家|导演|演员|·",
-        "reason": r"因为|由于|所以|因此|导致|原因|为了",
-        "steps": r"首先|然后|接着|最后|第[一二三]步|步骤|点击|(?m:^\s*(?:\d+[.、)]|[-*•])\s*)",
-        "definition": r"是(?:指|一|由)|指的是|称为|叫做|即",
+        "date": _Evidence((*_YEAR, r"[\d一二三四五六七八九十]\s*[年月日号]|世纪|年代|昨[天日]|今[天日]|时期")),
+        "place": _Evidence((r"位于|[省市县区州岛镇村]|国家",)),
+        "number": _Evidence((r"[\d二两三四五六七八九十百千万亿]",)),
+        "person": _Evidence((r"先生|女士|教授|博士|总统|主席|总理|皇帝|作家|导演|演员|·",)),
+        "reason": _Evidence((r"因为|由于|所以|因此|导致|原因|为了",)),
+        "steps": _Evidence((r"首先|然后|接着|最后|第[一二三]步|步骤|点击", _LISTED)),
+        "definition": _Evidence((r"是(?:指|一|由)|指的是|称为|叫做|即",)),
     },
     "ja": {
-        "date": _YEAR + r"|[\d一二三四五六七八九十]\s*[年月日]|世紀|年代|昨日|今日|時代",
-        "place": r"[県市町村区都府州島]|にある|位置|国",
-        "number": r"\d|[二三四五六七八九十百千万億兆]",
-        "person": r"さん|氏|教授|博士|首相|大統領|天皇|将軍|選手|監督|・",
-        "reason": r"ため|から|ので|理由|原因|によ[りる]",
-        "steps": r"まず|次に|最後に|手順|してください|ましょう|クリック|(?m:^\s*(?:\d+[.、)]|[-*•・])\s*)",
-        "definition": r"とは|である|を指す|のこと|の一種|です",
+        "date": _Evidence((*_YEAR, r"[\d一二三四五六七八九十]\s*[年月日]|世紀|年代|昨日|今日|時代")),
+        "place": _Evidence((r"[県市町村区都府州島]|にある|位置|国",)),
+        "number": _Evidence((r"[\d二三四五六七八九十百千万億兆]",)),
+        "person": _Evidence((r"さん|氏|教授|博士|首相|大統領|天皇|将軍|選手|監督|・",)),
+        "reason": _Evidence((r"ため|から|ので|理由|原因|によ[りる]",)),
+        "steps": _Evidence((r"まず|次に|最後に|手順|してください|ましょう|クリック", _LISTED)),
+        "definition": _Evidence((r"とは|である|を指す|のこと|の一種|です",)),
     },
 }
+
+_Test = Callable[[AnalysedText], bool]
 
 
 class _Patterns(NamedTuple):
     asks: dict[str, re.Pattern[str]]
-    has: dict[str, Callable[[str], bool]]
+    has: dict[str, _Test]
 
 
-def _names(text: str) -> bool:
-    """Whether two words in a row begin with a capital, or one does that begins no sentence."""
-    words = text.split()
+def _names(document: AnalysedText) -> bool:
+    """Whether a word that begins no sentence begins with a capital, and goes on in small letters."""
+    words = document.text.split()
     return any(
         word[0].isupper() and word[1:2].islower() and before[-1] not in ".!?:\"”'"
         for before, word in zip(words, words[1:], strict=False)
     )
 
 
+def _test(evidence: _Evidence) -> _Test:
+    patterns = [re.compile(pattern).search for pattern in evidence.patterns]
+    words = re.compile(rf" (?:{evidence.words})\b").search if evidence.words else None
+
+    def test(document: AnalysedText) -> bool:
+        if any(search(document.text) for search in patterns):
+            return True
+        return words is not None and words(f" {document.folded}") is not None
+
+    return test
+
+
 def _patterns() -> dict[str, _Patterns]:
     patterns = {}
     for language, asks in _ASKS.items():
-        has = {form: _search(pattern) for form, pattern in _HAS[language].items()}
+        has: dict[str, _Test] = {form: _test(evidence) for form, evidence in _HAS[language].items()}
         has.setdefault("person", _names)
         patterns[language] = _Patterns({form: re.compile(pattern) for form, pattern in asks.items()}, has)
     return patterns
-
-
-def _search(pattern: str) -> Callable[[str], bool]:
-    search = re.compile(pattern).search
-    return lambda text: search(text) is not None
 
 
 _LANGUAGES = _patterns()
@@ -150,4 +178,4 @@ def asked_form(query: AnalysedText) -> str:
 def has_answer(form: str, document: AnalysedText) -> bool | None:
     """Whether a text has what a question of this form asks for; None where its language has no patterns."""
     language = _LANGUAGES.get(document.language or _OTHERS)
-    return None if language is None else language.has[form](document.text)
+    return None if language is None else language.has[form](document)

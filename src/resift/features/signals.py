@@ -6,15 +6,19 @@ import math
 
 import numpy as np
 
-from resift.features.feature import Definition, Parameters
+from resift.features.feature import Definition, Expected, Parameters
 from resift.features.matrix import Column
 from resift.features.query_view import QueryView
 
 _K = 60.0  # of reciprocal rank fusion
 
 
+def _scores(view: QueryView, parameters: Parameters) -> Column:
+    return view.scores(str(parameters["source"]), str(parameters["kind"]))
+
+
 def _score(view: QueryView, parameters: Parameters) -> Column:
-    return view.scores(str(parameters["source"]))
+    return _scores(view, parameters)
 
 
 def _rank(view: QueryView, parameters: Parameters) -> Column:
@@ -22,13 +26,13 @@ def _rank(view: QueryView, parameters: Parameters) -> Column:
 
 
 def _gap_to_best(view: QueryView, parameters: Parameters) -> Column:
-    scores = view.scores(str(parameters["source"]))
+    scores = _scores(view, parameters)
     return scores if np.isnan(scores).all() else np.asarray(np.nanmax(scores) - scores, np.float64)
 
 
 def _gap_to_next(view: QueryView, parameters: Parameters) -> Column:
     """The score minus the next lower one of the query; candidates of one score have one gap; missing for the lowest."""
-    scores = view.scores(str(parameters["source"]))
+    scores = _scores(view, parameters)
     levels = np.unique(scores[~np.isnan(scores)])
     gaps = view.constant(math.nan)
     above = np.flatnonzero(scores > (levels[0] if len(levels) else math.nan))
@@ -38,7 +42,7 @@ def _gap_to_next(view: QueryView, parameters: Parameters) -> Column:
 
 def _z(view: QueryView, parameters: Parameters) -> Column:
     """(score - mean) / standard deviation of the candidates that have one; 0 where all are equal."""
-    scores = view.scores(str(parameters["source"]))
+    scores = _scores(view, parameters)
     there = np.sort(scores[~np.isnan(scores)])  # sorted: the order of candidates does not change the rounding
     if not len(there):
         return scores
@@ -89,19 +93,20 @@ def _overlap(view: QueryView, parameters: Parameters) -> Column:
     return view.constant(np.count_nonzero(with_all) / most)
 
 
-_SOURCE = {"source": str}
+_SOURCE: dict[str, Expected] = {"source": str}
+_SCORED: dict[str, Expected] = {**_SOURCE, "kind": ""}
 _SOURCES = {"sources": tuple}
 
 SIGNALS = (
-    Definition("score", 1, _score, "Score that a retriever or model gave, unchanged", _SOURCE, 1),
+    Definition("score", 1, _score, "Score that a retriever or model gave, unchanged", _SCORED, 1),
     Definition("rank", 1, _rank, "Rank that it gave, from 1", _SOURCE, -1, within_query=True),
-    Definition("gap_to_best", 1, _gap_to_best, "Its best score minus this one", _SOURCE, -1, within_query=True),
+    Definition("gap_to_best", 1, _gap_to_best, "Its best score minus this one", _SCORED, -1, within_query=True),
     Definition(
-        "gap_to_next", 1, _gap_to_next, "Score minus the next lower one of the query; missing for the lowest", _SOURCE,
+        "gap_to_next", 1, _gap_to_next, "Score minus the next lower one of the query; missing for the lowest", _SCORED,
         within_query=True,
     ),
     Definition(
-        "z", 1, _z, "Its score, standardised over the query's candidates; 0 where all are equal", _SOURCE, 1,
+        "z", 1, _z, "Its score, standardised over the query's candidates; 0 where all are equal", _SCORED, 1,
         within_query=True,
     ),
     Definition("lists", 1, _lists, "How many of the sources have the candidate", _SOURCES, 1, within_query=True),

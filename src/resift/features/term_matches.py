@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from resift.features.analysed_text import AnalysedText
 
 _FIRST = 0x100  # the character that stands for the query's first term
-_OTHER, _BORDER = " ", "\n"  # a term that the query does not have; the end of a title
+_OTHERS = repeat(" ")  # terms that the query does not have
+_BORDER = "\n"  # the end of a title
 
 
 class TermMatches:
@@ -36,7 +37,7 @@ class TermMatches:
         self.terms = tuple(dict.fromkeys(query.terms))
         codes = {term: chr(_FIRST + i) for i, term in enumerate(self.terms)}
         self.sequence = "".join(codes[term] for term in query.terms)
-        self.coded = ["".join(_coded(document, codes)) for document in documents]
+        self.coded = [_coded(document, codes) for document in documents]
         n, q = len(documents), len(self.terms)
         lengths = np.array([len(text) for text in self.coded], np.int64)
         data = "".join(self.coded).encode("utf-32-le", "surrogatepass")
@@ -61,12 +62,9 @@ class TermMatches:
             yield self._positions[start:end], self._columns[start:end]
 
 
-def _coded(document: AnalysedText, codes: dict[str, str]) -> Iterator[str]:
-    code = codes.get
-    if not document.title_terms:
-        return (code(term, _OTHER) for term in document.terms)
-    title = (code(term, _OTHER) for term in document.title_terms)
-    return chain(title, _BORDER, (code(term, _OTHER) for term in document.terms))
+def _coded(document: AnalysedText, codes: dict[str, str]) -> str:
+    text = "".join(map(codes.get, document.terms, _OTHERS))
+    return "".join(map(codes.get, document.title_terms, _OTHERS)) + _BORDER + text if document.title_terms else text
 
 
 def longest_run(sequence: str, coded: str) -> int:

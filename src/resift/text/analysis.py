@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from resift.errors import InputError
@@ -21,7 +22,8 @@ _MARKS = (
     "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3\u3099\u309a"
 )
 _WORD = re.compile(rf"[^\W_](?:[^\W_]|[{_MARKS}])*")
-_ASCII_WORD = re.compile("[A-Za-z0-9]+")  # the same words in text of ASCII alone, three times as fast
+# What is no word in text of ASCII alone; there, this is several times as fast as a regular expression.
+_ASCII_SPACES = {i: " " for i in range(128) if not chr(i).isalnum()}
 _LONGEST_KNOWN, _MOST_KNOWN = 40, 200_000  # a clause of Chinese hardly comes again; words whose terms are remembered
 # Thai, Lao, Burmese, Khmer, Kana, Han with its repetition mark.
 _UNSPACED = re.compile(
@@ -171,15 +173,20 @@ class Analyzer:
             return [t.text for t in self.terms(text)]
         stemmers = self._stemmers_for(text)
         known = self._terms.setdefault(tuple(stemmers.items()), {})
-        words: list[str] = []
-        for word in (_ASCII_WORD if text.isascii() else _WORD).findall(text):
-            terms = known.get(word)
-            if terms is None:
-                terms = tuple(t.text for t in self._plain(word, 0, len(word), stemmers))
-                if len(word) <= _LONGEST_KNOWN and len(known) < _MOST_KNOWN:
-                    known[word] = terms
-            words += terms
-        return words
+        words = text.translate(_ASCII_SPACES).split() if text.isascii() else _WORD.findall(text)
+        try:
+            terms = [*map(known.__getitem__, words)]
+        except KeyError:
+            terms = [self._terms_of(word, stemmers, known) for word in words]
+        return [*chain.from_iterable(terms)]
+
+    def _terms_of(self, word: str, stemmers: Mapping[str, str], known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+        terms = known.get(word)
+        if terms is None:
+            terms = tuple(t.text for t in self._plain(word, 0, len(word), stemmers))
+            if len(word) <= _LONGEST_KNOWN and len(known) < _MOST_KNOWN:
+                known[word] = terms
+        return terms
 
     def _stemmers_for(self, text: str) -> Mapping[str, str]:
         """Script -> the name of its stemmer in this text."""

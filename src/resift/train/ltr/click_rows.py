@@ -26,7 +26,10 @@ def click_rows(
     propensities: Propensities | None,
     bound: float = BOUND,
 ) -> TrainingRows:
-    """One list for each click: the clicked document, and those of its session that were not clicked.
+    """One list for each click: the clicked document, and all others of its session.
+
+    Others that were clicked too are among them: those that stand high are looked at more often, and to leave them out
+    would make what stands low the opponent more often than it should be. Their own clicks have lists of their own.
 
     A click weighs 1 / the propensity of its position, `bound` at most (Joachims, Swaminathan & Schnabel, Unbiased
     learning-to-rank with biased feedback, 2017). The bound keeps single clicks far below from deciding all, at the
@@ -57,8 +60,8 @@ def click_rows(
     for session in sessions.values():
         rows = [(i, row_of(i.query, i.document)) for i in session]
         unknown += sum(row is None for _, row in rows)
-        others = [row for i, row in rows if row is not None and not i.clicked]
         for i, row in rows:
+            others = [other for j, other in rows if other is not None and j is not i]
             if row is None or not i.clicked or not others:
                 continue
             weight = _weight(i.position, propensities, bound)
@@ -69,7 +72,7 @@ def click_rows(
             weights += [weight] * (1 + len(others))
             queries.append(i.query)
     if not queries:
-        raise InputError("no click stands beside a document that was not clicked; there is no order to learn")
+        raise InputError("no click stands beside another document; there is no order to learn")
     rows_ = checked_rows(np.stack(matrix), labels, lists, features, weights)
     names = tuple(queries[int(name)] for name in rows_.queries)
     return replace(rows_, queries=names, issues=(*_issues(unknown, clipped, bound, propensities), *rows_.issues))

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from resift.api import load
-from resift.evaluate import Dataset
-from resift.evaluate.first_stages import FirstStages
-from resift.evaluate.outcomes import Models
-from resift.evaluate.result_cache import Cost, ResultCache
-from resift.evaluate.run import judgement_folder
-from resift.features import FeatureSet, Statistics, detect_fields
+from resift.evaluate import Dataset, EvaluationOptions
+from resift.evaluate.pipeline_rankings import pipeline_rankings
+from resift.features import FeatureSet, Statistics, detect_fields, signal_kinds
 from resift.pipeline import DEFAULT_DEPTH, Part, Pipeline
-from resift.protocols import Stage
-from resift.rerank.drive import drive
 from resift.text.analysis import sample
-from resift.train.ltr.leaks import query_hash, stage_names
-from resift.train.ltr.rows import TrainingRows, checked_rows
+from resift.train.ltr.out_of_fold import OutOfFold, query_hash, renamed, replaced
+from resift.train.ltr.rows import Integers, TrainingRows, checked_rows
 from resift.train.ltr.search import Progress
-from resift.types import Document, Ranking
+from resift.types import Document, Query, Ranking
 
 Unjudged = Literal["zero", "leave-out"]
 DEFAULT_PIPELINE = "bm25 + dense"
-_NO_SIGNALS = {"judged"}  # sources that say nothing of a document
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +86,9 @@ def rows_of(
         ModelError: a model can't be used.
 
     """
-    plan = _plan(data, options)
+    plan = Pipeline.parse(options.pipeline)
+    if not plan.retrievers and data.run is None:
+        plan = replace(plan, retrievers=(Part("bm25"), Part("dense")))
     rankings = _rankings(data, plan, options, on_progress)
     documents = data.documents
     statistics = Statistics.of(documents)
@@ -118,52 +114,30 @@ def rows_of(
     return RankedData(rows, features, statistics, plan, _facts(data, options, rows))
 
 
-def _plan(data: Dataset, options: DataOptions) -> Pipeline:
-    """The pipeline with retrievers, unless the data bring the candidates."""
-    plan = Pipeline.parse(options.pipeline)
-    if not plan.retrievers and data.run is None:
-        plan = replace(plan, retrievers=(Part("bm25"), Part("dense")))
-    return plan
-
-
 def _rankings(data: Dataset, plan: Pipeline, options: DataOptions, on_progress: Progress) -> list[Ranking]:
-    variants = stage_names(plan, data.queries, options.out_of_fold)
-    depth = max(options.depth, plan.depth if plan.stages else 0)
-    cache = ResultCache(judgement_folder(data, options.cache))
-    try:
-        first_stages = FirstStages(data, cache, False, on_progress)
-        first_stages.check(plan.retrievers)
-        stage_of = _stages(plan, variants.folders, cache)
-        rankings = []
-        for i, query in enumerate(data.queries, 1):
-            first = first_stages.ranking(plan.retrievers, query, depth).ranking
-            rankings.append(drive(stage_of(variants.of(query)), [first])[0].top(options.depth))
-            on_progress("training queries run", i, i / len(data.queries))
-        return rankings
-    finally:
-        cache.close()
+    """The candidates of each query, in the queries' order; each group of queries by models that do not know it."""
+    folders = OutOfFold.of(plan, data.queries, options.out_of_fold)
+    groups: dict[tuple[tuple[str, str], ...], list[Query]] = defaultdict(list)
+    for query in data.queries:
+        groups[tuple(sorted(folders.for_query(query).items()))].append(query)
+    rankings: dict[str, Ranking] = {}
 
+    def count(step: str, done: int, share: float) -> None:
+        total = len(rankings)
+        on_progress("training queries run", total, total / len(data.queries))
 
-def _stages(plan: Pipeline, names: Sequence[str], cache: ResultCache) -> Callable[[Mapping[str, str]], Stage]:
-    """A function that gives the pipeline's stage with other folders in the place of some models."""
-    models = Models({name: load(name) for name in dict.fromkeys([*plan.models, *names])})
-    scorers = models.recorded(dict.fromkeys([*plan.models, *names]), cache, Cost())
-    stages: dict[tuple[tuple[str, str], ...], Stage] = {}
-
-    def stage_of(folders: Mapping[str, str]) -> Stage:
-        key = tuple(sorted(folders.items()))
-        if key not in stages:
-            stages[key] = plan.stage(lambda name: scorers[folders.get(name, name)])
-        return stages[key]
-
-    return stage_of
+    for group, queries in groups.items():
+        variant, models, names = replaced(plan, dict(group))
+        part, evaluation = replace(data, queries=tuple(queries)), EvaluationOptions(cache=options.cache, models=models)
+        for ranking in pipeline_rankings(part, variant, evaluation, count, options.depth):
+            rankings[ranking.query.id] = renamed(ranking.top(options.depth), names)
+    return [rankings[query.id] for query in data.queries]
 
 
 def _features(rankings: Sequence[Ranking], documents: Sequence[Document]) -> FeatureSet:
     """All features of the signals that these rankings have, and of the fields of a sample of the documents."""
-    sources = dict.fromkeys(s.source for ranking in rankings for c in ranking for s in c.signals)
     fields = detect_fields(documents[i] for i in sample(len(documents))).fields
-    return FeatureSet.default([name for name in sources if name not in _NO_SIGNALS], fields)
+    return FeatureSet.default(signal_kinds(rankings), fields)
 
 
 def groups_of(features: FeatureSet) -> list[tuple[str, tuple[int, ...]]]:
@@ -176,7 +150,7 @@ def groups_of(features: FeatureSet) -> list[tuple[str, tuple[int, ...]]]:
     return [(name, tuple(columns)) for name, columns in groups.items()]
 
 
-def _ideal(grades: Mapping[str, int], highest: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _ideal(grades: Mapping[str, int], highest: int) -> Integers:
     return np.array(sorted((min(g, highest) for g in grades.values() if g > 0), reverse=True), np.int64)
 
 

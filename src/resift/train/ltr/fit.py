@@ -80,6 +80,7 @@ def _lightgbm(rows: TrainingRows, settings: TreeSettings, validation: TrainingRo
         "eval_at": [settings.cutoff],
         "label_gain": gain_table(settings.gain, max(highest, 1)).tolist(),
         "lambdarank_truncation_level": settings.truncation,
+        "lambdarank_norm": rows.weights is None,  # it would take from weights what they give to clicks far below
         "num_leaves": settings.leaves,
         "learning_rate": settings.learning_rate,
         "min_data_in_leaf": settings.least_rows,
@@ -122,6 +123,7 @@ def _xgboost(rows: TrainingRows, settings: TreeSettings) -> dict[str, Any]:
         "ndcg_exp_gain": settings.gain == "exponential",
         "lambdarank_pair_method": "topk",
         "lambdarank_num_pair_per_sample": settings.truncation,
+        "lambdarank_normalization": rows.weights is None,
         "tree_method": "hist",
         "grow_policy": "lossguide",
         "max_depth": 0,

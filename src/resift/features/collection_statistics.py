@@ -62,11 +62,11 @@ class Statistics:
         """
         try:
             value = json.loads(Path(path).read_text("utf-8"))
-            statistics = cls(value["documents"], value["analyzer"], value["terms"])
-            readable = value["schema"] == _SCHEMA and isinstance(statistics.documents, int)
+            statistics = cls(int(value["documents"]), value["analyzer"], {t: int(n) for t, n in value["terms"].items()})
+            readable = value["schema"] == _SCHEMA
         except OSError as error:
             raise InputError(f"can't read {path}: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} holds no statistics of a collection ({error}); train the model again") from error
         if not readable:
             raise InputError(f"{path} was written by another version of Resift; train the model again")
