@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import resift
 from resift import Index
@@ -16,7 +18,7 @@ from resift.features import FEATURES_FILE, FeatureSet
 from resift.pipeline import Pipeline
 from resift.rerank.drive import drive
 from resift.rerank.explanation import sentence
-from resift.rerank.learned import Learned, open_learned
+from resift.rerank.learned import Learned, LearnedModel, open_learned
 from resift.rerank.training_summary import TRAINING_FILE, TrainingSummary
 from resift.reranker import LearnedReranker
 from resift.train.ltr.dataset_rows import DataOptions, RankedData, groups_of, rows_of
@@ -25,7 +27,7 @@ from resift.train.ltr.out_of_fold import query_hash
 from resift.train.ltr.page import as_html
 from resift.train.ltr.settings import TreeSettings
 from resift.train.ltr.train import TrainedLtr, TrainOptions, train_ltr
-from resift.types import NoteCode, Query, Ranking, ScoreKind
+from resift.types import Document, NoteCode, Query, Ranking, ScoreKind, Signal
 from tests.train.small_data import small_data
 
 OPTIONS = DataOptions("bm25", 30, cache=False)
@@ -376,3 +378,32 @@ def test_signals_keep_their_reasons_in_json(folder: Path, index: Index) -> None:
 def test_features_may_be_chosen(data: Dataset) -> None:
     chosen = FeatureSet.default(["bm25"])
     assert rows_of(data, replace(OPTIONS, features=chosen)).features is chosen
+
+
+@given(
+    st.lists(st.sampled_from(["", " ", "amber bridge", "amber", "copper copper", "\ud800"]), max_size=9),
+    st.none() | st.integers(1, 10),
+    st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_permutation_of_every_ranking(
+    trained: TrainedLtr, ranked: RankedData, texts: list[str], depth: int | None, explain: bool
+) -> None:
+    """Whatever the texts are, every candidate comes back once, and what others said of it stays."""
+    model = LearnedModel(
+        trained.trees,
+        ranked.features,
+        ranked.statistics,
+        TrainingSummary("order", "lightgbm", trained.distributions),
+    )
+    before = Ranking.unscored(Query("amber bridge"), [Document(f"d{i}", text) for i, text in enumerate(texts)])
+    (after,) = drive(Learned(model, depth, explain), [before])
+    assert sorted(c.document.id for c in after) == sorted(c.document.id for c in before)
+    assert all(c.signals[:1] == (Signal("input", c.first_rank),) for c in after)
+    scored = [c for c in after if c.score]
+    assert len(scored) in (0, min(len(texts), depth or len(texts)))
+    assert [c.score.value for c in scored if c.score] == sorted(
+        (c.score.value for c in scored if c.score), reverse=True
+    )
+    assert list(after)[: len(scored)] == scored
+    assert drive(Learned(model, depth, explain), [before])[0].candidates == after.candidates
