@@ -407,3 +407,14 @@ def test_a_permutation_of_every_ranking(
     )
     assert list(after)[: len(scored)] == scored
     assert drive(Learned(model, depth, explain), [before])[0].candidates == after.candidates
+
+
+def test_a_server_takes_a_learned_model(folder: Path, index: Index) -> None:
+    from resift.serve.runtime.served_models import ServedModel
+
+    model = resift.load(folder)
+    served_model = ServedModel.of(model)
+    first = index.retriever.retrieve([Query("amber bridge")], 10)[0]
+    (ranking,) = drive(served_model.stage(model.judge, True, 5), [first])
+    assert [c.document.id for c in ranking] == [c.document.id for c in drive(model.stage(depth=5), [first])[0]]
+    assert ranking.trace.reranked
