@@ -89,6 +89,19 @@ def test_the_ideal_order_counts_what_was_not_found(data: Dataset) -> None:
     assert any(len(ideal) > 3 for ideal in few.ideals)
 
 
+def test_rows_stand_in_the_order_of_the_first_stage(data: Dataset, ranked: RankedData) -> None:
+    """So that "no reranking" is what its name says, and ties are broken as in serving."""
+    names = ranked.features.names
+    ranks = ranked.rows.matrix[:, names.index("rank(bm25)")]
+    starts = ranked.rows.starts
+    for start, end in zip(starts, starts[1:], strict=False):
+        assert ranks[start:end].tolist() == sorted(ranks[start:end])
+    other = replace(data, queries=(*data.queries[:6],))
+    copy = rows_of(other, replace(OPTIONS, pipeline="bm25 >> resift-mini-en@30"))
+    ranks = copy.rows.matrix[:, copy.features.names.index("rank(bm25)")]
+    assert ranks[: copy.rows.sizes[0]].tolist() == sorted(ranks[: copy.rows.sizes[0]])
+
+
 def test_groups_hold_what_belongs_together(ranked: RankedData) -> None:
     groups = dict(groups_of(ranked.features))
     assert {ranked.features.names[i] for i in groups["signal bm25"]} >= {"score(bm25)", "rank(bm25)"}
@@ -102,6 +115,7 @@ def test_the_report_is_of_queries_out_of_fold(trained: TrainedLtr) -> None:
     came, single, learned = trained.report.orders
     assert came.gain.value == 0 and came.helped == came.hurt == 0
     assert learned.value - came.value == pytest.approx(learned.gain.value)
+    assert trained.report.against_single.value == pytest.approx(learned.value - single.value)
     assert learned.gain.low > 0  # likes decide among those with both words
     losses = {group.name: group.loss for group in trained.report.groups}
     likes = losses["field likes"]

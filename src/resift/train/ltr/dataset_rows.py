@@ -52,7 +52,7 @@ class RankedData:
     """Rows of a data set, and what a model needs to compute the same features again.
 
     Attributes:
-        rows: of the queries that teach an order; in the order in which the pipeline leaves them.
+        rows: of the queries that teach an order, candidates in the order of the first stage, which breaks ties.
         features, statistics: of the model's folder.
         pipeline: which gave the candidates.
         facts: name, fingerprint, counts, hashes of the queries.
@@ -73,6 +73,8 @@ def rows_of(
     on_progress: Progress = lambda step, count, share: None,
 ) -> RankedData:
     """Run the pipeline over all queries, compute features, and label candidates by the judgements.
+
+    Features are of all candidates, those that are left out as unjudged too, as in serving.
 
     Args:
         data: queries, documents and judgements.
@@ -97,19 +99,16 @@ def rows_of(
     for ranking in rankings:
         grades = data.qrels[ranking.query.id]
         unjudged += sum(c.document.id not in grades for c in ranking)
+        taken = sorted(range(len(ranking)), key=lambda i, r=ranking: r[i].first_rank)  # type: ignore[misc]
         if options.unjudged == "leave-out":
-            values = features.matrix(ranking, statistics).values
-            judged = [i for i, c in enumerate(ranking) if c.document.id in grades]
-            matrices.append(values[judged])
-            labels += [grades[ranking[i].document.id] for i in judged]
-            queries += [ranking.query.id] * len(judged)
-        else:
-            matrices.append(features.matrix(ranking, statistics).values)
-            labels += [grades.get(c.document.id, 0) for c in ranking]
-            queries += [ranking.query.id] * len(ranking)
+            taken = [i for i in taken if ranking[i].document.id in grades]
+        matrices.append(features.matrix(ranking, statistics).values[taken])
+        labels += [grades.get(ranking[i].document.id, 0) for i in taken]
+        queries += [ranking.query.id] * len(taken)
+    candidates = sum(map(len, rankings))
     rows = checked_rows(np.concatenate(matrices), labels, queries, features.names, most=highest)
     ideals = tuple(_ideal(data.qrels[query], highest) for query in rows.queries)
-    issues = _issues(rows, unjudged, len(labels), options.unjudged)
+    issues = _issues(rows, unjudged, candidates, options.unjudged)
     rows = replace(rows, ideals=ideals, issues=(*issues, *rows.issues))
     return RankedData(rows, features, statistics, plan, _facts(data, options, rows))
 

@@ -58,6 +58,7 @@ class LtrReport:
         measure: with its gain.
         queries, rows, folds: how many.
         orders: no reranking, the best single feature, and the learned order.
+        against_single: the learned order's gain against the best single feature, paired by query.
         groups: the most valuable first.
 
     """
@@ -67,6 +68,7 @@ class LtrReport:
     rows: int
     folds: int
     orders: tuple[OrderFigure, ...]
+    against_single: Estimate
     groups: tuple[GroupFigure, ...]
 
     @property
@@ -77,20 +79,22 @@ class LtrReport:
     @property
     def verdict(self) -> str:
         """What it comes to, in a sentence."""
-        figure, single = self.learned, self.orders[1]
-        gain = figure.gain
-        sure = (
-            "better" if gain.low > 0 else "worse" if gain.high < 0 else "perhaps no better, since the interval holds 0"
-        )
+        figure, single, beside = self.learned, self.orders[1], self.against_single
         return (
-            f"On queries that it did not see, the learned order reaches {self.measure} {figure.value:.4f}, which is "
-            f"{gain.value:+.4f} (95 % {gain.low:+.4f} … {gain.high:+.4f}) against {AS_IT_CAME}: {sure}. The best "
-            f"single feature, {single.name}, reaches {single.value:.4f}."
+            f"On queries that it did not see, the learned order reaches {self.measure} {figure.value:.4f}. Against "
+            f"{AS_IT_CAME} that is {_in_words(figure.gain)}; against the best single feature, {single.name} "
+            f"({single.value:.4f}), {_in_words(beside)}."
         )
 
     def as_json(self) -> dict[str, Any]:
         """The report as training.json and --json have it."""
         return asdict(self) | {"method": f"{METHOD}, out of fold, paired by query", "verdict": self.verdict}
+
+
+def _in_words(gain: Estimate) -> str:
+    """A gain with its interval, and whether it is sure."""
+    sure = "better" if gain.low > 0 else "worse" if gain.high < 0 else "perhaps chance, since the interval holds 0"
+    return f"{gain.value:+.4f} (95 % {gain.low:+.4f} … {gain.high:+.4f}: {sure})"
 
 
 def report(
@@ -130,12 +134,12 @@ def report(
     measured = _measure(rows, settings)
     came = measured(-np.arange(len(rows.labels), dtype=np.float64))
     name, values = _best_single(rows, measured, directions)
-    orders = tuple(
-        _order(label, v, came) for label, v in ((AS_IT_CAME, came), (name, values), ("learned", measured(learned)))
-    )
+    by_trees = measured(learned)
+    orders = tuple(_order(label, v, came) for label, v in ((AS_IT_CAME, came), (name, values), ("learned", by_trees)))
+    against_single = estimates((by_trees - values)[:, None])[0]
     figures = _groups(rows, settings, gains, groups, count, measured, on_progress if ablate else None)
     measure = f"nDCG@{settings.cutoff} (gain {'2^label - 1' if settings.gain == 'exponential' else 'label'})"
-    return LtrReport(measure, len(came), len(rows.labels), count, orders, figures)
+    return LtrReport(measure, len(came), len(rows.labels), count, orders, against_single, figures)
 
 
 def _measure(rows: TrainingRows, settings: TreeSettings) -> Callable[[Floats], Floats]:
