@@ -16,7 +16,7 @@ from resift.files.records import DocumentLike
 from resift.pipeline import DEFAULT_DEPTH, RETRIEVERS, Pipeline, boosts, without_models
 from resift.protocols import Calibrator, Retriever, Scorer
 from resift.rerank.drive import drive
-from resift.reranker import DefaultReranker, LazyReranker, Reranker, budget
+from resift.reranker import DefaultReranker, LazyReranker, LearnedReranker, Reranker, budget
 from resift.score.defaults import EMBEDDERS, RERANKERS, DefaultModels, bundled, preferred
 from resift.types import Document, Query, Ranking
 
@@ -292,6 +292,8 @@ def load(
 
     def loaded(name: str, named: bool) -> Reranker:
         scorer = load_scorer(name, precision, long_documents, truncation, max_tokens, engine)
+        if scorer.info.family == "learned":
+            return _learned(name, scorer, calibrated, cache)
         calibration = None if calibrated is False else _calibration(name, scorer, calibrated)
         return Reranker(scorer, cache, named, calibration)
 
@@ -300,6 +302,16 @@ def load(
 
     names = [contract.name for contract in bundled(RERANKERS)]
     return _by_language(names, loaded) if len(names) > 1 and calibrated is False else loaded(names[0], False)
+
+
+def _learned(name: str, scorer: Scorer, calibrated: Any, cache: PairCache | None) -> Reranker:  # noqa: ANN401
+    """A model of learning to rank, which has no calibration, and whose scores depend on more than a pair."""
+    from resift.score.load import find_model
+
+    if calibrated is not False or cache is not None:
+        what = "calibration" if calibrated is not False else "cache of pairs"
+        raise InputError(f"{name} is a learned stage: it orders the candidates of one query, and has no {what}")
+    return LearnedReranker(scorer, str(find_model(name)))
 
 
 def _by_language(names: Sequence[str], loaded: Callable[[str, bool], Reranker]) -> Reranker:

@@ -122,6 +122,10 @@ class Reranker(OfOneProcess):
     def _score(self, pairs: Sequence[Pair]) -> Scores:
         return self.judge.score(pairs)
 
+    def explaining(self) -> Reranker:
+        """The same, whose rankings say why, where the model can: a learned one names features, others nothing."""
+        return self
+
     @property
     def fingerprints(self) -> tuple[str, ...]:
         """The fingerprints of the models of which this is one or takes one."""
@@ -277,6 +281,53 @@ class DefaultReranker(Reranker):
         models = list(self.models.values())
         position = choose_for_pairs([partial(_scorer_of, model) for model in models], texts)
         return models[position].load().judge.score(pairs)
+
+
+class LearnedReranker(Reranker):
+    """A model of learning to rank, made by `resift train ltr`: a stage over what others said of the candidates.
+
+    It reads signals, so that it belongs behind retrievers and models; documents alone have none, and the trace names
+    what is missing. There is no blend: the first stage's opinion is among what it learned from.
+
+    Args:
+        scorer: of its folder (`score.learned`).
+        folder: where it lies.
+        explain: whether rankings say what each feature added to a score.
+
+    """
+
+    def __init__(self, scorer: Scorer, folder: str, explain: bool = False) -> None:
+        super().__init__(scorer)
+        self.folder, self.explain = folder, explain
+
+    def explaining(self) -> LearnedReranker:
+        """The same, whose rankings give the reasons of each score."""
+        return LearnedReranker(self.scorer, self.folder, True)
+
+    def pipeline(
+        self,
+        blend: bool | float = True,
+        depth: int | None = None,
+        top_k: int | None = None,
+        min_relevance: float | str | None = None,
+        when: str = "",
+        boost: str = "",
+    ) -> Pipeline:
+        """The model as a pipeline without a retriever; see `Reranker.pipeline`.
+
+        Raises:
+            InputError: a weight of a blend, a threshold of relevance or a rule of when to rerank.
+
+        """
+        if not isinstance(blend, bool) or when:
+            raise InputError(f"{self.info.name} is learned: it takes no weight of a blend and no rule; leave them out")
+        if min_relevance is not None:
+            self.calibrator.least(min_relevance)
+        return Pipeline((), (self._model(depth), *boosts(boost)), top_k)
+
+    def _model(self, depth: int | None) -> Part:
+        parameters: tuple[tuple[str, str | bool], ...] = (("model", self.folder),)
+        return Part("ltr", depth, (*parameters, ("explain", True)) if self.explain else parameters)
 
 
 @dataclass(frozen=True, slots=True)

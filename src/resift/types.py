@@ -147,13 +147,30 @@ RECIPROCAL_RANKS = "rrf"  # the source of a score that was made of ranks alone, 
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """What one feature added to the score of a learned stage.
+
+    `value` is None where it was missing; `words` are a short clause with feature and value.
+    """
+
+    feature: str
+    value: float | None
+    contribution: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
-    """What one retriever or stage said of a candidate: its rank there (from 1), its score and level, if it gave one."""
+    """What one retriever or stage said of a candidate: its rank there (from 1), its score and level, if it gave one.
+
+    `reasons` are those of a learned stage that was asked to explain itself, the largest contributions first.
+    """
 
     source: str
     rank: int
     score: Score | None = None
     level: Level | None = None
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

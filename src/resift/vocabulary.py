@@ -16,6 +16,7 @@ class ScoreKind(StrEnum):
     MAXSIM_SUM = "maxsim_sum"  # late interaction: a sum of cosines, one per query token
     BM25 = "bm25"  # 0 and more, unbounded; depends on the collection
     FUSED = "fused"  # a combination of ranks and standardised scores of one query
+    LEARNED = "learned"  # of ranking trees; it orders the candidates of one query, and means nothing beside another's
 
 
 class Flag(StrEnum):
@@ -52,6 +53,8 @@ class NoteCode(StrEnum):
     RELEVANCE = "relevance"  # a threshold of relevance left candidates out, or could not be applied
     WHEN = "when"  # a learned rule skipped reranking, or chose more candidates, or could not be applied
     BOOST = "boost"  # metadata that a boost needs are missing, can't be read, or lie in the future
+    MISSING = "missing"  # a learned stage reads a signal or field that no candidate has
+    DRIFT = "drift"  # most candidates have values that a learned stage did not see in training
 
 
 class Level(StrEnum):

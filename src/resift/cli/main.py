@@ -24,6 +24,7 @@ from resift.cli import (
     search,
     serve,
     streams,
+    train,
     tune_boosts,
     when,
     worth_it,
@@ -64,6 +65,7 @@ app.command("mine")(mine.mine)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)
+app.add_typer(train.app, name="train")
 app.command("export")(export.export)
 
 

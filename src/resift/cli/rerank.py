@@ -18,6 +18,7 @@ from resift.cli import options, streams
 if TYPE_CHECKING:
     from resift.files import RunLine
     from resift.protocols import Stage
+    from resift.reranker import Reranker
     from resift.score.options import LongDocuments
     from resift.types import Document, Ranking
 
@@ -52,6 +53,9 @@ def rerank(
     max_memory: options.MaxMemory = None,
     truncate: options.Truncate = False,
     engine: options.EngineOption = options.EngineChoice.AUTO,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Give the reasons of a learned model's scores (JSONL alone).")
+    ] = False,
 ) -> None:
     """Rerank what another search found.
 
@@ -67,13 +71,14 @@ def rerank(
     long_documents: LongDocuments = "truncate" if truncate else "windows"
     with_calibration = calibrated or min_relevance is not None
     reranker = load(model, long_documents=long_documents, engine=engine.value, calibrated=with_calibration)
+    is_run = bool(queries or documents)
+    if explain:
+        reranker = _explaining(reranker, is_run)
     if deadline_ms is not None:
         reranker.warm()
     limits = RerankLimits(deadline_ms, max_memory, top)
     lines = files.read_lines(file)
-    is_run = bool(queries or documents)
-    blended = is_run if blend is None else blend
-    stage = reranker.stage(blended, depth=depth, min_relevance=min_relevance, boost=boosting)
+    stage = reranker.stage(is_run if blend is None else blend, depth=depth, min_relevance=min_relevance, boost=boosting)
     results = (
         _reranked_run(lines, file, queries, documents, stage, limits)
         if is_run
@@ -84,6 +89,19 @@ def rerank(
             streams.put(text)
     else:
         write(output, (text.encode() for text in results))
+
+
+def _explaining(reranker: Reranker, is_run: bool) -> Reranker:
+    """The model, whose rankings give reasons."""
+    from resift.errors import InputError
+    from resift.reranker import LearnedReranker
+
+    if is_run or not isinstance(reranker, LearnedReranker):
+        raise InputError(
+            "reasons are in the JSON of a learned model (`resift train ltr`), not in a TREC run and not of other "
+            "models; leave --explain out"
+        )
+    return reranker.explaining()
 
 
 def _reranked_requests(lines: Iterable[str], source: str, stage: Stage, limits: RerankLimits) -> Iterator[str]:

@@ -75,7 +75,7 @@ def search(
     _check_place(paths, index, embedder)
     _check_model(rerank, calibrated, min_relevance, when)
     boosting = options.joined(boost)
-    reranker = _load(model, truncate, engine, calibrated, min_relevance) if rerank else None
+    reranker = _load(model, truncate, engine, calibrated, min_relevance, explain) if rerank else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
     with counter() as count:
         searched_index = _open(index, tensors) if index else _read_and_index(paths or [], embedder, left_out, count)
@@ -117,7 +117,12 @@ def _check_model(rerank: bool, calibrated: bool, min_relevance: str | None, when
 
 
 def _load(
-    model: str | None, truncate: bool, engine: options.EngineChoice, calibrated: bool, min_relevance: str | None
+    model: str | None,
+    truncate: bool,
+    engine: options.EngineChoice,
+    calibrated: bool,
+    min_relevance: str | None,
+    explain: bool,
 ) -> Reranker:
     """The model, with its calibration where that is needed; a wrong threshold is refused before anything is read."""
     from resift.api import load
@@ -127,7 +132,7 @@ def _load(
     reranker = load(model, long_documents=long_documents, engine=engine.value, calibrated=with_calibration)
     if min_relevance is not None:
         reranker.calibrator.least(min_relevance)
-    return reranker
+    return reranker.explaining() if explain else reranker
 
 
 def hint(seconds: float, depth: int, index: Path | None, tensors: bool) -> str:

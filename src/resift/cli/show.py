@@ -14,6 +14,7 @@ from rich.text import Text
 
 from resift.cli import streams
 from resift.files.answers import SCHEMA, as_json
+from resift.rerank.explanation import sentence
 from resift.text.analysis import Analyzer
 from resift.text.clean import clean
 from resift.types import Candidate, Ranking, Score, ScoreKind, Signal
@@ -180,6 +181,16 @@ def print_explanation(ranking: Ranking, console: Console) -> None:
         cells = [_rank_and_score(signals[source]) if source in signals else "-" for source in sources]
         rows.append([f"{c.rank}  {clean(place(c))}", *cells])
     print_rows(console, ("#  passage", *sources), rows)
+    _print_reasons(ranking, console)
+
+
+def _print_reasons(ranking: Ranking, console: Console) -> None:
+    """Print why learned stages gave their scores, a line for each result and stage."""
+    for c in ranking:
+        for signal in c.signals:
+            if signal.reasons:
+                line = f"{c.rank}  {clean(signal.source)}: {sentence(signal.reasons)}"
+                console.print(line, markup=False, highlight=False)
 
 
 def _rank_and_score(signal: Signal) -> str:

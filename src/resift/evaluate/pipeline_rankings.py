@@ -23,6 +23,7 @@ def pipeline_rankings(
     pipeline: Pipeline,
     options: EvaluationOptions = _OPTIONS,
     on_progress: Progress = lambda step, count, share: None,
+    depth: int = 0,
 ) -> Iterator[Ranking]:
     """Yield the ranking of each query, in the data set's order, as `evaluate` would rank it.
 
@@ -32,13 +33,14 @@ def pipeline_rankings(
             default; without a model it is a first stage.
         options: `judged_only`, `cache` and `models` are looked at; pairs that were scored before are looked up.
         on_progress: as in `evaluate`.
+        depth: how many candidates are retrieved at least.
 
     Raises:
         InputError: as `evaluate`.
         ModelError: a model can't be used.
 
     """
-    step = plan([pipeline], places=places(data, ()), has_run=bool(data.run))[-1]
+    step = plan([pipeline], places=max(depth, places(data, ())), has_run=bool(data.run))[-1]
     loaded = {name: options.models.get(name) or load(name) for name in step.pipeline.models}
     cache = ResultCache(judgement_folder(data, options.cache))
     try:

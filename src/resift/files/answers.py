@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from resift.text.clean import clean
-from resift.types import Candidate, Ranking, Score, ScoreKind, Signal, Trace
+from resift.types import Candidate, Ranking, Reason, Score, ScoreKind, Signal, Trace
 
 SCHEMA = 1
 
@@ -71,7 +71,13 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever the metadata of a docu
 
 def _signal(s: Signal) -> dict[str, Any]:
     level = {} if s.level is None else {"level": s.level.value}
-    return {"source": s.source, "rank": s.rank} | ({"score": _score(s.score)} if s.score else {}) | level
+    reasons = {"reasons": [_reason(r) for r in s.reasons]} if s.reasons else {}
+    return {"source": s.source, "rank": s.rank} | ({"score": _score(s.score)} if s.score else {}) | level | reasons
+
+
+def _reason(r: Reason) -> dict[str, Any]:
+    value = {} if r.value is None else {"value": r.value}
+    return {"feature": r.feature} | value | {"contribution": r.contribution, "words": r.words}
 
 
 def _score(s: Score) -> dict[str, Any]:

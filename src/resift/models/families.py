@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from resift.errors import UnknownFamily
-from resift.models.inputs import EmbedderInput, EncoderInput, Input, LateInput, StaticInput
+from resift.models.inputs import EmbedderInput, EncoderInput, Input, LateInput, LearnedInput, StaticInput
 
 # Checks of the doctor that need a tokenizer and an engine; those that need neither apply to every reranker.
 _OF_TOKENS = frozenset({"tokenizer", "pad", "truncation", "vocabulary"})
@@ -65,6 +65,10 @@ _ROWS = (
     Family(
         "static", "one vector for a text by looking its tokens up, for the first stage", "an embedding model",
         StaticInput, "resift.score.static", embeds=True,
+    ),
+    Family(
+        "learned", "trees over features of query and document, trained on judged queries", "a learned stage",
+        LearnedInput, "resift.score.learned", reranks=True,
     ),
     Family("decoder", "a language model asked for yes or no"),
     Family("layerwise", "a language model that may answer from an inner layer"),

@@ -18,6 +18,7 @@ from resift.models.tokenizers.names import VOCABULARY_FILES
 CONTRACT = "contract.json"
 CALIBRATION = "calibration.json"  # of scores, not of the model: no part of its fingerprint
 SETTINGS = "config_sentence_transformers.json"
+_LEARNED = ("model.txt", "features.toml")  # of a learned stage
 _HASHED = (".json", ".onnx", ".npy", ".safetensors", ".xml", ".bin", ".pt", ".metadata")
 _MOST_POSITIONS = 8192  # a config may name more positions than any encoder was trained on
 _MEBIBYTE = 1 << 20
@@ -207,7 +208,7 @@ class ModelFolder:
         Training changes matrices as wholes, so that a change escapes only where all of it is smaller than 1 MiB.
         """
         hashed = sha256()
-        files = (p for p in self.path.rglob("*") if p.suffix in _HASHED or p.name in VOCABULARY_FILES)
+        files = (p for p in self.path.rglob("*") if p.suffix in _HASHED or p.name in (*VOCABULARY_FILES, *_LEARNED))
         for path in sorted(p for p in files if p.is_file() and p.name != CALIBRATION):
             size, name = path.stat().st_size, path.relative_to(self.path).as_posix()
             hashed.update(f"{name} {size}\n".encode())

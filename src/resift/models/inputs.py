@@ -189,6 +189,23 @@ class StaticInput:
         return _first_edition()
 
 
+@dataclass(frozen=True, slots=True)
+class LearnedInput:
+    """Ranking trees read features, which features.toml names; `library` is "lightgbm" or "xgboost"."""
+
+    library: str = "lightgbm"
+    keys: ClassVar[frozenset[str]] = frozenset({"library"})
+
+    @classmethod
+    def parse(cls, entries: Mapping[str, Any]) -> Self:
+        """See `Input`."""
+        return _record(cls, entries)
+
+    def entries(self) -> dict[str, Any]:
+        """See `Input`."""
+        return {"library": self.library}
+
+
 def _first_edition(**entries: object) -> dict[str, Any]:
     """All entries of the first edition, those of other families at their defaults."""
     tokens = {name: value for name, value in asdict(LateInput()).items() if name != "skip"}

@@ -24,7 +24,9 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "boost": ("field", "weight", "half_life", "log", "unit", "now"),
     "relevant": ("least",),
     "when": ("rule", "deeper"),
+    "ltr": ("model", "explain"),  # learning to rank: it needs no scorer, has a depth, and may stand anywhere
 }
+LEARNED = "ltr"
 
 _PLAIN = re.compile(r"[\w/.:-]+")
 
@@ -56,7 +58,7 @@ class Part:
         name = " | ".join(quoted)
         depth = "" if self.depth is None else f"@{self.depth}"
         values = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.parameters)
-        return f"{name}{depth}({values})" if values else f"{name}{depth}"
+        return f"{name}({values}){depth}" if values else f"{name}{depth}"
 
     def value(self, key: str) -> Value | None:
         """A parameter's value; None where it is not set."""
@@ -79,9 +81,10 @@ def check_retriever(part: Part) -> None:
 def check_stage(part: Part) -> None:
     """Refuse a stage that has what it does not take."""
     check(part.name not in RETRIEVERS, f"the retriever {part.name} stands in front, joined by +")
-    check(part.name not in STAGES or part.depth is None, f"{part.name} takes no depth")
+    check(part.name not in STAGES or part.name == LEARNED or part.depth is None, f"{part.name} takes no depth")
     check(not (set(part.names) & STAGES.keys() and part.others), f"only models are joined by |; not {part}")
     _check_parameters(part, STAGES)
+    check(part.name != LEARNED or part.value("model") is not None, 'ltr needs the folder of its model: ltr(model="…")')
     check(part.depth is None or part.depth >= 1, f"the depth of {part.name} is 1 or more; not {part.depth}")
     if part.name == "boost":
         boost_rule(part)
@@ -116,16 +119,16 @@ def _is_name(value: Value) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
+def _is_truth(value: Value) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_count(value: Value) -> bool:
     return _is_weight(value) and float(value) >= 1 and float(value).is_integer()
 
 
 def _is_weight(value: Value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
-
-
-def _is_flag(value: Value) -> bool:
-    return isinstance(value, bool)
 
 
 def _is_duration(value: Value) -> bool:
@@ -152,9 +155,10 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "model": (_is_name, "a name in double quotes"),
     "field": (_is_name, "a name in double quotes"),
     "half_life": (_is_duration, 'a time with its unit in double quotes, such as "12h", "90d" or "2y"'),
-    "log": (_is_flag, "true or false"),
+    "log": (_is_truth, "true or false"),
     "unit": (lambda value: value in UNITS, '"s" or "ms"'),
     "now": (_is_date, 'a date in double quotes, such as "2026-11-27"'),
+    "explain": (_is_truth, "true or false"),
     "rule": (_is_name, "a file in double quotes"),
     "deeper": (_is_count, "a whole number of 1 or more"),
     "weight": (_is_weight, "a finite number of 0 or more"),

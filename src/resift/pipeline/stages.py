@@ -8,7 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from resift.engine.once import Once
-from resift.pipeline.parts import STAGES, Part, boost_rule, check
+from resift.pipeline.parts import LEARNED, STAGES, Part, boost_rule, check
 from resift.protocols import Calibrator, Scorer, Stage
 from resift.rerank.blend import Blend
 from resift.rerank.boost import Boost
@@ -77,6 +77,8 @@ def resolved(parts: Sequence[Part], infos: Sequence[ModelInfo]) -> str:
             assert info is not None
             weight = part.value("weight")
             texts.append(f"blend(weight={info.blend_weight if weight is None else float(weight):g})")
+        elif part.name == LEARNED:
+            texts.append(str(part))
         elif part.name not in STAGES:
             info = next(models)
             texts.append(f"{info.name}@{part.depth or 'all'}")
@@ -140,6 +142,11 @@ class _Assembly:
     def boost(self, part: Part) -> Stage:
         return Boost(boost_rule(part))
 
+    def learned(self, part: Part) -> Stage:
+        from resift.rerank.learned import Learned, open_learned  # NumPy stays out of `import resift`
+
+        return Learned(open_learned(Path(str(part.value("model")))), part.depth, part.value("explain") is True)
+
     def relevant(self, part: Part) -> Stage:
         check(self.calibration_of is not None, "a threshold of relevance needs a calibrated model")
         assert self.calibration_of is not None
@@ -151,4 +158,5 @@ _MAKERS: Mapping[str, Callable[[_Assembly, Part], Stage]] = {
     "blend": _Assembly.blend,
     "boost": _Assembly.boost,
     "relevant": _Assembly.relevant,
+    LEARNED: _Assembly.learned,
 }

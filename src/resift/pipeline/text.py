@@ -10,7 +10,9 @@ from typing import Any
 from resift.errors import InputError
 from resift.pipeline.parts import STAGES, Part, Value, check
 
-_PART = re.compile(r'(?P<name>"(?:[^"\\]|\\.)*"|[\w/.:-]+)(?:@(?P<depth>\d+))?(?:\((?P<parameters>.*)\))?')
+_PART = re.compile(
+    r'(?P<name>"(?:[^"\\]|\\.)*"|[\w/.:-]+)(?:@(?P<depth>\d+))?(?:\((?P<parameters>.*)\)(?:@(?P<behind>\d+))?)?'
+)
 _NAME = re.compile(r'"(?:[^"\\]|\\.)*"|[\w/.:-]+')
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 
@@ -39,7 +41,9 @@ def part_of_text(text: str) -> Part:
             f"{text!r} is no part of a pipeline; write bm25 + dense >> MODEL@DEPTH >> blend >> top 10, "
             "and names with other characters in double quotes"
         )
-    depth = None if match["depth"] is None else int(match["depth"])
+    check(match["depth"] is None or match["behind"] is None, f"{text!r} has two depths")
+    digits = match["depth"] or match["behind"]
+    depth = None if digits is None else int(digits)
     name, *others = map(_unquoted, [*names, match["name"]])
     return Part(name, depth, tuple(_parameters(match["parameters"] or "", name, text)), tuple(others))
 

@@ -7,9 +7,10 @@ the embedder of the vectors. Then come the stages: a model's name with its depth
 may be one of several, joined by "|": each ranking gets the first of them that reads its language. A name with other
 characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
 that it does not read. `when(rule="FILE")` in front of the models leaves them out by a rule that `resift when` learned;
-with "deeper=100" the rule may choose so many candidates. "relevant(least=0.5)" at the end leaves out what its
-calibrated model thinks less likely to be relevant. "top K" says how many come back. "boost(field="date",
-half_life="90d")" and "boost(field="popularity")" let metadata count; one in front of a model decides what it sees.
+with "deeper=100" the rule may choose so many candidates. `ltr(model="FOLDER")@200` is a stage of learning to rank,
+which stands where it likes, as often as it likes. "relevant(least=0.5)" at the end leaves out what its calibrated model
+thinks less likely to be relevant. "top K" says how many come back. "boost(field="date", half_life="90d")" and
+"boost(field="popularity")" let metadata count; one in front of a model decides what it sees.
 """
 
 from __future__ import annotations
@@ -22,11 +23,27 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from resift.errors import InputError
-from resift.pipeline.parts import DEFAULT_DEPTH, RETRIEVERS, STAGES, Part, check, check_retriever, check_stage
+from resift.pipeline.parts import (
+    DEFAULT_DEPTH,
+    LEARNED,
+    RETRIEVERS,
+    STAGES,
+    Part,
+    check,
+    check_retriever,
+    check_stage,
+)
 from resift.pipeline.stages import stage_of
 from resift.pipeline.text import part_of_table, part_of_text, split, table_of_part
 from resift.protocols import Calibrator, Scorer, Stage
 from resift.types import Ranking
+
+
+def _check_fronts(names: list[str], first: int) -> None:
+    """Refuse a blend or threshold without a model in front of it; the first model stands at `first`."""
+    for i, name in enumerate(names):
+        check(name not in ("blend", "relevant") or first < i, f"a {name} needs a model in front of it")
+        check(name != "blend" or names[i - 1] != LEARNED, "a blend needs a model just in front of it, not ltr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +74,17 @@ class Pipeline:
             check_stage(part)
         names = [part.name for part in self.stages]
         check("when" not in names[1:], "when stands in front of the models")
-        behind = names[1:] if names[:1] == ["when"] else names
         chosen = [i for i, part in enumerate(self.stages) if part.others]
-        first = next((i for i, name in enumerate(names) if name not in STAGES), 0)
+        first = next((i for i, name in enumerate(names) if name not in STAGES), len(names))
         check(chosen in ([], [first]), "one of several models, joined by |, can only be the first model")
         check(self.guard or not chosen, "no guard leaves nothing to choose by; name one model")
         check(self.top_k is None or self.top_k >= 1, f"top is 1 or more; not {self.top_k}")
         check(names != ["when"], "when needs a model behind it")
-        check(names[:1] != ["when"] or behind[:1] != ["boost"], "a boost stands behind the models that when skips")
+        check(names[:1] != ["when"] or names[1:2] != ["boost"], "a boost stands behind the models that when skips")
         check(("boost", "blend") not in pairwise(names), "a boost stands behind a blend, not in front of it")
-        self._check_models_in_front()
+        _check_fronts(names, first)
         check(names[:1] != ["when"] or "rule" in dict(self.stages[0].parameters), "when needs the file of a rule")
         check("relevant" not in names[:-1], "relevant is the last stage: a threshold is for the final score")
-
-    def _check_models_in_front(self) -> None:
-        """Refuse what needs the scores of a model and has none in front of it."""
-        needing = [part.name for part in self.stages if part.name not in ("when", "boost")]
-        first = needing[0] if needing else ""
-        check(first not in STAGES, f"a {first} needs a model in front of it")
 
     @property
     def depth(self) -> int:

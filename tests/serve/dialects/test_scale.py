@@ -43,6 +43,7 @@ RANGES = {
     ScoreKind.MAXSIM_SUM: (-40, 40),
     ScoreKind.BM25: (0, 1e3),
     ScoreKind.FUSED: (-1e3, 1e3),
+    ScoreKind.LEARNED: (-1e3, 1e3),
 }
 
 

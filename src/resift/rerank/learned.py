@@ -1,0 +1,166 @@
+"""Learning to rank as a stage: trees order candidates by features of what is known of them.
+
+It asks no scorer: what retrievers and models in front of it said reaches it as signals. So it may stand first, in front
+of a neural model, and again behind it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from resift.errors import BrokenModel, InputError, NotAModel
+from resift.features import FEATURES_FILE, STATISTICS_FILE, FeatureMatrix, FeatureSet, Statistics
+from resift.protocols import Flow
+from resift.rerank.explanation import reasons
+from resift.rerank.judged import judged
+from resift.rerank.training_summary import TRAINING_FILE, TrainingSummary
+from resift.rerank.tree_models import MODEL_FILES, Floats, Matrix, TreeModel, read_trees
+from resift.types import Candidate, Judgement, Note, NoteCode, Ranking, ScoreKind, Scores
+
+_NAMED = 5  # features that a note names
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedModel:
+    """A folder that `resift train ltr` wrote: trees, the features that they read, and what training saw."""
+
+    trees: TreeModel
+    features: FeatureSet
+    statistics: Statistics
+    summary: TrainingSummary
+
+    @property
+    def name(self) -> str:
+        """The model's name, the source of its scores."""
+        return self.summary.name
+
+    def matrix(self, ranking: Ranking) -> FeatureMatrix:
+        """The features of a ranking's candidates, by the same code as in training."""
+        return self.features.matrix(ranking, self.statistics)
+
+    def usable(self, matrix: Matrix) -> Matrix:
+        """The rows as the trees read them: a value that was never missing in training is its median there.
+
+        Trees that never saw a missing value have no branch for it; LightGBM would read it as 0.
+        """
+        medians = np.array([np.nan if row.missing else row.median for row in self.summary.features], np.float32)
+        return np.where(np.isnan(matrix), medians, matrix)
+
+    def notes(self, matrix: FeatureMatrix) -> list[Note]:
+        """What the candidates lack, and which values training did not see."""
+        notes = [
+            Note(NoteCode.MISSING, f"{self.name} reads what is missing: {missing.message}")
+            for missing in matrix.missing
+        ]
+        if names := self._outside(matrix.values):
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            message = (
+                f"{self.name} was trained on other values of {', '.join(names[:_NAMED])}{more} than most candidates "
+                "have; train it again on such queries"
+            )
+            notes.append(Note(NoteCode.DRIFT, message))
+        return notes
+
+    def _outside(self, values: Matrix) -> list[str]:
+        """Features that trees split on, and whose values lie outside of training's range for most candidates."""
+        names = []
+        for row, column in zip(self.summary.features, values.T, strict=True):
+            there = column[~np.isnan(column)]
+            low, high = np.float32(row.range[0]), np.float32(row.range[1])
+            if row.gain > 0 and len(there) and ((there < low) | (there > high)).sum() * 2 > len(column):
+                names.append(row.feature)
+        return names
+
+
+class Learned:
+    """Orders the first `depth` candidates by a learned model, all of them by default.
+
+    With `explain` each scored candidate's signal has the reasons: what each feature added to the score.
+    """
+
+    def __init__(self, model: LearnedModel, depth: int | None = None, explain: bool = False) -> None:
+        self.model, self.depth, self.explain = model, depth, explain
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    def order(self, ranking: Ranking) -> Flow:
+        """Compute features and scores; nothing is asked."""
+        yield from ()
+        head = ranking.candidates[: self.depth]
+        if not head:
+            return ranking
+        began = time.perf_counter()
+        matrix = self.model.matrix(Ranking(ranking.query, head))
+        rows = self.model.usable(matrix.values)
+        values = self.model.trees.predict(rows)
+        ms = (time.perf_counter() - began) * 1e3
+        scores = Scores(tuple(map(Judgement, values.tolist())), ScoreKind.LEARNED, self.name, ms=ms)
+        ordered = judged(ranking, head, scores)
+        if self.explain:
+            ordered = _explained(ordered, head, self.model, matrix.values, self.model.trees.contributions(rows))
+        notes = self.model.notes(matrix)
+        return replace(ordered, trace=replace(ordered.trace, notes=(*ordered.trace.notes, *notes)))
+
+
+def _explained(
+    ordered: Ranking, head: Sequence[Candidate], model: LearnedModel, values: Matrix, contributions: Floats
+) -> Ranking:
+    """The ranking with reasons in the last signal of each candidate that the model scored."""
+    of_document = {
+        id(candidate.document): reasons(model.features, values[i], contributions[i]) for i, candidate in enumerate(head)
+    }
+
+    def with_reasons(candidate: Candidate) -> Candidate:
+        *before, last = candidate.signals or (None,)
+        if last is None or last.source != model.name or id(candidate.document) not in of_document:
+            return candidate
+        signal = replace(last, reasons=of_document[id(candidate.document)])
+        return replace(candidate, signals=(*candidate.signals[:-1], signal))
+
+    return replace(ordered, candidates=tuple(map(with_reasons, ordered.candidates)))
+
+
+def open_learned(folder: Path) -> LearnedModel:
+    """The model of a folder; one that is opened again is read again only where its files changed.
+
+    Raises:
+        NotAModel: there is no learned model.
+        InputError: its features are unknown, or of another version than this Resift computes.
+        BrokenModel: a file is missing or damaged, or they contradict each other.
+        MissingExtra: its library is not installed.
+
+    """
+    path = folder.expanduser().resolve()
+    if not (path / TRAINING_FILE).is_file():
+        raise NotAModel(f"{folder} holds no learned model ({TRAINING_FILE}); `resift train ltr` makes one")
+    files = (*MODEL_FILES.values(), FEATURES_FILE, STATISTICS_FILE, TRAINING_FILE)
+    stamps = tuple((p := path / name).exists() and p.stat().st_mtime_ns for name in files)
+    return _opened(path, stamps)
+
+
+@lru_cache(maxsize=8)
+def _opened(path: Path, stamps: tuple[int, ...]) -> LearnedModel:
+    summary = TrainingSummary.read(path)
+    if not (path / FEATURES_FILE).exists():
+        raise InputError(
+            f"{path} was trained on a matrix of unknown origin (no {FEATURES_FILE}), so that Resift can't compute its "
+            "features; train it on a data set to have it as a stage"
+        )
+    features = FeatureSet.read(path / FEATURES_FILE)
+    trees = read_trees(path / MODEL_FILES[summary.library], summary.library)
+    names = tuple(row.feature for row in summary.features)
+    if features.names != names or trees.width != len(names):
+        raise BrokenModel(
+            f"{path}: {FEATURES_FILE} names {len(features.names)} features, training had {len(names)} and the trees "
+            f"read {trees.width}, or they are others; the files are of different models: copy them from one place"
+        )
+    return LearnedModel(trees, features, Statistics.read(path / STATISTICS_FILE), summary)
