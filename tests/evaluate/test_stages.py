@@ -40,7 +40,7 @@ class ReadsNothing(Reading):
     def misfit(self, query: str, passages: Sequence[str]) -> str:
         return "it reads nothing; take another model"
 
-    def foreign(self, texts: Sequence[str]) -> list[str]:
+    def foreign(self, texts: Sequence[str], role: Role) -> list[str]:
         return ["xx"] * len(texts)
 
 
