@@ -14,6 +14,7 @@ from resift.errors import InputError
 from resift.evaluate import Evaluation, EvaluationOptions, as_html, as_json, evaluate, read_evaluation, summaries
 from resift.evaluate.figures import tables
 from resift.evaluate.outputs import markdown
+from resift.protocols import Role
 from resift.types import Judgement, ModelInfo, Pair, ScoreKind, Scores
 from tests.evaluate.small import CountingScorer, collection, models
 
