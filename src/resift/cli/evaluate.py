@@ -59,6 +59,7 @@ def evaluate(
 
     What was scored is kept: a run that was stopped goes on where it was.
     """
+    from resift.cli.left_out import say_defaults
     from resift.evaluate import DataFiles, EvaluationOptions
 
     source = DataFiles(data, queries, documents, qrels, run, split)
@@ -67,6 +68,7 @@ def evaluate(
     targets = _Targets(output, markdown, html, runs)
     targets.check()
     evaluation = _evaluated(source, compared, chosen, limit)
+    say_defaults(evaluation.data.defaults)
     targets.write(evaluation)
     if as_json:
         from resift.cli import show

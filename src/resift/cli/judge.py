@@ -123,6 +123,8 @@ def _created(source: _JudgedData) -> JudgeFolder:
     with counter() as count:
         store = DocumentStore(escaped(source.corpus()))
         pool = pooled(chosen, store, source.pipelines, source.depth, source.seed, on_progress=count)
+    if not source.pipelines:
+        typer.echo(f"resift: no pipeline was named, so these are pooled: {', '.join(pool.pipelines)}", err=True)
     return JudgeFolder.create(source.folder, chosen, store, pool, 3 if source.grades else 1)
 
 

@@ -45,6 +45,7 @@ def worth_it(
     From about 50 judged queries. The exit code is 0 whatever the verdict is.
     """
     from resift.cli.evaluate import check_places, depths_of
+    from resift.cli.left_out import say_defaults
     from resift.evaluate import DataFiles
     from resift.worth import WorthItOptions
 
@@ -53,6 +54,7 @@ def worth_it(
     settings.check()
     check_places(output, markdown)
     result = _compared(source, settings, limit)
+    say_defaults(result.data.defaults)
     _write(result, output, markdown)
     if as_json:
         from resift.cli import show

@@ -14,6 +14,9 @@ from resift.evaluate.checks import Qrels, checked_data
 from resift.evaluate.document_store import DocumentStore
 from resift.evaluate.issues import Issue, IssueCode
 from resift.files.records import DocumentLike
+from resift.score.defaults import DefaultModels
+from resift.score.pairs import whole_text
+from resift.text.analysis import sample
 from resift.types import Query
 
 if TYPE_CHECKING:
@@ -84,6 +87,18 @@ class Dataset:
             candidates = None if self.run is None else self.run.get(query.id)
             whole.update(repr((query.id, query.text, query.instruction, grades, candidates)).encode("utf-8", "replace"))
         return whole.hexdigest()
+
+    @cached_property
+    def default_models(self) -> DefaultModels:
+        """The models where none is named: one for all, that reads both the queries and the documents."""
+
+        def queries() -> list[str]:
+            return [self.queries[i].text for i in sample(len(self.queries))]
+
+        def documents() -> list[str]:
+            return [whole_text(self.documents[i]) for i in sample(len(self.documents))]
+
+        return DefaultModels(queries, documents)
 
     @property
     def judgements(self) -> int:
