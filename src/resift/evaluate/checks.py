@@ -35,6 +35,7 @@ def checked_data(
     run: Mapping[str, Iterable[RunLine]] | None,
     name: str,
     split: str,
+    pooled: bool = False,
 ) -> CheckedData:
     """What can be evaluated of these parts, see `Dataset.of`."""
     refuse_unless(len(documents), f"{name} has no documents; give a corpus with an id and a text on each line")
@@ -51,6 +52,7 @@ def checked_data(
     )
     judged = {query.id: dict(qrels[query.id]) for query in evaluated}
     issues += _grade_issues(judged, documents)
+    issues += [] if pooled else _candidate_issues(judged)
     candidates = None
     if run is not None:
         candidates, run_issues = _candidates({id_: list(lines) for id_, lines in run.items()}, judged, documents)
@@ -126,7 +128,6 @@ def _grade_issues(qrels: Qrels, documents: DocumentStore) -> list[Issue]:
     levels = sorted({grade for grades in qrels.values() for grade in grades.values()})
     missing = [str(level) for level in range(1, levels[-1]) if level not in levels]
     negative = [id_ for id_, grades in qrels.items() if min(grades.values()) < 0]
-    candidates = [id_ for id_, grades in qrels.items() if min(grades.values()) <= 0]
     message = "grades between 1 and the highest occur nowhere; nDCG takes grades as gains, as they are"
     return [
         *Issue.of(
@@ -135,16 +136,18 @@ def _grade_issues(qrels: Qrels, documents: DocumentStore) -> list[Issue]:
         ),
         *Issue.of(IssueCode.GRADE_GAPS, missing, message),
         *Issue.of(IssueCode.NEGATIVE_GRADES, negative, "queries have grades below 0, which count as 0"),
-        *(
-            Issue.of(
-                IssueCode.JUDGED_CANDIDATES, candidates,
-                "queries have documents that were judged not relevant: the data may bring their own candidates, "
-                "which --judged-only orders alone",
-            )
-            if len(candidates) > _MOST_JUDGED * len(qrels)
-            else []
-        ),
     ]  # fmt: skip
+
+
+def _candidate_issues(qrels: Qrels) -> list[Issue]:
+    """That the data seem to bring the candidates of each query, as sets for rerankers do."""
+    candidates = [id_ for id_, grades in qrels.items() if min(grades.values()) <= 0]
+    message = (
+        "queries have documents that were judged not relevant: the data may bring their own candidates, which "
+        "--judged-only orders alone"
+    )
+    enough = len(candidates) > _MOST_JUDGED * len(qrels)
+    return Issue.of(IssueCode.JUDGED_CANDIDATES, candidates, message) if enough else []
 
 
 def _candidates(

@@ -57,6 +57,7 @@ class Dataset:
         name: str = "data",
         split: str = "",
         synthetic: bool = False,
+        pooled: bool = False,
     ) -> Dataset:
         """Check data and put them together.
 
@@ -68,6 +69,7 @@ class Dataset:
             name: of the data.
             split: of the judgements.
             synthetic: whether queries were made from the documents.
+            pooled: whether the judged documents are what searches of all documents returned.
 
         Raises:
             InputError: nothing is left to evaluate, no judged id is known, one id has two texts, or the run has
@@ -75,7 +77,7 @@ class Dataset:
 
         """
         store = documents if isinstance(documents, DocumentStore) else DocumentStore(files.documents(documents))
-        data = checked_data(tuple(queries), store, qrels, run, name, split)
+        data = checked_data(tuple(queries), store, qrels, run, name, split, pooled)
         return cls(data.queries, store, data.qrels, data.run, data.issues, name, split, synthetic)
 
     @cached_property

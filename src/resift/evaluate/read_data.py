@@ -13,7 +13,7 @@ from resift.evaluate.judged_pairs import JudgedPairs
 from resift.files.formats import blamed_on
 from resift.types import Query
 
-JUDGED = "qrels.trec"  # in a folder that `resift judge` wrote
+JUDGED, POOL = "qrels.trec", "pool.json"  # in a folder that `resift judge` wrote
 _SPLITS = ("test", "dev")  # in this order, where none is named
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".tsv", ".csv")
 _SHAPES = "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/), or a JSONL, CSV or TSV file of judged pairs"
@@ -59,7 +59,8 @@ def read_dataset(source: DataFiles) -> Dataset:
     queries = [Query(record.text or record.title, record.id) for record in records]
     synthetic = any(record.metadata.get("synthetic") is True for record in records)
     name = str((source.data or paths.qrels).resolve().name)
-    return Dataset.of(queries, files.read_file(paths.documents), qrels, run, name, split, synthetic)
+    pooled = (paths.qrels.parent / POOL).exists()
+    return Dataset.of(queries, files.read_file(paths.documents), qrels, run, name, split, synthetic, pooled)
 
 
 @dataclass(frozen=True, slots=True)
