@@ -62,11 +62,14 @@ _Recalls = Annotated[
 
 
 def calibrate(
-    labels: Annotated[Path, typer.Argument(help="JSONL, CSV or TSV of labelled pairs, or a folder as BEIR has it.")],
+    labels: options.JudgedData = None,
+    queries: options.QueriesFile = None,
+    documents: options.DocumentsFile = None,
+    qrels: options.QrelsFile = None,
     model: _Model = None,
     out: _Out = None,
     relevant_from: _From = 1.0,
-    split: Annotated[str, typer.Option("--split", help="Which qrels of a folder.")] = "",
+    split: options.Split = None,
     unjudged: _Unjudged = 0,
     min_precision: _Precisions = None,
     max_false_keep: _FalseKeeps = None,
@@ -90,24 +93,26 @@ def calibrate(
     from resift.api import load
     from resift.arguments import path
     from resift.atomic import write
-    from resift.calibrate import fit, labelled_pairs, reliability_plot, store
+    from resift.calibrate import fit, reliability_plot, store
     from resift.cli import show
     from resift.cli.progress import counter
+    from resift.evaluate import DataFiles
+    from resift.evaluate.labels import read_labels
 
     intents = _intents(min_precision, max_false_keep, min_recall)
     choices = fit.FitOptions(relevant_from, intents, curve.value, seed)
-    pairs = labelled_pairs.read_pairs(labels, split, unjudged)
-    fit.check_labels(pairs, relevant_from)  # before a model is loaded
-    name = path(model or _reading(pairs), "the model's name")
+    data = read_labels(DataFiles(labels, queries, documents, qrels, split=split), unjudged)
+    fit.check_labels(data.pairs, relevant_from)  # before a model is loaded
+    name = path(model or _reading(data.pairs), "the model's name")
     long_documents: LongDocuments = "truncate" if truncate else "windows"
     reranker = load(name, precision=precision.value, long_documents=long_documents, engine=engine.value)
     with counter() as count:
-        report = fit.calibrate(reranker.scorer, pairs, choices, lambda n, share: count("pairs scored", n, share))
+        report = fit.calibrate(
+            reranker.scorer, data.pairs, choices, lambda n, share: count("pairs scored", n, share), data.notes
+        )
     file = store.add(out or store.place_of(name), report.calibration)
     if plot is not None:
-        write(
-            plot, [reliability_plot.svg(report.rows, report.measures, f"{reranker.info.name}, {labels.name}").encode()]
-        )
+        write(plot, [reliability_plot.svg(report.rows, report.measures, f"{reranker.info.name}, {data.name}").encode()])
     if as_json:
         show.print_json({"schema": show.SCHEMA, "model": reranker.info.name, "file": str(file), **report.entries()})
         return

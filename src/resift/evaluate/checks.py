@@ -40,8 +40,8 @@ def checked_data(
     """What can be evaluated of these parts, see `Dataset.of`."""
     refuse_unless(len(documents), f"{name} has no documents; give a corpus with an id and a text on each line")
     refuse_unless(any(qrels.values()), f"{name} has no judgements{_of(split)}; give grades of query and document")
-    by_id, issues = _unique(queries)
-    _refuse_strangers(qrels, by_id, documents)
+    by_id, issues = unique_queries(queries)
+    refuse_strangers(qrels, by_id, documents)
     issues += _document_issues(documents)
     evaluated, query_issues = _evaluated(by_id, qrels)
     issues += query_issues
@@ -64,7 +64,13 @@ def _of(split: str) -> str:
     return f" of the split {split!r}" if split else ""
 
 
-def _unique(queries: Iterable[Query]) -> tuple[dict[str, Query], list[Issue]]:
+def unique_queries(queries: Iterable[Query]) -> tuple[dict[str, Query], list[Issue]]:
+    """Queries by id, and which of them have no text.
+
+    Raises:
+        InputError: a query without an id, or two texts under one.
+
+    """
     by_id: dict[str, Query] = {}
     for query in queries:
         if not query.id:
@@ -75,8 +81,13 @@ def _unique(queries: Iterable[Query]) -> tuple[dict[str, Query], list[Issue]]:
     return by_id, Issue.of(IssueCode.NO_TEXT, (q.id for q in by_id.values() if not q.text.strip()), message)
 
 
-def _refuse_strangers(qrels: Qrels, queries: Mapping[str, Query], documents: DocumentStore) -> None:
-    """Refuse judgements of which no query, or no document, is known: the ids are written in another way."""
+def refuse_strangers(qrels: Qrels, queries: Mapping[str, Query], documents: DocumentStore) -> None:
+    """Refuse judgements of which no query, or no document, is known: the ids are written in another way.
+
+    Raises:
+        InputError: they are.
+
+    """
     remedy = "ids are compared as text, so write them alike"
     if not any(id_ in queries for id_ in qrels):
         first = next(iter(queries), "")
