@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from resift import arguments
 from resift.calibrate.bootstrap import QueryBootstrap
 from resift.calibrate.calibration import Binding, Calibration, Canary, ScoreSample
 from resift.calibrate.fitting import FITS, Bools, Choice, Floats, Ints, applied, choose
@@ -49,12 +50,18 @@ class FitOptions:
         curve: "platt", "isotonic", or "auto" for the one of less cross-fitted log loss.
         seed: of the splits and draws.
 
+    Raises:
+        InputError: a relevant_from that is no finite number.
+
     """
 
     relevant_from: float = 1.0
     intents: tuple[Intent, ...] = ()
     curve: Literal["auto", "platt", "isotonic"] = "auto"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        arguments.number(self.relevant_from, "relevant_from")
 
 
 DEFAULTS = FitOptions()

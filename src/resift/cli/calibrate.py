@@ -88,8 +88,6 @@ def calibrate(
 
     Half of the queries is fitted on, and what is printed was measured on the other half.
     """
-    from rich.console import Console
-
     from resift.api import load
     from resift.arguments import path
     from resift.atomic import write
@@ -101,6 +99,7 @@ def calibrate(
 
     intents = _intents(min_precision, max_false_keep, min_recall)
     choices = fit.FitOptions(relevant_from, intents, curve.value, seed)
+    _check_places(out, plot)
     data = read_labels(DataFiles(labels, queries, documents, qrels, split=split), unjudged)
     fit.check_labels(data.pairs, relevant_from)  # before a model is loaded
     name = path(model or _reading(data.pairs), "the model's name")
@@ -116,9 +115,20 @@ def calibrate(
     if as_json:
         show.print_json({"schema": show.SCHEMA, "model": reranker.info.name, "file": str(file), **report.entries()})
         return
-    _print(report, Console())
+    _print(report)
     for line in _verdict(report, file, name):
         typer.echo(line)
+
+
+def _check_places(out: Path | None, plot: Path | None) -> None:
+    """Refuse places that can't be written before anything is scored."""
+    from resift.atomic import check_file
+    from resift.calibrate import store
+
+    if out is not None:
+        store.check(out)
+    if plot is not None:
+        check_file(plot)
 
 
 def _reading(pairs: Sequence[LabelledPair]) -> str:
@@ -144,10 +154,13 @@ def _intents(
     return tuple(Intent(aim, limit) for aim, numbers in limits.items() for limit in numbers or ())
 
 
-def _print(report: CalibrationReport, console: Console) -> None:
+def _print(report: CalibrationReport) -> None:
+    from rich.console import Console
+
     from resift.calibrate.reliability_plot import terminal_chart
     from resift.cli import show
 
+    console = Console()
     data, measures = report.data, report.measures
     binding = report.calibration.binding
     how = (

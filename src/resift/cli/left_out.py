@@ -46,3 +46,9 @@ def say_defaults(taken: Sequence[str]) -> None:
 
     if taken:
         typer.echo(f"resift: {sentence(taken)}", err=True)
+
+
+def say_repeated(count: int) -> None:
+    """Say on stderr how many queries of a file came again."""
+    if count:
+        typer.echo(f"resift: {count} queries came more than once, and count once", err=True)

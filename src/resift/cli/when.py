@@ -36,16 +36,16 @@ def when(
     """
     from resift import atomic
     from resift.cli import show
-    from resift.cli.evaluate import check_places
+    from resift.cli.evaluate import check_files
     from resift.cli.left_out import say_defaults
-    from resift.cli.progress import counter
+    from resift.cli.progress import counter, resumable
     from resift.evaluate import DataFiles, named_measures, read_dataset
     from resift.worth.when import WhenOptions, learn_when, sentence
 
     named_measures.parse([measure])
-    check_places(output)
+    check_files(output)
     settings = WhenOptions(deeper, measure, least, cache, seed)
-    with counter() as count:
+    with resumable(), counter() as count:
         dataset = read_dataset(DataFiles(data, split=split)).sample(limit, seed)
         rule, report = learn_when(dataset, pipeline, settings, count)
     say_defaults(dataset.default_models.taken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -88,6 +89,7 @@ def refuse_strangers(qrels: Qrels, queries: Mapping[str, Query], documents: Docu
         InputError: they are.
 
     """
+    refuse_unless(queries, "there are no queries; give an id and a text on each line")
     remedy = "ids are compared as text, so write them alike"
     if not any(id_ in queries for id_ in qrels):
         first = next(iter(queries), "")
@@ -169,6 +171,7 @@ def _candidates(
     Ranks decide. Lines of one rank are ordered by score, the highest first, and those without a finite score last;
     lines that are equal in both keep their order.
     """
+    refuse_unless(run, "the run is empty; a TREC run line is 'query Q0 document rank score tag'")
     evaluated = {id_: run[id_] for id_ in qrels if id_ in run}
     refuse_unless(
         evaluated,
@@ -198,7 +201,12 @@ def _run_issues(
         id_ for id_, lines in finite.items() if any(b.score > a.score for a, b in zip(lines, lines[1:], strict=False))
     ]
     odd = [f"{id_} {x.document}" for id_, lines in evaluated.items() for x in lines if not math.isfinite(x.score)]
-    again = [id_ for id_, lines in evaluated.items() for _ in range(len(lines) - len({x.document for x in lines}))]
+    again = [
+        f"{id_} {document}"
+        for id_, lines in evaluated.items()
+        for document, count in Counter(x.document for x in lines).items()
+        for _ in range(count - 1)
+    ]
     missing = (id_ for id_ in qrels if id_ not in run)
     yield from Issue.of(IssueCode.RUN_MISSING, missing, "evaluated queries are not in the run, and count 0")
     yield from Issue.of(

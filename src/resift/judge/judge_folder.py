@@ -160,13 +160,14 @@ class JudgeFolder:
 
 
 def refuse_taken(path: Path) -> None:
-    """Refuse a folder that holds other files.
+    """Refuse a folder that holds other files or can't be made, before anything is searched for it.
 
     Raises:
-        InputError: it does.
+        InputError: it does, or it can't.
 
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    atomic.check_folder(path)
+    if path.exists() and any(path.iterdir()):
         raise InputError(f"{path} holds other files; name a new folder")
 
 

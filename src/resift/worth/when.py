@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from resift import arguments
 from resift.api import load
 from resift.errors import InputError
 from resift.evaluate import EvaluationOptions, evaluate
@@ -99,6 +100,10 @@ def learn_when(
 
 
 def _check(data: Dataset, pipeline: Pipeline, options: WhenOptions) -> None:
+    if not 0 <= arguments.number(options.least, "least") < 1:
+        raise InputError(
+            f"least is the gain that a call has to be expected to bring, from 0 to below 1; not {options.least}"
+        )
     if not pipeline.models or not pipeline.retrievers:
         raise InputError(
             f"{pipeline} needs retrievers and a model, such as bm25 >> {RERANKERS[0]}@50 >> blend: a rule is learned "
