@@ -3,7 +3,8 @@ DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo quick test test-cpus docs docs-tree parity parity-golden token-ids token-ids-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
-  bench-search bench-peers bench-compare bench-soak bench-fuzz bench-multilingual bench-exports test-clients test-interop clean
+  bench-search bench-peers bench-compare bench-soak bench-fuzz bench-multilingual bench-exports bench-calibrate test-clients \
+  test-interop clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
 	.venv-demo/bin/resift search "what if my documents are too long for the model" docs --top 5 --explain
@@ -70,6 +71,9 @@ bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIF
 
 bench-multilingual: .venv/installed .venv/benches  ## resift-mini-multi in each language, and across languages
 	$(DEV) bench/multilingual.py --encoded build/multilingual
+
+bench-calibrate: .venv/installed .venv/benches  ## whether thresholds of one half of the queries keep on the other
+	$(DEV) bench/calibrate.py
 
 bench-speed: .venv/installed .venv/benches  ## pairs per second against sentence-transformers
 	test -d build/cross-encoder || $(DEV) -W ignore bench/cross_encoder.py --out build/cross-encoder

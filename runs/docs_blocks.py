@@ -227,9 +227,15 @@ def token_ids() -> str:
     )
 
 
+def thresholds() -> str:
+    """What thresholds of one half of the queries do on the other, by collection."""
+    return (RESULTS / "calibrate.md").read_text().strip()
+
+
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"worth": worth},
     "docs/architecture.md": {"layers": layers, "tree": tree},
+    "docs/calibrate.md": {"thresholds": thresholds},
     "docs/cli.md": {f"options of {name}": (lambda name=name: options(name)) for name in COMMANDS},
     "docs/features.md": {"table of features": features},
     "docs/performance.md": {"peers": peers},

@@ -82,3 +82,34 @@ def write_all(file: IO[bytes], data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that can't be written, before the work is done whose result it takes.
+
+    Raises:
+        InputError: it is a folder, or its folder is missing or can't be written.
+
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise InputError(f"can't write {path}: it is a folder; name a file in it")
+    if in_place(path):
+        return
+    if not folder.is_dir():
+        raise InputError(f"can't write {path}: there is no folder {path.parent}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"can't write {path}: the folder {path.parent} can't be written; name another one")
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that can't be made or written, likewise.
+
+    Raises:
+        InputError: it, or what it would be made in, is a file or can't be written.
+
+    """
+    present = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    if not present.is_dir() or not os.access(present, os.W_OK):
+        reason = "can't be written" if present.is_dir() else "is no folder"
+        raise InputError(f"can't write {path}: {present} {reason}; name another folder")

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from resift.calibrate.fit import FitOptions, calibrate, sample_of
-from resift.calibrate.labelled_pairs import LabelledPair, read_pairs
+from resift.calibrate.labelled_pairs import LabelledPair
 from resift.errors import InputError, KindError, NonFiniteScore, NotCalibrated
+from resift.evaluate import DataFiles, read_dataset
+from resift.evaluate.labels import Labels, read_labels
 from resift.types import Document, ModelInfo, Pair, Query, ScoreKind, Scores
 
 
@@ -44,18 +46,32 @@ def row(i: int, grade: object) -> dict[str, object]:
     return {"query_id": i, "query": f"what is {i}", "document": {"id": f"d{i}", "text": "text"}, "grade": grade}
 
 
+def read(path: Path, split: str | None = None, unjudged: int = 0) -> Labels:
+    return read_labels(DataFiles(path, split=split), unjudged)
+
+
 def test_formats_say_the_same(tmp_path: Path) -> None:
-    rows = [(i, f"what is {i}", f"text, {i}", i % 2) for i in range(4)]
-    fields = ("query_id", "query", "document", "grade")
-    jsonl = write(tmp_path / "a.jsonl", [dict(zip(fields, r, strict=True)) for r in rows])
+    """A pair on each line, as JSONL or as a table, and a query with all its documents on each."""
+    rows = [(i, f"what is {i // 2}", f"text, {i}", i % 2) for i in range(4)]
+    pairs = [{"query_id": i // 2, "query": t, "document": d, "grade": g} for i, t, d, g in rows]
+    of_one = [{**row, "document_id": f"d{i}", "text": row["document"]} for i, row in enumerate(pairs)]
+    whole = [
+        {"query": {"id": q, "text": f"what is {q}"}, "negatives": [f"text, {2 * q}"], "pos": f"text, {2 * q + 1}"}
+        for q in range(2)
+    ]
     table = tmp_path / "a.csv"
-    table.write_text("query_id,query,text,label\n" + "".join(f'{q},{t},"{d}",{g}\n' for q, t, d, g in rows))
-    expected = [(str(q), t, d, float(g)) for q, t, d, g in rows]
-    for path in (jsonl, table):
-        pairs = read_pairs(path)
-        assert [(p.query.id, p.query.text, p.document.text, p.grade) for p in pairs] == expected
-    flags = write(tmp_path / "b.jsonl", [{"query": "q", "document": "d", "relevant": True}])
-    assert read_pairs(flags)[0].grade == 1
+    table.write_text("query_id,query,text,label\n" + "".join(f'{i // 2},{t},"{d}",{g}\n' for i, t, d, g in rows))
+    expected = [(str(i // 2), t, d, float(g)) for i, t, d, g in rows]
+    for path in (write(tmp_path / "a.jsonl", pairs), table, write(tmp_path / "b.jsonl", of_one)):
+        assert [(p.query.id, p.query.text, p.document.text, p.grade) for p in read(path).pairs] == expected
+        assert sum(len(grades) for grades in read_dataset(DataFiles(path)).qrels.values()) == 4
+    assert [p.document.id for p in read(tmp_path / "b.jsonl").pairs] == ["d0", "d1", "d2", "d3"]
+    assert sorted((p.query.id, p.document.text, p.grade) for p in read(write(tmp_path / "c.jsonl", whole)).pairs) == [
+        (q, d, g) for q, _, d, g in expected
+    ]
+    flags = write(tmp_path / "d.jsonl", [{"query": "q", "document": {"title": "T", "text": "d"}, "relevant": True}])
+    (pair,) = read(flags).pairs
+    assert pair.grade == 1 and pair.document.title == "T" and read(flags).notes == ()
 
 
 def folder(tmp_path: Path) -> Path:
@@ -69,49 +85,68 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_and_what_nobody_judged(tmp_path: Path) -> None:
     place = folder(tmp_path)
-    assert [(p.query.text, p.document.id, p.grade) for p in read_pairs(place)] == [
-        ("lamp", "d0", 1),
-        ("bread", "d3", 2),
-    ]
-    more = read_pairs(place, unjudged=2)[2:]
+    expected = [("lamp", "d0", 1), ("bread", "d3", 2)]
+    assert [(p.query.text, p.document.id, p.grade) for p in read(place).pairs] == expected
+    more = read(place, unjudged=2).pairs[2:]
     assert [p.query.id for p in more] == ["q1", "q1", "q2", "q2"] and {p.grade for p in more} == {0.0}
     assert not {("q1", "d0"), ("q2", "d3")} & {(p.query.id, p.document.id) for p in more}
-    (place / "qrels" / "dev.tsv").write_text("q1\td0\t1\n")
-    with pytest.raises(InputError, match="has several qrels; choose one: --split dev or test"):
-        read_pairs(place)
-    with pytest.raises(InputError, match="has no qrels 'train'"):
-        read_pairs(place, "train")
-    (place / "qrels" / "dev.tsv").write_text("q1\td9\t1\n")
-    with pytest.raises(InputError, match="1 ids of the judgements have no text, such as 'd9'"):
-        read_pairs(place, "dev")
+    (place / "qrels.txt").write_text("q1 0 d0 1\nq2 0 d3 2\n")
+    parts = DataFiles(
+        queries=place / "queries.jsonl", documents=place / "corpus.jsonl.gz", qrels=place / "qrels.txt"
+    )  # fmt: skip
+    assert [(p.query.text, p.document.id, p.grade) for p in read_labels(parts).pairs] == expected
+
+
+def test_what_a_folder_misses_is_counted_and_named(tmp_path: Path) -> None:
+    """And queries of which nothing is relevant stay: a threshold should leave out all that is found for them."""
+    place = folder(tmp_path)
+    assert read(place).notes == ("split test",)
+    lines = ("q1\td9\t1", "q1\td0\t0", "q9\td0\t1")
+    (place / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines))
+    labels = read(place, "dev")
+    assert [(p.query.id, p.document.id, p.grade) for p in labels.pairs] == [("q1", "d0", 0)]
+    assert labels.notes == (
+        "split dev",
+        "1 judged queries have no text and were left out (q9)",
+        "1 judged documents are not among the documents, and left out (d9)",
+        "1 queries have no judgements here (q2)",
+    )
+    with pytest.raises(InputError, match="has no split 'train'; it has dev, test"):
+        read(place, "train")
+    (place / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td9\t1\n")
+    with pytest.raises(InputError, match=r"none of 1 judged documents \(first: 'd9'\)"):
+        read(place, "dev")
     (place / "corpus.jsonl.gz").unlink()
     with pytest.raises(InputError, match=r"has no corpus\.jsonl"):
-        read_pairs(place, "test")
+        read(place)
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "holds no pair"),
-        ([row(1, "yes"), row(2, 1), row(3, None)], "2 lines have no number as its grade: line 1 has 'yes', line 3 has"),
-        ([{"query": "q", "document": "d"}], "1 line has no number as its grade: line 1 has none"),
-        ([row(1, "nan")], "1 line has no number"),
-        ([{"document": "d", "grade": 1}], "line 1 has no query"),
-        ([{"query": "q", "grade": 1}], "line 1 has no document"),
-        ([[1]], "is no object"),
+        ([], "has no documents"),
+        ([row(2, 1), row(1, "yes")], r"a\.jsonl:2: the grade 'yes' is no whole number"),
+        ([row(1, None)], "the grade None is no whole number"),
+        ([{"query": "q", "document": "d"}], r"a\.jsonl:1: no grade"),
+        ([row(1, "nan")], "the grade 'nan' is no whole number"),
+        ([row(1, 0.5)], "the grade 0.5 is no whole number"),
+        ([{"document": "d", "grade": 1}], r"a\.jsonl:1: no query"),
+        ([{"query": "q", "grade": 1}], r"a\.jsonl:1: no documents"),
+        ([[1]], "no object"),
+        ([row(1, 1), row(1, 0)], "document 'd1' has the grade 0, and 1 before"),
     ],
 )
 def test_lines_that_are_no_labels(tmp_path: Path, rows: Sequence[object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        read_pairs(write(tmp_path / "a.jsonl", rows))
+        read(write(tmp_path / "a.jsonl", rows))
 
 
 def test_a_line_that_is_no_json(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{\n")
-    with pytest.raises(InputError, match=r"a\.jsonl:1 is not JSON"):
-        read_pairs(tmp_path / "a.jsonl")
-    with pytest.raises(InputError, match="has no splits"):
-        read_pairs(tmp_path / "a.jsonl", "test")
+    with pytest.raises(InputError, match=r"a\.jsonl:1: not a JSON value"):
+        read(tmp_path / "a.jsonl")
+    with pytest.raises(InputError, match="leave --split out"):
+        read(tmp_path / "a.jsonl", "test")
 
 
 @pytest.mark.parametrize(
@@ -135,6 +170,9 @@ def notes_of(pairs: list[LabelledPair], options: FitOptions = FitOptions()) -> s
 def test_what_is_left_out_is_counted_and_named() -> None:
     assert notes_of(good()) == ""
     twice = [*good(), good()[0], good()[1]]
+    assert "split dev; pairs that are there again" in "; ".join(
+        calibrate(Lengths(), twice, notes=("split dev",)).data.notes
+    )
     assert "there again with the same label, counted once: 2" in notes_of(twice)
     contradiction = [*good(), pair(0, good()[0].document.text, 1.0)]
     assert "relevant and irrelevant, left out: 1, such as query 'q0' and document 'd3'" in notes_of(contradiction)

@@ -218,6 +218,8 @@ def test_runs(
     data = Dataset.of(QUERIES, DOCUMENTS, QRELS, run_of(*entries))
     assert data.run == {"1": order}
     assert codes(data) == {IssueCode.RUN_MISSING: 1} | ({code: count} if code else {})
+    again = [issue.examples for issue in data.issues if issue.code is IssueCode.RUN_REPEATED]
+    assert again == ([("1 c",)] if code is IssueCode.RUN_REPEATED else [])
 
 
 def test_a_run_over_other_documents_is_refused() -> None:

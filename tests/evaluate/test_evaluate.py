@@ -11,7 +11,6 @@ from resift.errors import InputError, ModelError
 from resift.evaluate import Dataset, EvaluationOptions, as_json, evaluate, read_evaluation, summaries
 from resift.evaluate.evaluation_json import of_json
 from resift.files import RunLine
-from resift.score.defaults import DEFAULT_STAGES
 from resift.types import Document, Pair, Query, Scores
 from tests.evaluate.small import ConstantScorer, CountingScorer, collection, models
 
@@ -167,7 +166,10 @@ def test_wrong_names_are_refused_before_anything_is_scored() -> None:
 
 def test_the_default_is_what_a_search_does() -> None:
     evaluation = evaluate(collection(queries=2), (), EvaluationOptions(cache=False))
-    assert [run.pipeline for run in evaluation.pipelines] == ["bm25 + dense", f"bm25 + dense >> {DEFAULT_STAGES}"]
+    assert [run.pipeline for run in evaluation.pipelines] == [
+        "bm25 + dense",
+        "bm25 + dense >> resift-mini-en@100 >> blend",
+    ]
     assert evaluation.models["resift-mini-en"]["fingerprint"] and evaluation.machine["versions"]["numpy"]
 
 

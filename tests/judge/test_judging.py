@@ -13,6 +13,7 @@ from resift.errors import InputError
 from resift.evaluate import DataFiles, EvaluationOptions, as_json, evaluate, read_dataset, read_evaluation
 from resift.evaluate.document_store import DocumentStore
 from resift.evaluate.figures import heading, remarks
+from resift.evaluate.issues import IssueCode
 from resift.evaluate.outputs import markdown, write_runs
 from resift.evaluate.statistics import estimates
 from resift.judge import JudgeFolder, JudgingSession, Pool, pooled, read_queries, synthetic_queries
@@ -92,6 +93,15 @@ def test_each_key_is_on_disk_at_once_and_the_rest_is_asked_later(folder: JudgeFo
         rest = judge_all(JudgingSession(again), {})
     assert not set(rest) & set(whole) and len(rest) == 6
     assert len(JudgeFolder(folder.path).decisions) == 7
+
+
+def test_a_pool_is_no_list_of_candidates(folder: JudgeFolder) -> None:
+    """Searches of all documents returned what was judged, so that --judged-only would flatter all but the pooled."""
+    with folder.writing():
+        judge_all(JudgingSession(folder), {"q1": {"d1"}, "q2": {"d3"}, "q3": {"d2"}})
+    assert IssueCode.JUDGED_CANDIDATES not in {issue.code for issue in read_dataset(DataFiles(folder.path)).issues}
+    (folder.path / "pool.json").unlink()
+    assert IssueCode.JUDGED_CANDIDATES in {issue.code for issue in read_dataset(DataFiles(folder.path)).issues}
 
 
 def test_qrels_are_brought_up_to_the_log(folder: JudgeFolder) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from resift import arguments
 from resift.calibrate.bootstrap import QueryBootstrap
 from resift.calibrate.calibration import Binding, Calibration, Canary, ScoreSample
 from resift.calibrate.fitting import FITS, Bools, Choice, Floats, Ints, applied, choose
@@ -49,12 +50,18 @@ class FitOptions:
         curve: "platt", "isotonic", or "auto" for the one of less cross-fitted log loss.
         seed: of the splits and draws.
 
+    Raises:
+        InputError: a relevant_from that is no finite number.
+
     """
 
     relevant_from: float = 1.0
     intents: tuple[Intent, ...] = ()
     curve: Literal["auto", "platt", "isotonic"] = "auto"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        arguments.number(self.relevant_from, "relevant_from")
 
 
 DEFAULTS = FitOptions()
@@ -90,6 +97,7 @@ def calibrate(
     pairs: Sequence[LabelledPair],
     options: FitOptions = DEFAULTS,
     on_progress: Callable[[int, float], None] = lambda count, share: None,
+    notes: Sequence[str] = (),
 ) -> CalibrationReport:
     """Score labelled pairs, and fit and measure a calibration of the scorer.
 
@@ -98,6 +106,7 @@ def calibrate(
         pairs: with grades.
         options: see `FitOptions`.
         on_progress: is called with how many pairs are scored, and which share of all that is.
+        notes: what was left out before, for the report.
 
     Raises:
         InputError: too few pairs, queries or relevant pairs to fit anything, or grades of one class.
@@ -108,7 +117,8 @@ def calibrate(
     kind = scorer.info.kind
     if kind in _UNFIT:
         raise KindError(f"a {kind} score means nothing outside of its query or collection; calibrate a model's score")
-    distinct, notes = _distinct(pairs, options.relevant_from)
+    distinct, left_out = _distinct(pairs, options.relevant_from)
+    left_out = [*notes, *left_out]
     check_labels(distinct, options.relevant_from)
     values: list[float | None] = []
     unscored: Counter[str] = Counter()
@@ -122,8 +132,8 @@ def calibrate(
     if unscored:
         first = next(pair for pair, value in zip(distinct, values, strict=True) if value is None)
         reasons = ", ".join(f"{reason}: {count}" for reason, count in unscored.items())
-        notes.append(f"pairs without a score, left out: {unscored.total()} ({reasons}), such as {_named(first)}")
-    sample = sample_of([pair for pair, _ in scored], [value for _, value in scored], options, notes)
+        left_out.append(f"pairs without a score, left out: {unscored.total()} ({reasons}), such as {_named(first)}")
+    sample = sample_of([pair for pair, _ in scored], [value for _, value in scored], options, left_out)
     return fit(sample, Binding.of(scorer.info), options)
 
 
@@ -201,7 +211,7 @@ def check_labels(pairs: Sequence[LabelledPair], relevant_from: float) -> None:
         remedy = (
             f"set --relevant-from to one of the grades {_grades(pairs)}"
             if len({pair.grade for pair in pairs}) > 1
-            else "add pairs of the other kind (of a folder: --unjudged 20 takes documents that nobody judged)"
+            else "add pairs of the other kind (--unjudged 20 takes documents that nobody judged)"
         )
         raise InputError(
             f"all {len(pairs)} pairs are {which} (relevant is a grade of {relevant_from:g} or more); {remedy}"

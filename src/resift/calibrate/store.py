@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from resift.atomic import blaming, write
+from resift.atomic import blaming, check_folder, write
 from resift.calibrate.calibration import Binding, Calibration
 from resift.errors import InputError, NotCalibrated
 from resift.models.folder import CALIBRATION
@@ -73,6 +73,19 @@ def read(file: Path) -> list[Calibration]:
     raise InputError(
         f"the calibration {file} is of version {version!r}, and this Resift reads {VERSION}; update Resift"
     )
+
+
+def check(place: Path) -> None:
+    """Refuse a place where nothing can be kept, before anything is scored.
+
+    Raises:
+        InputError: it can't be made or written.
+
+    """
+    file = file_in(place)
+    check_folder(file.parent)
+    if file.is_dir():
+        raise InputError(f"can't write {file}: it is a folder; name another place with --out")
 
 
 def add(place: Path, calibration: Calibration) -> Path:

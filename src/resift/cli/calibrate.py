@@ -11,8 +11,11 @@ import typer
 from resift.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from resift.calibrate.labelled_pairs import LabelledPair
     from resift.calibrate.report import CalibrationReport
     from resift.calibrate.thresholds import Intent
     from resift.score.options import LongDocuments
@@ -39,6 +42,10 @@ class CurveChoice(StrEnum):
 _Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Folder or .json to write; else the model's or the user's own.")
 ]
+_Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", show_default="by language", help="Bundled name, model folder, or hub id."),
+]
 _From = Annotated[float, typer.Option("--relevant-from", help="The grade from which on a pair is relevant.")]
 _Unjudged = Annotated[
     int, typer.Option("--unjudged", min=0, help="Take so many documents per query that nobody judged as irrelevant.")
@@ -55,11 +62,14 @@ _Recalls = Annotated[
 
 
 def calibrate(
-    labels: Annotated[Path, typer.Argument(help="JSONL, CSV or TSV of labelled pairs, or a folder as BEIR has it.")],
-    model: options.Model = options.DEFAULT_MODEL,
+    labels: options.JudgedData = None,
+    queries: options.QueriesFile = None,
+    documents: options.DocumentsFile = None,
+    qrels: options.QrelsFile = None,
+    model: _Model = None,
     out: _Out = None,
     relevant_from: _From = 1.0,
-    split: Annotated[str, typer.Option("--split", help="Which qrels of a folder.")] = "",
+    split: options.Split = None,
     unjudged: _Unjudged = 0,
     min_precision: _Precisions = None,
     max_false_keep: _FalseKeeps = None,
@@ -78,33 +88,61 @@ def calibrate(
 
     Half of the queries is fitted on, and what is printed was measured on the other half.
     """
-    from rich.console import Console
-
     from resift.api import load
     from resift.arguments import path
     from resift.atomic import write
-    from resift.calibrate import fit, labelled_pairs, reliability_plot, store
+    from resift.calibrate import fit, reliability_plot, store
     from resift.cli import show
     from resift.cli.progress import counter
+    from resift.evaluate import DataFiles
+    from resift.evaluate.labels import read_labels
 
     intents = _intents(min_precision, max_false_keep, min_recall)
     choices = fit.FitOptions(relevant_from, intents, curve.value, seed)
-    pairs = labelled_pairs.read_pairs(labels, split, unjudged)
-    fit.check_labels(pairs, relevant_from)  # before a model is loaded
-    name = path(model, "the model's name")
+    _check_places(out, plot)
+    data = read_labels(DataFiles(labels, queries, documents, qrels, split=split), unjudged)
+    fit.check_labels(data.pairs, relevant_from)  # before a model is loaded
+    name = path(model or _reading(data.pairs), "the model's name")
     long_documents: LongDocuments = "truncate" if truncate else "windows"
     reranker = load(name, precision=precision.value, long_documents=long_documents, engine=engine.value)
     with counter() as count:
-        report = fit.calibrate(reranker.scorer, pairs, choices, lambda n, share: count("pairs scored", n, share))
+        report = fit.calibrate(
+            reranker.scorer, data.pairs, choices, lambda n, share: count("pairs scored", n, share), data.notes
+        )
     file = store.add(out or store.place_of(name), report.calibration)
     if plot is not None:
-        write(
-            plot, [reliability_plot.svg(report.rows, report.measures, f"{reranker.info.name}, {labels.name}").encode()]
-        )
+        write(plot, [reliability_plot.svg(report.rows, report.measures, f"{reranker.info.name}, {data.name}").encode()])
     if as_json:
         show.print_json({"schema": show.SCHEMA, "model": reranker.info.name, "file": str(file), **report.entries()})
         return
-    _print(report, file, Console())
+    _print(report)
+    for line in _verdict(report, file, name):
+        typer.echo(line)
+
+
+def _check_places(out: Path | None, plot: Path | None) -> None:
+    """Refuse places that can't be written before anything is scored."""
+    from resift.atomic import check_file
+    from resift.calibrate import store
+
+    if out is not None:
+        store.check(out)
+    if plot is not None:
+        check_file(plot)
+
+
+def _reading(pairs: Sequence[LabelledPair]) -> str:
+    """The bundled model that reads queries and documents."""
+    from resift.cli.left_out import say_defaults
+    from resift.score.defaults import DefaultModels
+    from resift.score.pairs import whole_text
+
+    models = DefaultModels(
+        lambda: [pair.query.text for pair in pairs], lambda: [whole_text(pair.document) for pair in pairs]
+    )
+    name = models.late_interaction
+    say_defaults(models.taken)
+    return name
 
 
 def _intents(
@@ -116,10 +154,13 @@ def _intents(
     return tuple(Intent(aim, limit) for aim, numbers in limits.items() for limit in numbers or ())
 
 
-def _print(report: CalibrationReport, file: Path, console: Console) -> None:
+def _print(report: CalibrationReport) -> None:
+    from rich.console import Console
+
     from resift.calibrate.reliability_plot import terminal_chart
     from resift.cli import show
 
+    console = Console()
     data, measures = report.data, report.measures
     binding = report.calibration.binding
     how = (
@@ -153,8 +194,6 @@ def _print(report: CalibrationReport, file: Path, console: Console) -> None:
     show.print_rows(console, ("measure", "value (95 %)"), facts)
     console.print()
     _print_thresholds(report, console)
-    for line in _verdict(report, file):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_thresholds(report: CalibrationReport, console: Console) -> None:
@@ -191,8 +230,14 @@ def _print_thresholds(report: CalibrationReport, console: Console) -> None:
     console.print()
 
 
-def _verdict(report: CalibrationReport, file: Path) -> list[str]:
+def _verdict(report: CalibrationReport, file: Path, model: str) -> list[str]:
     levels = report.calibration.levels
     words = ", ".join(f"{level} from {least:.3f}" for level, least in levels.items()) or "none can be trusted"
     verdict = "clean separation" if report.separates else f"no clean separation: {'; '.join(report.reasons)}"
-    return [f"levels: {words}", verdict, f"written to {file}; use it with --calibrated or --min-relevance"]
+    return [f"levels: {words}", verdict, f"written to {file}; {_use(model)}"]
+
+
+def _use(model: str) -> str:
+    """How to use a calibration: without a name the default model is calibrated, which is for one language."""
+    named = "" if model == options.DEFAULT_MODEL else f"--model {model} and "
+    return f"use it with {named}--calibrated or --min-relevance"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,12 +48,16 @@ def choose(
 
     Example: resift choose my-data --commercial --max-ms 200 --depth 50 --model ./my-model
     """
+    from resift.arguments import number
     from resift.choose import Needs
     from resift.choose import choose as choose_model
     from resift.cli.progress import counter
+    from resift.errors import InputError
     from resift.machine import parse_size
     from resift.text.language_names import language_code
 
+    if max_ms is not None and not 0 < number(max_ms, "max_ms") < math.inf:
+        raise InputError(f"--max-ms takes a time of more than 0 milliseconds; not {max_ms:g}")
     needs = Needs(
         languages=tuple(language_code(name) for name in lang.split(",") if name.strip()),
         commercial=commercial,
@@ -89,6 +94,7 @@ class _SampleFiles:
         """The queries and documents; None where none were named."""
         from resift import files
         from resift.choose import UserSample
+        from resift.cli.left_out import say_repeated
         from resift.errors import InputError
         from resift.evaluate import DataFiles, read_dataset
         from resift.evaluate.document_store import DocumentStore
@@ -103,7 +109,9 @@ class _SampleFiles:
         store = DocumentStore(files.read_file(self.documents))
         if not len(store):
             raise InputError(f"{self.documents} has no documents; give a corpus with an id and a text on each line")
-        return UserSample(read_queries(self.queries).queries, store)
+        file = read_queries(self.queries)
+        say_repeated(file.repeated)
+        return UserSample(file.queries, store)
 
 
 def _print(choice: ModelChoice, console: Console, unmeasured: bool) -> None:

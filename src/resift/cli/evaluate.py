@@ -59,6 +59,7 @@ def evaluate(
 
     What was scored is kept: a run that was stopped goes on where it was.
     """
+    from resift.cli.left_out import say_defaults
     from resift.evaluate import DataFiles, EvaluationOptions
 
     source = DataFiles(data, queries, documents, qrels, run, split)
@@ -67,6 +68,7 @@ def evaluate(
     targets = _Targets(output, markdown, html, runs)
     targets.check()
     evaluation = _evaluated(source, compared, chosen, limit)
+    say_defaults(evaluation.data.defaults)
     targets.write(evaluation)
     if as_json:
         from resift.cli import show
@@ -90,7 +92,11 @@ class _Targets:
 
     def check(self) -> None:
         """Refuse a place that can't be written before anything is scored."""
-        check_places(self.output, self.markdown, self.html, self.runs)
+        from resift import atomic
+
+        check_files(self.output, self.markdown, self.html)
+        if self.runs is not None:
+            atomic.check_folder(self.runs)
 
     def write(self, evaluation: Evaluation) -> None:
         """Write what was asked for."""
@@ -109,13 +115,13 @@ class _Targets:
             write_runs(evaluation, self.runs)
 
 
-def check_places(*paths: Path | None) -> None:
-    """Refuse a place that can't be written before anything is scored."""
-    from resift.errors import InputError
+def check_files(*paths: Path | None) -> None:
+    """Refuse a file that can't be written before anything is scored."""
+    from resift import atomic
 
     for path in paths:
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError(f"can't write {path}: there is no folder {path.parent}; make it first")
+        if path is not None:
+            atomic.check_file(path)
 
 
 def _pipelines(pipelines: Sequence[str], retrievers: Sequence[str], rerankers: Sequence[str]) -> list[Pipeline]:
@@ -145,18 +151,14 @@ def depths_of(text: str) -> tuple[int, ...]:
 def _evaluated(
     source: DataFiles, pipelines: Sequence[Pipeline], chosen: EvaluationOptions, limit: int | None
 ) -> Evaluation:
-    from resift.cli.progress import counter
+    from resift.cli.progress import counter, resumable
     from resift.evaluate import evaluate as run_evaluation
     from resift.evaluate import named_measures, read_dataset
 
     named_measures.parse(chosen.measures)  # a wrong one is refused before the data are read
-    try:
-        with counter() as count:
-            dataset = read_dataset(source).sample(limit, chosen.seed)
-            return run_evaluation(dataset, pipelines, chosen, count)
-    except KeyboardInterrupt:
-        typer.echo("resift: stopped; what was scored is kept, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+    with resumable(), counter() as count:
+        dataset = read_dataset(source).sample(limit, chosen.seed)
+        return run_evaluation(dataset, pipelines, chosen, count)
 
 
 def _print(evaluation: Evaluation, console: Console, worst: int) -> None:

@@ -123,6 +123,8 @@ def _created(source: _JudgedData) -> JudgeFolder:
     with counter() as count:
         store = DocumentStore(escaped(source.corpus()))
         pool = pooled(chosen, store, source.pipelines, source.depth, source.seed, on_progress=count)
+    if not source.pipelines:
+        typer.echo(f"resift: no pipeline was named, so these are pooled: {', '.join(pool.pipelines)}", err=True)
     return JudgeFolder.create(source.folder, chosen, store, pool, 3 if source.grades else 1)
 
 
@@ -130,12 +132,12 @@ def _queries(source: _JudgedData) -> list[Query]:
     import random
     from dataclasses import replace
 
+    from resift.cli.left_out import say_repeated
     from resift.judge import read_queries
     from resift.judge.judge_folder import escaped_id
 
     file = read_queries(source.queries or Path())
-    if file.repeated:
-        typer.echo(f"resift: {file.repeated} queries came more than once, and are judged once", err=True)
+    say_repeated(file.repeated)
     chosen = [replace(query, id=escaped_id(query.id)) for query in file.queries]
     if source.limit is not None and source.limit < len(chosen):
         typer.echo(f"resift: {source.limit} of {len(chosen)} queries are judged: a random sample", err=True)

@@ -1,10 +1,12 @@
-"""Reports which files of the folders a run skipped."""
+"""Reports what a user did not see: files that a run skipped, and models that it took by itself."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import typer
 
 from resift.files import Skip, Skipped
 
@@ -36,3 +38,17 @@ class LeftOut:
             warn(line)
         if self._unlisted:
             warn(f"skipped {self._unlisted} more files")
+
+
+def say_defaults(taken: Sequence[str]) -> None:
+    """Say on stderr which models were taken because none was named; nothing where each was."""
+    from resift.score.defaults import sentence
+
+    if taken:
+        typer.echo(f"resift: {sentence(taken)}", err=True)
+
+
+def say_repeated(count: int) -> None:
+    """Say on stderr how many queries of a file came again."""
+    if count:
+        typer.echo(f"resift: {count} queries came more than once, and count once", err=True)

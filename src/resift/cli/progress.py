@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+import typer
+
 T = TypeVar("T")
 
 _PATIENCE = 1.0  # seconds before anything is shown
@@ -116,3 +118,13 @@ def counted(items: Iterable[T], step: str, count: Count | None = None) -> Iterat
     for n, item in enumerate(items, 1):
         count(step, n, 0.0)
         yield item
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Let Ctrl-C end a command, with code 130, that will find what it has scored when it runs again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("resift: stopped; what was scored is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None

@@ -26,8 +26,7 @@ def report(
     from resift.evaluate import as_html, read_evaluation
 
     target = evaluation.with_suffix(".html") if output is None else output
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"can't write {target}: there is no folder {target.parent}; make it first")
+    atomic.check_file(target)
     if target.absolute() == evaluation.absolute():
         raise InputError(f"{target} is the evaluation itself; name another file with --output")
     page = as_html(read_evaluation(evaluation), pipeline).encode("utf-8", "replace")

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from resift.cli import options
-from resift.score.defaults import DEFAULT_SEARCH
 
 
 def when(
@@ -17,7 +16,9 @@ def when(
         Path, typer.Argument(help="A BEIR folder, or a JSONL, CSV or TSV file of judged pairs.", metavar="DATA")
     ],
     split: options.Split = None,
-    pipeline: Annotated[str, typer.Option(help="For which the rule is learned.")] = DEFAULT_SEARCH,
+    pipeline: Annotated[
+        str | None, typer.Option(show_default="a search's", help="For which the rule is learned.")
+    ] = None,
     deeper: Annotated[int | None, typer.Option(min=1, help="A depth that the rule may choose instead.")] = None,
     measure: Annotated[str, typer.Option(help="What is gained.")] = "nDCG@10",
     least: Annotated[float, typer.Option(help="What a call of the model has to be expected to gain.")] = 0.01,
@@ -35,17 +36,19 @@ def when(
     """
     from resift import atomic
     from resift.cli import show
-    from resift.cli.evaluate import check_places
-    from resift.cli.progress import counter
+    from resift.cli.evaluate import check_files
+    from resift.cli.left_out import say_defaults
+    from resift.cli.progress import counter, resumable
     from resift.evaluate import DataFiles, named_measures, read_dataset
     from resift.worth.when import WhenOptions, learn_when, sentence
 
     named_measures.parse([measure])
-    check_places(output)
+    check_files(output)
     settings = WhenOptions(deeper, measure, least, cache, seed)
-    with counter() as count:
+    with resumable(), counter() as count:
         dataset = read_dataset(DataFiles(data, split=split)).sample(limit, seed)
         rule, report = learn_when(dataset, pipeline, settings, count)
+    say_defaults(dataset.default_models.taken)
     text = sentence(report, rule.measure)
     if as_json:
         show.print_json(rule.as_json() | {"sentence": text})

@@ -44,15 +44,17 @@ def worth_it(
 
     From about 50 judged queries. The exit code is 0 whatever the verdict is.
     """
-    from resift.cli.evaluate import check_places, depths_of
+    from resift.cli.evaluate import check_files, depths_of
+    from resift.cli.left_out import say_defaults
     from resift.evaluate import DataFiles
     from resift.worth import WorthItOptions
 
     source = DataFiles(data, queries, documents, qrels, run, split)
     settings = WorthItOptions(retriever, tuple(reranker or ()), depths_of(depths), measure, least, cache, seed)
     settings.check()
-    check_places(output, markdown)
+    check_files(output, markdown)
     result = _compared(source, settings, limit)
+    say_defaults(result.data.defaults)
     _write(result, output, markdown)
     if as_json:
         from resift.cli import show
@@ -66,16 +68,12 @@ def worth_it(
 
 
 def _compared(source: DataFiles, settings: WorthItOptions, limit: int | None) -> WorthIt:
-    from resift.cli.progress import counter
+    from resift.cli.progress import counter, resumable
     from resift.evaluate import read_dataset
     from resift.worth import worth_it as compare
 
-    try:
-        with counter() as count:
-            return compare(read_dataset(source).sample(limit, settings.seed), settings, count)
-    except KeyboardInterrupt:
-        typer.echo("resift: stopped; what was scored is kept, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+    with resumable(), counter() as count:
+        return compare(read_dataset(source).sample(limit, settings.seed), settings, count)
 
 
 def _write(result: WorthIt, output: Path | None, markdown: Path | None) -> None:

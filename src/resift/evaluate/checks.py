@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -35,12 +36,13 @@ def checked_data(
     run: Mapping[str, Iterable[RunLine]] | None,
     name: str,
     split: str,
+    pooled: bool = False,
 ) -> CheckedData:
     """What can be evaluated of these parts, see `Dataset.of`."""
     refuse_unless(len(documents), f"{name} has no documents; give a corpus with an id and a text on each line")
     refuse_unless(any(qrels.values()), f"{name} has no judgements{_of(split)}; give grades of query and document")
-    by_id, issues = _unique(queries)
-    _refuse_strangers(qrels, by_id, documents)
+    by_id, issues = unique_queries(queries)
+    refuse_strangers(qrels, by_id, documents)
     issues += _document_issues(documents)
     evaluated, query_issues = _evaluated(by_id, qrels)
     issues += query_issues
@@ -51,6 +53,7 @@ def checked_data(
     )
     judged = {query.id: dict(qrels[query.id]) for query in evaluated}
     issues += _grade_issues(judged, documents)
+    issues += [] if pooled else _candidate_issues(judged)
     candidates = None
     if run is not None:
         candidates, run_issues = _candidates({id_: list(lines) for id_, lines in run.items()}, judged, documents)
@@ -62,7 +65,13 @@ def _of(split: str) -> str:
     return f" of the split {split!r}" if split else ""
 
 
-def _unique(queries: Iterable[Query]) -> tuple[dict[str, Query], list[Issue]]:
+def unique_queries(queries: Iterable[Query]) -> tuple[dict[str, Query], list[Issue]]:
+    """Queries by id, and which of them have no text.
+
+    Raises:
+        InputError: a query without an id, or two texts under one.
+
+    """
     by_id: dict[str, Query] = {}
     for query in queries:
         if not query.id:
@@ -73,8 +82,14 @@ def _unique(queries: Iterable[Query]) -> tuple[dict[str, Query], list[Issue]]:
     return by_id, Issue.of(IssueCode.NO_TEXT, (q.id for q in by_id.values() if not q.text.strip()), message)
 
 
-def _refuse_strangers(qrels: Qrels, queries: Mapping[str, Query], documents: DocumentStore) -> None:
-    """Refuse judgements of which no query, or no document, is known: the ids are written in another way."""
+def refuse_strangers(qrels: Qrels, queries: Mapping[str, Query], documents: DocumentStore) -> None:
+    """Refuse judgements of which no query, or no document, is known: the ids are written in another way.
+
+    Raises:
+        InputError: they are.
+
+    """
+    refuse_unless(queries, "there are no queries; give an id and a text on each line")
     remedy = "ids are compared as text, so write them alike"
     if not any(id_ in queries for id_ in qrels):
         first = next(iter(queries), "")
@@ -126,7 +141,6 @@ def _grade_issues(qrels: Qrels, documents: DocumentStore) -> list[Issue]:
     levels = sorted({grade for grades in qrels.values() for grade in grades.values()})
     missing = [str(level) for level in range(1, levels[-1]) if level not in levels]
     negative = [id_ for id_, grades in qrels.items() if min(grades.values()) < 0]
-    candidates = [id_ for id_, grades in qrels.items() if min(grades.values()) <= 0]
     message = "grades between 1 and the highest occur nowhere; nDCG takes grades as gains, as they are"
     return [
         *Issue.of(
@@ -135,16 +149,18 @@ def _grade_issues(qrels: Qrels, documents: DocumentStore) -> list[Issue]:
         ),
         *Issue.of(IssueCode.GRADE_GAPS, missing, message),
         *Issue.of(IssueCode.NEGATIVE_GRADES, negative, "queries have grades below 0, which count as 0"),
-        *(
-            Issue.of(
-                IssueCode.JUDGED_CANDIDATES, candidates,
-                "queries have documents that were judged not relevant: the data may bring their own candidates, "
-                "which --judged-only orders alone",
-            )
-            if len(candidates) > _MOST_JUDGED * len(qrels)
-            else []
-        ),
     ]  # fmt: skip
+
+
+def _candidate_issues(qrels: Qrels) -> list[Issue]:
+    """That the data seem to bring the candidates of each query, as sets for rerankers do."""
+    candidates = [id_ for id_, grades in qrels.items() if min(grades.values()) <= 0]
+    message = (
+        "queries have documents that were judged not relevant: the data may bring their own candidates, which "
+        "--judged-only orders alone"
+    )
+    enough = len(candidates) > _MOST_JUDGED * len(qrels)
+    return Issue.of(IssueCode.JUDGED_CANDIDATES, candidates, message) if enough else []
 
 
 def _candidates(
@@ -155,6 +171,7 @@ def _candidates(
     Ranks decide. Lines of one rank are ordered by score, the highest first, and those without a finite score last;
     lines that are equal in both keep their order.
     """
+    refuse_unless(run, "the run is empty; a TREC run line is 'query Q0 document rank score tag'")
     evaluated = {id_: run[id_] for id_ in qrels if id_ in run}
     refuse_unless(
         evaluated,
@@ -184,7 +201,12 @@ def _run_issues(
         id_ for id_, lines in finite.items() if any(b.score > a.score for a, b in zip(lines, lines[1:], strict=False))
     ]
     odd = [f"{id_} {x.document}" for id_, lines in evaluated.items() for x in lines if not math.isfinite(x.score)]
-    again = [id_ for id_, lines in evaluated.items() for _ in range(len(lines) - len({x.document for x in lines}))]
+    again = [
+        f"{id_} {document}"
+        for id_, lines in evaluated.items()
+        for document, count in Counter(x.document for x in lines).items()
+        for _ in range(count - 1)
+    ]
     missing = (id_ for id_ in qrels if id_ not in run)
     yield from Issue.of(IssueCode.RUN_MISSING, missing, "evaluated queries are not in the run, and count 0")
     yield from Issue.of(

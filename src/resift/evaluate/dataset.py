@@ -14,6 +14,9 @@ from resift.evaluate.checks import Qrels, checked_data
 from resift.evaluate.document_store import DocumentStore
 from resift.evaluate.issues import Issue, IssueCode
 from resift.files.records import DocumentLike
+from resift.score.defaults import DefaultModels
+from resift.score.pairs import whole_text
+from resift.text.analysis import sample
 from resift.types import Query
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class Dataset:
         name: str = "data",
         split: str = "",
         synthetic: bool = False,
+        pooled: bool = False,
     ) -> Dataset:
         """Check data and put them together.
 
@@ -65,6 +69,7 @@ class Dataset:
             name: of the data.
             split: of the judgements.
             synthetic: whether queries were made from the documents.
+            pooled: whether the judged documents are what searches of all documents returned.
 
         Raises:
             InputError: nothing is left to evaluate, no judged id is known, one id has two texts, or the run has
@@ -72,7 +77,7 @@ class Dataset:
 
         """
         store = documents if isinstance(documents, DocumentStore) else DocumentStore(files.documents(documents))
-        data = checked_data(tuple(queries), store, qrels, run, name, split)
+        data = checked_data(tuple(queries), store, qrels, run, name, split, pooled)
         return cls(data.queries, store, data.qrels, data.run, data.issues, name, split, synthetic)
 
     @cached_property
@@ -84,6 +89,18 @@ class Dataset:
             candidates = None if self.run is None else self.run.get(query.id)
             whole.update(repr((query.id, query.text, query.instruction, grades, candidates)).encode("utf-8", "replace"))
         return whole.hexdigest()
+
+    @cached_property
+    def default_models(self) -> DefaultModels:
+        """The models where none is named: one for all, that reads both the queries and the documents."""
+
+        def queries() -> list[str]:
+            return [self.queries[i].text for i in sample(len(self.queries))]
+
+        def documents() -> list[str]:
+            return [whole_text(self.documents[i]) for i in sample(len(self.documents))]
+
+        return DefaultModels(queries, documents)
 
     @property
     def judgements(self) -> int:

@@ -110,6 +110,7 @@ class DataFacts:
         judged_only: whether only judged documents were candidates.
         issues: what was wrong with the data.
         synthetic: whether queries were made from the documents, and are not what people ask.
+        defaults: models that were taken by the language of the texts, since none was named.
 
     """
 
@@ -121,6 +122,7 @@ class DataFacts:
     judged_only: bool = False
     issues: tuple[Issue, ...] = ()
     synthetic: bool = False
+    defaults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,7 +117,9 @@ def _data(value: Mapping[str, Any]) -> DataFacts:
     issues = tuple(Issue(IssueCode(i["code"]), i["count"], i["message"], tuple(i["examples"])) for i in value["issues"])
     names = ("name", "split", "fingerprint", "documents", "judgements", "judged_only")
     facts = {name: value[name] for name in names}
-    return DataFacts(**facts, issues=issues, synthetic=value.get("synthetic", False))
+    return DataFacts(
+        **facts, issues=issues, synthetic=value.get("synthetic", False), defaults=tuple(value.get("defaults", ()))
+    )
 
 
 def _runs(value: Mapping[str, Any]) -> tuple[PipelineRun, ...]:

@@ -9,6 +9,7 @@ from resift.evaluate.evaluation import Evaluation, PipelineRun
 from resift.evaluate.shown_documents import SHOWN_DOCUMENTS
 from resift.evaluate.statistics import METHOD, Estimate
 from resift.evaluate.summary import StageSummary, Summary, most_hurt, summaries
+from resift.score.defaults import sentence
 
 FEW_QUERIES = 30  # below that an interval of 95 % covers less
 SYNTHETIC = (
@@ -112,6 +113,8 @@ def remarks(evaluation: Evaluation) -> list[str]:
         notes.append(f"only {len(evaluation.queries)} queries: intervals are too narrow below {FEW_QUERIES}")
     for run in evaluation.pipelines:
         notes += [f"{label(run.pipeline)}: {count} queries with the note {code!r}" for code, count in run.notes.items()]
+    if evaluation.data.defaults:
+        notes.append(sentence(evaluation.data.defaults))
     return [*notes, f"intervals: {METHOD}, seed {evaluation.seed}; p: paired randomisation test, Holm-corrected"]
 
 

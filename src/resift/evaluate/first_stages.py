@@ -24,7 +24,6 @@ from resift.protocols import Retriever
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.fuse import Hybrid
 from resift.score.cache import digest
-from resift.score.defaults import EMBEDDERS
 from resift.score.embedder import ModelEmbedder
 from resift.score.load import load_embedder
 from resift.types import Candidate, Note, NoteCode, Query, Ranking, Score, ScoreKind, Signal, Step, Trace
@@ -69,11 +68,11 @@ class FirstStages:
 
         """
         if any(part.name == "dense" for part in retrievers):
-            self._embedder(_embedder_name(retrievers))
+            self._embedder(self._embedder_name(retrievers))
 
     def fusion_weight(self, retrievers: Sequence[Part]) -> float:
         """The weight that the embedder's contract gives its vectors beside BM25 (0..1); 0: both the same."""
-        return float(self._embedder(_embedder_name(retrievers)).contract.fusion_weight or 0.0)
+        return float(self._embedder(self._embedder_name(retrievers)).contract.fusion_weight or 0.0)
 
     def ranking(self, retrievers: tuple[Part, ...], query: Query, k: int) -> FirstRanking:
         """The k best candidates of a query, as `Index.run` retrieves them; without retrievers those of the run."""
@@ -91,7 +90,7 @@ class FirstStages:
 
     def _key(self, retrievers: Sequence[Part], query: Query, k: int) -> bytes:
         names = [part.name for part in retrievers]
-        model = self._embedder(_embedder_name(retrievers)).info if "dense" in names else None
+        model = self._embedder(self._embedder_name(retrievers)).info if "dense" in names else None
         among = sorted(self.data.qrels[query.id]) if self.judged_only else []
         ids = digest(*self.data.documents.ids) if among else b""  # judged documents are named by their ids
         texts = self.data.documents.texts_fingerprint
@@ -130,7 +129,7 @@ class FirstStages:
         names = {part.name for part in retrievers}
         if "dense" not in names:
             return self.lexical
-        name = _embedder_name(retrievers)
+        name = self._embedder_name(retrievers)
         if name not in self._hybrids:
             embedder = self._embedder(name)
             self._hybrids[name] = first_stage(self.lexical, embedder, self._vectors(embedder))
@@ -147,6 +146,10 @@ class FirstStages:
         if name not in self._embedders:
             self._embedders[name] = load_embedder(name)
         return self._embedders[name]
+
+    def _embedder_name(self, retrievers: Sequence[Part]) -> str:
+        names = (str(value) for part in retrievers for key, value in part.parameters if key == "model")
+        return next(names, "") or self.data.default_models.embedder
 
     def _vectors(self, embedder: ModelEmbedder) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         """(n, D), encoded in chunks; each chunk is kept once it is done."""
@@ -194,11 +197,6 @@ class FirstStages:
             for row, score, signals in candidates
         )
         return FirstRanking(Ranking(query, ranked, trace), ms)
-
-
-def _embedder_name(retrievers: Sequence[Part]) -> str:
-    names = (str(value) for part in retrievers for key, value in part.parameters if key == "model")
-    return next(names, EMBEDDERS[0])
 
 
 def _save(path: Path, vectors: Floats | np.ndarray[Any, Any]) -> None:

@@ -1,9 +1,9 @@
 """Queries with judged documents in one file: JSONL with a query on each line, or a table with a pair in each row.
 
 A line of JSONL has a "query", and "documents" with a grade each, or "positives" and "negatives" (also "pos" and "neg"),
-which have the grades 1 and 0. A row of a table has the columns query, document and grade, and may have query_id,
-document_id and title; other columns are metadata. What has no id gets one from its text, so that equal texts are one
-query or one document.
+which have the grades 1 and 0, or one "document" (or "text") and its grade. A row of a table has the columns query,
+document and grade, and may have query_id, document_id and title, as a line of one document may; other columns are
+metadata. What has no id gets one from its text, so that equal texts are one query or one document.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from resift.errors import InputError
 from resift.files.csv_tables import read_rows
 from resift.files.encoding import kind
 from resift.files.formats import blamed_on
-from resift.files.records import identified
+from resift.files.records import id_of, identified
 from resift.types import Document, Query
 
-GRADE_FIELDS = ("grade", "label", "relevance", "rel", "rating")
+GRADE_FIELDS = ("grade", "label", "relevance", "relevant", "rel", "rating")
 _LISTS = {"positives": 1, "positive": 1, "pos": 1, "negatives": 0, "negative": 0, "neg": 0}
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "query": ("query", "question", "q"),
@@ -34,8 +34,8 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "grade": (*GRADE_FIELDS, "score"),
 }
 _SHAPE = (
-    'a line is {"query": "…", "documents": [{"text": "…", "grade": 2}, …]}, or it has "positives" and "negatives" '
-    "instead of documents"
+    'a line is {"query": "…", "documents": [{"text": "…", "grade": 2}, …]}, or it has "positives" and "negatives", or '
+    'a "document" and its "grade"'
 )
 
 
@@ -120,20 +120,39 @@ def _query(value: Mapping[str, Any], where: str) -> Query:
     text = query.get("text") if isinstance(query, Mapping) else query
     if not isinstance(text, str):
         raise InputError(f"{where}: no query; {_SHAPE}")
-    id_ = identified(query, where)[1] if isinstance(query, Mapping) else None
+    id_ = identified(query, where)[1] if isinstance(query, Mapping) else _id_in(value, "query_id", where)
     return Query(text, id_ or identified(value, where)[1] or _id("q", text))
+
+
+def _id_in(value: Mapping[str, Any], role: str, where: str) -> str | None:
+    """The id of a query or a document, under one of the names of its column."""
+    field = next((name for name in _COLUMNS[role] if value.get(name) is not None), None)
+    return None if field is None else id_of(value[field], where)
 
 
 def _judged(value: Mapping[str, Any], where: str) -> Iterator[tuple[Document, int]]:
     lists = [name for name in ("documents", *_LISTS) if name in value]
     if not lists:
-        raise InputError(f"{where}: no documents; {_SHAPE}")
+        yield _single(value, where)
     for name in lists:
         entries = value[name] if isinstance(value[name], list) else [value[name]]
         if name == "documents":
             yield from _graded(entries, where)
         else:
             yield from ((_document(entry, where), _LISTS[name]) for entry in entries)
+
+
+def _single(value: Mapping[str, Any], where: str) -> tuple[Document, int]:
+    """The one document of a line, which has the line's grade."""
+    texts = {key: value[key] for key in ("title", "text") if key in value}
+    if "document" not in value and "text" not in texts:
+        raise InputError(f"{where}: no documents; {_SHAPE}")
+    document = _document(value.get("document", texts), where)
+    id_ = _id_in(value, "document_id", where)
+    field = next((f for f in GRADE_FIELDS if f in value), None)
+    if field is None:
+        raise InputError(f"{where}: no grade; {_SHAPE}")
+    return replace(document, id=id_) if id_ else document, _grade(value[field], where)
 
 
 def _graded(entries: Iterable[Any], where: str) -> Iterator[tuple[Document, int]]:

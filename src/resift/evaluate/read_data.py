@@ -7,13 +7,14 @@ from pathlib import Path
 
 from resift import files
 from resift.errors import InputError
+from resift.evaluate.checks import Qrels
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.document_store import DocumentStore
 from resift.evaluate.judged_pairs import JudgedPairs
 from resift.files.formats import blamed_on
 from resift.types import Query
 
-JUDGED = "qrels.trec"  # in a folder that `resift judge` wrote
+JUDGED, POOL = "qrels.trec", "pool.json"  # in a folder that `resift judge` wrote
 _SPLITS = ("test", "dev")  # in this order, where none is named
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".tsv", ".csv")
 _SHAPES = "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/), or a JSONL, CSV or TSV file of judged pairs"
@@ -41,11 +42,38 @@ class DataFiles:
     split: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DataParts:
+    """What files hold, before anything is checked or left out; the fields are the arguments of `Dataset.of`."""
+
+    queries: tuple[Query, ...]
+    documents: DocumentStore
+    qrels: Qrels
+    run: dict[str, list[files.RunLine]] | None
+    name: str
+    split: str = ""
+    synthetic: bool = False
+    pooled: bool = False
+
+
 def read_dataset(source: DataFiles) -> Dataset:
     """Read and check data; documents are streamed to a temporary folder.
 
     Raises:
         InputError: a file is missing, unreadable or malformed, or nothing in it can be evaluated; see `Dataset.of`.
+
+    """
+    parts = read_parts(source)
+    return Dataset.of(
+        parts.queries, parts.documents, parts.qrels, parts.run, parts.name, parts.split, parts.synthetic, parts.pooled
+    )
+
+
+def read_parts(source: DataFiles) -> DataParts:
+    """Read data as they are; documents are streamed to a temporary folder.
+
+    Raises:
+        InputError: a file is missing, unreadable or malformed, or two documents have one id.
 
     """
     run = None
@@ -56,10 +84,13 @@ def read_dataset(source: DataFiles) -> Dataset:
     paths, split = _paths(source)
     qrels = _qrels(paths.qrels)
     records = list(files.read_file(paths.queries))
-    queries = [Query(record.text or record.title, record.id) for record in records]
+    queries = tuple(Query(record.text or record.title, record.id) for record in records)
     synthetic = any(record.metadata.get("synthetic") is True for record in records)
     name = str((source.data or paths.qrels).resolve().name)
-    return Dataset.of(queries, files.read_file(paths.documents), qrels, run, name, split, synthetic)
+    pooled = (paths.qrels.parent / POOL).exists()
+    return DataParts(
+        queries, DocumentStore(files.read_file(paths.documents)), qrels, run, name, split, synthetic, pooled
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +160,8 @@ def _qrels(path: Path) -> dict[str, dict[str, int]]:
     return qrels
 
 
-def _of_pairs(path: Path, source: DataFiles, run: dict[str, list[files.RunLine]] | None) -> Dataset:
-    """The data set of one file with queries, documents and grades."""
+def _of_pairs(path: Path, source: DataFiles, run: dict[str, list[files.RunLine]] | None) -> DataParts:
+    """The parts of one file with queries, documents and grades."""
     others = {
         "--queries": source.queries, "--documents": source.documents, "--qrels": source.qrels, "--split": source.split
     }  # fmt: skip
@@ -139,4 +170,4 @@ def _of_pairs(path: Path, source: DataFiles, run: dict[str, list[files.RunLine]]
         raise InputError(f"{path} has queries, documents and grades itself; leave {', '.join(extra)} out")
     pairs = JudgedPairs(path)
     store = DocumentStore(pairs.documents())  # queries and grades are complete when the last document is stored
-    return Dataset.of(pairs.queries.values(), store, pairs.qrels, run, path.name)
+    return DataParts(tuple(pairs.queries.values()), store, pairs.qrels, run, path.name)

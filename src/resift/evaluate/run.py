@@ -20,7 +20,6 @@ from resift.evaluate.result_cache import ResultCache
 from resift.evaluate.shown_documents import beginnings
 from resift.pipeline import DEFAULT_DEPTH, Pipeline
 from resift.reranker import Reranker
-from resift.score.defaults import DEFAULT_STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ def evaluate(
 
     Args:
         data: what is searched and judged.
-        pipelines: to compare; none: the default model behind the default first stage.
+        pipelines: to compare; none: the model that reads the data, behind the default first stage or their run.
         options: measures, depths, cache.
         on_progress: is called with the name of the present step, how many items it has done, and their share (0..1).
 
@@ -72,7 +71,8 @@ def evaluate(
     """
     measures = named_measures.parse(options.measures)
     requested = [Pipeline.parse(p) if isinstance(p, str) else p for p in pipelines]
-    steps = plan(requested or [Pipeline.parse(DEFAULT_STAGES)], options.depths, places(data, measures), bool(data.run))
+    requested = requested or [Pipeline.parse(data.default_models.stages)]
+    steps = plan(requested, options.depths, places(data, measures), bool(data.run))
     names = dict.fromkeys(name for step in steps for name in step.pipeline.models)
     models = {name: options.models[name] if name in options.models else load(name) for name in names}
     facts = {name: model_facts(model.info) for name, model in models.items()}
@@ -128,4 +128,5 @@ def facts_of(data: Dataset, judged_only: bool = False) -> DataFacts:
         judged_only,
         data.issues,
         data.synthetic,
+        tuple(data.default_models.taken),
     )

@@ -20,14 +20,14 @@ from typing import Any
 from resift import atomic, files
 from resift.errors import InputError
 from resift.evaluate.document_store import DocumentStore
-from resift.evaluate.read_data import JUDGED
+from resift.evaluate.read_data import JUDGED, POOL
 from resift.files.formats import blamed_on
 from resift.index.passages import NUMBER
 from resift.judge.pool import Pool
 from resift.types import Document, Query
 
 SCHEMA = 1
-_NOTE, _LOG, _CORPUS, _QUERIES = "pool.json", "judgements.jsonl", "corpus.jsonl", "queries.jsonl"
+_LOG, _CORPUS, _QUERIES = "judgements.jsonl", "corpus.jsonl", "queries.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class JudgeFolder:
     @staticmethod
     def exists(path: Path) -> bool:
         """Whether a judging was begun in a folder."""
-        return (path / _NOTE).exists()
+        return (path / POOL).exists()
 
     @classmethod
     def create(
@@ -160,13 +160,14 @@ class JudgeFolder:
 
 
 def refuse_taken(path: Path) -> None:
-    """Refuse a folder that holds other files.
+    """Refuse a folder that holds other files or can't be made, before anything is searched for it.
 
     Raises:
-        InputError: it does.
+        InputError: it does, or it can't.
 
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    atomic.check_folder(path)
+    if path.exists() and any(path.iterdir()):
         raise InputError(f"{path} holds other files; name a new folder")
 
 
@@ -236,18 +237,18 @@ def _note(pool: Pool, top_grade: int) -> dict[str, Any]:
 
 
 def _write_note(folder: Path, note: Mapping[str, Any]) -> None:
-    atomic.write(folder / _NOTE, [json.dumps(note, ensure_ascii=False).encode("utf-8", "backslashreplace"), b"\n"])
+    atomic.write(folder / POOL, [json.dumps(note, ensure_ascii=False).encode("utf-8", "backslashreplace"), b"\n"])
 
 
 def _read_note(path: Path) -> dict[str, Any]:
-    with blamed_on(path / _NOTE):
-        content = (path / _NOTE).read_bytes()
+    with blamed_on(path / POOL):
+        content = (path / POOL).read_bytes()
     try:
         note: dict[str, Any] = json.loads(content)
         if note["schema"] != SCHEMA:
             raise InputError(f"{path} has schema {note['schema']!r}, and this Resift reads {SCHEMA}; judge anew")
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path / _NOTE} is damaged ({error}); judge in a new folder") from error
+        raise InputError(f"{path / POOL} is damaged ({error}); judge in a new folder") from error
     return note
 
 

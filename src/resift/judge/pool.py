@@ -22,7 +22,6 @@ from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import ResultCache
 from resift.pipeline import Pipeline
 from resift.reranker import Reranker
-from resift.score.defaults import DEFAULT_STAGES
 from resift.types import Query
 
 DEPTH = 10  # of each pipeline's ranking: as far as nDCG@10 looks
@@ -82,7 +81,7 @@ def pooled(
     Args:
         queries: with an id and a text each.
         documents: to search.
-        pipelines: to pool; none: the default model behind the default first stage.
+        pipelines: to pool; none: what an evaluation compares by default.
         depth: how many documents of each ranking are judged.
         seed: of the order in which they are shown.
         models: loaded models by the names that pipelines have for them; others are loaded by name.
@@ -95,12 +94,12 @@ def pooled(
     """
     if not len(documents):
         raise InputError("there are no documents to search; give a corpus with an id and a text on each line")
+    data = Dataset(tuple(queries), documents, {query.id: {} for query in queries})
     requested = [Pipeline.parse(p) if isinstance(p, str) else p for p in pipelines]
-    steps = plan(requested or [Pipeline.parse(DEFAULT_STAGES)], places=max(depth, 1))
+    steps = plan(requested or [Pipeline.parse(data.default_models.stages)], places=max(depth, 1))
     names = dict.fromkeys(name for step in steps for name in step.pipeline.models)
     loaded = {name: (models or {}).get(name) or load(name) for name in names}
     facts = {name: model_facts(model.info) for name, model in loaded.items()}
-    data = Dataset(tuple(queries), documents, {query.id: {} for query in queries})
     cache = ResultCache()
     try:
         first_stages = FirstStages(data, cache, on_progress=on_progress)

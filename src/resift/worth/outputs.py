@@ -8,6 +8,7 @@ from typing import Any
 
 from resift.evaluate.figures import FEW_QUERIES, FigureTable
 from resift.evaluate.statistics import METHOD
+from resift.score.defaults import sentence
 from resift.worth.report import KIND, SCHEMA, WorthIt, interval, rule
 
 
@@ -57,6 +58,8 @@ def remarks(result: WorthIt) -> list[str]:
         for model, count in result.misfits.items()
         if count
     ]
+    if result.data.defaults:
+        notes.append(sentence(result.data.defaults))
     if result.factor > 1:
         notes.append(f"folds choose for each other, so intervals of gains are {result.factor:.2f} times as wide")
     notes += [

@@ -13,7 +13,7 @@ from resift.evaluate.statistics import METHOD, Estimate, Floats, estimates
 from resift.worth.reranked import Option
 from resift.worth.selection import stretched
 from resift.worth.tuning import Choice, Column, OutOfSample, Tables
-from resift.worth.verdict import LEAST_QUERIES, Verdict, Word
+from resift.worth.verdict import LEAST_QUERIES, MATERIAL, Verdict, Word
 
 SCHEMA = 1  # a new field does not change it; a field that changes or goes away does
 KIND = "worth_it"
@@ -126,7 +126,7 @@ def report(
     bound = _bound(dearest.depth, tuned, ceiling, best)
     return WorthIt(
         verdict=verdict,
-        sentence=sentence(verdict, measure, option, dearest, bound) + _unread(misfits, verdict.labelled),
+        sentence=sentence(verdict, measure, least, option, dearest, bound) + _unread(misfits, verdict.labelled),
         measure=measure,
         least=least,
         first_stage=first_stages[recommended.first],
@@ -160,12 +160,13 @@ def _row(key: tuple[str, int], column: Column, gain: Estimate, baseline: Floats)
     return Row(*key, float(column.values.mean()), gain, p50, p95, helped, hurt)
 
 
-def sentence(verdict: Verdict, measure: str, option: Option, dearest: Option, bound: str) -> str:
+def sentence(verdict: Verdict, measure: str, least: float, option: Option, dearest: Option, bound: str) -> str:
     """The verdict for people.
 
     Args:
         verdict: what is said.
         measure: its name.
+        least: the smallest effect of interest.
         option: what is recommended.
         dearest: what was best on the queries that tuned.
         bound: what the candidates bound, see `_bound`.
@@ -182,7 +183,17 @@ def sentence(verdict: Verdict, measure: str, option: Option, dearest: Option, bo
         )
     if verdict.word is Word.WORTH_IT:
         return f"{head}: {gain} with {option}{_enough(verdict, option, dearest)}"
+    if verdict.word is Word.NOT_WORTH_IT and verdict.gain.low <= 0 and verdict.gain.high >= least:
+        return f"{head} so far: {gain}; {_not_shown(verdict)}; {bound}"
     return f"{head}: {gain}; {bound}"
+
+
+def _not_shown(verdict: Verdict) -> str:
+    """What these queries would have shown, and how many more could show what was measured."""
+    reported = f"no gain is shown, and {verdict.queries} queries show one of {verdict.visible:.2f} four times of five"
+    if not verdict.more:
+        return reported
+    return f"{reported} (about {verdict.more} more could show {interval(verdict.gain).partition(' ')[0]})"
 
 
 def _unread(misfits: Mapping[str, int], queries: int) -> str:
@@ -223,7 +234,7 @@ def _ms(ms: float) -> str:
 def rule(least: float, measure: str) -> str:
     """The rule in one sentence."""
     return (
-        f"rule: worth it where the interval is above 0 and the mean at least {least:g} {measure}; not worth it where "
-        f"the interval is below {least:g}, or above 0 with a smaller mean; it hurts where the interval is below 0; "
-        f"intervals: {METHOD}"
+        f"rule: worth it where the interval is above 0 and the mean at least {least:g} {measure}; it hurts where the "
+        f"interval is below -{least:g}; else not worth it, where the interval is below {least:g} or above 0, or a gain "
+        f"of {MATERIAL:g} would have been shown four times of five; intervals: {METHOD}"
     )

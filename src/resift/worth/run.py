@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resift import arguments
-from resift.api import DEFAULT_MODEL, load
+from resift.api import load
 from resift.errors import InputError
 from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
@@ -44,7 +44,7 @@ class WorthItOptions:
     Attributes:
         retrievers: "bm25", "dense", an embedder's name, or two with "+"; None: the candidates of the data, and where
             there are none "bm25 + dense".
-        models: names of rerankers; none: the default one.
+        models: names of rerankers; none: the default one for the language of the data.
         depths: how many candidates are reranked.
         measure: its name.
         least: the smallest effect of interest, in units of the measure.
@@ -106,7 +106,7 @@ def worth_it(
     parts = splits(data.queries, options.seed)
     if not parts:
         raise InputError("all queries have the same text, so that none can tune for another; label at least two")
-    names = tuple(dict.fromkeys(options.models or [DEFAULT_MODEL]))
+    names = tuple(dict.fromkeys(options.models or [data.default_models.late_interaction]))
     loaded = {name: options.loaded[name] if name in options.loaded else load(name) for name in names}
     facts = {name: model_facts(model.info) for name, model in loaded.items()}
     cache = ResultCache(judgement_folder(data, options.cache))

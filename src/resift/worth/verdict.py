@@ -2,15 +2,18 @@
 
 With the mean gain m per query over the tuned first stage, its interval [low, high] and the smallest effect of interest:
 
-    it hurts         high < 0
+    it hurts         high < -least
     worth it         low > 0 and m >= least
-    not worth it     high < least, or low > 0 and m < least
+    not worth it     everything else, where high < least, or low > 0, or a gain of 0.1 would have been seen
     can't be known   everything else, and fewer than 50 queries
+
+A reranker costs time, so that it has to show its gain. That nothing is shown says something only where there were
+queries enough to show it: a true gain is seen in four of five samples (a power of 0.8) from (z.975 + z.8) / z.975 times
+half of the interval's width on, as in Sakai, Topic set size design (2016). A useless model is thus called worth it in
+2.5 % of all samples, and hardly ever harmful: its interval would have to be below -least.
 
 The verdict is on the option that was best on the queries that tuned. Where that is worth it, the cheapest option that
 was less than least / 2 below it there is put to the same test, and where it passes, its gain and price count.
-
-The verdict is certain to be one of the first three where half the interval's width is at most least / 2.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import NormalDist
 
 import numpy as np
 
@@ -28,6 +32,8 @@ from resift.worth.tuning import OutOfSample
 
 LEAST = 0.01  # the smallest effect of interest
 LEAST_QUERIES = 50  # below, an interval covers too little to decide by
+MATERIAL = 0.1  # a gain that would have to be seen before "not worth it" is said because none was
+_SEEN = 1 + NormalDist().inv_cdf(0.8) / NormalDist().inv_cdf(0.975)  # half-widths that make a gain visible
 
 
 class Word(StrEnum):
@@ -51,8 +57,10 @@ class Verdict:
         dearer_ms: median milliseconds that it adds.
         queries: how many are reported.
         labelled: how many there are.
-        more: about how many more labelled queries would decide; 0 where it is decided.
-        half_width: half of the interval's width that would decide; 0 where it is decided.
+        visible: the gain that as many queries show in four of five samples.
+        more: about how many more labelled queries would decide, or would show a gain that is not shown yet; 0 where
+            there is nothing left to show.
+        half_width: half of the interval's width that this takes; 0 likewise.
 
     """
 
@@ -63,6 +71,7 @@ class Verdict:
     dearer_ms: float
     queries: int
     labelled: int
+    visible: float
     more: int = 0
     half_width: float = 0.0
 
@@ -84,40 +93,52 @@ def judge(
     columns = np.stack([result.gain, result.enough.values - result.baseline, result.best.values - result.enough.values])
     best, enough, dearer = (stretched(e, factor) for e in estimates(columns.T, samples=samples, seed=seed))
     word = word_of(best, least) if labelled >= LEAST_QUERIES else Word.UNKNOWN
-    more, needed = (0, 0.0) if word is not Word.UNKNOWN else more_queries(best, len(result.queries), labelled, least)
+    more, needed = 0, 0.0
+    if word is Word.UNKNOWN or is_open(word, best, least):
+        needed = max(best.value, MATERIAL / _SEEN if word is Word.UNKNOWN else 0.0)
+        more = more_queries(best, len(result.queries), labelled, needed)
     ms, enough_ms = _median(result.best.ms), _median(result.enough.ms)
     if word is word_of(enough, least) is Word.WORTH_IT and enough_ms < ms:
-        return Verdict(word, enough, enough_ms, dearer, ms - enough_ms, len(result.queries), labelled)
-    return Verdict(word, best, ms, None, 0.0, len(result.queries), labelled, more, needed)
+        return Verdict(word, enough, enough_ms, dearer, ms - enough_ms, len(result.queries), labelled, visible(enough))
+    return Verdict(word, best, ms, None, 0.0, len(result.queries), labelled, visible(best), more, needed)
 
 
 def word_of(gain: Estimate, least: float) -> Word:
     """The rule, on an interval that can be trusted."""
-    if gain.high < 0:
+    if gain.high < -least:
         return Word.HURTS
-    if gain.low > 0:
-        return Word.WORTH_IT if gain.value >= least else Word.NOT_WORTH_IT
-    return Word.NOT_WORTH_IT if gain.high < least else Word.UNKNOWN
+    if gain.low > 0 and gain.value >= least:
+        return Word.WORTH_IT
+    decided = gain.high < least or gain.low > 0 or visible(gain) <= MATERIAL
+    return Word.NOT_WORTH_IT if decided else Word.UNKNOWN
 
 
-def more_queries(gain: Estimate, reported: int, labelled: int, least: float) -> tuple[int, float]:
-    """About how many more labelled queries would decide if the mean stayed, and the half width that decides.
+def visible(gain: Estimate) -> float:
+    """The gain that as many queries show in four of five samples: their interval is then above 0."""
+    return _SEEN * (gain.high - gain.low) / 2
 
-    An interval that is half as wide needs four times as many queries. At a mean m the rule needs low > 0 or
-    high < least, so a half width of max(m, least - m). Less than a tenth more would be a matter of luck.
+
+def is_open(word: Word, gain: Estimate, least: float) -> bool:
+    """Whether a gain was measured that would matter, and that more queries could show."""
+    return word is Word.NOT_WORTH_IT and gain.low <= 0 and gain.value >= least
+
+
+def more_queries(gain: Estimate, reported: int, labelled: int, needed: float) -> int:
+    """About how many more labelled queries make an interval so narrow.
+
+    One that is half as wide takes four times as many. Less than a tenth more would be a matter of luck.
 
     Args:
         gain: the present interval.
         reported: how many queries it is of.
         labelled: how many queries there are.
-        least: the smallest effect of interest.
+        needed: half of the width that is wanted.
 
     """
-    needed = max(gain.value, least - gain.value)
     half = (gain.high - gain.low) / 2
     reports = math.ceil(reported * (half / needed) ** 2)
     whole = reports if reports < HALVES_FROM else 2 * reports
-    return _rounded(max(whole, LEAST_QUERIES, math.ceil(1.1 * labelled)) - labelled), needed
+    return _rounded(max(whole, LEAST_QUERIES, math.ceil(1.1 * labelled)) - labelled)
 
 
 def _rounded(count: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from resift import arguments
 from resift.api import load
 from resift.errors import InputError
 from resift.evaluate import EvaluationOptions, evaluate
@@ -21,7 +22,7 @@ from resift.pipeline import DEFAULT_DEPTH, STAGES, Pipeline, resolved
 from resift.rerank.query_signals import query_signals, retrievers_of
 from resift.rerank.when import WhenRule
 from resift.reranker import Reranker
-from resift.score.defaults import DEFAULT_SEARCH
+from resift.score.defaults import RERANKERS
 from resift.worth.expectation import Outcomes, WhenReport, as_columns, cross_report, learn
 from resift.worth.report import interval
 from resift.worth.splits import splits
@@ -51,21 +52,28 @@ class WhenOptions:
 
 def learn_when(
     data: Dataset,
-    pipeline: Pipeline | str = DEFAULT_SEARCH,
+    pipeline: Pipeline | str | None = None,
     options: WhenOptions = WhenOptions(),
     on_progress: Progress = lambda step, count, share: None,
 ) -> tuple[WhenRule, WhenReport]:
-    """Learn when a pipeline's models are worth asking; see `expectation.cross_report` for what is reported.
+    """Learn when a pipeline's models are worth asking.
 
     From 200 queries on one half teaches and the other is reported; below, each fifth is reported by what the others
-    taught, and the rule itself is learned from all.
+    taught, and the rule itself is learned from all. See `expectation.cross_report` for what is reported.
+
+    Args:
+        data: judged queries.
+        pipeline: with retrievers and a model; None: that of a search, with the model that reads the data.
+        options: what is gained, and from when on.
+        on_progress: as in `evaluate`.
 
     Raises:
         InputError: a pipeline without retrievers or models, a depth that is not above its own, or fewer than 50
             queries; else as `evaluate`.
 
     """
-    usual = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
+    chosen = pipeline or f"bm25 + dense >> {data.default_models.stages}"
+    usual = Pipeline.parse(chosen) if isinstance(chosen, str) else chosen
     _check(data, usual, options)
     variants = [usual] if options.deeper is None else [usual, _at_depth(usual, options.deeper)]
     models = {name: options.models.get(name) or load(name) for name in usual.models}
@@ -92,9 +100,14 @@ def learn_when(
 
 
 def _check(data: Dataset, pipeline: Pipeline, options: WhenOptions) -> None:
+    if not 0 <= arguments.number(options.least, "least") < 1:
+        raise InputError(
+            f"least is the gain that a call has to be expected to bring, from 0 to below 1; not {options.least}"
+        )
     if not pipeline.models or not pipeline.retrievers:
         raise InputError(
-            f"{pipeline} needs retrievers and a model, such as {DEFAULT_SEARCH}: a rule is learned for both"
+            f"{pipeline} needs retrievers and a model, such as bm25 >> {RERANKERS[0]}@50 >> blend: a rule is learned "
+            "for both"
         )
     if any(part.name in ("when", "relevant", "boost") for part in pipeline.stages):
         raise InputError("a rule is learned for models and blends; leave when, relevant and boost out of the pipeline")
