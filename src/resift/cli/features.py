@@ -43,10 +43,10 @@ def features(
     Example: resift features my-data --pipeline "bm25 + dense >> resift-mini-en@50" -o features.toml
     """
     from resift import atomic
-    from resift.cli.evaluate import check_places
+    from resift.cli.evaluate import check_files
     from resift.evaluate import DataFiles
 
-    check_places(output)
+    check_files(output)
     source = DataFiles(data, queries, documents, qrels, run, split)
     report = _report(source, pipeline, field, judged_only, limit, seed, cache)
     if as_json:

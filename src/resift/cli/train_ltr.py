@@ -123,7 +123,7 @@ def train_ltr(
 
     From about 50 judged queries. What is reported was measured on queries that the trees did not see.
     """
-    from resift.cli.evaluate import check_places
+    from resift.cli.evaluate import check_files
     from resift.evaluate import DataFiles
     from resift.machine import cores
     from resift.train.ltr.dataset_rows import DataOptions
@@ -132,7 +132,7 @@ def train_ltr(
     from resift.train.ltr.train import TrainOptions
 
     check_target(output)
-    check_places(html)
+    check_files(html)
     settings = TreeSettings(
         library.value, gain=gain.value, truncation=truncation, cutoff=cutoff, monotone=_signs(monotone or ()),
         seed=seed, threads=cores(),

@@ -22,7 +22,6 @@ from resift.pipeline.parts import boost_rule
 from resift.rerank.boost import BoostRule, scored_head, shares
 from resift.rerank.drive import drive
 from resift.reranker import Reranker
-from resift.score.defaults import DEFAULT_SEARCH
 from resift.types import Ranking
 from resift.worth.boost_fit import BoostGrid, BoostReport, JudgedRanking, cross_fitted, dcg
 from resift.worth.report import interval
@@ -70,6 +69,9 @@ class TunedBoosts:
     data: tuple[str, ...]
 
 
+_EXAMPLE = 'bm25 + dense >> resift-mini-en@100 >> blend >> boost("date")'
+
+
 def check_pipeline(text: str) -> Pipeline:
     """The pipeline whose boosts are to be tuned.
 
@@ -78,7 +80,7 @@ def check_pipeline(text: str) -> Pipeline:
 
     """
     if not text.strip():
-        raise InputError(f"name a pipeline with its boosts, such as --pipeline '{DEFAULT_SEARCH} >> boost(\"date\")'")
+        raise InputError(f"name a pipeline with its boosts, such as --pipeline '{_EXAMPLE}'")
     pipeline = Pipeline.parse(text)
     names = [part.name for part in pipeline.stages]
     if "boost" not in names:
