@@ -55,8 +55,9 @@ def resolved(parts: Sequence[Part], infos: Sequence[ModelInfo]) -> str:
     for part in parts:
         if part.name == "blend":
             assert info is not None
-            weight = part.value("weight")
-            texts.append(f"blend(weight={info.blend_weight if weight is None else float(weight):g})")
+            weight, dense = part.value("weight"), part.value("dense")
+            share = "" if dense is None else f", dense={dense:g}"
+            texts.append(f"blend(weight={info.blend_weight if weight is None else float(weight):g}{share})")
         elif part.name not in STAGES:
             info = next(models)
             texts.append(f"{info.name}@{part.depth or 'all'}")
@@ -110,8 +111,12 @@ class _Assembly:
         return Pointwise(self.scorers[-1], part.depth)
 
     def blend(self, part: Part) -> Stage:
-        info, weight = self.scorers[-1].info, part.value("weight")
-        return Blend(info.name, info.blend_weight if weight is None else float(weight))
+        info, weight, dense = self.scorers[-1].info, part.value("weight"), part.value("dense")
+        return Blend(
+            info.name,
+            info.blend_weight if weight is None else float(weight),
+            None if dense is None else float(dense),
+        )
 
     def relevant(self, part: Part) -> Stage:
         check(self.calibration_of is not None, "a threshold of relevance needs a calibrated model")
