@@ -25,6 +25,7 @@ LAYERS = [
     {"api"},
     {"inspection", "evaluate"},
     {"serve", "adapters", "worth", "judge", "choose"},
+    {"tune"},
     {"cli"},
 ]
 # `types` raises errors and is made of words.

@@ -22,6 +22,7 @@ from resift.cli import (
     search,
     serve,
     streams,
+    tune,
     when,
     worth_it,
 )
@@ -53,6 +54,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("worth-it")(worth_it.worth_it)
 app.command("when")(when.when)
+app.command("tune")(tune.tune)
 app.command("choose")(choose.choose)
 app.command("judge")(judge.judge)
 app.command("bench")(bench.bench)

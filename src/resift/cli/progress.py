@@ -24,6 +24,7 @@ _PARTS = {
     "passages": (0.0, 0.7), "passages' words": (0.7, 0.97), "words listed": (0.97, 1.0),
     "queries searched": (0.0, 1.0), "queries reranked": (0.0, 1.0),
     "settings of BM25 tried": (0.0, 0.05), "queries fused": (0.05, 0.1), "candidate lists reranked": (0.1, 1.0),
+    "queries scored": (0.05, 0.8), "candidate lists weighed": (0.8, 1.0),
 }  # fmt: skip
 
 Count = Callable[[str, int, float], None]

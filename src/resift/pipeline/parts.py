@@ -50,7 +50,7 @@ class Part:
         quoted = (n if _PLAIN.fullmatch(n) else json.dumps(n, ensure_ascii=False) for n in self.names)
         name = " | ".join(quoted)
         depth = "" if self.depth is None else f"@{self.depth}"
-        values = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.parameters)
+        values = ", ".join(f"{key}={_written(value)}" for key, value in self.parameters)
         return f"{name}{depth}({values})" if values else f"{name}{depth}"
 
     @property
@@ -61,6 +61,12 @@ class Part:
     def value(self, key: str) -> Value | None:
         """A parameter's value; None where it is not set."""
         return dict(self.parameters).get(key)
+
+
+def _written(value: Value) -> str:
+    """A value as text; equal numbers are written alike, so that equal pipelines have one text."""
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    return json.dumps(number, ensure_ascii=False)
 
 
 def check(condition: bool, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from resift.types import Query, Ranking, ScoreKind
 
 K1_GRID, B_GRID = (0.6, 1.0, 1.5, 2.0), (0.3, 0.5, 0.75, 0.9)
 WEIGHT_GRID, K_GRID = (0.2, 0.35, 0.5, 0.65, 0.8), (10.0, 60.0)
+
+Places = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]  # documents, best first, and their scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +79,26 @@ class FirstStageGrid:
         self._retrieval = Retrieval.of(retrievers)
         model = (("model", self._retrieval.embedder),) if self._retrieval.embedder else ()
         self._dense = (Part("dense", None, model),) if "dense" in self._retrieval.names else ()
-        self._own_weight = stages.fusion_weight(self._dense) if self._dense else 0.0
-        self.stages = _grid(self._retrieval, self._own_weight)
-        self._lexical: dict[tuple[float, float], list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]] = {}
+        self.own_weight = stages.fusion_weight(self._dense) if self._dense else 0.0
+        self.stages = _grid(self._retrieval, self.own_weight)
+        self._lexical: dict[tuple[float, float], list[Places]] = {}
 
     def rows(self, on_progress: Progress) -> Rows:
         """(F, Q, k), the candidates of every first stage as positions in the data set, NO_DOCUMENT behind the last."""
-        self._search_lexical(on_progress)
+        self.search(on_progress)
         queries = self._stages.data.queries
         rows = np.full((len(self.stages), len(queries), self._k), NO_DOCUMENT, np.int32)
-        for q, query in enumerate(queries):
-            dense = self._dense_rows(query)
+        for q in range(len(queries)):
+            dense = self.dense(q)[0]
             for f, stage in enumerate(self.stages):
-                row = self._order(stage, q, dense)
+                row = self.order(stage, q, dense)
                 rows[f, q, : len(row)] = row
             on_progress("queries fused", q + 1, (q + 1) / len(queries))
         return rows
 
     def text(self, stage: FirstStage) -> str:
         """A first stage as a pipeline writes it; "run" for the candidates of the data."""
-        return str(Pipeline(stage.parts(self._retrieval.embedder, self._own_weight))) or "run"
+        return str(Pipeline(stage.parts(self._retrieval.embedder, self.own_weight))) or "run"
 
     def ranking(self, stage: FirstStage, q: int) -> Ranking:
         """What a first stage finds for query q, with all its signals; after `rows`."""
@@ -115,11 +118,11 @@ class FirstStageGrid:
         """Milliseconds that the product's first stage takes for a query."""
         return self._stages.ranking(self._retrievers, query, self._k).ms
 
-    def _search_lexical(self, on_progress: Progress) -> None:
-        """Search with one matrix of BM25 after the other, so that only one is in memory."""
+    def search(self, on_progress: Progress, stages: Sequence[FirstStage] = ()) -> None:
+        """Search with the k1 and b of these first stages, or of all: one matrix is in memory after the other."""
         if "bm25" not in self._retrieval.names:
             return
-        settings = sorted({(stage.k1, stage.b) for stage in self.stages})
+        settings = sorted({(stage.k1, stage.b) for stage in stages or self.stages})
         documents, queries = self._stages.data.documents, self._stages.data.queries
         analyzer = self._stages.lexical.analyzer
         terms = Terms.read(analyzer, documents)
@@ -129,12 +132,19 @@ class FirstStageGrid:
             self._lexical[k1, b] = [(places.astype(np.int64), values) for places, values in pairs]
             on_progress("settings of BM25 tried", done + 1, (done + 1) / len(settings))
 
-    def _dense_rows(self, query: Query) -> npt.NDArray[np.int64]:
-        row = self._stages.data.documents.row
-        ranking = self._stages.ranking(self._dense, query, self._k).ranking if self._dense else Ranking(query)
-        return np.array([row(c.document.id) for c in ranking], np.int64)
+    def lexical(self, k1: float, b: float, q: int) -> Places:
+        """Positions of what BM25 finds for query q, best first, and their scores; after `search` or `rows`."""
+        return self._lexical[k1, b][q]
 
-    def _order(self, stage: FirstStage, q: int, dense: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def dense(self, q: int) -> Places:
+        """Positions of what the vectors find for query q, best first, and their cosines; nothing without vectors."""
+        query, row = self._stages.data.queries[q], self._stages.data.documents.row
+        ranking = self._stages.ranking(self._dense, query, self._k).ranking if self._dense else Ranking(query)
+        cosines = [c.score.value if c.score else 0.0 for c in ranking]
+        return np.array([row(c.document.id) for c in ranking], np.int64), np.array(cosines, np.float32)
+
+    def order(self, stage: FirstStage, q: int, dense: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(n,), positions of what a first stage finds for query q, of which the vectors found `dense`."""
         if stage.run:
             query, row = self._stages.data.queries[q], self._stages.data.documents.row
             ranking = self._stages.ranking((), query, self._k).ranking
