@@ -36,6 +36,10 @@ def serve(
         bool | None, typer.Option("--calibrated", help="Scores are probabilities, as `resift calibrate` fitted them.")
     ] = None,
     when: Annotated[str | None, typer.Option(help="Rule of `resift when`, for /api/search.", metavar="FILE")] = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(help="Text, file or folder of a pipeline, for /api/search.", metavar="PIPELINE"),
+    ] = None,
     on_error: _OnError = None,
     fallback: Annotated[
         list[str] | None, typer.Option(help="Model to ask when the others fail; may be repeated.", metavar="MODEL")
@@ -73,7 +77,7 @@ def serve(
 
     flags = {
         "models": models or None, "index": index, "host": host, "port": port, "precision": precision,
-        "calibrated": calibrated, "when": when,
+        "calibrated": calibrated, "when": when, "pipeline": pipeline,
         "on_error": on_error, "fallback": fallback or None, "deadline_ms": deadline_ms, "queue_tokens": queue_tokens,
         "max_documents": max_documents, "max_memory": max_memory, "api_keys_file": api_keys_file,
         "rate_limit": rate_limit, "cors_origins": cors_origin or None, "offline": offline, "log_level": log_level,

@@ -31,6 +31,8 @@ class Settings:
         precision: "auto", "f32", "bf16" or "int8".
         calibrated: scores are probabilities of relevance; every model that reranks needs its calibration.
         when: file of a rule of `resift when`, which searches of the index follow; none when empty.
+        pipeline: text, file or folder of a pipeline, whose retrievers and blend searches of the index take; none when
+            empty.
         offline: never ask the model hub.
         max_memory: of the process, such as "6GiB"; empty: no limit.
         queue_tokens: how many may wait; 0: as many as the machine computes in `queue_seconds` at its present rate.
@@ -61,6 +63,7 @@ class Settings:
     precision: ServedPrecision = "auto"
     calibrated: bool = False
     when: str = ""
+    pipeline: str = ""
     offline: bool = False
     max_memory: str = ""
     queue_tokens: int = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from resift.api import load
 from resift.errors import InputError
+from resift.pipeline import Part
 from resift.protocols import Embedder, RunsOn, Scorer, Stage
 from resift.reranker import Reranker
 from resift.score.defaults import RERANKERS, bundled
@@ -77,6 +78,7 @@ class ServedModel:
         min_relevance: float | str | None = None,
         guard: bool = True,
         when: str = "",
+        blend_part: Part | None = None,
     ) -> Stage:
         """The stage of one request.
 
@@ -87,6 +89,7 @@ class ServedModel:
             min_relevance: see `Reranker.rerank`.
             guard: whether the model says what it does not read; False where it was chosen by the language.
             when: see `Reranker.stage`; a custom stage is always run.
+            blend_part: of a pipeline; takes the place of the blend. None: the blend stays.
 
         Raises:
             InputError: a min_relevance that the model's calibration does not have, or without one.
@@ -98,6 +101,9 @@ class ServedModel:
             return self.custom_stage
         assert self.reranker is not None and scorer is not None
         plan = self.reranker.pipeline(blend, depth, min_relevance=min_relevance, when=when)
+        if blend_part is not None:
+            stages = (blend_part if part.name == "blend" else part for part in plan.stages)
+            plan = replace(plan, stages=tuple(stages))
         return self.reranker.stage_of(replace(plan, guard=guard), scorer)
 
 
