@@ -26,6 +26,7 @@ LAYERS = [
     {"api"},
     {"inspection", "evaluate"},
     {"serve", "adapters", "worth", "judge", "choose", "train"},
+    {"tune"},
     {"cli"},
 ]
 # `types` raises errors and is made of words.

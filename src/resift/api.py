@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from resift import arguments, files
 from resift.errors import InputError
 from resift.files.records import DocumentLike
-from resift.pipeline import DEFAULT_DEPTH, RETRIEVERS, Pipeline, boosts, without_models
+from resift.pipeline import DEFAULT_DEPTH, PipelineLike, boosts, read_pipeline, retrieval_of, without_models
 from resift.protocols import Calibrator, Retriever, Scorer
 from resift.rerank.drive import drive
 from resift.reranker import DefaultReranker, LazyReranker, LearnedReranker, Reranker, budget
@@ -44,15 +44,22 @@ class Index:
         self.documents, self.retriever, self.tensors = documents, retriever, tensors
 
     @classmethod
-    def of(cls, documents: Iterable[DocumentLike], embedder: str | Literal[False] | None = None) -> Index:
+    def of(
+        cls,
+        documents: Iterable[DocumentLike],
+        embedder: str | Literal[False] | None = None,
+        pipeline: PipelineLike | None = None,
+    ) -> Index:
         """Index documents in memory.
 
         Args:
             documents: as in `Reranker.rerank`.
             embedder: of the vectors; None for a bundled one by the documents' languages; False leaves vectors out.
+            pipeline: whose BM25 and embedder the index is to have; one without dense leaves vectors out.
 
         Raises:
-            InputError: one document instead of a list of them, or one as `Reranker.rerank` refuses it.
+            InputError: one document instead of a list of them, or one as `Reranker.rerank` refuses it, or an embedder
+                beside another one of the pipeline.
             ModelError: the embedder can't be used.
 
         """
@@ -64,11 +71,16 @@ class Index:
         from resift.text.analysis import sample
 
         named = embedder if embedder is None or embedder is False else arguments.path(embedder, "embedder")
+        retrieval = retrieval_of(pipeline, named or None)
         passages = list(unique_ids(files.documents(documents), set()))
-        lexical = BM25Retriever(passages)
-        if named is False:
+        lexical = BM25Retriever(passages, k1=retrieval.k1, b=retrieval.b)
+        if named is False or (retrieval.names and "dense" not in retrieval.names):
             return cls(passages, lexical)
-        model = named or preferred(EMBEDDERS, lambda: [whole_text(passages[i]) for i in sample(len(passages))])
+        model = (
+            named
+            or retrieval.embedder
+            or preferred(EMBEDDERS, lambda: [whole_text(passages[i]) for i in sample(len(passages))])
+        )
         return cls(passages, first_stage(lexical, load_embedder(model)))
 
     @classmethod
@@ -95,6 +107,7 @@ class Index:
         pool: int | None = None,
         hnsw: bool | None = None,
         replace: bool = False,
+        pipeline: PipelineLike | None = None,
         on_skip: Callable[[files.Skipped], None] = lambda s: None,
         on_progress: Callable[[str, int, float], None] = lambda step, count, share: None,
     ) -> IndexReport:
@@ -115,6 +128,7 @@ class Index:
             hnsw: find vectors by a graph (extra `qdrant`) instead of comparing each; a graph misses one in a hundred or
                 more. By default as the index has it, in a new one above 50,000 passages where the extra is installed.
             replace: remove files of other paths from the index.
+            pipeline: whose BM25 (k1 and b) and embedder the index is to have.
             on_skip: is called with each file that is left out.
             on_progress: is called with the name of the present step, how many items it has done, and about which share
                 of the step that is (0..1; 0 where it can't be known).
@@ -133,7 +147,10 @@ class Index:
         from resift.index.sample import sample_of
 
         sources = arguments.paths(paths, "paths")
-        options = IndexOptions(tensors, model, embedder, pool, hnsw)
+        retrieval = retrieval_of(pipeline, embedder)
+        options = IndexOptions(
+            tensors, model, embedder or retrieval.embedder or None, pool, hnsw, retrieval.k1, retrieval.b
+        )
         target = Path(arguments.path(folder, "folder"))
         defaults = DefaultModels(Once(lambda: sample_of(sources)))
         encoder = encoder_for(settings_for(options, settings_of(target), defaults), defaults)
@@ -196,26 +213,27 @@ class Index:
 
     def run(
         self,
-        pipeline: Pipeline | str,
+        pipeline: PipelineLike,
         query: str | Query,
         deadline_ms: float | None = None,
         max_memory: int | str | None = None,
     ) -> Ranking:
         """Search by a pipeline, such as "bm25 + dense >> resift-mini-en@50 >> blend >> top 10" (see `Pipeline`).
 
-        The process loads its models once and keeps them. A pipeline without retrievers fuses all that the index has.
+        It may also be a file of one, or the folder that `resift tune` made (see `read_pipeline`). The process loads its
+        models once and keeps them. A pipeline without retrievers fuses all that the index has.
         One with a threshold of relevance loads its models with their calibrations.
 
         Raises:
-            InputError: text that is no pipeline, a retriever that the index lacks, an empty query, a wrong limit, or a
-                threshold for a model that has no calibration.
+            InputError: text that is no pipeline, a retriever that the index lacks, other parameters of BM25 than it was
+                made with, an empty query, a wrong limit, or a threshold for a model that has no calibration.
             NotCalibrated: the calibration is for another version, precision or setting of the model.
             ModelError: a model can't be used.
 
         """
-        plan = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
+        plan = read_pipeline(pipeline)
         checked_query, limits = arguments.query(query), budget(deadline_ms, max_memory)
-        ranking = self._retriever_of(plan).retrieve([checked_query], plan.depth)[0]
+        ranking = plan.retrieval.limit(self.retriever).retrieve([checked_query], plan.depth)[0]
         last = plan.models[-1] if any(part.name == "relevant" for part in plan.stages) else ""
 
         def scorer_of(name: str) -> Scorer:
@@ -227,20 +245,6 @@ class Index:
             return _named(name, True).calibrator
 
         return drive(plan.stage(scorer_of, calibration_of=calibration_of), [ranking], limits)[0].top(plan.top_k)
-
-    def _retriever_of(self, plan: Pipeline) -> Retriever:
-        """The index's retriever, limited to those that the pipeline names."""
-        from resift.retrieve.fuse import Hybrid
-
-        if plan.embedder:
-            raise InputError("an index has the embedder that it was made with; leave the model of dense out")
-        order = list(RETRIEVERS)
-        names = sorted({part.name for part in plan.retrievers}, key=order.index)
-        if isinstance(self.retriever, Hybrid):
-            return self.retriever.only([order.index(name) for name in names or order])
-        if "dense" in names:
-            raise InputError("this index has no vectors; leave dense out of the pipeline, or index with an embedder")
-        return self.retriever
 
     def store_for(self, reranker: Reranker) -> Tensors | None:
         """The stored token vectors, if this model would compute the same; one that truncates documents would not."""
@@ -353,10 +357,12 @@ def search(
     depth: int = DEFAULT_DEPTH,
     model: str | os.PathLike[str] | bool = True,
     min_relevance: float | str | None = None,
+    pipeline: PipelineLike | None = None,
 ) -> Ranking:
     """Search files and folders: passages, BM25 and vectors, reranking, blend; `model=False` leaves the last two out.
 
-    `min_relevance` is that of `Index.search`.
+    `min_relevance` is that of `Index.search`. A `pipeline` as in `Index.run` takes the place of depth, model and
+    min_relevance, which are not looked at then; without "top" it gives `top_k`.
 
     A model that you name also reranks texts in a language that it does not read; see `Reranker`. Each file of a folder
     that can't be read is left out with a warning; files of other types are left out as they are in `Index.build`.
@@ -368,6 +374,10 @@ def search(
 
     """
     checked_query, sources = arguments.query(query), arguments.paths(paths, "paths")
+    if pipeline is not None:
+        plan = read_pipeline(pipeline)
+        index = Index.of(files.read_paths(sources, _warn), pipeline=plan)
+        return index.run(plan, checked_query).top(plan.top_k or arguments.whole(top_k, "top_k"))
     reranker = _reranker(model, min_relevance is not None) or False
     index = Index.of(files.read_paths(sources, _warn))
     return index.search(checked_query, top_k, depth, reranker, min_relevance=min_relevance)

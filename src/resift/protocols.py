@@ -65,6 +65,18 @@ class Embedder(Protocol):
         """Return (n, dims) f32; a text without any token is all zeros."""
 
 
+@runtime_checkable
+class ByVectors(Protocol):
+    """A retriever that compares vectors."""
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model of the vectors."""
+
+    def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
+        """As `Retriever` has it."""
+
+
 class Scorer(Protocol):
     """Scores pairs; a score depends on its pair alone, and pairs of many queries may share a call."""
 

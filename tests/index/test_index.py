@@ -645,3 +645,33 @@ def test_a_graph_that_is_gone_is_named(lines: Path, tmp_path: Path, monkeypatch:
     (lines / "05.txt").write_text("a ferry")
     Index.build(tmp_path / "i", lines)
     assert sources(Index.open(tmp_path / "i")) == {"hnsw:resift-static-en"}
+
+
+def test_bm25_of_a_pipeline_is_a_setting_of_the_index(lines: Path, tmp_path: Path) -> None:
+    """It changes the matrix of words alone, stays until another is named, and equals an index made with it at once."""
+    pipeline = "bm25(k1=0.4, b=0.1) + dense(weight=0.3)"
+    Index.build(tmp_path / "i", lines)
+    assert Index.build(tmp_path / "i", lines, pipeline=pipeline).read == 0
+    assert Index.build(tmp_path / "i", lines).read == 0  # a setting that is not named stays
+    settings = read_manifest(current(tmp_path / "i")).settings
+    assert (settings.k1, settings.b) == (0.4, 0.1)
+    Index.build(tmp_path / "new", lines, pipeline=pipeline)
+    opened = [Index.open(tmp_path / name) for name in ("i", "new")]
+    memory = Index.of(resift.files.read_paths([lines]), pipeline=pipeline)
+    scores = [[(c.document.id, c.score) for c in index.run(pipeline, "lamp room 7")] for index in (*opened, memory)]
+    assert scores[0] == scores[1] == scores[2] and len(scores[0]) > 50
+    before = current(tmp_path / "i").name
+    Index.build(tmp_path / "i", lines, pipeline=pipeline)
+    assert current(tmp_path / "i").name == before  # nothing to write
+    with pytest.raises(InputError, match=r"k1=0.4 and b=0.1, .* k1=0.4 and b=0.75; index again with the pipeline"):
+        opened[0].run("bm25(b=0.75)", "ferry")
+
+
+def test_an_index_of_before_bm25_was_a_setting_opens(lines: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", lines)
+    manifest = current(tmp_path / "i") / "manifest.json"
+    value = json.loads(manifest.read_text())
+    del value["settings"]["k1"], value["settings"]["b"]
+    manifest.write_text(json.dumps(value))
+    assert len(Index.open(tmp_path / "i").run("bm25(k1=1.5, b=0.75)", "lamp"))
+    assert Index.build(tmp_path / "i", lines).read == 0

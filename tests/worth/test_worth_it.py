@@ -16,10 +16,10 @@ from resift.evaluate import Dataset, EvaluationOptions, evaluate
 from resift.evaluate.first_stages import FirstStages
 from resift.evaluate.plan import retrievers_of
 from resift.evaluate.result_cache import Cost, RecordedScorer, ResultCache
-from resift.index.first_stage import fusion
 from resift.pipeline import Pipeline
 from resift.rerank.drive import drive
 from resift.retrieve.bm25 import BM25Retriever, Terms, build_matrix
+from resift.retrieve.fuse import fusion
 from resift.types import Document, ModelInfo, Pair, Query, ScoreKind, Scores
 from resift.worth import Word, WorthItOptions, worth_it
 from resift.worth.first_stage_grid import FirstStage, FirstStageGrid
@@ -101,6 +101,20 @@ def test_the_first_of_the_grid_is_the_product(text: str) -> None:
         assert rows[0, q, : len(ranking)].tolist() == [DATA.documents.row(c.document.id) for c in ranking]
         assert [c.signals for c in grid.ranking(grid.stages[0], q)] == [c.signals for c in ranking]
     assert fusion(0.0).weights is None
+
+
+@pytest.mark.parametrize("text", ["bm25", 'bm25 + dense(model="resift-static-en")', "bm25(k1=1.2) + dense(weight=0.3)"])
+def test_every_first_stage_of_the_grid_is_a_pipeline(text: str) -> None:
+    """What is printed finds what the grid found, in the same order: a tuned first stage can be pasted."""
+    stages = FirstStages(DATA, ResultCache())
+    grid = FirstStageGrid(stages, retrievers_of(text), 30)
+    rows = grid.rows(lambda *_: None)
+    for f in range(0, len(grid.stages), 7):
+        parts = Pipeline.parse(grid.text(grid.stages[f])).retrievers
+        for q, query in enumerate(DATA.queries[:3]):
+            ranking = stages.ranking(parts, query, 30).ranking
+            assert rows[f, q, : len(ranking)].tolist() == [DATA.documents.row(c.document.id) for c in ranking]
+    assert grid.text(grid.stages[0]) == str(Pipeline(retrievers_of(text)))
 
 
 def test_bm25_with_other_parameters_by_hand() -> None:

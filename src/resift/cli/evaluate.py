@@ -127,10 +127,10 @@ def check_files(*paths: Path | None) -> None:
 def _pipelines(pipelines: Sequence[str], retrievers: Sequence[str], rerankers: Sequence[str]) -> list[Pipeline]:
     """The pipelines by name, and the matrix of retrievers and rerankers."""
     from resift.evaluate.plan import matrix
-    from resift.pipeline import Pipeline
+    from resift.pipeline import read_pipeline
 
     crossed = matrix(retrievers, rerankers) if retrievers or rerankers else []
-    return [*map(Pipeline.parse, pipelines), *crossed]
+    return [*map(read_pipeline, pipelines), *crossed]
 
 
 def depths_of(text: str) -> tuple[int, ...]:

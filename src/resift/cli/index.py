@@ -46,6 +46,7 @@ def index(
             help="Find vectors by a graph (extra qdrant), or look at each. Default: by a graph above 50,000 passages.",
         ),
     ] = None,
+    pipeline: options.PipelineText = None,
     replace: Annotated[bool, typer.Option("--replace", help="Remove what other paths gave to the index.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and index again when files change.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Least seconds between looks, with --watch.")] = 2.0,
@@ -55,7 +56,7 @@ def index(
     """Index files for `resift search --index`. Run it again to take up changes: unchanged files are not read again.
 
     Files of paths that are not named this time stay in the index, which also keeps its settings. Where you name another
-    model, embedder or pooling, every file is encoded anew.
+    model, embedder or pooling, every file is encoded anew. Of a pipeline, BM25's k1 and b and the embedder count.
 
     Example: resift index docs/ notes.md -o my.index
     """
@@ -66,7 +67,7 @@ def index(
     warn = _each_line_once(Console(stderr=True, soft_wrap=True))
     build_index = partial(
         Index.build, output, paths,
-        tensors=tensors, model=model, embedder=embedder, pool=pool, hnsw=hnsw, replace=replace,
+        tensors=tensors, model=model, embedder=embedder, pool=pool, hnsw=hnsw, replace=replace, pipeline=pipeline,
     )  # fmt: skip
 
     def build() -> IndexReport:

@@ -150,7 +150,7 @@ def _opened(source: _JudgedData) -> JudgeFolder:
     from resift.cli.progress import counter
     from resift.errors import InputError
     from resift.judge import JudgeFolder, pooled
-    from resift.pipeline import Pipeline
+    from resift.pipeline import read_pipeline
 
     if source.queries or source.documents or source.index or source.limit:
         raise InputError(
@@ -160,7 +160,7 @@ def _opened(source: _JudgedData) -> JudgeFolder:
     judging = JudgeFolder(source.folder)
     if source.grades and judging.top_grade == 1:
         raise InputError(f"{source.folder} was begun with yes and no; leave --grades out, or name a new folder")
-    new = [p for p in map(Pipeline.parse, source.pipelines) if str(p) not in judging.pool.pipelines]
+    new = [p for p in map(read_pipeline, source.pipelines) if str(p) not in judging.pool.pipelines]
     if new:
         with counter() as count:
             queries = list(judging.queries.values())

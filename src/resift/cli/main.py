@@ -25,6 +25,7 @@ from resift.cli import (
     serve,
     streams,
     train,
+    tune,
     tune_boosts,
     when,
     worth_it,
@@ -57,6 +58,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("worth-it")(worth_it.worth_it)
 app.command("when")(when.when)
+app.command("tune")(tune.tune)
 app.command("tune-boosts")(tune_boosts.tune_boosts)
 app.command("choose")(choose.choose)
 app.command("features")(features.features)

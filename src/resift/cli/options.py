@@ -60,6 +60,10 @@ DocumentsFile = Annotated[
 ]
 QrelsFile = Annotated[Path | None, typer.Option("--qrels", help="Judgements, TREC or BEIR.")]
 RunFile = Annotated[Path | None, typer.Option("--run", help="A TREC run, whose candidates are reranked.")]
+PipelineText = Annotated[
+    str | None,
+    typer.Option("--pipeline", metavar="PIPELINE", help="Its text, a .toml file, or a folder that `resift tune` made."),
+]
 ScoreCache = Annotated[
     Path | None, typer.Option("--cache", help="Where scores are kept; by default in the user's cache.")
 ]
@@ -103,6 +107,7 @@ __all__ = [
     "Model",
     "NamedEmbedder",
     "NamedModel",
+    "PipelineText",
     "QrelsFile",
     "QueriesFile",
     "RunFile",

@@ -29,6 +29,7 @@ _PARTS = {
     "settings of BM25 tried": (0.0, 0.05), "queries fused": (0.05, 0.1), "candidate lists reranked": (0.1, 1.0),
     "training queries run": (0.0, 0.3), "trees tried": (0.3, 0.4), "folds measured": (0.4, 0.8),
     "features left out": (0.8, 1.0),
+    "queries scored": (0.05, 0.8), "candidate lists weighed": (0.8, 1.0),
 }  # fmt: skip
 
 Count = Callable[[str, int, float], None]

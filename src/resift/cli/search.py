@@ -15,6 +15,7 @@ from resift.cli.left_out import LeftOut
 if TYPE_CHECKING:
     from resift.api import Index
     from resift.cli.progress import Count
+    from resift.pipeline import Pipeline
     from resift.reranker import Reranker
     from resift.score.options import LongDocuments
     from resift.types import Document
@@ -23,6 +24,15 @@ _SLOW = 5.0  # seconds; a search that took longer prints what would make the nex
 _SHALLOW = 20  # candidates: a fifth of the default
 
 
+# What a pipeline says, and no other option beside it.
+_OF_A_PIPELINE = (
+    "depth", "model", "embedder", "rerank", "blend", "calibrated", "min_relevance", "when", "truncate", "engine"
+)  # fmt: skip
+
+_Paths = Annotated[
+    list[Path] | None, typer.Argument(help="Files and folders (formats: docs/cli.md).", metavar="PATH...")
+]
+_Tensors = Annotated[bool, typer.Option("--tensors/--no-tensors", help="Use the index's stored token vectors.")]
 _IndexFolder = Annotated[
     Path | None, typer.Option("--index", help="An index made by `resift index`, instead of paths.")
 ]
@@ -33,10 +43,9 @@ _Rerank = Annotated[bool, typer.Option("--rerank/--no-rerank", help="Rerank, or 
 
 
 def search(
+    context: typer.Context,
     query: Annotated[str, typer.Argument(help="What to look for.")],
-    paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files and folders (formats: docs/cli.md).", metavar="PATH...")
-    ] = None,
+    paths: _Paths = None,
     index: _IndexFolder = None,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many results to show.")] = 10,
     depth: options.Depth = options.DEFAULT_DEPTH,
@@ -44,9 +53,8 @@ def search(
     embedder: options.NamedEmbedder = None,
     rerank: _Rerank = True,
     blend: Annotated[bool, typer.Option("--blend/--no-blend", help="Let the first stage's order count too.")] = True,
-    tensors: Annotated[
-        bool, typer.Option("--tensors/--no-tensors", help="Use the index's stored token vectors.")
-    ] = True,
+    tensors: _Tensors = True,
+    pipeline: options.PipelineText = None,
     calibrated: options.Calibrated = False,
     min_relevance: options.MinRelevance = None,
     when: _When = None,
@@ -65,33 +73,61 @@ def search(
     """
     from rich.console import Console
 
-    from resift import arguments
     from resift.cli import show
     from resift.cli.progress import counter
-    from resift.reranker import budget
 
-    query = arguments.query(streams.decoded(query)).text
-    budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read
+    query = _checked(query, deadline_ms, max_memory)
+    plan = None if pipeline is None else _read_plan(pipeline, context)
     _check_place(paths, index, embedder)
     _check_model(rerank, calibrated, min_relevance, when)
     boosting = options.joined(boost)
-    reranker = _load(model, truncate, engine, calibrated, min_relevance, explain) if rerank else None
+    reranker = _load(model, truncate, engine, calibrated, min_relevance, explain) if rerank and plan is None else None
     began, left_out = time.monotonic(), LeftOut(list_skipped)
     with counter() as count:
-        searched_index = _open(index, tensors) if index else _read_and_index(paths or [], embedder, left_out, count)
+        if index:
+            searched_index = _open(index, tensors)
+        else:
+            searched_index = _read_and_index(paths or [], embedder, left_out, count, plan)
         if reranker and deadline_ms is not None:
             reranker.warm()
-        step = "passages searched, the best reranked" if reranker else "passages searched"
-        count(step, len(searched_index.documents), 0.0)
-        ranking = searched_index.search(
-            query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance, when, boosting
-        )
+        _report(count, len(searched_index.documents), reranker is not None or plan is not None)
+        if plan is None:
+            ranking = searched_index.search(
+                query, top, depth, reranker or False, blend, deadline_ms, max_memory, min_relevance, when, boosting
+            )
+        else:
+            ranking = searched_index.run(plan, query, deadline_ms, max_memory).top(plan.top_k or top)
     seconds = time.monotonic() - began
     if as_json:
         show.print_json(show.as_json(ranking))
         return
     advice = hint(seconds, depth if reranker else 0, index, searched_index.tensors is not None)
     show.print_results(ranking, Console(), explain, advice)
+
+
+def _report(count: Count, passages: int, reranks: bool) -> None:
+    count("passages searched, the best reranked" if reranks else "passages searched", passages, 0.0)
+
+
+def _checked(query: str, deadline_ms: float | None, max_memory: str | None) -> str:
+    """The query's text; a wrong limit is refused before anything is read."""
+    from resift import arguments
+    from resift.reranker import budget
+
+    budget(deadline_ms, max_memory)
+    return arguments.query(streams.decoded(query)).text
+
+
+def _read_plan(pipeline: str, context: typer.Context) -> Pipeline:
+    """The pipeline of an option, unless another option says what a pipeline says."""
+    from resift.errors import InputError
+    from resift.pipeline import read_pipeline
+
+    sources = ((name, context.get_parameter_source(name)) for name in _OF_A_PIPELINE)
+    named = [name for name, source in sources if source is not None and source.name == "COMMANDLINE"]
+    if named:
+        raise InputError(f"a pipeline says what --{named[0].replace('_', '-')} says; leave one of the two out")
+    return read_pipeline(pipeline)
 
 
 def _check_place(paths: list[Path] | None, index: Path | None, embedder: str | None) -> None:
@@ -173,7 +209,9 @@ def _with_progress(documents: Iterable[Document], count: Count) -> Iterator[Docu
     count("passages indexed in memory", n, 0.0)
 
 
-def _read_and_index(paths: list[Path], embedder: str | None, left_out: LeftOut, count: Count) -> Index:
+def _read_and_index(
+    paths: list[Path], embedder: str | None, left_out: LeftOut, count: Count, plan: Pipeline | None
+) -> Index:
     """Read and index paths in memory; warnings name the files that are left out."""
     from rich.console import Console
 
@@ -181,7 +219,7 @@ def _read_and_index(paths: list[Path], embedder: str | None, left_out: LeftOut, 
     from resift.api import Index
     from resift.errors import InputError
 
-    index = Index.of(_with_progress(files.read_paths(paths, left_out.add), count), embedder)
+    index = Index.of(_with_progress(files.read_paths(paths, left_out.add), count), embedder, plan)
     warnings = Console(stderr=True, soft_wrap=True)
     left_out.report(lambda line: warnings.print(line, style="yellow", markup=False, highlight=False))
     if not index.documents:

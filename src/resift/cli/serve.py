@@ -41,6 +41,10 @@ def serve(
     ] = None,
     when: Annotated[str | None, typer.Option(help="Rule of `resift when`, for /api/search.", metavar="FILE")] = None,
     boost: options.Boosts = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(help="Text, file or folder of a pipeline, for /api/search.", metavar="PIPELINE"),
+    ] = None,
     on_error: _OnError = None,
     fallback: _Fallback = None,
     deadline_ms: Annotated[float | None, typer.Option(help="Answer by then with what is scored.")] = None,
@@ -76,7 +80,7 @@ def serve(
 
     flags = {
         "models": models or None, "index": index, "host": host, "port": port, "precision": precision,
-        "calibrated": calibrated, "when": when, "boost": options.joined(boost) or None,
+        "calibrated": calibrated, "when": when, "boost": options.joined(boost) or None, "pipeline": pipeline,
         "on_error": on_error, "fallback": fallback or None, "deadline_ms": deadline_ms, "queue_tokens": queue_tokens,
         "max_documents": max_documents, "max_memory": max_memory, "api_keys_file": api_keys_file,
         "rate_limit": rate_limit, "cors_origins": cors_origin or None, "offline": offline, "log_level": log_level,

@@ -19,9 +19,9 @@ from resift.evaluate.document_store import batches
 from resift.evaluate.result_cache import ResultCache
 from resift.evaluate.statistics import Floats
 from resift.index.first_stage import first_stage
-from resift.pipeline import RETRIEVERS, Part
+from resift.pipeline import RETRIEVERS, Part, Retrieval
 from resift.protocols import Retriever
-from resift.retrieve.bm25 import BM25Retriever
+from resift.retrieve.bm25 import K1, B, BM25Retriever
 from resift.retrieve.fuse import Hybrid
 from resift.score.cache import digest
 from resift.score.embedder import ModelEmbedder
@@ -59,6 +59,7 @@ class FirstStages:
         self.data, self.cache, self.judged_only, self._on_progress = data, cache, judged_only, on_progress
         self._embedders: dict[str, ModelEmbedder] = {}
         self._hybrids: dict[str, Hybrid] = {}
+        self._other_lexical: BM25Retriever | None = None
 
     def check(self, retrievers: Sequence[Part]) -> None:
         """Load what the retrievers need, so that a wrong name is refused before anything runs.
@@ -89,12 +90,15 @@ class FirstStages:
         return self._read(text, query)
 
     def _key(self, retrievers: Sequence[Part], query: Query, k: int) -> bytes:
+        retrieval = Retrieval.of(retrievers)
         names = [part.name for part in retrievers]
         model = self._embedder(self._embedder_name(retrievers)).info if "dense" in names else None
+        tuned = (retrieval.k1, retrieval.b, retrieval.weight, retrieval.rank_constant)
         among = sorted(self.data.qrels[query.id]) if self.judged_only else []
         ids = digest(*self.data.documents.ids) if among else b""  # judged documents are named by their ids
         texts = self.data.documents.texts_fingerprint
-        return digest(texts, repr((names, model, k, among, ids)), query.instruction, query.text)
+        what = (names, model, k, among, ids) if tuned == (None,) * 4 else (names, model, k, among, ids, tuned)
+        return digest(texts, repr(what), query.instruction, query.text)
 
     def _retrieve(self, retriever: Retriever, query: Query, k: int) -> Ranking:
         if not self.judged_only:
@@ -126,15 +130,28 @@ class FirstStages:
         return self._judged(query, ranking) if self.judged_only else ranking
 
     def _retriever(self, retrievers: Sequence[Part]) -> Retriever:
-        names = {part.name for part in retrievers}
-        if "dense" not in names:
-            return self.lexical
+        retrieval = Retrieval.of(retrievers)
+        lexical = self._lexical_of(retrieval)
+        if "dense" not in retrieval.names:
+            return lexical
         name = self._embedder_name(retrievers)
         if name not in self._hybrids:
             embedder = self._embedder(name)
             self._hybrids[name] = first_stage(self.lexical, embedder, self._vectors(embedder))
             self._hybrids[name].retrieve([Query("a")], 1)  # no query pays for reading weights
-        return self._hybrids[name].only([i for i, part in enumerate(RETRIEVERS) if part in names])
+        dense = self._hybrids[name].retrievers[1]
+        hybrid = Hybrid([lexical, dense], retrieval.fusion(self.fusion_weight(retrievers)))
+        return hybrid.only([i for i, part in enumerate(RETRIEVERS) if part in retrieval.names])
+
+    def _lexical_of(self, retrieval: Retrieval) -> BM25Retriever:
+        """BM25 with the parameters that a pipeline names; the matrix of the last ones stays in memory."""
+        k1, b = (usual if v is None else v for v, usual in ((retrieval.k1, K1), (retrieval.b, B)))
+        if (k1, b) == (self.lexical.k1, self.lexical.b):
+            return self.lexical
+        if self._other_lexical is None or (self._other_lexical.k1, self._other_lexical.b) != (k1, b):
+            self._on_progress("documents indexed", len(self.data.documents), 0.0)
+            self._other_lexical = BM25Retriever(self.data.documents, self.lexical.analyzer, k1=k1, b=b)
+        return self._other_lexical
 
     @cached_property
     def lexical(self) -> BM25Retriever:

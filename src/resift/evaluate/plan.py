@@ -82,14 +82,13 @@ def plan(
         has_run: whether the data bring candidates.
 
     Raises:
-        InputError: two embedders in one pipeline, or a depth below 1.
+        InputError: a depth below 1.
 
     """
     steps: dict[Pipeline, PlannedPipeline] = {}
     fronts = () if has_run else _FIRST_STAGE
     for pipeline in pipelines:
         whole = pipeline if pipeline.retrievers or has_run else replace(pipeline, retrievers=fronts)
-        _refuse_two_embedders(whole)
         for variant in _at_depths(whole, depths):
             executed = variant if variant.top_k else replace(variant, top_k=places)
             baseline = Pipeline(variant.retrievers)
@@ -98,11 +97,6 @@ def plan(
                 steps.setdefault(variant, PlannedPipeline(variant, baseline, executed))
     order = {baseline: i for i, baseline in enumerate(dict.fromkeys(step.baseline for step in steps.values()))}
     return sorted(steps.values(), key=lambda step: (order[step.baseline], step.pipeline != step.baseline))
-
-
-def _refuse_two_embedders(pipeline: Pipeline) -> None:
-    if len({part for part in pipeline.retrievers if part.name == "dense"}) > 1:
-        raise InputError(f"{pipeline} has two embedders; a first stage has one, so compare two pipelines")
 
 
 def _at_depths(pipeline: Pipeline, depths: Sequence[int]) -> list[Pipeline]:

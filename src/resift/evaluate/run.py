@@ -18,7 +18,7 @@ from resift.evaluate.outcomes import Models, run_all
 from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import ResultCache
 from resift.evaluate.shown_documents import beginnings
-from resift.pipeline import DEFAULT_DEPTH, Pipeline
+from resift.pipeline import DEFAULT_DEPTH, Pipeline, PipelineLike, read_pipeline
 from resift.reranker import Reranker
 
 
@@ -46,7 +46,7 @@ class EvaluationOptions:
 
 def evaluate(
     data: Dataset,
-    pipelines: Iterable[Pipeline | str] = (),
+    pipelines: Iterable[PipelineLike] = (),
     options: EvaluationOptions = EvaluationOptions(),
     on_progress: Progress = lambda step, count, share: None,
 ) -> Evaluation:
@@ -70,8 +70,7 @@ def evaluate(
 
     """
     measures = named_measures.parse(options.measures)
-    requested = [Pipeline.parse(p) if isinstance(p, str) else p for p in pipelines]
-    requested = requested or [Pipeline.parse(data.default_models.stages)]
+    requested = [read_pipeline(p) for p in pipelines] or [Pipeline.parse(data.default_models.stages)]
     steps = plan(requested, options.depths, places(data, measures), bool(data.run))
     names = dict.fromkeys(name for step in steps for name in step.pipeline.models)
     models = {name: options.models[name] if name in options.models else load(name) for name in names}

@@ -92,7 +92,7 @@ def build(
         previous = PreviousGeneration(current(folder)) if (folder / "CURRENT").exists() else None
         settings = _checked(encoder.settings, folder, previous, encode_anew)
         plan = _plan(sources, previous, settings, keep_others, skips.add, on_progress)
-        if previous and plan.changes_nothing and previous.manifest.settings.hnsw == settings.hnsw:
+        if previous and plan.changes_nothing and previous.is_as(settings):
             seconds, size = time.monotonic() - began, _size(current(folder))
             return IndexReport(0, plan.reused, 0, previous.manifest.passages, seconds, size, plan.others)
         encoder.resume(folder / "partial")

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from resift.models.contract import Contract
 from resift.models.registry import reader_of
-from resift.protocols import Retriever
+from resift.protocols import ByVectors, Embedder
 from resift.retrieve.bm25 import BM25Retriever
 from resift.retrieve.dense import DenseRetriever
-from resift.retrieve.fuse import Hybrid, ReciprocalRank
+from resift.retrieve.fuse import Hybrid, fusion
 from resift.retrieve.hnsw import HnswRetriever, Ids
 from resift.score.embedder import ModelEmbedder
 from resift.score.language_fit import HEAD, OTHER, Reader, foreign
@@ -23,9 +23,6 @@ from resift.score.static import StaticEmbedder
 from resift.text.language import guess
 from resift.types import Document, Note, NoteCode, Query, Ranking, Step, Trace
 
-# k of reciprocal ranks where the embedder's contract weighs its vectors against BM25. With the usual k of 60 and a
-# weight of 0.2, no passage that BM25 missed would come near the top.
-_WEIGHTED_K = 10.0
 _REMEMBERED = 100_000  # passages whose language is remembered: bounds memory
 
 
@@ -48,7 +45,7 @@ def first_stage(
 
     """
     documents: Sequence[Document] = lexical.documents
-    dense: Retriever = (
+    dense: ByVectors = (
         HnswRetriever(documents, embedder, *graph) if graph else DenseRetriever(documents, embedder, vectors)
     )
     contract = embedder.contract
@@ -65,9 +62,14 @@ class LanguageFilter:
     out those in another language: pieces of foreign words look alike to a model, whatever they mean.
     """
 
-    def __init__(self, dense: Retriever, contract: Contract, reader: Reader) -> None:
+    def __init__(self, dense: ByVectors, contract: Contract, reader: Reader) -> None:
         self.dense, self.contract, self._reader = dense, contract, reader
         self._tongues: dict[str, str] = {}  # of passages that were found before, by id: guessing takes 0.1 ms each
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model of the vectors."""
+        return self.dense.embedder
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """The nearest documents of each query that the model reads."""
@@ -119,8 +121,3 @@ class LanguageFilter:
             return ""  # most passages: no need to look at their tokens
         tongue = foreign(self.contract.languages, self._reader, text, "document")
         return "" if tongue == OTHER else tongue
-
-
-def fusion(weight: float) -> ReciprocalRank:
-    """How BM25 and vectors are fused where the vectors have this weight (0..1; 0: both the same)."""
-    return ReciprocalRank(_WEIGHTED_K, [1 - weight, weight]) if weight else ReciprocalRank()

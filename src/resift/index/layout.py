@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from resift.errors import InputError
+from resift.retrieve.bm25 import K1, B
 
 FORMAT = 2
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of writing to a full disk
@@ -44,8 +45,9 @@ class IndexSettings:
         pool: how many neighbouring tokens share one vector.
         embedder: the model of the vectors, where that is not `model`; else empty.
         embedder_fingerprint: of the embedder's files.
-        hnsw: whether the index has a graph over its vectors; None: that depends on their number. This setting alone may
-            change from one generation to the next.
+        hnsw: whether the index has a graph over its vectors; None: that depends on their number. This setting may
+            change from one generation to the next, and so may the next two, which only the matrix of words depends on.
+        k1, b: of BM25.
 
     """
 
@@ -57,6 +59,8 @@ class IndexSettings:
     embedder: str = ""
     embedder_fingerprint: str = ""
     hnsw: bool | None = None
+    k1: float = K1
+    b: float = B
 
 
 @dataclass(frozen=True, slots=True)

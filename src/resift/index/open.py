@@ -49,7 +49,8 @@ def _open(folder: Path, generation: Path) -> tuple[Passages, Hybrid, Tensors | N
         fingerprints = {names[-1]: embedder.info.fingerprint}
         fingerprints |= {name: fingerprint(find_model(name)) for name in names[:-1] if name not in fingerprints}
         passages = Passages(generation)
-        lexical = BM25Retriever(passages, Analyzer.from_signature(settings.analyzer), _matrix(generation))
+        analyzer = Analyzer.from_signature(settings.analyzer)
+        lexical = BM25Retriever(passages, analyzer, _matrix(generation), settings.k1, settings.b)
         retriever = first_stage(lexical, embedder, _vectors(generation), graph_of(generation, manifest))
     except ModelError as error:
         raise InputError(f"{folder} was made with {' and '.join(names)}, which can't be loaded: {error}") from error

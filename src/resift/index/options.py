@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from resift import arguments
 from resift.errors import InputError
 from resift.index.layout import IndexSettings
+from resift.retrieve.bm25 import K1, B
 from resift.score.defaults import EMBEDDERS, DefaultModels
 
 
@@ -21,6 +22,7 @@ class IndexOptions:
         pool: how many neighbouring tokens share one vector: 1, 2 or 3.
         hnsw: whether the index keeps a graph over the vectors. None in a new index: above 50,000 passages, where the
             engine is installed.
+        k1, b: of BM25; 1.5 and 0.75 in a new index.
 
     Raises:
         InputError: a model or embedder that is no name and no path, or another pooling.
@@ -32,6 +34,8 @@ class IndexOptions:
     embedder: str | None = None
     pool: int | None = None
     hnsw: bool | None = None
+    k1: float | None = None
+    b: float | None = None
 
     def __post_init__(self) -> None:
         for field in ("model", "embedder"):
@@ -64,11 +68,13 @@ def settings_for(options: IndexOptions, before: IndexSettings | None, defaults: 
         raise InputError(
             "a model and pooling are about stored token vectors: add --tensors (tensors=True), or name none"
         )
+    k1 = (K1 if before is None else before.k1) if options.k1 is None else options.k1
+    b = (B if before is None else before.b) if options.b is None else options.b
     # The embedder that the caller once chose, or the default one; "" where the token vectors' model is its own.
     embedder = "" if before is None else before.embedder or ("" if had_tensors else before.model)
     if not tensors:
         model = options.embedder or embedder or defaults.embedder
-        return IndexSettings("", model, "", tensors=False, pool=1, hnsw=options.hnsw)
+        return IndexSettings("", model, "", tensors=False, pool=1, hnsw=options.hnsw, k1=k1, b=b)
     model = options.model or (before.model if before and had_tensors else defaults.late_interaction)
     same_model = before is not None and had_tensors and before.model == model
     if options.embedder is not None:
@@ -76,4 +82,4 @@ def settings_for(options: IndexOptions, before: IndexSettings | None, defaults: 
     elif not same_model and embedder in EMBEDDERS:  # nobody chose it
         embedder = ""
     pool = options.pool or (before.pool if before and had_tensors else 1)
-    return IndexSettings("", model, "", tensors=True, pool=pool, embedder=embedder, hnsw=options.hnsw)
+    return IndexSettings("", model, "", True, pool, embedder, hnsw=options.hnsw, k1=k1, b=b)

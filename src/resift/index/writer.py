@@ -55,11 +55,15 @@ class PreviousGeneration:
     def serves(self, settings: IndexSettings) -> bool:
         """Whether its passages can be copied into an index of these settings.
 
-        The analyzer does not count: it stays as it was fitted to the first passages. Nor does the graph, since vectors
-        do not depend on it.
+        The analyzer does not count: it stays as it was fitted to the first passages. Nor do the graph and BM25's
+        parameters, since neither vectors nor terms depend on them.
         """
         before = self.manifest.settings
-        return before == replace(settings, analyzer=before.analyzer, hnsw=before.hnsw)
+        return before == replace(settings, analyzer=before.analyzer, hnsw=before.hnsw, k1=before.k1, b=before.b)
+
+    def is_as(self, settings: IndexSettings) -> bool:
+        """Whether nothing of it depends on a setting that is another now."""
+        return self.manifest.settings == replace(settings, analyzer=self.manifest.settings.analyzer)
 
 
 class Writer:
@@ -203,11 +207,12 @@ class Writer:
         if not len(terms.ids):
             return
         folder = self.generation / "bm25"
-        empty_matrix(self.count).save(folder, show_progress=False)
+        k1, b = self.encoder.settings.k1, self.encoder.settings.b
+        empty_matrix(self.count, k1, b).save(folder, show_progress=False)
         starts, end, occurrences = [np.zeros(1, np.int64)], 0, 0
         values, documents = (folder / f"{name}.csc.index.npy" for name in ("data", "indices"))
         with GrowingArray(values, np.float32) as data, GrowingArray(documents, np.int32) as indices:
-            for part in postings(terms):
+            for part in postings(terms, k1, b):
                 data.append(part.values)
                 indices.append(part.documents)
                 starts.append(end + np.cumsum(part.counts))

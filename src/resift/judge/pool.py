@@ -20,7 +20,7 @@ from resift.evaluate.first_stages import FirstStages, Progress
 from resift.evaluate.outcomes import Models, run_all
 from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import ResultCache
-from resift.pipeline import Pipeline
+from resift.pipeline import Pipeline, PipelineLike, read_pipeline
 from resift.reranker import Reranker
 from resift.types import Query
 
@@ -70,7 +70,7 @@ def _place(seed: int, *ids: str) -> bytes:
 def pooled(
     queries: Sequence[Query],
     documents: DocumentStore,
-    pipelines: Iterable[Pipeline | str] = (),
+    pipelines: Iterable[PipelineLike] = (),
     depth: int = DEPTH,
     seed: int = 0,
     models: Mapping[str, Reranker] | None = None,
@@ -95,7 +95,7 @@ def pooled(
     if not len(documents):
         raise InputError("there are no documents to search; give a corpus with an id and a text on each line")
     data = Dataset(tuple(queries), documents, {query.id: {} for query in queries})
-    requested = [Pipeline.parse(p) if isinstance(p, str) else p for p in pipelines]
+    requested = [read_pipeline(p) for p in pipelines]
     steps = plan(requested or [Pipeline.parse(data.default_models.stages)], places=max(depth, 1))
     names = dict.fromkeys(name for step in steps for name in step.pipeline.models)
     loaded = {name: (models or {}).get(name) or load(name) for name in names}

@@ -17,10 +17,11 @@ DEFAULT_DEPTH = 100
 
 Value = float | str | bool
 
-RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": (), "dense": ("model",)}  # and their parameters
+# And their parameters.
+RETRIEVERS: Mapping[str, tuple[str, ...]] = {"bm25": ("k1", "b"), "dense": ("model", "weight", "rank_constant")}
 # Stages without a model, and their parameters.
 STAGES: Mapping[str, tuple[str, ...]] = {
-    "blend": ("weight",),
+    "blend": ("weight", "dense"),
     "boost": ("field", "weight", "half_life", "log", "unit", "now"),
     "relevant": ("least",),
     "when": ("rule", "deeper"),
@@ -57,12 +58,23 @@ class Part:
         quoted = (n if _PLAIN.fullmatch(n) else json.dumps(n, ensure_ascii=False) for n in self.names)
         name = " | ".join(quoted)
         depth = "" if self.depth is None else f"@{self.depth}"
-        values = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.parameters)
+        values = ", ".join(f"{key}={_written(value)}" for key, value in self.parameters)
         return f"{name}({values}){depth}" if values else f"{name}{depth}"
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the parameters that are set."""
+        return frozenset(key for key, _ in self.parameters)
 
     def value(self, key: str) -> Value | None:
         """A parameter's value; None where it is not set."""
         return dict(self.parameters).get(key)
+
+
+def _written(value: Value) -> str:
+    """A value as text; equal numbers are written alike, so that equal pipelines have one text."""
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    return json.dumps(number, ensure_ascii=False)
 
 
 def check(condition: bool, message: str) -> None:
@@ -111,7 +123,7 @@ def _check_parameters(part: Part, names: Mapping[str, tuple[str, ...]]) -> None:
     allowed = names.get(part.name, ())
     for key, value in part.parameters:
         check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
-        fits, what = _VALUES[key]
+        fits, what = _OF_RETRIEVERS.get(f"{part.name} {key}") or _VALUES[key]
         check(fits(value), f"the {key} of {part.name} is {what}; not {value!r}")
 
 
@@ -147,6 +159,14 @@ def _can_be(read: Callable[[Value], float], value: Value) -> bool:
     return True
 
 
+def _is_share(value: Value) -> bool:
+    return _is_weight(value) and float(value) <= 1
+
+
+def _is_inner_share(value: Value) -> bool:
+    return _is_share(value) and 0 < float(value) < 1
+
+
 def _is_relevance(value: Value) -> bool:
     return value in ("high", "some") or (_is_weight(value) and 0 < float(value) <= 1)
 
@@ -162,5 +182,13 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "rule": (_is_name, "a file in double quotes"),
     "deeper": (_is_count, "a whole number of 1 or more"),
     "weight": (_is_weight, "a finite number of 0 or more"),
+    "dense": (_is_share, "a number from 0 to 1"),
+    "k1": (_is_weight, "a finite number of 0 or more"),
+    "b": (_is_share, "a number from 0 to 1"),
+    "rank_constant": (_is_weight, "a finite number of 0 or more"),
     "least": (_is_relevance, 'a probability above 0 and up to 1, "high" or "some"'),
+}
+# Where a retriever's parameter has the name of a stage's and takes other values.
+_OF_RETRIEVERS: Mapping[str, tuple[Callable[[Value], bool], str]] = {
+    "dense weight": (_is_inner_share, "a number above 0 and below 1; without a share in the order, leave it out"),
 }

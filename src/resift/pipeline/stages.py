@@ -75,8 +75,9 @@ def resolved(parts: Sequence[Part], infos: Sequence[ModelInfo]) -> str:
     for part in parts:
         if part.name == "blend":
             assert info is not None
-            weight = part.value("weight")
-            texts.append(f"blend(weight={info.blend_weight if weight is None else float(weight):g})")
+            weight, dense = part.value("weight"), part.value("dense")
+            share = "" if dense is None else f", dense={dense:g}"
+            texts.append(f"blend(weight={info.blend_weight if weight is None else float(weight):g}{share})")
         elif part.name == LEARNED:
             texts.append(str(part))
         elif part.name not in STAGES:
@@ -134,10 +135,11 @@ class _Assembly:
         return Pointwise(self.scorers[-1], part.depth)
 
     def blend(self, part: Part) -> Stage:
-        info, weight = self.scorers[-1].info, part.value("weight")
+        info, weight, dense = self.scorers[-1].info, part.value("weight"), part.value("dense")
+        share = None if dense is None else float(dense)
         if weight is not None:
-            return Blend(info.name, float(weight))
-        return Blend(info.name, info.blend_weight, info.blend_weight_indexed)
+            return Blend(info.name, float(weight), dense=share)
+        return Blend(info.name, info.blend_weight, info.blend_weight_indexed, share)
 
     def boost(self, part: Part) -> Stage:
         return Boost(boost_rule(part))

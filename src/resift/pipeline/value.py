@@ -2,8 +2,9 @@
 
     bm25 + dense >> resift-mini-en@100 >> blend(weight=1.25) >> top 10
 
-In front stand the retrievers, joined by "+"; without them the caller brings the candidates. `dense(model="NAME")` names
-the embedder of the vectors. Then come the stages: a model's name with its depth, or one of `STAGES`. The first model
+In front stand the retrievers, joined by "+"; without them the caller brings the candidates. `bm25(k1=1.2, b=0.6)` sets
+BM25, `dense(model="NAME")` names the embedder of the vectors, and `weight` and `rank_constant` of `dense` say how the
+two are fused. Then come the stages: a model's name with its depth, or one of `STAGES`. The first model
 may be one of several, joined by "|": each ranking gets the first of them that reads its language. A name with other
 characters than letters, digits and "/._:-" stands in double quotes. "no guard" lets a model judge texts of a language
 that it does not read. `when(rule="FILE")` in front of the models leaves them out by a rule that `resift when` learned;
@@ -33,6 +34,7 @@ from resift.pipeline.parts import (
     check_retriever,
     check_stage,
 )
+from resift.pipeline.retrieval import Retrieval
 from resift.pipeline.stages import stage_of
 from resift.pipeline.text import part_of_table, part_of_text, split, table_of_part
 from resift.protocols import Calibrator, Scorer, Stage
@@ -85,6 +87,25 @@ class Pipeline:
         _check_fronts(names, first)
         check(names[:1] != ["when"] or "rule" in dict(self.stages[0].parameters), "when needs the file of a rule")
         check("relevant" not in names[:-1], "relevant is the last stage: a threshold is for the final score")
+        self._check_pairs_of_retrievers()
+
+    def _check_pairs_of_retrievers(self) -> None:
+        """Refuse weights of vectors beside BM25 where the pipeline has only one of the two."""
+        names = {part.name for part in self.retrievers}
+        check(
+            len(names) == len(self.retrievers),
+            "a first stage has each retriever once; write bm25, dense or bm25 + dense, and compare two pipelines",
+        )
+        weighs = next((part for part in self.retrievers if {"weight", "rank_constant"} & part.keys), None)
+        check(
+            weighs is None or len(names) == len(RETRIEVERS),
+            f"{weighs} weighs vectors against BM25; write bm25 + {weighs}",
+        )
+        shares = any(part.name == "blend" and "dense" in part.keys for part in self.stages)
+        check(
+            not (shares and names and len(names) < len(RETRIEVERS)),
+            "the dense of a blend weighs vectors against BM25; write bm25 + dense in front, or leave it out",
+        )
 
     @property
     def depth(self) -> int:
@@ -96,7 +117,12 @@ class Pipeline:
     @property
     def embedder(self) -> str:
         """The model that a retriever names for its vectors; empty where none is named."""
-        return next((str(value) for part in self.retrievers for key, value in part.parameters if key == "model"), "")
+        return self.retrieval.embedder
+
+    @property
+    def retrieval(self) -> Retrieval:
+        """What the retrievers say of BM25, vectors and their fusion."""
+        return Retrieval.of(self.retrievers)
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -25,18 +25,24 @@ class Blend:
         weight: of its scores.
         indexed: the weight where that model's own vectors were among the retrievers, so that their cosine is in the
             first opinion already; None: the same.
+        dense: the weight of the vectors' own scores in the first stage's opinion, whatever fused the retrievers; BM25's
+            have the rest. Where only one of the two found candidates, its scores are the opinion; where neither gave
+            scores, the ranks are. None: as above.
 
     Raises:
-        ValueError: a weight that is negative or not finite.
+        ValueError: a weight that is negative or not finite, or a `dense` that is not from 0 to 1.
 
     """
 
     name = "blend"
 
-    def __init__(self, source: str, weight: float, indexed: float | None = None) -> None:
+    def __init__(self, source: str, weight: float, indexed: float | None = None, dense: float | None = None) -> None:
         self.source, self.weight, self.indexed = source, weight, weight if indexed is None else indexed
+        self.dense = dense
         if bad := [w for w in (self.weight, self.indexed) if not 0 <= w < math.inf]:
             raise ValueError(f"a blend weight is 0 or more and finite; not {bad[0]}")
+        if dense is not None and not 0 <= dense <= 1:
+            raise ValueError(f"the vectors' weight in a blend is from 0 to 1; not {dense}")
 
     def order(self, ranking: Ranking) -> Flow:
         """Blend a ranking that was reranked; another comes back as it is."""
@@ -47,7 +53,7 @@ class Blend:
         began = time.perf_counter()
         last = max((c.score.stage for c in ranking if c.score), default=0)
         scored = [(c, c.score) for c in ranking if c.score and c.score.stage == last and c.score.source == self.source]
-        firsts = first_opinion([c for c, _ in scored])
+        firsts = first_opinion([c for c, _ in scored], self.dense)
         values = standardised([s.value for _, s in scored])
         weight = self.indexed if any(self.source in scores_of_retrievers(c) for c, _ in scored) else self.weight
         blended = [
@@ -69,8 +75,10 @@ def scores_of_retrievers(candidate: Candidate) -> dict[str, float]:
     return {s.source: s.score.value for s in candidate.signals if s.score and not s.score.stage}
 
 
-def first_opinion(candidates: Sequence[Candidate]) -> list[float]:
+def first_opinion(candidates: Sequence[Candidate], dense: float | None = None) -> list[float]:
     """What the first stage thought of each candidate, standardised: see `Blend`."""
+    if dense is not None:
+        return _weighed(candidates, dense)
     said: list[dict[str, float]] = []
     if all(c.signals and c.signals[0].source == RECIPROCAL_RANKS for c in candidates):
         said = [scores_of_retrievers(c) for c in candidates]
@@ -82,6 +90,24 @@ def first_opinion(candidates: Sequence[Candidate]) -> list[float]:
         lowest = min(own[name] for own in said if name in own)
         columns.append(standardised([own.get(name, lowest) for own in said]))
     return [math.fsum(row) / len(row) for row in zip(*columns, strict=True)]
+
+
+def _weighed(candidates: Sequence[Candidate], dense: float) -> list[float]:
+    """(1 - dense) x z(BM25's score) + dense x z(cosine); of one of the two alone, or the ranks where there is none."""
+    weights = {ScoreKind.BM25: 1 - dense, ScoreKind.COSINE: dense}
+    scores = [
+        {s.score.kind: s.score.value for s in c.signals if s.score and not s.score.stage and s.score.kind in weights}
+        for c in candidates
+    ]
+    kinds = {kind for of_candidate in scores for kind in of_candidate}
+    if not kinds:
+        return standardised([-math.log(10 + c.first_rank) for c in candidates])
+    columns = []
+    for kind in sorted(kinds):
+        lowest = min(of_candidate[kind] for of_candidate in scores if kind in of_candidate)
+        weight = weights[kind] if len(kinds) > 1 else 1.0
+        columns.append([weight * z for z in standardised([of_candidate.get(kind, lowest) for of_candidate in scores])])
+    return [math.fsum(row) for row in zip(*columns, strict=True)]
 
 
 def standardised(values: Sequence[float]) -> list[float]:

@@ -104,7 +104,7 @@ def build_matrix(terms: Terms, k1: float = K1, b: float = B) -> Any:  # noqa: AN
     if not len(terms.ids):
         return None
     parts = list(postings(terms, k1, b))
-    matrix = empty_matrix(len(terms.offsets) - 1)
+    matrix = empty_matrix(len(terms.offsets) - 1, k1, b)
     matrix.scores |= {
         "data": np.concatenate([p.values for p in parts]),
         "indices": np.concatenate([p.documents for p in parts]),
@@ -115,12 +115,12 @@ def build_matrix(terms: Terms, k1: float = K1, b: float = B) -> Any:  # noqa: AN
     return matrix
 
 
-def empty_matrix(documents: int) -> Any:  # noqa: ANN401 - bm25s ships no types
-    """A bm25s index with our settings and no terms."""
+def empty_matrix(documents: int, k1: float = K1, b: float = B) -> Any:  # noqa: ANN401 - bm25s ships no types
+    """A bm25s index with these settings and no terms."""
     import bm25s
 
     logging.getLogger("bm25s").setLevel(logging.WARNING)
-    matrix = bm25s.BM25(method="lucene", k1=K1, b=B)
+    matrix = bm25s.BM25(method="lucene", k1=k1, b=b)
     matrix.scores = {
         "data": np.zeros(0, np.float32),
         "indices": np.zeros(0, np.int32),
@@ -135,17 +135,31 @@ def empty_matrix(documents: int) -> Any:  # noqa: ANN401 - bm25s ships no types
 class BM25Retriever:
     """Finds the documents that share words with a query; documents that share none are no candidates.
 
-    `index` is the matrix that `build_matrix` gives for the same documents; where it is None, it is built here.
+    Args:
+        documents: to search.
+        analyzer: of texts; None: one that fits the documents.
+        index: the matrix that `build_matrix` gives for the same documents, k1 and b; None: it is built here.
+        k1: how much repeated words count, 0 or more; None: 1.5.
+        b: how much long documents are discounted, 0 to 1; None: 0.75.
+
     """
 
     name = "bm25"
 
-    def __init__(self, documents: Sequence[Document], analyzer: Analyzer | None = None, index: Any = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        analyzer: Analyzer | None = None,
+        index: Any = None,  # noqa: ANN401 - bm25s ships no types
+        k1: float | None = None,
+        b: float | None = None,
+    ) -> None:
         self.documents = documents
+        self.k1, self.b = K1 if k1 is None else k1, B if b is None else b
         self.analyzer = analyzer or Analyzer.fitting(
             f"{documents[i].title} {documents[i].text}" for i in sample(len(documents))
         )
-        self._index = index or build_matrix(Terms.read(self.analyzer, documents))
+        self._index = index or build_matrix(Terms.read(self.analyzer, documents), self.k1, self.b)
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """The k best documents per query, best first; ties by the documents' order.

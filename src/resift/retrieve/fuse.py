@@ -64,6 +64,24 @@ class ReciprocalRank:
         return cls(k, _best_weights(lambda weights: cls(k, weights), rankings, relevant, steps))
 
 
+# k of reciprocal ranks where vectors are weighed against BM25. With the usual k of 60 and a weight of 0.2, no document
+# that BM25 missed would come near the top.
+_WEIGHTED_K = 10.0
+
+
+def fusion(weight: float, rank_constant: float | None = None) -> ReciprocalRank:
+    """How BM25 and vectors are fused.
+
+    Args:
+        weight: of the vectors' ranks (0..1); BM25's have the rest. 0 and 0.5: both the same.
+        rank_constant: k of reciprocal ranks; None: 60 without a weight, and 10 with one.
+
+    """
+    weights = None if weight in (0, 0.5) else [1 - weight, weight]
+    default = _WEIGHTED_K if weight else ReciprocalRank().k
+    return ReciprocalRank(default if rank_constant is None else rank_constant, weights)
+
+
 class WeightedSum:
     """Sum over retrievers of weight x score, where the scores of each retriever are scaled to 0..1 per query.
 
@@ -158,6 +176,10 @@ class Hybrid:
             return self
         (place,) = places
         return self.retrievers[place]
+
+    def fused_by(self, fusion: Fusion) -> Hybrid:
+        """The same retrievers with another fusion."""
+        return Hybrid(self.retrievers, fusion)
 
     def retrieve(self, queries: Sequence[Query], k: int) -> list[Ranking]:
         """The k best of the union per query; a candidate's first signal is the fusion's, then each retriever's."""

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from resift.errors import InputError
 from resift.evaluate.evaluation import NO_DOCUMENT, Rows
 from resift.evaluate.first_stages import FirstStages, Progress
-from resift.index.first_stage import fusion
-from resift.pipeline import Part
+from resift.pipeline import Part, Pipeline, Retrieval
 from resift.retrieve.bm25 import K1, B, BM25Retriever, Terms, build_matrix
 from resift.retrieve.candidates import candidates_of, ranking_of
-from resift.retrieve.fuse import ReciprocalRank, fused
+from resift.retrieve.fuse import ReciprocalRank, fused, fusion
 from resift.types import Query, Ranking, ScoreKind
 
 K1_GRID, B_GRID = (0.6, 1.0, 1.5, 2.0), (0.3, 0.5, 0.75, 0.9)
 WEIGHT_GRID, K_GRID = (0.2, 0.35, 0.5, 0.65, 0.8), (10.0, 60.0)
+
+Places = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]  # documents, best first, and their scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,52 +41,64 @@ class FirstStage:
     k: float = 60.0
     run: bool = False
 
-    def __str__(self) -> str:
+    def parts(self, embedder: str, own_weight: float) -> tuple[Part, ...]:
+        """The retrievers of a pipeline that retrieves so; none for the candidates of the data.
+
+        Args:
+            embedder: the model that the pipeline names for its vectors; empty where it names none.
+            own_weight: the weight of vectors that need not be written, since the embedder's contract has it.
+
+        """
         if self.run:
-            return "run"
-        lexical = f"bm25 (k1 {self.k1:g}, b {self.b:g})"
-        if self.weight in (0, 1):
-            return "dense" if self.weight else lexical
-        return f"{1 - self.weight:g} {lexical} + {self.weight:g} dense, by reciprocal ranks (k {self.k:g})"
+            return ()
+        usual = fusion(own_weight)
+        lexical = tuple((key, value) for key, value, own in (("k1", self.k1, K1), ("b", self.b, B)) if value != own)
+        dense: tuple[tuple[str, float | str], ...] = (("model", embedder),) if embedder else ()
+        if 0 < self.weight < 1 and (self.weight, self.k) != (own_weight or 0.5, usual.k):
+            dense += (("weight", self.weight),)
+            dense += () if self.k == fusion(self.weight).k else (("rank_constant", self.k),)
+        retrievers = (Part("bm25", None, lexical), Part("dense", None, dense))
+        return retrievers[1:] if self.weight == 1 else retrievers if self.weight else retrievers[:1]
 
 
 class FirstStageGrid:
     """All first stages of one choice of retrievers, over the queries of a data set.
 
-    The first one is the product's, with the parameters that a search has by default. Where there are two retrievers,
-    each alone is among the others.
+    The first one is the product's, with the parameters that the retrievers name, or else a search has by default. Where
+    there are two retrievers, each alone is among the others.
 
     Args:
         stages: what retrieves, and keeps what it found.
         retrievers: "bm25", "dense" or both; none: the candidates of the data.
         k: how many candidates are retrieved.
 
-    Raises:
-        InputError: the same retriever twice.
-
     """
 
     def __init__(self, stages: FirstStages, retrievers: tuple[Part, ...], k: int) -> None:
-        self._stages, self._k = stages, k
-        self._names = [part.name for part in retrievers]
-        if len(set(self._names)) < len(self._names):
-            raise InputError("a first stage has each retriever once; write bm25, dense or bm25 + dense")
-        self._dense = tuple(part for part in retrievers if part.name == "dense")
-        self.stages = _grid(self._names, stages.fusion_weight(self._dense) if self._dense else 0.0)
-        self._lexical: dict[tuple[float, float], list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]]] = {}
+        self._stages, self._k, self._retrievers = stages, k, retrievers
+        self._retrieval = Retrieval.of(retrievers)
+        model = (("model", self._retrieval.embedder),) if self._retrieval.embedder else ()
+        self._dense = (Part("dense", None, model),) if "dense" in self._retrieval.names else ()
+        self.own_weight = stages.fusion_weight(self._dense) if self._dense else 0.0
+        self.stages = _grid(self._retrieval, self.own_weight)
+        self._lexical: dict[tuple[float, float], list[Places]] = {}
 
     def rows(self, on_progress: Progress) -> Rows:
         """(F, Q, k), the candidates of every first stage as positions in the data set, NO_DOCUMENT behind the last."""
-        self._search_lexical(on_progress)
+        self.search(on_progress)
         queries = self._stages.data.queries
         rows = np.full((len(self.stages), len(queries), self._k), NO_DOCUMENT, np.int32)
-        for q, query in enumerate(queries):
-            dense = self._dense_rows(query)
+        for q in range(len(queries)):
+            dense = self.dense(q)[0]
             for f, stage in enumerate(self.stages):
-                row = self._order(stage, q, dense)
+                row = self.order(stage, q, dense)
                 rows[f, q, : len(row)] = row
             on_progress("queries fused", q + 1, (q + 1) / len(queries))
         return rows
+
+    def text(self, stage: FirstStage) -> str:
+        """A first stage as a pipeline writes it; "run" for the candidates of the data."""
+        return str(Pipeline(stage.parts(self._retrieval.embedder, self.own_weight))) or "run"
 
     def ranking(self, stage: FirstStage, q: int) -> Ranking:
         """What a first stage finds for query q, with all its signals; after `rows`."""
@@ -104,14 +116,13 @@ class FirstStageGrid:
 
     def ms(self, query: Query) -> float:
         """Milliseconds that the product's first stage takes for a query."""
-        parts = tuple(Part(name) if name != "dense" else self._dense[0] for name in self._names)
-        return self._stages.ranking(parts, query, self._k).ms
+        return self._stages.ranking(self._retrievers, query, self._k).ms
 
-    def _search_lexical(self, on_progress: Progress) -> None:
-        """Search with one matrix of BM25 after the other, so that only one is in memory."""
-        if "bm25" not in self._names:
+    def search(self, on_progress: Progress, stages: Sequence[FirstStage] = ()) -> None:
+        """Search with the k1 and b of these first stages, or of all: one matrix is in memory after the other."""
+        if "bm25" not in self._retrieval.names:
             return
-        settings = sorted({(stage.k1, stage.b) for stage in self.stages})
+        settings = sorted({(stage.k1, stage.b) for stage in stages or self.stages})
         documents, queries = self._stages.data.documents, self._stages.data.queries
         analyzer = self._stages.lexical.analyzer
         terms = Terms.read(analyzer, documents)
@@ -121,12 +132,19 @@ class FirstStageGrid:
             self._lexical[k1, b] = [(places.astype(np.int64), values) for places, values in pairs]
             on_progress("settings of BM25 tried", done + 1, (done + 1) / len(settings))
 
-    def _dense_rows(self, query: Query) -> npt.NDArray[np.int64]:
-        row = self._stages.data.documents.row
-        ranking = self._stages.ranking(self._dense, query, self._k).ranking if self._dense else Ranking(query)
-        return np.array([row(c.document.id) for c in ranking], np.int64)
+    def lexical(self, k1: float, b: float, q: int) -> Places:
+        """Positions of what BM25 finds for query q, best first, and their scores; after `search` or `rows`."""
+        return self._lexical[k1, b][q]
 
-    def _order(self, stage: FirstStage, q: int, dense: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def dense(self, q: int) -> Places:
+        """Positions of what the vectors find for query q, best first, and their cosines; nothing without vectors."""
+        query, row = self._stages.data.queries[q], self._stages.data.documents.row
+        ranking = self._stages.ranking(self._dense, query, self._k).ranking if self._dense else Ranking(query)
+        cosines = [c.score.value if c.score else 0.0 for c in ranking]
+        return np.array([row(c.document.id) for c in ranking], np.int64), np.array(cosines, np.float32)
+
+    def order(self, stage: FirstStage, q: int, dense: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(n,), positions of what a first stage finds for query q, of which the vectors found `dense`."""
         if stage.run:
             query, row = self._stages.data.queries[q], self._stages.data.documents.row
             ranking = self._stages.ranking((), query, self._k).ranking
@@ -137,17 +155,19 @@ class FirstStageGrid:
         return fused_rows(lexical, dense, stage.weight, stage.k, self._k) if stage.weight else lexical
 
 
-def _grid(names: Sequence[str], own_weight: float) -> list[FirstStage]:
+def _grid(retrieval: Retrieval, own_weight: float) -> list[FirstStage]:
     """The product's first stage, and then all others."""
-    if not names:
+    if not retrieval.names:
         return [FirstStage(run=True)]
-    if names == ["dense"]:
+    if retrieval.names == ("dense",):
         return [FirstStage(weight=1.0)]
+    k1, b = (usual if value is None else value for value, usual in ((retrieval.k1, K1), (retrieval.b, B)))
     lexical = [FirstStage(k1, b) for k1, b in itertools.product(K1_GRID, B_GRID)]
-    if names == ["bm25"]:
-        return list(dict.fromkeys([FirstStage(), *lexical]))
-    product = fusion(own_weight)
-    first = FirstStage(weight=own_weight or 0.5, k=product.k)
+    if retrieval.names == ("bm25",):
+        return list(dict.fromkeys([FirstStage(k1, b), *lexical]))
+    product = retrieval.fusion(own_weight)
+    weight = own_weight if retrieval.weight is None else retrieval.weight
+    first = FirstStage(k1, b, weight or 0.5, product.k)
     fusions = (
         FirstStage(stage.k1, stage.b, weight, k) for stage, weight, k in itertools.product(lexical, WEIGHT_GRID, K_GRID)
     )

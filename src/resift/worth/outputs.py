@@ -16,6 +16,7 @@ def as_json(result: WorthIt) -> dict[str, Any]:
     """A comparison as a JSON object; docs/worth-it.md has its fields."""
     fields = asdict(result)
     statistics = {"intervals": METHOD, "level": 0.95, "stretch": fields.pop("factor"), "seed": fields.pop("seed")}
+    fields["tuned_pipeline"] = result.tuned_pipeline
     verdict = fields.pop("verdict") | {"sentence": fields.pop("sentence")}
     return {"schema": SCHEMA, "kind": KIND, "verdict": verdict, "statistics": statistics, **fields}
 
@@ -63,7 +64,7 @@ def remarks(result: WorthIt) -> list[str]:
     if result.factor > 1:
         notes.append(f"folds choose for each other, so intervals of gains are {result.factor:.2f} times as wide")
     notes += [
-        f"tuned first stage: {result.first_stage}; recommended behind it: {result.pipeline}",
+        f"tuned, to be run with --pipeline: {result.tuned_pipeline}",
         f"{split}; seed {result.seed}; the choice was made on the queries that tuned, so only the verdict is a test",
         rule(result.least, result.measure),
     ]

@@ -49,7 +49,7 @@ class WorthIt:
         sentence: the same for people.
         measure: what was measured.
         least: the smallest effect of interest.
-        first_stage: the tuned first stage that is recommended.
+        first_stage: the tuned first stage that is recommended, as a pipeline writes it.
         pipeline: the model, depth and blend that are recommended behind it.
         default, tuned: means of the product's and of the tuned first stage over the reported queries.
         tuned_gain: what tuning adds.
@@ -93,6 +93,11 @@ class WorthIt:
     seed: int
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tuned_pipeline(self) -> str:
+        """First stage and model as the text of one pipeline."""
+        return self.pipeline if self.first_stage == "run" else f"{self.first_stage} >> {self.pipeline}"
 
 
 def report(

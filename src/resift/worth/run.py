@@ -160,7 +160,7 @@ class _Comparison:
         return report(
             verdict, result, tables, recommended, choices,
             data=facts_of(self.data), measure=str(self.measures[0]), least=least, seed=self.options.seed, factor=factor,
-            first_stages=tuple(map(str, self.grid.stages)), ideal=self._ideal()[result.queries],
+            first_stages=tuple(map(self.grid.text, self.grid.stages)), ideal=self._ideal()[result.queries],
             first_ms=np.array([self.grid.ms(query) for query in self.data.queries]), misfits=misfits,
         )  # fmt: skip
 

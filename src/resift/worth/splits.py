@@ -39,34 +39,30 @@ def splits(queries: Sequence[Query], seed: int = 0) -> list[Split]:
         seed: another one gives another split.
 
     """
-    texts = [_normal(query.text) for query in queries]
-    sizes = Counter(texts)
-    if len(sizes) < 2:
-        return []
     halves = len(queries) >= HALVES_FROM
-    parts = _parts(texts, sizes, 2 if halves else min(FOLDS, len(sizes)), seed)
-    reported = [1] if halves else range(parts.max() + 1)
-    return [Split(parts != part, parts == part) for part in reported]
+    parts = _parts(queries, 2 if halves else FOLDS, seed)
+    return parts[1:] if halves else parts
 
 
 def folds(queries: Sequence[Query], seed: int = 0) -> list[Split]:
-    """5-fold cross-fitting however many queries there are, dealt as `splits` deals them; empty with a single text."""
+    """5-fold cross-fitting, however many queries there are; else as `splits`."""
+    return _parts(queries, FOLDS, seed)
+
+
+def _parts(queries: Sequence[Query], most: int, seed: int) -> list[Split]:
+    """Each part is reported once, and the others tune."""
     texts = [_normal(query.text) for query in queries]
     sizes = Counter(texts)
     if len(sizes) < 2:
         return []
-    parts = _parts(texts, sizes, min(FOLDS, len(sizes)), seed)
-    return [Split(parts != part, parts == part) for part in range(parts.max() + 1)]
-
-
-def _parts(texts: Sequence[str], sizes: Counter[str], count: int, seed: int) -> npt.NDArray[np.int64]:
-    """(Q,), the part of each text, from 0 to count - 1."""
+    count = min(most, len(sizes))
     part_of: dict[str, int] = {}
     filled = [0] * count
     for text in sorted(sizes, key=lambda text: (-sizes[text], _hash(seed, text))):
         part_of[text] = min(range(count), key=lambda part: (filled[part], part))
         filled[part_of[text]] += sizes[text]
-    return np.array([part_of[text] for text in texts], np.int64)
+    parts = np.array([part_of[text] for text in texts])
+    return [Split(parts != part, parts == part) for part in range(count)]
 
 
 def _normal(text: str) -> str:

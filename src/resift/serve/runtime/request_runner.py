@@ -22,6 +22,7 @@ from resift.serve.runtime.failover import CircuitBreaker, ask_in_turn
 from resift.serve.runtime.language_choice import LanguageChoice, ModelChoice
 from resift.serve.runtime.metrics import Metrics
 from resift.serve.runtime.queue_driver import UNLIMITED_REQUEST, QueueDriver, RequestLimits, cost_of
+from resift.serve.runtime.search_plan import search_plan
 from resift.serve.runtime.served_models import ServedModel
 from resift.serve.runtime.token_queue import Operation, QueueSlice, Throughput, TokenQueue, tokens_of
 from resift.serve.runtime.workers import WorkerLimits, Workers
@@ -72,6 +73,7 @@ class RequestRunner:
         self.driver = QueueDriver(self.queue, self.workers, self.metrics, settings.stall_s)
         self._operations = {name: self._operations_of(name, model) for name, model in self._models.items()}
         self._by_language = LanguageChoice([model for model in self._models.values() if model.by_language], index)
+        self._plan = None if index is None else search_plan(settings.pipeline, index, self._models)
         self.metrics.watch_queue(self.queue)
         self.ready = False
 
@@ -119,15 +121,16 @@ class RequestRunner:
     async def search(self, request: SearchRequest) -> RerankAnswer:
         """Search the index and order what was found; see Service."""
         began, deadline = time.perf_counter(), self._deadline(request.deadline_ms)
-        if self._index is None:
+        if self._plan is None:
             raise InputError("this server has no index; start it with --index DIR")
+        plan = self._plan
         model = self._find(request.model, scores=True)
         self._check(request.query, [])
         pool = max(request.depth, request.top_k)
         if pool > (most := self._settings.max_documents):
             raise TooLarge(f"{pool} candidates are asked for; {most} are allowed in one request")
         self.queue.check([1])  # a request that can't be let in costs no search
-        (ranking,) = await asyncio.to_thread(self._index.retriever.retrieve, [_query(request.query)], pool)
+        (ranking,) = await asyncio.to_thread(plan.retriever.retrieve, [_query(request.query)], pool)
         add_facts(documents=len(ranking))
         limits = RequestLimits(deadline, None, request.may_shrink)
         choice = await self._choice(model, request.model, ranking, of_index=True)
@@ -138,8 +141,8 @@ class RequestRunner:
             served, guard = self._models[name], not (choice.by_language and name == choice.model)
             scorer = self._operations[name].stored
             rule = os.path.expanduser(self._settings.when)
-            boost = self._settings.boost
-            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance, guard, rule, boost)
+            boost, blend = self._settings.boost, plan.blend_of(name, request.blend)
+            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance, guard, rule, boost, blend)
             return await self.driver.drive(stage, choice.ranking, limits, name, quick=served.custom_stage is None)
 
         ranked, stage = await self._ranked(choice.model, request.on_error, choice.ranking, "index", run, self._boosted)

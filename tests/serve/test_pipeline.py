@@ -1,0 +1,65 @@
+"""A server with a pipeline: searches of the index are retrieved and blended as it says, unless a request says more."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from resift import Index, Reranker
+from resift.errors import InputError
+from resift.pipeline import Pipeline
+from resift.serve.app import create_app
+from resift.serve.runtime.search_plan import search_plan
+from resift.serve.runtime.served_models import ServedModel
+from resift.serve.settings import Settings
+
+TEXTS = [
+    "A lighthouse keeper lights the lamp.", "Bake sourdough bread in a hot oven.", "A loaf of sourdough bread.",
+    "The oven is cold, and the bread of the keeper is old.",
+]  # fmt: skip
+PIPELINE = "bm25(k1=0.6) + dense(weight=0.7) >> resift-mini-en@100 >> blend(weight=4, dense=0.9)"
+QUERY = "who bakes bread in the oven"
+
+
+def test_searches_follow_the_pipeline(
+    mini: Reranker, live: Callable[[Starlette], httpx.Client], tmp_path: Path
+) -> None:
+    (tmp_path / "pipeline.toml").write_text(Pipeline.parse(PIPELINE).to_toml())
+    index = Index.of(TEXTS, pipeline=PIPELINE)
+    client = live(create_app([ServedModel.of(mini)], Settings(pipeline=str(tmp_path)), index=index))
+
+    def scores(**body: object) -> list[float]:
+        answer = client.post("/api/search", json={"query": QUERY, **body}).raise_for_status().json()
+        return [result["score"]["value"] for result in answer["results"]]
+
+    expected = [float(c.score or 0) for c in index.run(PIPELINE, QUERY)]
+    assert scores() == pytest.approx(expected, abs=0.02)  # the server may run the model at another precision
+    weighed = [float(c.score or 0) for c in index.run(PIPELINE.replace("weight=4, dense=0.9", "weight=0.5"), QUERY)]
+    assert scores(blend=0.5) == pytest.approx(weighed, abs=0.02)
+    assert weighed != pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bm25 >> resift-mini-en >> other@5", "a server takes retrievers, one model and a blend"),
+        ("bm25 >> other >> blend", "model other is not served; there is resift-mini-en: resift serve other"),
+        ("bm25(k1=9)", "the pipeline asks for k1=9"),
+        ("none.toml", "can't be read"),
+    ],
+)
+def test_a_pipeline_that_can_not_be_followed_is_refused_before_anything_is_served(
+    mini: Reranker, text: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        create_app([ServedModel.of(mini)], Settings(pipeline=text), index=Index.of(TEXTS, False))
+
+
+def test_the_blend_is_for_the_pipeline_s_model_alone() -> None:
+    index = Index.of(TEXTS, False)
+    plan = search_plan("bm25 >> a@10 >> blend(weight=3)", index, ["a", "b"])
+    assert plan.blend is not None and plan.blend_of("a", True) == plan.blend
+    assert plan.blend_of("b", True) is None and plan.blend_of("a", 2.0) is None and plan.blend_of("a", False) is None
+    assert search_plan("", index, []).retriever is index.retriever
