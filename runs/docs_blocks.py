@@ -180,7 +180,8 @@ def peers() -> str:
 
 
 COMMANDS = (
-    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "choose",
+    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "tune", "when", "judge",
+    "choose",
     "calibrate", "bench", "doctor", "export",
 )  # fmt: skip
 

@@ -21,6 +21,10 @@ _OnError = Annotated[
     typer.Option("--on-error", help=f"When a model fails: {_choices(OnError, DEFAULTS.on_error)}", metavar="WHAT"),
 ]
 _Tokens = Annotated[int | None, typer.Option(help=f"Tokens that may wait [{DEFAULTS.queue_seconds:g} seconds' worth].")]
+_Documents = Annotated[int | None, typer.Option(help=f"Documents per request [{DEFAULTS.max_documents}].")]
+_Pipeline = Annotated[
+    str | None, typer.Option(help="Text, file or folder of a pipeline, for /api/search.", metavar="PIPELINE")
+]
 
 
 def serve(
@@ -36,19 +40,14 @@ def serve(
         bool | None, typer.Option("--calibrated", help="Scores are probabilities, as `resift calibrate` fitted them.")
     ] = None,
     when: Annotated[str | None, typer.Option(help="Rule of `resift when`, for /api/search.", metavar="FILE")] = None,
-    pipeline: Annotated[
-        str | None,
-        typer.Option(help="Text, file or folder of a pipeline, for /api/search.", metavar="PIPELINE"),
-    ] = None,
+    pipeline: _Pipeline = None,
     on_error: _OnError = None,
     fallback: Annotated[
         list[str] | None, typer.Option(help="Model to ask when the others fail; may be repeated.", metavar="MODEL")
     ] = None,
     deadline_ms: Annotated[float | None, typer.Option(help="Answer by then with what is scored.")] = None,
     queue_tokens: _Tokens = None,
-    max_documents: Annotated[
-        int | None, typer.Option(help=f"Documents per request [{DEFAULTS.max_documents}].")
-    ] = None,
+    max_documents: _Documents = None,
     max_memory: Annotated[str | None, typer.Option(help="Ceiling, such as 6GiB.", metavar="SIZE")] = None,
     api_keys_file: Annotated[str | None, typer.Option(help="File with a key per line; else nobody needs one.")] = None,
     rate_limit: Annotated[float | None, typer.Option(help="Requests a minute and key [no limit].")] = None,
