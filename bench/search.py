@@ -22,7 +22,7 @@ from pathlib import Path
 
 # (module, class or None, function): what is timed, and what it is called in the table.
 STEPS = {
-    "load the tokenizer and contract": ("resift.api", None, "load"),
+    "load the tokenizer and contract": ("resift.loading", None, "load"),
     "read and cut the files": ("resift.files", None, "read_paths"),
     "open the index": ("resift.api", "Index", "open"),
     "BM25 index": ("resift.retrieve.bm25", "BM25Retriever", "__init__"),

@@ -183,8 +183,8 @@ def peers() -> str:
 
 
 COMMANDS = (
-    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "tune-boosts", "judge",
-    "features", "train ltr", "mine", "choose", "calibrate", "bench", "doctor", "export",
+    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "tune", "when", "tune-boosts",
+    "judge", "features", "train ltr", "mine", "choose", "calibrate", "bench", "doctor", "export",
 )  # fmt: skip
 
 

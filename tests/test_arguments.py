@@ -128,17 +128,17 @@ def test_a_file_that_is_left_out_is_warned_of(tmp_path: Path) -> None:
 
 def test_a_named_reranker_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str | None] = []
-    load = resift.api.load
+    load = resift.loading.load
     monkeypatch.setattr(
-        resift.api, "load", lambda name, calibrated: loaded.append(name) or load(name, calibrated=calibrated)
+        resift.loading, "load", lambda name, calibrated: loaded.append(name) or load(name, calibrated=calibrated)
     )
-    resift.api._loaded.cache_clear()
+    resift.loading._loaded.cache_clear()
     index = Index.of(TEXTS, embedder=False)
     for _ in range(2):
         index.search("capital of Norway")
         index.search("capital of Norway", reranker=False)
     assert loaded == [None]
-    resift.api._loaded.cache_clear()
+    resift.loading._loaded.cache_clear()
 
 
 @pytest.mark.parametrize(

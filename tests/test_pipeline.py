@@ -223,7 +223,7 @@ def test_an_opinion_of_weighed_scores_by_hand() -> None:
     ranks = Ranking.unscored(Query("q"), [Document(str(i), "x") for i in range(3)]).candidates
     assert first_opinion(ranks, 0.9) == first_opinion(ranks)
     with pytest.raises(ValueError, match="from 0 to 1"):
-        Blend("m", 1.0, 1.5)
+        Blend("m", 1.0, dense=1.5)
 
 
 def test_a_rule_tells_blends_apart() -> None:

@@ -23,6 +23,7 @@ LAYERS = [
     {"score", "client"},
     {"pipeline", "index", "calibrate"},
     {"reranker", "testing"},
+    {"loading"},
     {"api"},
     {"inspection", "evaluate"},
     {"serve", "adapters", "worth", "judge", "choose", "train"},

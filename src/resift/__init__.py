@@ -1,7 +1,8 @@
 """Resift puts what a first search found in the right order, and says what that order is worth."""
 
-from resift.api import Index, load, search
+from resift.api import Index, search
 from resift.errors import InputError, ModelError, ResiftError, ScoreError
+from resift.loading import load
 from resift.reranker import Reranker
 from resift.score.cache import PairCache
 from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Scores, Signal, Span, Trace

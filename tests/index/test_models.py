@@ -71,7 +71,7 @@ def test_token_vectors_of_a_model_without_pooled_ones(corpus: Path, tmp_path: Pa
 
 
 def test_a_model_in_use_is_not_loaded_twice() -> None:
-    first, second = resift.load(), load_embedder(resift.api.DEFAULT_MODEL)
+    first, second = resift.load(), load_embedder(resift.loading.DEFAULT_MODEL)
     truncating = resift.load(long_documents="truncate")
     for other in (second, truncating.scorer):
         assert other._engine is first.scorer._engine and other.tokens is first.scorer.tokens  # type: ignore[attr-defined]

@@ -186,7 +186,7 @@ def test_notes_count_what_could_not_be_read() -> None:
 
 
 def test_parts_say_what_is_not_by_default() -> None:
-    texts = ['boost(field="x", weight=0.3)', 'boost(field="x", weight=2.0, log=false)',
+    texts = ['boost(field="x", weight=0.3)', 'boost(field="x", weight=2, log=false)',
              'boost(field="x", weight=0.3, half_life="9d", unit="s", now="2026")']  # fmt: skip
     rules = [BoostRule("x"), BoostRule("x", 2.0, log=False), BoostRule("x", half_life="9d", unit="s", now="2026")]
     assert [str(part_of(rule)) for rule in rules] == texts

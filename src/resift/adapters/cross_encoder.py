@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resift import files
-from resift.api import load
 from resift.arguments import items
 from resift.errors import InputError
+from resift.loading import load
 from resift.reranker import Reranker
 from resift.types import Score, ScoreKind
 

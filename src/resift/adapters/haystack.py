@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from resift.adapters import each
-from resift.api import load
 from resift.errors import MissingExtra
+from resift.loading import load
 from resift.reranker import Reranker
 
 try:

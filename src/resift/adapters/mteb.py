@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from resift.api import load
 from resift.errors import MissingExtra
+from resift.loading import load
 from resift.reranker import Reranker
 
 try:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from resift.adapters import Reranks
-from resift.api import load
 from resift.errors import InputError, MissingExtra
+from resift.loading import load
 
 try:
     from rerankers.documents import Document

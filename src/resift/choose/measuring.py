@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resift.api import load
 from resift.choose.candidates import ModelCandidate
 from resift.choose.sample import UserSample
 from resift.evaluate import EvaluationOptions, evaluate, summaries
@@ -17,6 +16,7 @@ from resift.evaluate.outcomes import Models, run_all
 from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import ResultCache
 from resift.evaluate.statistics import Estimate
+from resift.loading import load
 from resift.pipeline import Part, Pipeline
 
 MEASURE = "nDCG@10"

@@ -36,11 +36,11 @@ def bench(
 
     from rich.console import Console
 
-    from resift.api import load
     from resift.cli import show
     from resift.cli.chart import line_chart
     from resift.errors import InputError
     from resift.inspection.speed import Workload, measure
+    from resift.loading import load
 
     if data and lengths:
         raise InputError("name either --data or --lengths")
@@ -79,10 +79,10 @@ def _pick(model: str, requests: Requests, as_json: bool) -> None:
 
     from rich.console import Console
 
-    from resift.api import load
     from resift.cli import show
     from resift.errors import InputError
     from resift.inspection.speed import compare_precisions
+    from resift.loading import load
     from resift.score.precision import PICK_TAU, PICK_TOP10, remember
 
     if not requests:

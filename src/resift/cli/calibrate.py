@@ -88,7 +88,6 @@ def calibrate(
 
     Half of the queries is fitted on, and what is printed was measured on the other half.
     """
-    from resift.api import load
     from resift.arguments import path
     from resift.atomic import write
     from resift.calibrate import fit, reliability_plot, store
@@ -96,6 +95,7 @@ def calibrate(
     from resift.cli.progress import counter
     from resift.evaluate import DataFiles
     from resift.evaluate.labels import read_labels
+    from resift.loading import load
 
     intents = _intents(min_precision, max_false_keep, min_recall)
     choices = fit.FitOptions(relevant_from, intents, curve.value, seed)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from resift.api import DEFAULT_MODEL
+from resift.loading import DEFAULT_MODEL
 from resift.pipeline import DEFAULT_DEPTH, boosts
 
 

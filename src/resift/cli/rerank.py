@@ -63,7 +63,7 @@ def rerank(
     (schema: docs/json.md). A TREC run needs --queries and --documents; out comes a TREC run.
     """
     from resift import files
-    from resift.api import load
+    from resift.loading import load
     from resift.reranker import budget
 
     budget(deadline_ms, max_memory)  # refuses a wrong limit before anything is read

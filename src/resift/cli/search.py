@@ -161,7 +161,7 @@ def _load(
     explain: bool,
 ) -> Reranker:
     """The model, with its calibration where that is needed; a wrong threshold is refused before anything is read."""
-    from resift.api import load
+    from resift.loading import load
 
     long_documents: LongDocuments = "truncate" if truncate else "windows"
     with_calibration = calibrated or min_relevance is not None

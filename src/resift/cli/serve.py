@@ -25,6 +25,14 @@ _Fallback = Annotated[
     list[str] | None, typer.Option(help="Model to ask when the others fail; may be repeated.", metavar="MODEL")
 ]
 _Tokens = Annotated[int | None, typer.Option(help=f"Tokens that may wait [{DEFAULTS.queue_seconds:g} seconds' worth].")]
+_Documents = Annotated[int | None, typer.Option(help=f"Documents per request [{DEFAULTS.max_documents}].")]
+_Calibrated = Annotated[
+    bool | None, typer.Option("--calibrated", help="Scores are probabilities, as `resift calibrate` fitted them.")
+]
+_Origins = Annotated[list[str] | None, typer.Option(help="Site whose pages may ask; may be repeated.", metavar="URL")]
+_Pipeline = Annotated[
+    str | None, typer.Option(help="Text, file or folder of a pipeline, for /api/search.", metavar="PIPELINE")
+]
 
 
 def serve(
@@ -36,28 +44,19 @@ def serve(
     host: Annotated[str | None, typer.Option(help=f"Address to listen on [{DEFAULTS.host}].")] = None,
     port: Annotated[int | None, typer.Option(help=f"Port to listen on; 0 takes a free one [{DEFAULTS.port}].")] = None,
     precision: Annotated[str | None, typer.Option(help=_choices(ServedPrecision, DEFAULTS.precision))] = None,
-    calibrated: Annotated[
-        bool | None, typer.Option("--calibrated", help="Scores are probabilities, as `resift calibrate` fitted them.")
-    ] = None,
+    calibrated: _Calibrated = None,
     when: Annotated[str | None, typer.Option(help="Rule of `resift when`, for /api/search.", metavar="FILE")] = None,
     boost: options.Boosts = None,
-    pipeline: Annotated[
-        str | None,
-        typer.Option(help="Text, file or folder of a pipeline, for /api/search.", metavar="PIPELINE"),
-    ] = None,
+    pipeline: _Pipeline = None,
     on_error: _OnError = None,
     fallback: _Fallback = None,
     deadline_ms: Annotated[float | None, typer.Option(help="Answer by then with what is scored.")] = None,
     queue_tokens: _Tokens = None,
-    max_documents: Annotated[
-        int | None, typer.Option(help=f"Documents per request [{DEFAULTS.max_documents}].")
-    ] = None,
+    max_documents: _Documents = None,
     max_memory: Annotated[str | None, typer.Option(help="Ceiling, such as 6GiB.", metavar="SIZE")] = None,
     api_keys_file: Annotated[str | None, typer.Option(help="File with a key per line; else nobody needs one.")] = None,
     rate_limit: Annotated[float | None, typer.Option(help="Requests a minute and key [no limit].")] = None,
-    cors_origin: Annotated[
-        list[str] | None, typer.Option(help="Site whose pages may ask; may be repeated.", metavar="URL")
-    ] = None,
+    cors_origin: _Origins = None,
     offline: Annotated[bool | None, typer.Option("--offline", help="Never ask the model hub.")] = None,
     log_level: Annotated[str | None, typer.Option(help=_choices(LogLevel, DEFAULTS.log_level))] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of the settings.")] = None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resift.api import load
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.first_stages import FirstStages, Progress
 from resift.evaluate.outcomes import Models
 from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import Cost, ResultCache
 from resift.evaluate.run import EvaluationOptions, judgement_folder, places
+from resift.loading import load
 from resift.pipeline import Pipeline
 from resift.rerank.drive import drive
 from resift.types import Ranking

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from resift.api import load
 from resift.engine.compiled_models import cache_folder
 from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
@@ -18,6 +17,7 @@ from resift.evaluate.outcomes import Models, run_all
 from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import ResultCache
 from resift.evaluate.shown_documents import beginnings
+from resift.loading import load
 from resift.pipeline import DEFAULT_DEPTH, Pipeline, PipelineLike, read_pipeline
 from resift.reranker import Reranker
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from resift.api import load
 from resift.engine.batching import Engine
 from resift.engine.native.maxsim_library import kernel
 from resift.engine.openvino import fastest_float, has_int8
@@ -18,6 +17,7 @@ from resift.engine.roofline import product_rate, shapes_of
 from resift.errors import InputError
 from resift.inspection.agreement import Agreement, agreement, finite
 from resift.inspection.observed_engine import BatchCount
+from resift.loading import load
 from resift.machine import cores, processor
 from resift.protocols import RunsOn
 from resift.reranker import Reranker

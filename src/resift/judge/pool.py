@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from resift.api import load
 from resift.errors import InputError
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.document_store import DocumentStore
@@ -20,6 +19,7 @@ from resift.evaluate.first_stages import FirstStages, Progress
 from resift.evaluate.outcomes import Models, run_all
 from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import ResultCache
+from resift.loading import load
 from resift.pipeline import Pipeline, PipelineLike, read_pipeline
 from resift.reranker import Reranker
 from resift.types import Query

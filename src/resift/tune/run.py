@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from resift.api import load
 from resift.errors import InputError
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.environment import machine, model_facts
@@ -18,6 +17,7 @@ from resift.evaluate.outcomes import Models
 from resift.evaluate.result_cache import Cost, RecordedScorer, ResultCache
 from resift.evaluate.run import facts_of, judgement_folder, places
 from resift.evaluate.statistics import Floats, estimates
+from resift.loading import load
 from resift.measures import ndcg
 from resift.pipeline import STAGES, Part, Pipeline, PipelineLike, read_pipeline
 from resift.rerank.drive import drive

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resift import arguments
-from resift.api import load
 from resift.errors import InputError
 from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
@@ -22,6 +21,7 @@ from resift.evaluate.plan import retrievers_of
 from resift.evaluate.result_cache import Cost, RecordedScorer, ResultCache
 from resift.evaluate.run import facts_of, judgement_folder, places
 from resift.evaluate.statistics import Floats
+from resift.loading import load
 from resift.reranker import Reranker
 from resift.worth.first_stage_grid import FirstStageGrid
 from resift.worth.report import WorthIt, report

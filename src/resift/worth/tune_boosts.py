@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resift.api import load
 from resift.errors import InputError
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.first_stages import FirstStages, Progress
@@ -17,6 +16,7 @@ from resift.evaluate.outcomes import Models
 from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import Cost, ResultCache
 from resift.evaluate.run import judgement_folder
+from resift.loading import load
 from resift.pipeline import DEFAULT_DEPTH, STAGES, Part, Pipeline
 from resift.pipeline.parts import boost_rule
 from resift.rerank.boost import BoostRule, scored_head, shares

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from resift import arguments
-from resift.api import load
 from resift.errors import InputError
 from resift.evaluate import EvaluationOptions, evaluate
 from resift.evaluate.dataset import Dataset
@@ -18,6 +17,7 @@ from resift.evaluate.first_stages import FirstStages, Progress
 from resift.evaluate.plan import plan
 from resift.evaluate.result_cache import ResultCache
 from resift.evaluate.run import judgement_folder
+from resift.loading import load
 from resift.pipeline import DEFAULT_DEPTH, STAGES, Pipeline, resolved
 from resift.rerank.query_signals import query_signals, retrievers_of
 from resift.rerank.when import WhenRule

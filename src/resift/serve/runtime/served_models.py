@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from resift.api import load
 from resift.errors import InputError
+from resift.loading import load
 from resift.pipeline import Part, boosts, without_models
 from resift.protocols import Embedder, RunsOn, Scorer, Stage
 from resift.rerank.cascade import Cascade

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from resift.api import load
 from resift.errors import InputError
+from resift.loading import load
 from resift.pipeline import Part, Pipeline
 from resift.rerank.training_summary import TRAINING_FILE
 from resift.reranker import Reranker
