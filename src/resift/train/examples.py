@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from resift.types import Document, Query
@@ -98,13 +98,15 @@ class ExampleSet:
         queries: with their candidates; they are ordered by a hash of their texts, so the order of a file is no matter.
         detection: what was detected.
         issues: what is wrong with the data; nothing is left out without one.
+        corpus: all documents that the data bring, where they are more than the candidates; negatives are mined there.
 
     """
 
     name: str
     queries: Sequence[TrainingQuery]
     detection: Detection
-    issues: tuple[DataIssue, ...] = field(default=())
+    issues: tuple[DataIssue, ...] = ()
+    corpus: Sequence[Document] | None = None
 
     @property
     def candidates(self) -> int:
