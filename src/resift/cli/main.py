@@ -22,6 +22,7 @@ from resift.cli import (
     search,
     serve,
     streams,
+    train,
     when,
     worth_it,
 )
@@ -59,6 +60,7 @@ app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)
+app.add_typer(train.app, name="train")
 
 
 def _version(value: bool) -> None:

@@ -41,7 +41,9 @@ def set_for(name: str):  # noqa: ANN201
 def test_each_loss_learns_from_rows_of_its_form(name: str, folder: Path) -> None:
     loss = LOSSES[name]
     torch.manual_seed(0)
-    model = open_base(str(tiny.tiny_bert(folder.parent / name, num_labels=loss.outputs)), loss.outputs, None, "f32").model
+    model = open_base(
+        str(tiny.tiny_bert(folder.parent / name, num_labels=loss.outputs)), loss.outputs, None, "f32"
+    ).model
     model.eval()  # no dropout, so that the values before and after can be compared
     rows = rows_of(loss, set_for(name).queries)
     module = loss.make(model, LossSettings(in_batch=2), False)
@@ -205,7 +207,7 @@ def facts(**changes: object) -> DataFacts:
         ("bce", {"labels": (1.0, 1.0)}, "positives alone"),
         ("ce", {"labels": (2.0, 0.0)}, "graded"),
         ("lambda", {"labels": (1.0, 1.0)}, "different labels"),
-        ("softmax", {"labels": (0.7, 0.2)}, "continuous"),
+        ("group-softmax", {"labels": (0.7, 0.2)}, "continuous"),
         ("mnrl", {"labels": (0.0, 0.0)}, "no query has a positive"),
         ("listnet", {"labels": (None, None)}, "no candidate has one"),
         ("lambda", {"weights": (2.0, 1.0, 1.0, 1.0)}, "weights"),
@@ -218,8 +220,8 @@ def test_a_loss_refuses_data_that_do_not_fit_and_says_what_does(name: str, chang
 
 
 def test_a_wrong_name_gets_a_hint() -> None:
-    with pytest.raises(InputError, match="softmax"):
-        check("sofmax", facts())
+    with pytest.raises(InputError, match="group-softmax"):
+        check("group-sofmax", facts())
 
 
 @pytest.mark.parametrize(
@@ -231,7 +233,7 @@ def test_a_wrong_name_gets_a_hint() -> None:
         ({"labels": (7.5, -2.0)}, "mse"),
         ({"labels": (1.0,)}, "mnrl"),
         ({"teacher": (4.0, -1.0, -2.5, -7.0)}, "teacher-mse"),
-        ({"weights": (2.0, 1.0, 1.0, 1.0)}, "softmax"),
+        ({"weights": (2.0, 1.0, 1.0, 1.0)}, "group-softmax"),
     ],
 )
 def test_the_loss_that_is_chosen_fits(changes: dict, name: str) -> None:

@@ -11,8 +11,9 @@ import torch
 
 from resift.errors import BrokenModel, InputError
 from resift.evaluate import Dataset, named_measures
-from resift.train.examples import ExampleSet, TrainingQuery
-from resift.train.neural import splits
+from resift.train.examples import ExampleSet, Labelled, TrainingQuery
+from resift.train.near_duplicates import normal
+from resift.train.neural import run, splits
 from resift.train.neural.base_model import open_base
 from resift.train.neural.evaluator import Health, ListEvaluator, health_of
 from resift.train.neural.guard import alarm
@@ -25,7 +26,7 @@ from resift.types import Document, Query
 from tests.train.neural import tiny
 
 FAST = {
-    "learning_rate": 3e-3, "batch": 32, "epochs": 3.0, "evaluations": 4, "candidates": "given", "precision": "f32",
+    "learning_rate": 3e-3, "batch": 32, "epochs": 6.0, "evaluations": 4, "candidates": "given", "precision": "f32",
     "warmup": 0.0, "measures": ("nDCG@10", "RR@10"),
 }  # fmt: skip
 
@@ -57,7 +58,7 @@ def learned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = train_reranker(plan, out)
     assert report.out == str(out) and not report.refusals
     row = report.comparisons[0]
-    assert row.trained > 0.95 > row.base and row.over_base.low > 0
+    assert row.trained > 0.9 > row.base and row.over_base.value > 0.1
     assert report.fresh_head and report.dev[0][0] == 0 and len(report.dev) >= 2
     assert not checkpoints_of(out).exists()
     return out
@@ -71,8 +72,8 @@ def test_what_was_trained_is_a_model_of_both_libraries(learned: Path) -> None:
     pairs = [("what is the water", "the lamp of the city"), ("what is the water", "the ferry of the city")]
     logits = CrossEncoder(str(learned)).predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False)
     for engine in ("openvino", "torch"):
-        scored = resift.load(str(learned), precision="f32", engine=engine).score(pairs[0][0], [d for _, d in pairs])
-        assert [s.value for s in scored] == pytest.approx(logits.tolist(), abs=1e-4)
+        scored = resift.load(str(learned), precision="f32", engine=engine).score(pairs)
+        assert [j.value for j in scored.judgements] == pytest.approx(logits.tolist(), abs=1e-4)
     assert logits[0] > logits[1]
     card = (learned / "MODEL_CARD.md").read_text()
     assert "no reranker" in card and "held-out" in card
@@ -87,19 +88,24 @@ def test_a_plan_keeps_dev_test_and_training_apart(base: Path) -> None:
     )
     plan = make_plan([dataclasses.replace(data, queries=(*data.queries, *doubled))], settings(base))
     parts = [
-        {splits.normal(item.query) for item in plan.dev.lists},
-        {splits.normal(item.query) for item in plan.test.lists},
-        {splits.normal(q.query.text) for q in plan.sets[0].queries},
+        {normal(item.query) for item in plan.dev.lists},
+        {normal(item.query) for item in plan.test.lists},
+        {normal(q.query.text) for q in plan.sets[0].queries},
     ]
     assert sum(len(part) for part in parts) == len(set.union(*parts)) == 60
-    assert len(plan.dev.lists) == 20  # both spellings of ten texts
+    assert len(plan.dev.lists) >= 10 and len(plan.test.lists) >= 10
 
 
 def test_the_split_depends_on_texts_alone() -> None:
-    queries = tiny.examples(50).queries
-    renamed = [TrainingQuery(Query(q.query.text, f"x{i}"), q.candidates) for i, q in enumerate(reversed(queries))]
-    texts = [{q.query.text for q in splits.split(part, 3).dev} for part in (queries, renamed)]
-    assert texts[0] == texts[1] != {q.query.text for q in splits.split(queries, 4).dev}
+    data = tiny.examples(50)
+    renamed = tuple(
+        TrainingQuery(Query(q.query.text, f"x{i}"), q.candidates) for i, q in enumerate(reversed(data.queries))
+    )
+    first, again, other = (
+        {q.query.text for q in splits.split(part, seed).dev}
+        for part, seed in ((data, 3), (dataclasses.replace(data, queries=renamed), 3), (data, 4))
+    )
+    assert first == again != other
 
 
 def test_leaked_queries_of_general_and_dev_data_do_not_train(base: Path) -> None:
@@ -144,7 +150,7 @@ def test_grades_of_labels() -> None:
     ("changes", "words"),
     [
         ({"measures": ("nDGC@10",)}, "is no measure"),
-        ({"losses": ("softmaxx",)}, "is no loss"),
+        ({"losses": ("group-softmaxx",)}, "is no loss"),
         ({"losses": ("bce", "bce")}, "one loss for all"),
     ],
 )
@@ -154,7 +160,7 @@ def test_wrong_names_fail_before_a_model_is_opened(changes: dict, words: str) ->
 
 
 def test_too_few_queries_are_refused(base: Path) -> None:
-    with pytest.raises(InputError, match="12 distinct queries have a positive; training takes 40"):
+    with pytest.raises(InputError, match="12 queries of data have a positive; training takes 40"):
         make_plan([tiny.examples(12)], settings(base))
 
 
@@ -172,6 +178,8 @@ def test_alarms() -> None:
     good = Health(0.6, 1.0, 0.0, True)
     assert alarm([good], good) == ""
     assert "collapse" in alarm([dataclasses.replace(good, spread=1e-5)], good)
+    new_head = dataclasses.replace(good, spread=1e-4)
+    assert alarm([new_head], new_head) == "" and "collapse" in alarm([new_head] * 3, new_head)
     assert "finite" in alarm([dataclasses.replace(good, finite=False)], good)
     assert "saturation" in alarm([dataclasses.replace(good, saturated=0.9)], good)
     worse = dataclasses.replace(good, value=0.5)
@@ -186,8 +194,6 @@ def test_health_sees_constants_and_saturation() -> None:
 
 
 def test_no_number_stops_the_training(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resift.train.neural import run
-
     class Poisoned(torch.nn.Module):
         def __init__(self, loss: torch.nn.Module) -> None:
             super().__init__()
@@ -212,34 +218,40 @@ def test_reversed_labels_are_noticed(learned: Path, tmp_path: Path) -> None:
 
 
 def test_negatives_that_are_too_hard_are_noticed(learned: Path) -> None:
-    """Half of the negatives speak of lamps as the positives do, and mostly of nothing else."""
+    """Two of three negatives speak of lamps as the positives do, and of nothing else."""
     rng = random.Random(2)
-    hard = dataclasses.replace(tiny.candidate(rng, 1.0), label=0.0)
-    hard = dataclasses.replace(hard, document=Document("", "lamp lamp lamp"))
-    queries = tuple(tiny.query(n, (tiny.candidate(rng, 1.0), hard, hard)) for n in range(40))
+    hard = Labelled(Document("", "lamp lamp lamp"), 0.0)
+    harder = Labelled(Document("", "lamp lamp"), 0.0)
+    queries = tuple(
+        tiny.query(n, (tiny.candidate(rng, 1.0), hard, harder, tiny.candidate(rng, 0.0))) for n in range(40)
+    )
     model = open_base(str(learned), 1, None, "f32").model
     (sign,) = suspicions(model, queries)
     assert "very hard" in sign.message and not sign.fatal
     assert suspicions(model, tiny.examples(40).queries) == []
 
 
-def test_a_worse_model_is_not_written_unless_forced(learned: Path, tmp_path: Path) -> None:
+def test_a_worse_model_is_not_written_unless_forced(
+    learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Wrong labels that only training knows, and a held-out set that is right."""
     right = tiny.examples(60, name="right")
-    documents = [Document(f"{q.query.id}-{i}", c.document.text) for q in right.queries for i, c in enumerate(q.candidates)]
+    documents = [
+        Document(f"{q.query.id}-{i}", f"{c.document.text} {q.query.id[1:]}")
+        for q in right.queries
+        for i, c in enumerate(q.candidates)
+    ]
     grades = {q.query.id: {f"{q.query.id}-0": 1} for q in right.queries}
     queries = [Query(f"{q.query.text} city", q.query.id) for q in right.queries]
     dev = Dataset.of(queries, documents, grades, name="right")
     wrong = [reversed_labels(tiny.examples(60))]
-    options = settings(learned, force=True, interpolate=1.0, patience=9, depth=100)
+    options = settings(learned, force=True, interpolate=1.0, patience=9, depth=8)
     forced = train_reranker(make_plan(wrong, options, dev), tmp_path / "forced")
     assert forced.refusals and "worse than the base model" in forced.refusals[0]
     assert "in spite of" in (tmp_path / "forced" / "MODEL_CARD.md").read_text()
-    plan = make_plan(wrong, options, dev)
-    refused = train_reranker(
-        dataclasses.replace(plan, settings=dataclasses.replace(options, force=False)), tmp_path / "refused"
-    ) if False else None
-    assert refused is None
+    monkeypatch.setattr(run, "suspicions", lambda *a: [])  # so that only the figures speak
+    refused = train_reranker(make_plan(wrong, dataclasses.replace(options, force=False), dev), tmp_path / "refused")
+    assert refused.refusals and refused.out == "" and not (tmp_path / "refused").exists()
 
 
 def test_interpolation_is_reported_and_mixes(learned: Path, tmp_path: Path) -> None:
@@ -259,7 +271,7 @@ def test_training_goes_on_from_a_checkpoint(base: Path, tmp_path: Path, monkeypa
         pass
 
     def interrupt(self: object, args: object, state: object, control: object, **kwargs: object) -> None:
-        if state.global_step == 9:  # type: ignore[attr-defined]
+        if state.global_step == 2 * plan.every + 1:  # type: ignore[attr-defined]
             raise Interrupted
 
     plan = make_plan([tiny.examples()], settings(base))
@@ -269,8 +281,11 @@ def test_training_goes_on_from_a_checkpoint(base: Path, tmp_path: Path, monkeypa
     assert any(checkpoints_of(tmp_path / "out").glob("checkpoint-*"))
     steps: list[int] = []
     again = dataclasses.replace(plan, settings=settings(base, resume=True))
-    report = train_reranker(again, tmp_path / "out", lambda step, n, share: steps.append(n) if share else None)
-    assert min(steps) > 1 and report.steps == plan.steps
+    report = train_reranker(
+        again, tmp_path / "out", lambda step, n, share: steps.append(n) if step == "steps trained" else None
+    )
+    assert steps[0] > 1 and report.steps == plan.steps
+    assert [step for step, _ in report.dev][:3] == [0, plan.every, 2 * plan.every]  # those before the interruption too
 
 
 def test_several_data_sets_have_a_loss_each(base: Path, tmp_path: Path) -> None:
@@ -278,10 +293,10 @@ def test_several_data_sets_have_a_loss_each(base: Path, tmp_path: Path) -> None:
     scored = dataclasses.replace(
         scored, queries=tuple(dataclasses.replace(q, query=Query(f"how {q.query.text}")) for q in scored.queries)
     )
-    plan = make_plan([tiny.examples(60), scored], settings(base, losses=("softmax", "teacher-mse"), epochs=1.0))
-    assert [each.loss.name for each in plan.sets] == ["softmax", "teacher-mse"]
+    plan = make_plan([tiny.examples(60), scored], settings(base, losses=("group-softmax", "teacher-mse"), epochs=1.0))
+    assert [each.loss.name for each in plan.sets] == ["group-softmax", "teacher-mse"]
     report = train_reranker(plan, tmp_path / "out")
-    assert [each["loss"] for each in report.sets] == ["softmax", "teacher-mse"] and report.steps == plan.steps
+    assert [each["loss"] for each in report.sets] == ["group-softmax", "teacher-mse"] and report.steps == plan.steps
 
 
 def test_mnrl_trains_without_duplicates_in_a_batch(base: Path, tmp_path: Path) -> None:

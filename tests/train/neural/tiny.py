@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from resift.train.examples import Detection, ExampleSet, Labelled, LabelKind, Shape, TrainingQuery
+from resift.train.examples import Detection, ExampleSet, LabelKind, Labelled, Shape, TrainingQuery
 from resift.types import Document, Query
 from tests.checkpoints import cross_encoder
 

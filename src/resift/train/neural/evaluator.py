@@ -46,7 +46,7 @@ def health_of(lists: RankingLists, scores: Floats, value: float) -> Health:
     return Health(value, float(np.mean(spreads)) if spreads else 0.0, saturated, finite)
 
 
-class ListEvaluator(BaseEvaluator):  # type: ignore[misc]
+class ListEvaluator(BaseEvaluator):
     """Measures of a set of lists, as the trainer of sentence-transformers asks for them; the first one decides."""
 
     def __init__(self, lists: RankingLists, measures: Sequence[Measure], bf16: bool = False) -> None:

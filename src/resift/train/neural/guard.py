@@ -8,7 +8,7 @@ from transformers import TrainerCallback
 
 from resift.train.neural.evaluator import Health, ListEvaluator
 
-COLLAPSED = 1e-3  # a spread of logits within a list below which they are one constant
+COLLAPSED = 1e-3  # a spread of logits within a list below which they are one constant; a new head begins near it
 _SATURATED = 0.5  # the share of logits
 _DROP = 0.05  # of the measure below the base, at `_TIMES` evaluations in a row
 _TIMES = 3
@@ -25,7 +25,8 @@ def alarm(history: list[Health], base: Health) -> str:
     latest = history[-1]
     if not latest.finite:
         return "the model gives no finite numbers any more; take a smaller learning rate, or --precision f32"
-    if latest.spread < COLLAPSED:
+    spreads = [health.spread for health in [base, *history]]
+    if latest.spread < COLLAPSED and (max(spreads) >= 10 * COLLAPSED or len(history) >= _TIMES):
         return (
             f"collapse: the scores of a list differ by {latest.spread:.1g} only, so every document gets the same one; "
             "take a smaller learning rate, look at the labels, or mine easier negatives"
@@ -44,7 +45,7 @@ def alarm(history: list[Health], base: Health) -> str:
     return ""
 
 
-class Guard(TrainerCallback):  # type: ignore[misc]
+class Guard(TrainerCallback):
     """Watches the evaluations of a training, and stops it.
 
     Attributes:

@@ -95,7 +95,10 @@ def _bce(model: CrossEncoder, settings: LossSettings, weights: bool) -> nn.Modul
     pos_weight = 1.0 if settings.pos_weight is None else settings.pos_weight
     if weights:
         return WeightedBinaryCrossEntropyLoss(model, pos_weight)
-    return BinaryCrossEntropyLoss(model, activation_fn=torch.nn.Identity(), pos_weight=torch.tensor(pos_weight))
+    loss: nn.Module = BinaryCrossEntropyLoss(
+        model, activation_fn=torch.nn.Identity(), pos_weight=torch.tensor(pos_weight)
+    )
+    return loss
 
 
 def _pointwise(name: str) -> Maker:
@@ -147,7 +150,7 @@ def _own(name: str) -> Maker:
         from resift.train.neural import list_losses as ours
 
         formulas: Mapping[str, tuple[ours.Formula, dict[str, float]]] = {
-            "softmax": (ours.group_softmax, {}),
+            "group-softmax": (ours.group_softmax, {}),
             "gbce": (
                 ours.generalised_bce(settings.calibration, settings.sampled_from),
                 {"calibration": settings.calibration, "sampled_from": settings.sampled_from},
@@ -176,7 +179,7 @@ LOSSES = {
         Loss("lambda", Form.LIST, Values.LABELS, _listwise("LambdaLoss")),
         Loss("ranknet", Form.LIST, Values.LABELS, _listwise("RankNetLoss")),
         Loss("adr-mse", Form.LIST, Values.LABELS, _listwise("ADRMSELoss")),
-        Loss("softmax", Form.LIST, Values.LABELS, _own("softmax"), _GRADES, weighted=True),
+        Loss("group-softmax", Form.LIST, Values.LABELS, _own("group-softmax"), _GRADES, weighted=True),
         Loss("gbce", Form.LIST, Values.LABELS, _own("gbce"), _GRADES, weighted=True),
         Loss("teacher-mse", Form.PAIR, Values.TEACHER, _pointwise("MSELoss")),
         Loss("teacher-kl", Form.LIST, Values.TEACHER, _own("teacher-kl"), weighted=True),
@@ -312,7 +315,7 @@ def choose(facts: DataFacts) -> tuple[Loss, str]:
     preferences = (
         ("teacher-mse", "every candidate has a teacher's score, and regression on a strong teacher's raw logits is the "
          "best published recipe for small models", facts.scored == facts.candidates),
-        ("softmax", "candidates have weights, and it uses them", bool(facts.weighted)),
+        ("group-softmax", "candidates have weights, and it uses them", bool(facts.weighted)),
         ("lambda", "labels are graded, and it rewards each swap by what it does to nDCG",
          facts.kind is LabelKind.GRADED and facts.contrasted > 0),
         ("bce", "labels are 0 and 1 or probabilities, and each pair is judged for itself",

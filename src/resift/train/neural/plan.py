@@ -131,7 +131,7 @@ def make_plan(
         laid_out,
         dev_lists,
         test_lists,
-        *_general_halves(general_lists, settings.seed),
+        *_general_halves(general_lists),
         measures,
         settings,
         tuple(notes),
@@ -149,18 +149,20 @@ def _check_installed() -> None:
 
 def _held_out(
     sets: Sequence[ExampleSet], settings: RerankerSettings, dev: Dataset | None
-) -> tuple[list[tuple[TrainingQuery, ...]], RankingLists, RankingLists]:
+) -> tuple[list[Sequence[TrainingQuery]], RankingLists, RankingLists]:
     """Queries that train, of each set; lists that choose, and lists that are reported."""
     if dev is not None:
         lists = of_dataset(dev, settings.depth)
-        first, second = splits.halves(len(lists.lists), [item.query for item in lists.lists], settings.seed)
-        return [tuple(s.queries) for s in sets], lists.part(first, "dev"), lists.part(second, f"{dev.name}, held out")
-    trained, dev_parts, test_parts = [], [], []
+        first, second = splits.halves([item.query for item in lists.lists])
+        return [s.queries for s in sets], lists.part(first, "dev"), lists.part(second, f"{dev.name}, held out")
+    trained: list[Sequence[TrainingQuery]] = []
+    dev_parts, test_parts = [], []
     for examples in sets:
         if losses.facts_of(examples).kind is LabelKind.NONE:
             raise InputError(f"{examples.name} has no labels, so nothing can be held out to measure; give --dev DATA")
-        parts = splits.split(examples.queries, settings.seed)
-        pool, candidates = Pool(examples.queries), _candidates(examples, settings)
+        parts = splits.split(examples, settings.seed)
+        candidates = _candidates(examples, settings)
+        pool = Pool(examples.queries, None if candidates == "given" else examples.corpus)
         trained.append(parts.train)
         dev_parts.append(pool.lists("dev", parts.dev, settings.depth, candidates))
         test_parts.append(pool.lists(f"{examples.name}, held out", parts.test, settings.depth, candidates))
@@ -169,7 +171,7 @@ def _held_out(
 
 def _candidates(examples: ExampleSet, settings: RerankerSettings) -> Candidates:
     if settings.candidates != AUTO:
-        return settings.candidates
+        return "given" if settings.candidates == "given" else "bm25"
     return "given" if examples.detection.shape is Shape.RUN else "bm25"
 
 
@@ -179,10 +181,10 @@ def _joined(parts: Sequence[RankingLists]) -> RankingLists:
     return RankingLists(" + ".join(names), tuple(item for part in parts for item in part.lists), "; ".join(stages))
 
 
-def _general_halves(lists: RankingLists | None, seed: int) -> tuple[RankingLists | None, RankingLists | None]:
+def _general_halves(lists: RankingLists | None) -> tuple[RankingLists | None, RankingLists | None]:
     if lists is None:
         return None, None
-    first, second = splits.halves(len(lists.lists), [item.query for item in lists.lists], seed)
+    first, second = splits.halves([item.query for item in lists.lists])
     if not first or not second:
         raise InputError(f"{lists.name} has one query; give general data with at least two")
     return lists.part(first, lists.name), lists.part(second, lists.name)

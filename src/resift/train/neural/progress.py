@@ -8,7 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 
-class ShownProgress(TrainerCallback):  # type: ignore[misc]
+class ShownProgress(TrainerCallback):
     """Calls back after each step with the count of steps and the share of them."""
 
     def __init__(self, on_progress: Callable[[str, int, float], None]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,13 @@ from resift.retrieve.bm25 import BM25Retriever
 from resift.score.pairs import whole_text
 from resift.train.examples import TrainingQuery
 from resift.train.neural.rows import query_text
-from resift.types import Document, Query
+from resift.types import Document
 
 if TYPE_CHECKING:
     from ir_measures import Measure
 
 Candidates = Literal["bm25", "given"]
+Key = TypeVar("Key")
 RELEVANT_FROM = 0.5  # of labels that are no whole numbers
 
 
@@ -73,23 +74,19 @@ def grade(label: float | None) -> int:
 
 
 class Pool:
-    """All distinct documents of a set, which BM25 searches as one corpus."""
+    """What BM25 searches: the corpus that the data bring, else all distinct documents of their candidates."""
 
-    def __init__(self, queries: Sequence[TrainingQuery]) -> None:
-        self._documents: dict[tuple[str, str], Document] = {}
-        for query in queries:
-            for candidate in query.candidates:
-                document = candidate.document
-                key = (document.title, document.text)
-                self._documents.setdefault(key, Document(str(len(self._documents)), document.text, document.title))
+    def __init__(self, queries: Sequence[TrainingQuery], corpus: Sequence[Document] | None = None) -> None:
+        distinct = {_key(c.document): c.document for query in queries for c in query.candidates}
+        self._documents: Sequence[Document] = list(distinct.values()) if corpus is None else corpus
         if not self._documents:
             raise InputError("the data have no document; give candidates with texts")
-        self._bm25 = BM25Retriever(list(self._documents.values()))
+        self._bm25 = BM25Retriever(self._documents)
 
     def lists(
         self, name: str, queries: Sequence[TrainingQuery], depth: int, candidates: Candidates = "bm25"
     ) -> RankingLists:
-        """Lists of queries: the `depth` best of the pool by BM25, or their own candidates in BM25's order.
+        """Lists of queries: the `depth` best by BM25, or their own candidates in BM25's order.
 
         Queries without a positive are left out, because nothing can be measured of them.
         """
@@ -99,17 +96,15 @@ class Pool:
         return RankingLists(name, made, words)
 
     def _list(self, query: TrainingQuery, depth: int, candidates: Candidates) -> RankingList:
-        grades = {self._documents[_key(c.document)].id: grade(c.label) for c in query.candidates}
-        asked = Query(query.query.text)
+        grades = {_key(c.document): grade(c.label) for c in query.candidates}
+        count = len(self._documents) if candidates == "given" else depth
+        places, _ = self._bm25.best_places(query.query.text, count)
+        order = [self._documents[i] for i in places.tolist()]
         if candidates == "given":
-            (ranking,) = self._bm25.retrieve([asked], len(self._documents))
-            order = [c.document.id for c in ranking if c.document.id in grades]
-            order += [i for i in grades if i not in set(order)]
-        else:
-            (ranking,) = self._bm25.retrieve([asked], depth)
-            order = [c.document.id for c in ranking]
-        documents = list(self._documents.values())
-        return _list_of(query_text(query), [documents[int(i)] for i in order[:depth]], grades)
+            order = [document for document in order if _key(document) in grades]
+            present = {_key(document) for document in order}
+            order += [c.document for c in query.candidates if _key(c.document) not in present]
+        return _list_of(query_text(query), [(_key(document), document) for document in order[:depth]], grades)
 
 
 def _key(document: Document) -> tuple[str, str]:
@@ -127,17 +122,18 @@ def of_dataset(data: Dataset, depth: int) -> RankingLists:
         else:
             documents = [c.document for c in bm25.retrieve([query], depth)[0]]
         text = f"{query.instruction} {query.text}" if query.instruction else query.text
-        made.append(_list_of(text, documents, data.qrels[query.id]))
+        made.append(_list_of(text, [(document.id, document) for document in documents], data.qrels[query.id]))
     words = "the run given" if bm25 is None else f"BM25 over {len(data.documents)} documents"
     return RankingLists(data.name, tuple(made), words)
 
 
-def _list_of(text: str, documents: Sequence[Document], grades: Mapping[str, int]) -> RankingList:
-    places = {document.id: place for place, document in enumerate(documents)}
-    for id_ in grades:
-        places.setdefault(id_, len(places))
-    by_place = {places[id_]: value for id_, value in grades.items()}
-    return RankingList(text, tuple(whole_text(document) for document in documents), by_place)
+def _list_of(text: str, documents: Sequence[tuple[Key, Document]], grades: Mapping[Key, int]) -> RankingList:
+    """A list of documents by what names them; judged ones that are not among them get places behind."""
+    places = {key: place for place, (key, _) in enumerate(documents)}
+    for key in grades:
+        places.setdefault(key, len(places))
+    by_place = {places[key]: value for key, value in grades.items()}
+    return RankingList(text, tuple(whole_text(document) for _, document in documents), by_place)
 
 
 def measured(lists: RankingLists, measures: Sequence[Measure], scores: Floats | None = None) -> dict[str, Floats]:

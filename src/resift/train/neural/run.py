@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import set_seed
 
 from resift.errors import InputError
 from resift.evaluate.statistics import Floats
@@ -50,10 +51,10 @@ class Before:
 class Trained:
     """How the training itself went."""
 
-    evaluator: ListEvaluator
     guard: Guard
     steps: int
     best_step: int
+    dev: tuple[tuple[int, float], ...]
     seconds: float
 
 
@@ -73,6 +74,7 @@ def train_reranker(plan: Plan, out: Path, on_progress: Progress = lambda *_: Non
     saving.check_place(out)
     settings = plan.settings
     precision = precision_of(settings.precision)
+    set_seed(settings.seed)  # also of a new head
     base = open_base(settings.base, plan.outputs, settings.max_tokens, precision, settings.lora)
     on_progress("base model scored", 0, 0.0)
     notes = [*plan.notes, *_checked(base, plan)]
@@ -93,7 +95,7 @@ def train_reranker(plan: Plan, out: Path, on_progress: Progress = lambda *_: Non
         stopped=trained.guard.reason,
         alarm=trained.guard.sick,
         alpha=alpha,
-        dev=tuple((step, health.value) for step, health in evaluator.history),
+        dev=((0, before.health.value), *trained.dev),
         comparisons=tuple(comparisons),
         refusals=tuple(refusals),
         notes=tuple(notes),
@@ -210,7 +212,9 @@ def _trained(
     else:
         before.model.model.load_state_dict(before.state)
         best_step = 0
-    return Trained(evaluator, guard, int(trainer.state.global_step), best_step, time.perf_counter() - began)
+    key = f"eval_{plan.measures[0]}"
+    dev = tuple((int(log["step"]), float(log[key])) for log in trainer.state.log_history if key in log)
+    return Trained(guard, int(trainer.state.global_step), best_step, dev, time.perf_counter() - began)
 
 
 def _interpolated(plan: Plan, before: Before) -> float:

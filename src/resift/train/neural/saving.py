@@ -20,7 +20,7 @@ from resift.models.recognition import contract_of
 from resift.score.load import load_scorer
 from resift.train.neural.base_model import BaseModel, quiet
 from resift.train.neural.grouped import Floats, GroupedCrossEncoder, score_pairs
-from resift.types import Document, Query
+from resift.types import Candidate, Document, Query
 
 TOLERANCE = 1e-4  # of a logit, relative to the largest one where that is over 1
 ADAPTER = "adapter"
@@ -94,7 +94,7 @@ def _probes(model: GroupedCrossEncoder, pairs: Sequence[tuple[str, str]]) -> lis
     limit = model.max_seq_length or 1 << 30
     chosen = []
     for pair in dict.fromkeys(pairs):
-        if all(text.strip() for text in pair) and len(model.tokenizer(*pair)["input_ids"]) <= limit:
+        if all(text.strip() for text in pair) and len(model.tokenizer(*pair, verbose=False)["input_ids"]) <= limit:
             chosen.append(pair)
         if len(chosen) == _PROBES:
             break
@@ -139,7 +139,7 @@ def _write_whole(
     golden = tuple(Golden(q, d, float(s)) for (q, d), s in zip(probes[:_GOLDEN], expected[:_GOLDEN], strict=False))
     contract = replace(contract, window_tokens=contract.max_tokens, golden=golden)
     contract.write(folder)
-    pairs = [(Query(query), Document(str(i), text)) for i, (query, text) in enumerate(probes)]
+    pairs = [(Query(query), Candidate(Document(str(i), text))) for i, (query, text) in enumerate(probes)]
     try:
         judgements = load_scorer(str(folder), "f32", engine="auto").score(pairs).judgements
     except ResiftError as error:

@@ -13,6 +13,7 @@ from resift.train.neural.ranking_lists import Candidates
 
 Precision = Literal["auto", "f32", "bf16"]
 AUTO = "auto"
+MEASURES = ("nDCG@10", "RR@10", "Success@1", "Success@10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class RerankerSettings:
 
     base: str
     losses: tuple[str, ...] = (AUTO,)
-    measures: tuple[str, ...] = ("nDCG@10", "RR@10", "Success@1", "Success@10")
+    measures: tuple[str, ...] = MEASURES
     epochs: float = 1.0
     steps: int = 0
     batch: int = 32
@@ -56,11 +57,11 @@ class RerankerSettings:
     max_tokens: int | None = None
     list_size: int = 8
     negatives: int = 4
-    precision: Precision = "auto"
+    precision: str = AUTO
     evaluations: int = 10
     patience: int = 4
     depth: int = 30
-    candidates: Candidates | Literal["auto"] = "auto"
+    candidates: str = AUTO
     lora: int = 0
     merge: bool = True
     interpolate: float | None = None

@@ -1,78 +1,72 @@
-"""Which queries train, which choose the checkpoint, and which are reported; a query's text is in one part alone."""
+"""Which queries train, which choose the checkpoint, and which are reported; what says the same is in one part alone."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
+from dataclasses import dataclass, replace
 
 from resift.errors import InputError
-from resift.train.examples import TrainingQuery
+from resift.train.data import split_by_query
+from resift.train.examples import ExampleSet, TrainingQuery
+from resift.train.near_duplicates import normal
 
-LEAST = 10  # distinct queries that choose, and as many that are reported
-_SHARE = 0.1
-_MOST = 300
+LEAST = 10  # queries that choose, and as many that are reported
+_SHARE = 0.2  # of the queries that are held out, for both together
+_MOST = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Queries that train, that choose the checkpoint (dev), and that are reported (test)."""
 
-    train: tuple[TrainingQuery, ...]
-    dev: tuple[TrainingQuery, ...]
-    test: tuple[TrainingQuery, ...]
+    train: Sequence[TrainingQuery]
+    dev: Sequence[TrainingQuery]
+    test: Sequence[TrainingQuery]
 
 
-def split(queries: Sequence[TrainingQuery], seed: int = 0) -> Parts:
-    """Deal queries by a hash of seed and text: a tenth to dev and a tenth to test, 10 to 300 texts each.
+def split(examples: ExampleSet, seed: int = 0) -> Parts:
+    """Hold a fifth of the queries out, 20 to 600, a half of them for dev and the other half for test.
 
-    Queries whose texts are the same but for letter case, width and white space stay together; so neither another id
-    nor the order of a file brings a query into two parts. Only queries with a positive and with another candidate can
-    be measured, and go to dev and test; the others train.
+    See `split_by_query`: queries of nearly the same words stay together, and neither ids nor the order of a file
+    change the split. What can't be measured, for want of a positive, trains.
 
     Raises:
-        InputError: fewer than 40 distinct queries that can be measured.
+        InputError: fewer than 40 queries have a positive, or too few of them say something different.
 
     """
-    texts = sorted({normal(q.query.text) for q in queries if _measurable(q)}, key=lambda text: _hash(seed, text))
-    if len(texts) < 4 * LEAST:
+    measurable = [q for q in examples.queries if is_measurable(q)]
+    if len(measurable) < 4 * LEAST:
         raise InputError(
-            f"{len(texts)} distinct queries have a positive; training takes {4 * LEAST}, of which {2 * LEAST} are held "
-            "out to measure it: judge more (resift judge), or give them with --dev"
+            f"{len(measurable)} queries of {examples.name} have a positive; training takes {4 * LEAST}, of which "
+            f"{2 * LEAST} are held out to measure it: judge more (resift judge), or give judged queries with --dev"
         )
-    count = max(LEAST, min(_MOST, round(len(texts) * _SHARE)))
-    dev, test = frozenset(texts[:count]), frozenset(texts[count : 2 * count])
-    return Parts(
-        tuple(q for q in queries if normal(q.query.text) not in dev | test),
-        tuple(q for q in queries if normal(q.query.text) in dev),
-        tuple(q for q in queries if normal(q.query.text) in test),
-    )
+    share = min(max(_SHARE, 2 * LEAST / len(measurable)), _MOST / len(measurable))
+    outer = split_by_query(replace(examples, queries=measurable), share, seed)
+    inner = split_by_query(outer.dev, 0.5, seed)
+    if min(len(inner.train.queries), len(inner.dev.queries)) < LEAST // 2:
+        raise InputError(
+            f"the queries of {examples.name} say too much the same to hold {2 * LEAST} of them out; "
+            "give judged queries with --dev"
+        )
+    held_out = [q.query.text for q in outer.dev.queries]
+    train, _ = without_texts([q for q in examples.queries], held_out)
+    return Parts(train, inner.dev.queries, inner.train.queries)
 
 
-def halves(count: int, texts: Sequence[str], seed: int = 0) -> tuple[list[int], list[int]]:
-    """Places of `count` texts in two halves, by a hash of seed and text; the same text is in one half."""
-    order = sorted({normal(text) for text in texts}, key=lambda text: _hash(seed, text))
-    first = frozenset(order[: len(order) // 2])
-    inside = [normal(text) in first for text in texts]
-    return [i for i in range(count) if inside[i]], [i for i in range(count) if not inside[i]]
+def halves(texts: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Places of texts in two halves: by turns, in the order of the texts; the same text is in one half."""
+    order = {text: number for number, text in enumerate(sorted({normal(text) for text in texts}))}
+    sides = [order[normal(text)] % 2 for text in texts]
+    return [i for i, side in enumerate(sides) if not side], [i for i, side in enumerate(sides) if side]
 
 
 def without_texts(queries: Sequence[TrainingQuery], texts: Iterable[str]) -> tuple[tuple[TrainingQuery, ...], int]:
-    """Queries whose texts are not among these, and how many were."""
+    """Queries whose words are not those of one of these texts, and how many were."""
     others = {normal(text) for text in texts}
     rest = tuple(q for q in queries if normal(q.query.text) not in others)
     return rest, len(queries) - len(rest)
 
 
-def normal(text: str) -> str:
-    """A text without differences of letter case, width and white space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def _measurable(query: TrainingQuery) -> bool:
+def is_measurable(query: TrainingQuery) -> bool:
+    """Whether a query has a positive."""
     return any((c.label or 0) > 0 for c in query.candidates)
-
-
-def _hash(seed: int, text: str) -> bytes:
-    return sha256(f"{seed}\n{text}".encode("utf-8", "surrogatepass")).digest()

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers.base.sampler import DefaultBatchSampler, NoDuplicatesBatchSampler
 from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 from torch import Tensor
-from torch.utils.data import BatchSampler, RandomSampler
+from torch.utils.data import RandomSampler
 
 from resift.errors import BrokenModel
 from resift.train.neural.guard import Guard
@@ -20,7 +20,7 @@ from resift.train.neural.plan import Plan
 WEIGHTS = "weights.safetensors"
 
 
-class RerankerTrainer(CrossEncoderTrainer):  # type: ignore[misc]
+class RerankerTrainer(CrossEncoderTrainer):
     """`CrossEncoderTrainer` for rows of several sizes.
 
     Args:
@@ -42,7 +42,7 @@ class RerankerTrainer(CrossEncoderTrainer):  # type: ignore[misc]
         valid_label_columns: list[str] | None = None,
         generator: torch.Generator | None = None,
         seed: int = 0,
-    ) -> BatchSampler:
+    ) -> Any:  # noqa: ANN401
         """Random batches; where other queries' documents are negatives, no text comes twice in a batch."""
         columns = tuple(name for name in dataset.column_names if name != "dataset_name")
         size = min(self._rows_per_batch[columns], len(dataset))
