@@ -186,7 +186,8 @@ def _with_adapters(model: GroupedCrossEncoder, rank: int) -> Any:  # noqa: ANN40
         task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=targets,
         exclude_modules=rf"(.*\.)?({'|'.join(heads)})(\..*)?", modules_to_save=heads,
     )  # fmt: skip
-    adapted = get_peft_model(inner, config)
+    with quiet():
+        adapted = get_peft_model(inner, config)
     for name, parameter in inner.named_parameters():
         is_head = any(name.startswith(f"{head}.modules_to_save") for head in heads)
         parameter.requires_grad_(is_head or "lora_" in name)

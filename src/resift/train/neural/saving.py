@@ -105,7 +105,8 @@ def _write_adapter(base: BaseModel, folder: Path, probes: list[tuple[str, str]],
     """Adapters and head by peft, and the largest change of a score after peft loads them onto the base."""
     from peft import PeftModel
 
-    base.adapted.save_pretrained(str(folder))
+    with quiet():
+        base.adapted.save_pretrained(str(folder))
     settings = folder / "adapter_config.json"
     entries = json.loads(settings.read_text("utf-8")) | {"base_model_name_or_path": str(base.folder)}
     settings.write_text(json.dumps(entries, indent=2, default=list), "utf-8")
@@ -125,7 +126,8 @@ def _write_whole(
     model = base.model
     model.set_keep_in_fp32_modules([])
     if base.adapted is not None:
-        model[0].model = base.adapted.merge_and_unload()
+        with quiet():
+            model[0].model = base.adapted.merge_and_unload()
     model.activation_fn = nn.Sigmoid() if model.num_labels == 1 else nn.Identity()  # of `predict` alone
     with quiet():
         model.save(str(folder), create_model_card=False)
