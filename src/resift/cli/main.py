@@ -16,6 +16,7 @@ from resift.cli import (
     export,
     index,
     judge,
+    mine,
     models,
     report,
     rerank,
@@ -56,6 +57,7 @@ app.command("worth-it")(worth_it.worth_it)
 app.command("when")(when.when)
 app.command("choose")(choose.choose)
 app.command("judge")(judge.judge)
+app.command("mine")(mine.mine)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("doctor")(doctor.doctor)

@@ -23,6 +23,7 @@ _RECENT = 30.0
 _PARTS = {
     "passages": (0.0, 0.7), "passages' words": (0.7, 0.97), "words listed": (0.97, 1.0),
     "queries searched": (0.0, 1.0), "queries reranked": (0.0, 1.0),
+    "queries compared by words": (0.0, 0.3), "passages compared by vectors": (0.3, 0.6), "queries mined": (0.6, 1.0),
     "settings of BM25 tried": (0.0, 0.05), "queries fused": (0.05, 0.1), "candidate lists reranked": (0.1, 1.0),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 SIMILARITY = 0.8  # Jaccard similarity from which two sets of shingles are of the same text
 _CEILING = 1 - SIMILARITY
+_LEAST_WITHIN = 8  # shingles of a text that may lie within another
 _WORD = re.compile(r"\w+")
 # Scripts without spaces between words, whose texts are compared by pairs of letters.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
@@ -88,3 +89,13 @@ def _pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
                 yield j, i
         for word in prefix:
             by_word[word].append(place)
+
+
+def says_the_same(a: frozenset[str], b: frozenset[str]) -> bool:
+    """Whether two sets of shingles are of nearly the same text, or one text is nearly all in the other.
+
+    Of texts under eight shingles only the whole is compared: a few words are part of many texts.
+    """
+    smaller = min(len(a), len(b))
+    within = smaller >= _LEAST_WITHIN and len(a & b) >= SIMILARITY * smaller
+    return within or jaccard(a, b) >= SIMILARITY
