@@ -1,6 +1,7 @@
 """Every loss of the table: what it computes, which data it refuses, and that one real step of it learns."""
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -267,3 +268,9 @@ def test_what_is_left_out_is_counted() -> None:
     alike = (*data.queries, tiny.query(9, tuple(c for c in data.queries[0].candidates if c.label == 1)))
     assert rows_of(LOSSES["lambda"], alike).left_out["queries whose candidates are all alike"] == 1
     assert LOSSES["lambda"].form is Form.LIST
+
+
+def test_the_page_names_every_loss() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "train.md").read_text()
+    table = page[page.index("## Losses") :].split("`auto` takes")[0]
+    assert {name for name in re.findall(r"`([\w-]+)`", table)} == set(LOSSES)
