@@ -102,7 +102,7 @@ class MiningReport:
         if self.suspects:
             lines += [
                 "",
-                f"{self.suspect_count:,} likely false negatives, among the first ten of all rankers and above the positives:",
+                f"{self.suspect_count:,} likely false negatives, among the first ten of all rankers, above positives:",
             ]
         for suspect in self.suspects:
             ranks = ", ".join(f"{name} {rank}" for name, rank in suspect.ranks.items())

@@ -14,7 +14,7 @@ import numpy as np
 
 from resift.errors import InputError
 from resift.evaluate.document_store import DocumentStore
-from resift.protocols import Scorer
+from resift.protocols import RemembersDocuments, Scorer
 from resift.score.pairs import whole_text
 from resift.train.data.collect import content_hash
 from resift.train.data.labels import kind_of
@@ -32,6 +32,9 @@ _SHOWN_CHARACTERS = 200
 _SHINGLE = 3  # words
 _TOGETHER = 64  # queries whose pairs are scored in one call
 _MOST_POSITIVES = 100  # by which a list is longer than the range of ranks
+_REMEMBERED = 1 << 29  # bytes of documents that the judge encoded
+# Shapes whose labels of 0 somebody stated. Negatives of tuples were mined, and a run has what nobody judged.
+_JUDGED = (Shape.PAIRS, Shape.LISTS, Shape.BEIR)
 _TRIES = 20  # draws for each random negative
 
 
@@ -69,7 +72,8 @@ def mine(
     It may be called again between epochs, with the model that is being trained as `scorer`, or among the retrievers.
 
     Args:
-        examples: queries with a candidate whose label is over 0; those labelled 0 are known to be no false negatives.
+        examples: queries with a candidate whose label is over 0. What is labelled 0 is no false negative, except in
+            tuples, whose negatives nobody judged; examples that were mined before are such tuples.
         corpus: documents among which negatives are looked for, beside those of the examples; by default
             `examples.corpus`.
         options: how it is done.
@@ -86,7 +90,9 @@ def mine(
     began = time.perf_counter()
     queries, left_out = _with_positives(examples, options)
     documents = corpus_of(replace(examples, queries=queries), corpus)
-    miner = _Miner(examples.name, queries, documents, options, scorer, left_out)
+    if isinstance(scorer, RemembersDocuments):  # a document is a candidate of many queries
+        scorer = scorer.remembering(_REMEMBERED)
+    miner = _Miner(replace(examples, queries=queries), documents, options, scorer, left_out)
     miner.rank(on_progress)
     results = miner.mine(on_progress)
     return MiningResult(results, miner.report(results, time.perf_counter() - began))
@@ -109,14 +115,14 @@ class _Miner:
 
     def __init__(
         self,
-        name: str,
-        queries: Sequence[TrainingQuery],
+        examples: ExampleSet,
         documents: DocumentStore,
         options: MineOptions,
         scorer: Scorer | None,
         left_out: Counter[str],
     ) -> None:
-        self._name, self._queries, self._documents = name, queries, documents
+        self._name, self._queries, self._documents = examples.name, examples.queries, documents
+        self._labels_are_judgements = examples.detection.shape in _JUDGED
         self._options, self._scorer, self._left_out = options, scorer, left_out
         self._rankings: list[Listing] = []
         self._questions: list[list[Places]] = []
@@ -168,7 +174,7 @@ class _Miner:
         kind = kind_of(c.label for q in results for c in q.candidates if c.label is not None)
         count = sum(len(q.candidates) for q in results)
         sentence = f"{self._name} with mined negatives: {len(results):,} queries, {count:,} candidates"
-        return ExampleSet(self._name, tuple(results), Detection(Shape.LISTS, {}, kind, count, sentence))
+        return ExampleSet(self._name, tuple(results), Detection(Shape.TUPLES, {}, kind, count, sentence))
 
     def _query(self, q: int) -> _Query:
         """What the retrievers say of a query."""
@@ -183,7 +189,7 @@ class _Miner:
                 if place < 0 or place in positives:
                     continue
                 rank += 1
-                is_judged = place in by_place and by_place[place].label is not None
+                is_judged = self._labels_are_judgements and place in by_place and by_place[place].label is not None
                 candidate = candidates.setdefault(place, MinedCandidate(place, judged=is_judged))
                 candidate.ranks[listing.name], candidate.values[listing.name] = rank, value
             scores[listing.name] = {}
