@@ -81,7 +81,9 @@ def layers() -> str:
 
 def options(name: str) -> str:
     """Arguments and options of a command, with defaults and help as the program has them."""
-    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    command: Any = get_command(app)
+    for word in name.split():  # a command of a group, such as `train reranker`, has two
+        command = command.commands[word]
     return "\n".join(wrapped(described(p)) for p in command.params if p.name != "help")
 
 
@@ -181,7 +183,7 @@ def peers() -> str:
 
 COMMANDS = (
     "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "choose",
-    "calibrate", "bench", "doctor", "export",
+    "calibrate", "bench", "doctor", "export", "train reranker",
 )  # fmt: skip
 
 

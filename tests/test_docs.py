@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -177,17 +178,26 @@ def test_paths_in_the_docs_exist() -> None:
             assert (ROOT / name).exists() or (PACKAGE / name).exists(), f"{page.name} names {name}"
 
 
+def commands_of(group: Any, words: tuple[str, ...] = ()) -> dict[str, Any]:
+    """All commands by their words; those of a group, such as `train reranker`, have two."""
+    commands: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = (*words, name)
+        commands |= commands_of(command, inner) if hasattr(command, "commands") else {" ".join(inner): command}
+    return commands
+
+
 def spellings(command: str | None = None) -> set[str]:
     """The long options of a command, or of all; those of `resift` itself belong to each."""
     shared = {"--help", "--version", "--install-completion", "--show-completion"}
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = commands_of(get_command(app))
     chosen = [commands[command]] if command else commands.values()
     return shared | {s for c in chosen for p in c.params for s in (*p.opts, *p.secondary_opts) if s.startswith("--")}
 
 
 def test_options_in_the_docs_are_options() -> None:
     """An option behind `resift COMMAND` is that command's, any other in prose is one of some command."""
-    commands = "|".join(get_command(app).commands)  # type: ignore[attr-defined]
+    commands = "|".join(commands_of(get_command(app)))
     for page in PAGES:
         text = page.read_text()
         for command, rest in re.findall(rf"resift ({commands})\b((?:[^`\n|]|\\\n)*)", text):
@@ -202,7 +212,7 @@ def test_options_in_the_docs_are_options() -> None:
 def test_every_option_and_its_default_is_in_the_page_of_commands() -> None:
     """Beyond the generated lists: their defaults are those that the command really has."""
     page = (ROOT / "docs" / "cli.md").read_text()
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in commands_of(get_command(app)).items():
         section = page.split(f"<!-- options of {name} -->")[1].split(f"<!-- /options of {name} -->")[0]
         listed = dict(re.findall(r"^\* `(--[a-z-]+)`(?:, `-[^`]*`)*(?: \(default: `([^`]*)`\))?:", section, re.M))
         for parameter in command.params:
