@@ -124,3 +124,13 @@ def test_the_head_is_in_f32_under_bf16(base: Path) -> None:
 def test_limits_of_length_are_checked(base: Path) -> None:
     with pytest.raises(InputError, match="max_tokens of .* is 16 to 64; not 65"):
         open_base(str(base), 1, 65, "f32")
+
+
+def test_after_training_in_bf16_the_model_is_measured_and_saved_in_f32(base: Path, tmp_path: Path) -> None:
+    """Accelerate leaves the model's forward in bf16, and then no figure would be of the model that is written."""
+    settings = RerankerSettings(
+        str(base), learning_rate=3e-3, epochs=2, evaluations=2, candidates="given", precision="bf16", force=True,
+        measures=("nDCG@10",), warmup=0.0,
+    )  # fmt: skip
+    report = train_reranker(make_plan([tiny.examples()], settings), tmp_path / "out")
+    assert report.precision == "bf16" and max(report.reload_delta.values()) < 1e-5

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from typing import Any
 
 from resift.score.pairs import whole_text
+from resift.train.choices import Format
 from resift.train.examples import Labelled, TrainingQuery
-
-
-class Format(StrEnum):
-    """What a line holds; documents are texts, a title in front of its text."""
-
-    TRIPLET = "triplet"  # query, positive, negative
-    N_TUPLE = "n-tuple"  # query, positive, negative_1 …
-    LABELED_PAIR = "labeled-pair"  # query, document, label
-    LABELED_LIST = "labeled-list"  # query, documents, labels
-    FLAG_EMBEDDING = "flag-embedding"  # query, pos, neg, pos_scores, neg_scores, prompt
 
 
 def lines(queries: Iterable[TrainingQuery], form: Format, scores: bool = False) -> Iterator[bytes]:

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from resift.errors import InputError
 from resift.protocols import Embedder
-
-BM25, DENSE = "bm25", "dense"
-
-
-class Sampling(StrEnum):
-    """Which of the candidates that are left become negatives."""
-
-    TOP = "top"
-    RANDOM = "random"
+from resift.train.choices import BM25, DENSE, Sampling
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from resift.score.defaults import EMBEDDERS, preferred
 from resift.score.load import load_embedder
 from resift.score.pairs import whole_text
 from resift.text.analysis import sample
+from resift.train.choices import BM25, DENSE
 from resift.train.examples import ExampleSet
-from resift.train.mine.options import BM25, DENSE
 from resift.train.mine.rankers import Listing, Places, Progress, rank_by_bm25, rank_by_vectors
 from resift.types import Document
 

@@ -16,11 +16,12 @@ from resift.errors import InputError
 from resift.evaluate.document_store import DocumentStore
 from resift.protocols import RemembersDocuments, Scorer
 from resift.score.pairs import whole_text
+from resift.train.choices import Sampling
 from resift.train.data.collect import content_hash
 from resift.train.data.labels import kind_of
 from resift.train.examples import Detection, ExampleSet, Labelled, Shape, TrainingQuery
 from resift.train.mine.candidates import MinedCandidate, in_range, is_suspect, remaining
-from resift.train.mine.options import MineOptions, Sampling
+from resift.train.mine.options import MineOptions
 from resift.train.mine.rankers import Listing, Places, Progress
 from resift.train.mine.report import MiningReport, Suspect, area, histogram_of, verdict_of
 from resift.train.mine.retrievers import corpus_of, rank_all
@@ -90,9 +91,9 @@ def mine(
     began = time.perf_counter()
     queries, left_out = _with_positives(examples, options)
     documents = corpus_of(replace(examples, queries=queries), corpus)
-    if isinstance(scorer, RemembersDocuments):  # a document is a candidate of many queries
-        scorer = scorer.remembering(_REMEMBERED)
-    miner = _Miner(replace(examples, queries=queries), documents, options, scorer, left_out)
+    # A document is a candidate of many queries.
+    judge = scorer.remembering(_REMEMBERED) if isinstance(scorer, RemembersDocuments) else scorer
+    miner = _Miner(replace(examples, queries=queries), documents, options, judge, left_out)
     miner.rank(on_progress)
     results = miner.mine(on_progress)
     return MiningResult(results, miner.report(results, time.perf_counter() - began))

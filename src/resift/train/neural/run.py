@@ -205,6 +205,7 @@ def _trained(
     began = time.perf_counter()
     with quiet():
         trainer.train(resume_from_checkpoint=True if resume else None)
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it would go on in bf16
     best_step = int(trainer.state.best_global_step or 0)
     best = folder / f"checkpoint-{best_step}"
     if best_step and best.exists():
