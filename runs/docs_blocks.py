@@ -182,7 +182,7 @@ def peers() -> str:
 
 
 COMMANDS = (
-    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "choose",
+    "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "when", "judge", "mine", "choose",
     "calibrate", "bench", "doctor", "export", "train reranker",
 )  # fmt: skip
 
