@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from resift.cli import train_ltr
+from resift.cli import train_ltr, train_neural
 
-app = typer.Typer(help="Learn from examples of your own: a folder that loads, explains itself and is served.",
-                  no_args_is_help=True, rich_markup_mode=None)  # fmt: skip
+app = typer.Typer(
+    help="Learn from examples of your own: a folder that loads, explains itself and is served.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.command("ltr")(train_ltr.train_ltr)
+app.command("reranker")(train_neural.train_reranker)

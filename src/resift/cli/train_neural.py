@@ -1,0 +1,185 @@
+"""`resift train reranker DATA…`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from resift.cli import train_options as options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from resift.train.neural.dry_run import DryRun
+    from resift.train.neural.plan import Plan
+    from resift.train.neural.report import TrainingReport
+    from resift.train.neural.settings import RerankerSettings
+
+
+def train_reranker(
+    data: options.Data,
+    base: options.Base,
+    output: options.Output = None,
+    loss: options.Losses = None,
+    measure: options.Measures = None,
+    dev: options.Dev = None,
+    general: options.General = None,
+    epochs: options.Epochs = 1.0,
+    steps: options.Steps = 0,
+    batch: options.Batch = 32,
+    accumulation: options.Accumulation = 1,
+    learning_rate: options.LearningRate = 2e-5,
+    warmup: options.Warmup = 0.1,
+    max_tokens: options.MaxTokens = None,
+    list_size: options.ListSize = 8,
+    negatives: options.Negatives = 4,
+    precision: options.PrecisionOption = options.Precision.AUTO,
+    evaluations: options.Evaluations = 10,
+    patience: options.Patience = 4,
+    depth: options.Depth = 30,
+    candidates: options.CandidatesOption = options.Candidates.AUTO,
+    lora: options.Lora = 0,
+    merge: options.Merge = True,
+    interpolate: options.Interpolate = None,
+    columns: options.Columns = None,
+    labels: options.Labels = None,
+    split: options.Split = None,
+    seed: options.Seed = 0,
+    resume: options.Resume = False,
+    force: options.Force = False,
+    dry_run: options.DryRunOption = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train a cross-encoder on examples: measured before, meanwhile and after, and not written where it is worse.
+
+    Example: resift train reranker examples.jsonl --base cross-encoder/ms-marco-MiniLM-L6-v2 --output my-reranker
+    """
+    from resift.train.neural.settings import AUTO, MEASURES, RerankerSettings
+
+    settings = RerankerSettings(
+        base, tuple(loss or (AUTO,)), tuple(measure or MEASURES), epochs, steps, batch, accumulation, learning_rate,
+        warmup, max_tokens, list_size, negatives, precision.value, evaluations, patience, depth, candidates.value, lora,
+        merge, interpolate, seed, force, resume,
+    )  # fmt: skip
+    _run(_plan(data, settings, (columns, labels, split), dev, general), output, dry_run, as_json)
+
+
+def _plan(
+    data: list[str],
+    settings: RerankerSettings,
+    reading: tuple[str | None, str | None, str | None],
+    dev: Path | None,
+    general: Path | None,
+) -> Plan:
+    from resift.evaluate import DataFiles, read_dataset
+    from resift.train.data import ReadOptions, read_examples
+    from resift.train.data.columns import parse_columns
+    from resift.train.data.labels import parse_labels
+    from resift.train.neural.plan import make_plan
+
+    columns, labels, split = reading
+    how = ReadOptions(
+        columns=parse_columns(columns) if columns else {}, labels=parse_labels(labels) if labels else {}, split=split
+    )
+    sets = [read_examples(each, how) for each in data]
+    judged = [None if path is None else read_dataset(DataFiles(path)) for path in (dev, general)]
+    return make_plan(sets, settings, *judged)
+
+
+def _run(plan: Plan, output: Path | None, dry_run: bool, as_json: bool) -> None:
+    from rich.console import Console
+
+    from resift.cli import show
+    from resift.cli.progress import counter
+    from resift.errors import InputError
+
+    if dry_run:
+        from resift.train.neural.dry_run import dry_run as look
+
+        with counter():
+            look_result = look(plan)
+        if as_json:
+            show.print_json(look_result.as_json())
+        else:
+            _print_dry_run(look_result, Console())
+        return
+    if output is None:
+        raise InputError("there is no folder to write: name one with --output, or look first with --dry-run")
+    report = _trained(plan, output)
+    if as_json:
+        show.print_json(report.as_json())
+    else:
+        _print_report(report, Console())
+    if report.refusals and not report.out:
+        raise InputError(
+            f"{output} was not written: {'; '.join(report.refusals)}; look at the data, or write it with --force"
+        )
+
+
+def _trained(plan: Plan, output: Path) -> TrainingReport:
+    from resift.cli.progress import counter
+    from resift.train.neural.run import train_reranker as train
+
+    try:
+        with counter() as count:
+            return train(plan, output, count)
+    except KeyboardInterrupt:
+        typer.echo("resift: stopped; the same command with --resume goes on from the last checkpoint", err=True)
+        raise typer.Exit(130) from None
+
+
+def _print_dry_run(look: DryRun, console: Console) -> None:
+    from resift.cli import show
+
+    for entry in look.sets:
+        line = (
+            f"{entry['name']}: {entry['queries']} queries train with {entry['candidates']} candidates, "
+            f"{entry['labels']} labels. Loss {entry['loss']}: {entry['reason']}."
+        )
+        console.print(line, markup=False, highlight=False)
+    dev, test = look.held_out
+    console.print(
+        f"{dev} queries choose the checkpoint and {test} are reported, on lists of {look.first_stage}.",
+        markup=False, highlight=False,
+    )  # fmt: skip
+    for note in look.notes:
+        console.print(f"Note: {note}", style="dim", markup=False, highlight=False)
+    console.print("\nAs the model sees it", style="bold")
+    for example in look.examples:
+        cut = f", {example.cut} tokens cut" if example.cut else ""
+        console.print(f"{example.value}  ({example.tokens} tokens{cut})", style="dim", markup=False, highlight=False)
+        console.print(example.text, markup=False, highlight=False)
+    console.print()
+    names = list(look.before["base"])
+    rows = [[who, *(f"{values[name]:.3f}" for name in names)] for who, values in look.before.items()]
+    show.print_rows(console, ["on dev", *names], rows)
+    console.print(
+        f"\nOne step: loss {look.loss:.4f}, {look.step_seconds:.2f} s in {look.precision}; {look.steps} steps and "
+        f"{look.evaluations} evaluations of {look.evaluation_seconds:.1f} s take about {_duration(look.seconds)} and "
+        f"{look.memory_gb:.1f} GB. {look.trained:,} of {look.parameters:,} numbers are trained.",
+        markup=False, highlight=False,
+    )  # fmt: skip
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _print_report(report: TrainingReport, console: Console) -> None:
+    from resift.cli import show
+    from resift.train.neural.report import table
+
+    console.print(report.sentence, style="bold", markup=False, highlight=False)
+    console.print()
+    show.print_rows(console, *table(report))
+    lines = [f"{report.steps} of {report.planned_steps} steps in {report.seconds:.0f} s ({report.precision})"]
+    lines += [f"weights of step {report.best_step}" + (f", mixed: {report.alpha:g}" if report.alpha < 1 else "")]
+    lines += [f"ended early: {report.stopped}"] if report.stopped else []
+    lines += [f"note: {note}" for note in report.notes]
+    lines += [f"scores change by {delta:.1g} when {who} loads it" for who, delta in report.reload_delta.items()]
+    lines += [f"written to {report.out}"] if report.out else []
+    console.print()
+    for line in lines:
+        console.print(line, style="dim", markup=False, highlight=False)

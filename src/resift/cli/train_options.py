@@ -1,0 +1,72 @@
+"""The options of training neural models."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Precision(StrEnum):
+    """Of matrix products; the head, the losses and the optimizer stay in f32."""
+
+    AUTO = "auto"
+    F32 = "f32"
+    BF16 = "bf16"
+
+
+class Candidates(StrEnum):
+    """What is ranked when a model is measured."""
+
+    AUTO = "auto"
+    BM25 = "bm25"
+    GIVEN = "given"
+
+
+Data = Annotated[
+    list[str], typer.Argument(help="Files, folders, database URLs or hub data sets of examples.", metavar="DATA…")
+]
+Base = Annotated[str, typer.Option("--base", "-m", help="The model to train further: a folder or hub id.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The folder to write.")]
+Losses = Annotated[
+    list[str] | None, typer.Option("--loss", help="One for all data, or one for each; auto takes what fits.")
+]
+Measures = Annotated[
+    list[str] | None, typer.Option("--measure", help="The first chooses: nDCG@10, MRR@10, Hit-Rate@10, …")
+]
+Dev = Annotated[Path | None, typer.Option("--dev", help="Judged queries to measure on, instead of a part of DATA.")]
+General = Annotated[Path | None, typer.Option("--general", help="Judged queries of another domain: what is forgotten.")]
+Epochs = Annotated[float, typer.Option("--epochs", min=0, help="Passes over the data.")]
+Steps = Annotated[int, typer.Option("--steps", min=0, help="The most steps; 0: as many as the epochs have.")]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="Pairs of query and document in a batch, about.")]
+Accumulation = Annotated[int, typer.Option("--accumulation", min=1, help="Batches that make one step.")]
+LearningRate = Annotated[float, typer.Option("--learning-rate", "--lr", help="Its peak.")]
+Warmup = Annotated[float, typer.Option("--warmup", min=0, max=1, help="The share of the steps until the peak.")]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", help="The longest pair; by default the model's, 512 at most.")
+]
+ListSize = Annotated[int, typer.Option("--list-size", min=2, help="Documents in a list.")]
+Negatives = Annotated[int, typer.Option("--negatives", min=1, help="Beside a positive, for mnrl and margin-mse.")]
+PrecisionOption = Annotated[Precision, typer.Option("--precision", help="Of matrix products; the loss stays in f32.")]
+Evaluations = Annotated[int, typer.Option("--evaluations", min=1, help="How often the model is measured.")]
+Patience = Annotated[int, typer.Option("--patience", min=1, help="Evaluations without progress until it stops.")]
+Depth = Annotated[int, typer.Option("--depth", min=1, help="Candidates that are ranked when it is measured.")]
+CandidatesOption = Annotated[
+    Candidates, typer.Option("--candidates", help="What is ranked: BM25's best, or what DATA gives.")
+]
+Lora = Annotated[int, typer.Option("--lora", min=0, help="The rank of LoRA adapters; 0: all weights are trained.")]
+Merge = Annotated[bool, typer.Option("--merge/--adapter-only", help="Write the merged model too.")]
+Interpolate = Annotated[
+    float | None,
+    typer.Option("--interpolate", min=0, max=1, show_default="the best on dev", help="The trained weights' share."),
+]
+Columns = Annotated[str | None, typer.Option("--columns", help="Which column is what: query=q,document=d,label=y.")]
+Labels = Annotated[str | None, typer.Option("--labels", help="What words are worth as labels: relevant=1,other=0.")]
+Split = Annotated[str | None, typer.Option("--split", help="Of a data set or BEIR folder; by default train.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the split, the order and the dropout.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
+Force = Annotated[bool, typer.Option("--force", help="Write the model even where it is worse.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and one step of it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]

@@ -1,0 +1,79 @@
+"""Stops a training that goes wrong, and says why: collapse, saturation, no number, regression, no more progress."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import TrainerCallback
+
+from resift.train.neural.evaluator import Health, ListEvaluator
+
+COLLAPSED = 1e-3  # a spread of logits within a list below which they are one constant; a new head begins near it
+_SATURATED = 0.5  # the share of logits
+_DROP = 0.05  # of the measure below the base, at `_TIMES` evaluations in a row
+_TIMES = 3
+
+
+def alarm(history: list[Health], base: Health) -> str:
+    """Why a training should stop by its latest evaluation; empty where it should go on.
+
+    Args:
+        history: health at each evaluation, the latest last.
+        base: health before the first step.
+
+    """
+    latest = history[-1]
+    if not latest.finite:
+        return "the model gives no finite numbers any more; take a smaller learning rate, or --precision f32"
+    spreads = [health.spread for health in [base, *history]]
+    if latest.spread < COLLAPSED and (max(spreads) >= 10 * COLLAPSED or len(history) >= _TIMES):
+        return (
+            f"collapse: the scores of a list differ by {latest.spread:.1g} only, so every document gets the same one; "
+            "take a smaller learning rate, look at the labels, or mine easier negatives"
+        )
+    if latest.saturated > _SATURATED and latest.saturated > base.saturated:
+        return (
+            f"saturation: {latest.saturated:.0%} of the logits are beyond 17, where the sigmoid is 1; "
+            "take a smaller learning rate, or fewer epochs"
+        )
+    recent = history[-_TIMES:]
+    if len(recent) == _TIMES and all(health.value < base.value - _DROP for health in recent):
+        return (
+            f"regression: at {_TIMES} evaluations in a row the measure is over {_DROP} below the base model's "
+            f"{base.value:.3f}; look at the labels and negatives, or take a smaller learning rate"
+        )
+    return ""
+
+
+class Guard(TrainerCallback):
+    """Watches the evaluations of a training, and stops it.
+
+    Attributes:
+        reason: why it was stopped; empty where it was not.
+        sick: whether that was an alarm, and not the end of progress.
+
+    """
+
+    def __init__(self, evaluator: ListEvaluator, base: Health, patience: int) -> None:
+        self._evaluator, self._base, self._patience = evaluator, base, patience
+        self.reason, self.sick = "", False
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Look at the latest evaluation."""
+        history = [health for step, health in self._evaluator.history if step > 0]
+        if not history:
+            return
+        if reason := alarm(history, self._base):
+            self.stop(control, reason)
+            return
+        values = [health.value for health in history]
+        since_best = len(values) - 1 - values.index(max(values))
+        if since_best >= self._patience:
+            self.reason = f"no progress at {since_best} evaluations in a row"
+            control.should_training_stop = True
+
+    def stop(self, control: Any, reason: str) -> None:  # noqa: ANN401
+        """Stop with an alarm; the first one is kept."""
+        if not self.sick:
+            self.reason, self.sick = reason, True
+        control.should_training_stop = True

@@ -1,0 +1,208 @@
+"""What a training will do: which queries train, by which loss and why, and on which lists the model is measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from resift.errors import InputError, MissingExtra
+from resift.evaluate import named_measures
+from resift.evaluate.dataset import Dataset
+from resift.train.examples import ExampleSet, LabelKind, Shape, TrainingQuery
+from resift.train.neural import losses, splits
+from resift.train.neural.losses import DataFacts, Form, Loss
+from resift.train.neural.ranking_lists import Candidates, Pool, RankingLists, of_dataset
+from resift.train.neural.rows import TrainingRows, named, rows_of
+from resift.train.neural.settings import AUTO, RerankerSettings
+
+if TYPE_CHECKING:
+    from ir_measures import Measure
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """One data set as it is trained on.
+
+    Attributes:
+        name: of the data.
+        loss, reason: what it is trained with, and why.
+        queries: that train.
+        facts: what was counted over them.
+        rows: of the loss.
+        rows_per_batch: so that a batch has about as many pairs as the settings say.
+
+    """
+
+    name: str
+    loss: Loss
+    reason: str
+    queries: tuple[TrainingQuery, ...]
+    facts: DataFacts
+    rows: TrainingRows
+    rows_per_batch: int
+
+    @property
+    def batches(self) -> int:
+        """Batches of one epoch."""
+        return math.ceil(self.rows.count / self.rows_per_batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole training.
+
+    Attributes:
+        sets: that are trained on.
+        dev: lists that choose the checkpoint; test: lists that are reported, on which nothing was chosen.
+        general_dev, general_test: the same of the data that show what was forgotten; None without such data.
+        measures: the first one decides.
+        notes: what was left out or moved, in sentences.
+        settings: of the training.
+
+    """
+
+    sets: tuple[TrainingSet, ...]
+    dev: RankingLists
+    test: RankingLists
+    general_dev: RankingLists | None
+    general_test: RankingLists | None
+    measures: tuple[Measure, ...]
+    settings: RerankerSettings
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def steps(self) -> int:
+        """Steps of the optimizer, at most."""
+        batches = sum(each.batches for each in self.sets)
+        steps = max(1, math.ceil(batches / self.settings.accumulation * self.settings.epochs))
+        return min(steps, self.settings.steps) if self.settings.steps else steps
+
+    @property
+    def every(self) -> int:
+        """Steps between two evaluations."""
+        return max(1, self.steps // self.settings.evaluations)
+
+    @property
+    def outputs(self) -> int:
+        """Of the model's head."""
+        return max(each.loss.outputs for each in self.sets)
+
+
+def make_plan(
+    sets: Sequence[ExampleSet], settings: RerankerSettings, dev: Dataset | None = None, general: Dataset | None = None
+) -> Plan:
+    """Split, check and lay out data; a wrong measure, loss or label is refused here, before a model is opened.
+
+    Args:
+        sets: that are trained on.
+        settings: of the training.
+        dev: judged queries that take the place of those which are otherwise held out; a half of them chooses the
+            checkpoint, and the other half is reported.
+        general: judged queries of another domain, to see what is forgotten.
+
+    Raises:
+        InputError: a measure, a loss or data that can't be used.
+        MissingExtra: the extra `train` or `evaluate` is not installed.
+
+    """
+    _check_installed()
+    measures = tuple(named_measures.parse(settings.measures))
+    if not sets:
+        raise InputError("there are no data to train on; name a file or folder")
+    notes = [f"{examples.name}: {issue.message}" for examples in sets for issue in examples.issues]
+    parts, dev_lists, test_lists = _held_out(sets, settings, dev)
+    general_lists = None if general is None else of_dataset(general, settings.depth)
+    held_out = [item.query for lists in (dev_lists, test_lists, general_lists) if lists for item in lists.lists]
+    rest = []
+    for examples, part in zip(sets, parts, strict=True):
+        queries, count = splits.without_texts(part, held_out)
+        if count:
+            notes.append(
+                f"{examples.name}: {count} queries are among those that measure the model, and do not train it"
+            )
+        rest.append(queries)
+    laid_out = _training_sets(sets, rest, settings)
+    notes += [f"{each.name}: {named(each.rows.left_out)} (not trained on)" for each in laid_out if each.rows.left_out]
+    if len({each.loss.outputs for each in laid_out}) > 1:
+        raise InputError("the loss ce needs a head of two outputs and the others one of one; train with one kind only")
+    return Plan(
+        laid_out,
+        dev_lists,
+        test_lists,
+        *_general_halves(general_lists),
+        measures,
+        settings,
+        tuple(notes),
+    )
+
+
+def _check_installed() -> None:
+    try:
+        import accelerate  # noqa: F401
+        import datasets  # noqa: F401
+        import sentence_transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("training a reranker", "train") from error
+
+
+def _held_out(
+    sets: Sequence[ExampleSet], settings: RerankerSettings, dev: Dataset | None
+) -> tuple[list[Sequence[TrainingQuery]], RankingLists, RankingLists]:
+    """Queries that train, of each set; lists that choose, and lists that are reported."""
+    if dev is not None:
+        lists = of_dataset(dev, settings.depth)
+        first, second = splits.halves([item.query for item in lists.lists])
+        return [s.queries for s in sets], lists.part(first, "dev"), lists.part(second, f"{dev.name}, held out")
+    trained: list[Sequence[TrainingQuery]] = []
+    dev_parts, test_parts = [], []
+    for examples in sets:
+        if losses.facts_of(examples).kind is LabelKind.NONE:
+            raise InputError(f"{examples.name} has no labels, so nothing can be held out to measure; give --dev DATA")
+        parts = splits.split(examples, settings.seed)
+        candidates = _candidates(examples, settings)
+        pool = Pool(examples.queries, None if candidates == "given" else examples.corpus)
+        trained.append(parts.train)
+        dev_parts.append(pool.lists("dev", parts.dev, settings.depth, candidates))
+        test_parts.append(pool.lists(f"{examples.name}, held out", parts.test, settings.depth, candidates))
+    return trained, _joined(dev_parts), _joined(test_parts)
+
+
+def _candidates(examples: ExampleSet, settings: RerankerSettings) -> Candidates:
+    if settings.candidates != AUTO:
+        return "given" if settings.candidates == "given" else "bm25"
+    return "given" if examples.detection.shape is Shape.RUN else "bm25"
+
+
+def _joined(parts: Sequence[RankingLists]) -> RankingLists:
+    names = dict.fromkeys(part.name for part in parts)
+    stages = dict.fromkeys(part.first_stage for part in parts)
+    return RankingLists(" + ".join(names), tuple(item for part in parts for item in part.lists), "; ".join(stages))
+
+
+def _general_halves(lists: RankingLists | None) -> tuple[RankingLists | None, RankingLists | None]:
+    if lists is None:
+        return None, None
+    first, second = splits.halves([item.query for item in lists.lists])
+    if not first or not second:
+        raise InputError(f"{lists.name} has one query; give general data with at least two")
+    return lists.part(first, lists.name), lists.part(second, lists.name)
+
+
+def _training_sets(
+    sets: Sequence[ExampleSet], rest: Sequence[tuple[TrainingQuery, ...]], settings: RerankerSettings
+) -> tuple[TrainingSet, ...]:
+    names = settings.losses * len(sets) if len(settings.losses) == 1 else settings.losses
+    if len(names) != len(sets):
+        raise InputError(f"{len(sets)} data sets and {len(names)} losses: name one loss for all, or one for each")
+    made = []
+    for examples, queries, name in zip(sets, rest, names, strict=True):
+        facts = DataFacts.of(queries)
+        loss, reason = losses.choose(facts) if name == AUTO else (losses.check(name, facts), "it was asked for")
+        weighted = loss.weighted and facts.weighted > 0
+        rows = rows_of(loss, queries, settings.list_size, settings.negatives, weighted)
+        in_batch = settings.options.in_batch if loss.form is Form.TUPLE else 0
+        size = max(2 if in_batch else 1, round(settings.batch / (rows.pairs_per_row + in_batch)))
+        made.append(TrainingSet(examples.name, loss, reason, queries, facts, rows, min(size, rows.count)))
+    return tuple(made)

@@ -1,0 +1,146 @@
+"""The lists on which a model in training is measured: what a real first stage gives, with the grades of all judged.
+
+A positive that the first stage does not bring is not slipped in: it counts as missed, for every model alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from resift.errors import InputError
+from resift.evaluate import named_measures
+from resift.evaluate.dataset import Dataset
+from resift.evaluate.evaluation import row_matrix
+from resift.evaluate.statistics import Floats
+from resift.retrieve.bm25 import BM25Retriever
+from resift.score.pairs import whole_text
+from resift.train.examples import TrainingQuery
+from resift.train.neural.rows import query_text
+from resift.types import Document
+
+if TYPE_CHECKING:
+    from ir_measures import Measure
+
+Candidates = Literal["bm25", "given"]
+Key = TypeVar("Key")
+RELEVANT_FROM = 0.5  # of labels that are no whole numbers
+
+
+@dataclass(frozen=True, slots=True)
+class RankingList:
+    """One query, the documents that the first stage brought in its order, and the grades of all judged ones.
+
+    `grades` are by place in `documents`; judged documents that were not brought have places behind them.
+    """
+
+    query: str
+    documents: tuple[str, ...]
+    grades: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RankingLists:
+    """Lists of one set of queries; `first_stage` says in words where they come from."""
+
+    name: str
+    lists: tuple[RankingList, ...]
+    first_stage: str
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """All pairs, list by list."""
+        return [(item.query, text) for item in self.lists for text in item.documents]
+
+    def split(self, scores: Floats) -> list[Floats]:
+        """Scores of all pairs, by list."""
+        ends = np.cumsum([len(item.documents) for item in self.lists])[:-1]
+        return np.split(scores, ends)
+
+    def part(self, places: Sequence[int], name: str) -> RankingLists:
+        """Some of the lists under another name."""
+        return RankingLists(name, tuple(self.lists[i] for i in places), self.first_stage)
+
+
+def grade(label: float | None) -> int:
+    """The grade of a label: itself where it is whole, else 1 from 0.5 on; below 0 and without a label 0."""
+    if label is None or label < 0:
+        return 0
+    return int(label) if label == int(label) else int(label >= RELEVANT_FROM)
+
+
+class Pool:
+    """What BM25 searches: the corpus that the data bring, else all distinct documents of their candidates."""
+
+    def __init__(self, queries: Sequence[TrainingQuery], corpus: Sequence[Document] | None = None) -> None:
+        distinct = {_key(c.document): c.document for query in queries for c in query.candidates}
+        self._documents: Sequence[Document] = list(distinct.values()) if corpus is None else corpus
+        if not self._documents:
+            raise InputError("the data have no document; give candidates with texts")
+        self._bm25 = BM25Retriever(self._documents)
+
+    def lists(
+        self, name: str, queries: Sequence[TrainingQuery], depth: int, candidates: Candidates = "bm25"
+    ) -> RankingLists:
+        """Lists of queries: the `depth` best by BM25, or their own candidates in BM25's order.
+
+        Queries without a positive are left out, because nothing can be measured of them.
+        """
+        made = tuple(self._list(q, depth, candidates) for q in queries if any(grade(c.label) for c in q.candidates))
+        size = len(self._documents)
+        words = "the candidates given, by BM25" if candidates == "given" else f"BM25 over {size} documents"
+        return RankingLists(name, made, words)
+
+    def _list(self, query: TrainingQuery, depth: int, candidates: Candidates) -> RankingList:
+        grades = {_key(c.document): grade(c.label) for c in query.candidates}
+        count = len(self._documents) if candidates == "given" else depth
+        places, _ = self._bm25.best_places(query.query.text, count)
+        order = [self._documents[i] for i in places.tolist()]
+        if candidates == "given":
+            order = [document for document in order if _key(document) in grades]
+            present = {_key(document) for document in order}
+            order += [c.document for c in query.candidates if _key(c.document) not in present]
+        return _list_of(query_text(query), [(_key(document), document) for document in order[:depth]], grades)
+
+
+def _key(document: Document) -> tuple[str, str]:
+    return document.title, document.text
+
+
+def of_dataset(data: Dataset, depth: int) -> RankingLists:
+    """Lists of judged queries: the data's own run, else BM25 over their documents."""
+    bm25 = None if data.run is not None else BM25Retriever(data.documents)
+    made = []
+    for query in data.queries:
+        if bm25 is None:
+            rows = [data.documents.row(i) for i in (data.run or {}).get(query.id, ())[:depth]]
+            documents = [data.documents[row] for row in rows]
+        else:
+            documents = [c.document for c in bm25.retrieve([query], depth)[0]]
+        text = f"{query.instruction} {query.text}" if query.instruction else query.text
+        made.append(_list_of(text, [(document.id, document) for document in documents], data.qrels[query.id]))
+    words = "the run given" if bm25 is None else f"BM25 over {len(data.documents)} documents"
+    return RankingLists(data.name, tuple(made), words)
+
+
+def _list_of(text: str, documents: Sequence[tuple[Key, Document]], grades: Mapping[Key, int]) -> RankingList:
+    """A list of documents by what names them; judged ones that are not among them get places behind."""
+    places = {key: place for place, (key, _) in enumerate(documents)}
+    for key in grades:
+        places.setdefault(key, len(places))
+    by_place = {places[key]: value for key, value in grades.items()}
+    return RankingList(text, tuple(whole_text(document) for _, document in documents), by_place)
+
+
+def measured(lists: RankingLists, measures: Sequence[Measure], scores: Floats | None = None) -> dict[str, Floats]:
+    """Each measure of each query; without scores, of the first stage's order. Ties keep that order."""
+    orders: list[list[int]] = []
+    parts = [None] * len(lists.lists) if scores is None else lists.split(scores)
+    for item, part in zip(lists.lists, parts, strict=True):
+        order: npt.NDArray[np.int64] = np.arange(len(item.documents))
+        orders.append((order if part is None else np.argsort(-part, kind="stable")).tolist())
+    return named_measures.calculate(measures, [item.grades for item in lists.lists], row_matrix(orders))

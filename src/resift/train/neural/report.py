@@ -1,0 +1,160 @@
+"""What a training did: the table of before and after with paired intervals, and whether the model is worth keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from resift.evaluate.statistics import METHOD, Estimate, Floats, estimates
+
+FIRST_STAGE, BASE, TRAINED = "first stage", "base", "trained"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One measure of one set of queries.
+
+    Attributes:
+        data: which queries.
+        queries: how many.
+        measure: its name.
+        first_stage, base, trained: means over the queries.
+        over_base, over_first_stage: paired differences of the trained model, with 95 % intervals over queries.
+
+    """
+
+    data: str
+    queries: int
+    measure: str
+    first_stage: float
+    base: float
+    trained: float
+    over_base: Estimate
+    over_first_stage: Estimate
+
+
+def compare(data: str, values: Mapping[str, Mapping[str, Floats]]) -> list[Comparison]:
+    """The comparisons of all measures.
+
+    Args:
+        data: which queries.
+        values: of each measure of each query, for the first stage, the base and the trained model.
+
+    """
+    rows = []
+    for measure in values[TRAINED]:
+        first, base, trained = (values[name][measure] for name in (FIRST_STAGE, BASE, TRAINED))
+        over_base, over_first = estimates(np.stack([trained - base, trained - first], axis=1))
+        means = (float(first.mean()), float(base.mean()), float(trained.mean()))
+        rows.append(Comparison(data, len(trained), measure, *means, over_base, over_first))
+    return rows
+
+
+def refusals(row: Comparison) -> list[str]:
+    """Why a model with these figures is not written: it is worse than what there was, on queries it did not see."""
+    reasons = []
+    if row.over_base.value < 0:
+        reasons.append(f"worse than the base model by {-row.over_base.value:.4f}")
+    if row.over_first_stage.value < 0:
+        reasons.append(f"worse than no reranker by {-row.over_first_stage.value:.4f}")
+    return [f"{row.measure} on {row.data} is {reason}" for reason in reasons]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """All that a training tells.
+
+    Attributes:
+        base, out: the model before, and the folder of the model after; `out` is empty where none was written.
+        fresh_head: whether the base had no head, so that its own scores are chance.
+        sets: name, loss, reason, queries, rows and pairs of each data set.
+        steps, planned_steps, best_step: done, planned at most, and the one whose weights were taken.
+        stopped: why it ended before its time; empty where it did not.
+        alarm: whether that was an alarm.
+        alpha: the share of the trained weights; the base has the rest.
+        dev: the first measure on dev, before training and at each evaluation: (step, value).
+        comparisons: before and after, on queries that chose nothing.
+        refusals: why the model would not be written; with force it was.
+        notes: what was left out, and what looked wrong.
+        reload_delta: the largest change of a score after saving and loading, by who loaded it.
+        seconds: of the training alone.
+        precision: of matrix products.
+
+    """
+
+    base: str
+    out: str
+    fresh_head: bool
+    sets: tuple[Mapping[str, Any], ...]
+    steps: int
+    planned_steps: int
+    best_step: int
+    stopped: str
+    alarm: bool
+    alpha: float
+    dev: tuple[tuple[int, float], ...]
+    comparisons: tuple[Comparison, ...]
+    refusals: tuple[str, ...]
+    notes: tuple[str, ...]
+    reload_delta: Mapping[str, float]
+    seconds: float
+    precision: str
+
+    @property
+    def sentence(self) -> str:
+        """The result in one sentence."""
+        row = self.comparisons[0]
+        gain = row.over_base
+        ends = f"{gain.low:+.3f} to {gain.high:+.3f}"
+        whose = "an untrained head" if self.fresh_head else "the base"
+        return (
+            f"{row.measure} {row.trained:.3f} on {row.queries} held-out queries: "
+            f"{gain.value:+.3f} over {whose} ({ends}), "
+            f"{row.over_first_stage.value:+.3f} over no reranker "
+            f"({row.over_first_stage.low:+.3f} to {row.over_first_stage.high:+.3f})"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as JSON."""
+        return {"sentence": self.sentence, "intervals": METHOD, **asdict(self)}
+
+
+def table(report: TrainingReport) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of before and after."""
+    headings = ["data", "queries", "measure", "no reranker", "base", "trained", "over base", "over no reranker"]
+    rows = [
+        [
+            row.data, str(row.queries), row.measure, f"{row.first_stage:.3f}", f"{row.base:.3f}", f"{row.trained:.3f}",
+            _interval(row.over_base), _interval(row.over_first_stage),
+        ]
+        for row in report.comparisons
+    ]  # fmt: skip
+    return headings, rows
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
+
+
+def model_card(report: TrainingReport) -> str:
+    """MODEL_CARD.md of a trained folder."""
+    headings, rows = table(report)
+    lines = ["# A reranker trained with Resift", "", f"{report.sentence}.", ""]
+    lines += [f"* Base: {report.base}{' (without a head)' if report.fresh_head else ''}"]
+    lines += [
+        f"* Data: {each['name']}: {each['queries']} queries, {each['pairs']} pairs; "
+        f"loss {each['loss']}: {each['reason']}"
+        for each in report.sets
+    ]
+    lines += [f"* Steps: {report.steps} of {report.planned_steps}, weights of step {report.best_step}"]
+    lines += [f"* Share of the trained weights: {report.alpha:g}, the base has the rest"] if report.alpha < 1 else []
+    lines += [f"* Ended early: {report.stopped}"] if report.stopped else []
+    lines += [f"* Written in spite of: {reason}" for reason in report.refusals]
+    lines += [f"* Note: {note}" for note in report.notes]
+    lines += ["", "| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += ["", f"Measured on queries that neither trained nor chose anything. Intervals: {METHOD}, paired, 95 %."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,264 @@
+"""Trains a cross-encoder: the base is scored first, the best checkpoint is taken, and what is worse is not written."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import set_seed
+
+from resift.errors import InputError
+from resift.evaluate.statistics import Floats
+from resift.train.neural import report as reports
+from resift.train.neural import saving
+from resift.train.neural.base_model import BaseModel, open_base, precision_of, quiet
+from resift.train.neural.evaluator import Health, ListEvaluator, health_of
+from resift.train.neural.guard import Guard
+from resift.train.neural.plan import Plan, TrainingSet
+from resift.train.neural.progress import ShownProgress
+from resift.train.neural.ranking_lists import RankingLists, measured
+from resift.train.neural.report import BASE, FIRST_STAGE, TRAINED, TrainingReport, compare, model_card
+from resift.train.neural.settings import checkpoints_of
+from resift.train.neural.suspicions import suspicions
+from resift.train.neural.trainer import RerankerTrainer, arguments_of, load_state, state_of
+
+Progress = Callable[[str, int, float], None]
+ALPHAS = (1.0, 0.75, 0.5, 0.25)  # shares of the trained weights that are tried on dev; of equal ones the first
+_MOST_WEIGHT = 10.0  # of positives in binary cross-entropy, unless the settings say more
+
+Values = Mapping[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The base model and all that was measured of it."""
+
+    model: BaseModel
+    state: dict[str, Tensor]
+    health: Health
+    test: Values
+    general: Values | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How the training itself went."""
+
+    guard: Guard
+    steps: int
+    best_step: int
+    dev: tuple[tuple[int, float], ...]
+    seconds: float
+
+
+def train_reranker(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> TrainingReport:
+    """Train by a plan and write `out`, unless the model is worse than the base or than no reranker.
+
+    Args:
+        plan: see `make_plan`.
+        out: a folder that does not exist, or is empty. Checkpoints lie beside it until it is written.
+        on_progress: is called with the step's name, a count, and the share of the training that is done.
+
+    Raises:
+        InputError: `out` can't be written, or the data look wrong and `force` is off.
+        ModelError: the base can't be trained.
+
+    """
+    saving.check_place(out)
+    settings = plan.settings
+    precision = precision_of(settings.precision)
+    set_seed(settings.seed)  # also of a new head
+    base = open_base(settings.base, plan.outputs, settings.max_tokens, precision, settings.lora)
+    on_progress("base model scored", 0, 0.0)
+    notes = [*plan.notes, *_checked(base, plan)]
+    evaluator = ListEvaluator(plan.dev, plan.measures, precision == "bf16")
+    before = _before(base, plan, evaluator)
+    trained = _trained(plan, before, evaluator, out, precision, on_progress)
+    alpha = _interpolated(plan, before)
+    comparisons = _comparisons(plan, before)
+    refusals = reports.refusals(comparisons[0])
+    report = TrainingReport(
+        base=settings.base,
+        out=str(out) if not refusals or settings.force else "",
+        fresh_head=base.fresh_head,
+        sets=tuple(_set_entries(each) for each in plan.sets),
+        steps=trained.steps,
+        planned_steps=plan.steps,
+        best_step=trained.best_step,
+        stopped=trained.guard.reason,
+        alarm=trained.guard.sick,
+        alpha=alpha,
+        dev=((0, before.health.value), *trained.dev),
+        comparisons=tuple(comparisons),
+        refusals=tuple(refusals),
+        notes=tuple(notes),
+        reload_delta={},
+        seconds=round(trained.seconds, 1),
+        precision=precision,
+    )
+    if report.out:
+        on_progress("model written", 0, 1.0)
+        texts = {"MODEL_CARD.md": model_card(report)}
+        report = replace(report, reload_delta=saving.write(base, out, plan.test.pairs, texts, settings.merge))
+        shutil.rmtree(checkpoints_of(out), ignore_errors=True)
+    return report
+
+
+def _set_entries(each: TrainingSet) -> dict[str, Any]:
+    return {
+        "name": each.name, "loss": each.loss.name, "reason": each.reason, "queries": len(each.queries),
+        "rows": each.rows.count, "pairs": each.rows.pairs,
+    }  # fmt: skip
+
+
+def _checked(base: BaseModel, plan: Plan) -> list[str]:
+    """What looks wrong with the data to the base model.
+
+    Raises:
+        InputError: labels look reversed, and `force` is off.
+
+    """
+    if base.fresh_head:
+        return ["the base has no head for scores: its head is new, its own figures are chance, and labels go unchecked"]
+    signs = [s for each in plan.sets for s in suspicions(base.model, each.queries, plan.settings.seed)]
+    fatal = [sign.message for sign in signs if sign.fatal]
+    if fatal and not plan.settings.force:
+        raise InputError(fatal[0])
+    return [sign.message for sign in signs]
+
+
+def _before(base: BaseModel, plan: Plan, evaluator: ListEvaluator) -> Before:
+    """Score the base before anything is learned; dev as in training, what is reported in f32."""
+    values, scores = evaluator.values(base.model)
+    first = str(plan.measures[0])
+    health = health_of(plan.dev, scores, float(values[first].mean()))
+    evaluator.history.append((0, health))
+    general = None if plan.general_test is None else _values(plan, base, plan.general_test)
+    return Before(base, state_of(base.model), health, _values(plan, base, plan.test), general)
+
+
+def _values(plan: Plan, base: BaseModel, lists: RankingLists) -> Values:
+    """Measures of lists by the model as it is, in f32."""
+    return ListEvaluator(lists, plan.measures).values(base.model)[0]
+
+
+def loss_modules(plan: Plan, base: BaseModel) -> dict[str, torch.nn.Module]:
+    """The loss of each data set."""
+    modules = {}
+    for name, each in zip(names_of(plan), plan.sets, strict=True):
+        options = plan.settings.options
+        if options.pos_weight is None:
+            positives = max(1, each.facts.labelled - each.facts.negatives)
+            options = replace(options, pos_weight=min(_MOST_WEIGHT, max(1.0, each.facts.negatives / positives)))
+        modules[name] = each.loss.make(base.model, options, each.facts.weighted > 0)
+    return modules
+
+
+def names_of(plan: Plan) -> list[str]:
+    """A name for each data set, each once."""
+    return [f"{number}-{each.name}" for number, each in enumerate(plan.sets, 1)]
+
+
+def make_trainer(
+    plan: Plan, base: BaseModel, evaluator: ListEvaluator, guard: Guard, folder: Path, precision: str,
+    on_progress: Progress,
+) -> RerankerTrainer:  # fmt: skip
+    """The trainer of a plan; its checkpoints lie in `folder`."""
+    from datasets import Dataset, disable_progress_bars
+    from transformers.trainer_callback import PrinterCallback
+
+    disable_progress_bars()
+    names, modules = names_of(plan), loss_modules(plan, base)
+    data = {name: Dataset.from_dict(each.rows.columns) for name, each in zip(names, plan.sets, strict=True)}
+    sizes: dict[tuple[str, ...], int] = {}
+    for each in plan.sets:
+        columns = tuple(each.rows.columns)
+        sizes[columns] = min(each.rows_per_batch, sizes.get(columns, each.rows_per_batch))
+    single = len(names) == 1
+    with quiet():
+        trainer = RerankerTrainer(
+            sizes, guard, model=base.model, args=arguments_of(plan, folder, precision, str(base.model.device)),
+            train_dataset=data[names[0]] if single else data, loss=modules[names[0]] if single else modules,
+            evaluator=evaluator, callbacks=[guard, ShownProgress(on_progress)],
+        )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _trained(
+    plan: Plan, before: Before, evaluator: ListEvaluator, out: Path, precision: str, on_progress: Progress
+) -> Trained:
+    """Run the training, and put the best weights into the model."""
+    guard = Guard(evaluator, before.health, plan.settings.patience)
+    folder = checkpoints_of(out)
+    resume = plan.settings.resume and any(folder.glob("checkpoint-*"))
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    trainer = make_trainer(plan, before.model, evaluator, guard, folder, precision, on_progress)
+    began = time.perf_counter()
+    with quiet():
+        trainer.train(resume_from_checkpoint=True if resume else None)
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it would go on in bf16
+    best_step = int(trainer.state.best_global_step or 0)
+    best = folder / f"checkpoint-{best_step}"
+    if best_step and best.exists():
+        load_state(before.model.model, best)
+    else:
+        before.model.model.load_state_dict(before.state)
+        best_step = 0
+    key = f"eval_{plan.measures[0]}"
+    dev = tuple((int(log["step"]), float(log[key])) for log in trainer.state.log_history if key in log)
+    return Trained(guard, int(trainer.state.global_step), best_step, dev, time.perf_counter() - began)
+
+
+def _interpolated(plan: Plan, before: Before) -> float:
+    """Mix the trained weights with those of the base, as the settings say or as dev says; gives the trained share.
+
+    Where general data are given, their dev half counts as much as the dev lists. Xiao and others, LM-Cocktail (2023).
+    """
+    asked = plan.settings.interpolate
+    if before.model.fresh_head or plan.settings.lora:
+        return 1.0 if asked is None else _mixed(before, state_of(before.model.model), asked)
+    tuned = state_of(before.model.model)
+    if asked is not None:
+        return _mixed(before, tuned, asked)
+    qualities = []
+    for alpha in ALPHAS:
+        _mixed(before, tuned, alpha)
+        parts = [plan.dev, *([plan.general_dev] if plan.general_dev else [])]
+        means = [float(_values(plan, before.model, lists)[str(plan.measures[0])].mean()) for lists in parts]
+        qualities.append(float(np.mean(means)))
+    return _mixed(before, tuned, ALPHAS[int(np.argmax(qualities))])
+
+
+def _mixed(before: Before, tuned: Mapping[str, Tensor], alpha: float) -> float:
+    """Put alpha of the trained weights and the rest of the base's into the model."""
+    state = {
+        name: torch.lerp(before.state[name].float(), value.float(), alpha).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in tuned.items()
+    }
+    before.model.model.load_state_dict(state)
+    return alpha
+
+
+def _comparisons(plan: Plan, before: Before) -> list[reports.Comparison]:
+    """Before and after: all measures on the held-out queries, then on the general ones."""
+    sets: Sequence[tuple[RankingLists | None, Values | None]] = (
+        (plan.test, before.test),
+        (plan.general_test, before.general),
+    )
+    rows = []
+    for lists, base in sets:
+        if lists is not None and base is not None:
+            first, after = measured(lists, plan.measures), _values(plan, before.model, lists)
+            rows += compare(lists.name, {FIRST_STAGE: first, BASE: base, TRAINED: after})
+    return rows

@@ -1,0 +1,100 @@
+"""What a training of a cross-encoder can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from resift import arguments
+from resift.errors import InputError
+from resift.train.neural.losses import LossSettings
+from resift.train.neural.ranking_lists import Candidates
+
+Precision = Literal["auto", "f32", "bf16"]
+AUTO = "auto"
+MEASURES = ("nDCG@10", "RR@10", "Success@1", "Success@10")
+
+
+@dataclass(frozen=True, slots=True)
+class RerankerSettings:
+    """How a cross-encoder is trained.
+
+    Attributes:
+        base: the model that is trained further: a folder or hub id with weights that torch reads.
+        losses: one for all data sets, or one for each; "auto" takes what fits the data.
+        measures: by name; the first one chooses the checkpoint and is reported with intervals.
+        epochs: passes over the data; steps: the most steps, whatever the epochs say; 0: no limit.
+        batch: pairs of query and document in one step, about.
+        accumulation: batches whose gradients make one step.
+        learning_rate, warmup: the peak, and the share of the steps (0..1) until it; then it falls to 0 linearly.
+        max_tokens: the longest pair; None: the model's limit, 512 at most.
+        list_size: documents in one list of the listwise losses; negatives: in one row of the others.
+        precision: of matrix products; the head, the losses and the optimizer stay in f32. "auto" is bf16 where the
+            processor has it.
+        evaluations: how often the model is measured while it trains.
+        patience: evaluations without progress before training ends.
+        depth: candidates of a query that are ranked when the model is measured.
+        candidates: BM25 over all documents of the data, or the documents given for a query.
+        lora: the rank of LoRA adapters; 0: all weights are trained.
+        merge: whether adapters are merged into the weights that are saved; else the adapter alone is written.
+        interpolate: the share of the trained weights (0..1), the base has the rest; None: the best on dev of 0.25 to 1.
+        seed: of split, order and dropout.
+        force: write the model even where it is worse, and train on data that look wrong.
+        resume: go on from the last checkpoint.
+
+    """
+
+    base: str
+    losses: tuple[str, ...] = (AUTO,)
+    measures: tuple[str, ...] = MEASURES
+    epochs: float = 1.0
+    steps: int = 0
+    batch: int = 32
+    accumulation: int = 1
+    learning_rate: float = 2e-5
+    warmup: float = 0.1
+    max_tokens: int | None = None
+    list_size: int = 8
+    negatives: int = 4
+    precision: str = AUTO
+    evaluations: int = 10
+    patience: int = 4
+    depth: int = 30
+    candidates: str = AUTO
+    lora: int = 0
+    merge: bool = True
+    interpolate: float | None = None
+    seed: int = 0
+    force: bool = False
+    resume: bool = False
+    options: LossSettings = LossSettings()
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            InputError: a value out of range.
+
+        """
+        for name in ("batch", "accumulation", "list_size", "negatives", "evaluations", "patience", "depth"):
+            arguments.whole(getattr(self, name), name)
+        if self.list_size < 2:
+            raise InputError("a list has 2 documents at least; raise list_size")
+        for name, value, low, high in (
+            ("epochs", self.epochs, 0.0, 1000.0),
+            ("learning_rate", self.learning_rate, 0.0, 1.0),
+            ("warmup", self.warmup, 0.0, 1.0),
+            ("interpolate", 1.0 if self.interpolate is None else self.interpolate, 0.0, 1.0),
+        ):
+            if not low <= value <= high:
+                raise InputError(f"{name} is {low:g} to {high:g}; not {value!r}")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"precision is one of {', '.join(get_args(Precision))}; not {self.precision!r}")
+        if self.candidates not in (AUTO, *get_args(Candidates)):
+            raise InputError(f"candidates are auto, {' or '.join(get_args(Candidates))}; not {self.candidates!r}")
+
+
+def checkpoints_of(out: Path) -> Path:
+    """The folder of the checkpoints of a training that writes `out`."""
+    return out.with_name(f"{out.name}.checkpoints")

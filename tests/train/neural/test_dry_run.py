@@ -1,0 +1,86 @@
+"""What is shown before anything is trained, and the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from resift.cli.main import app
+from resift.errors import InputError
+from resift.train.neural.base_model import open_base
+from resift.train.neural.dry_run import dry_run, seen_example
+from resift.train.neural.plan import make_plan
+from resift.train.neural.settings import RerankerSettings
+from tests.train.neural import tiny
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.tiny_bert(tmp_path_factory.mktemp("bert"), head=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "pairs.jsonl"
+    rows = [
+        {"query": q.query.text, "document": c.document.text, "label": int(c.label or 0)}
+        for q in tiny.examples().queries
+        for c in q.candidates
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_examples_are_shown_as_the_model_sees_them(base: Path) -> None:
+    model = open_base(str(base), 1, 16, "f32").model
+    example = seen_example(model, ("what is water", "lamp of the city"), 1.0)
+    assert example.text == "[CLS] what is water [SEP] lamp of the city [SEP]"
+    assert (example.tokens, example.cut, example.value) == (10, 0, 1.0)
+    long = seen_example(model, ("what is water", "lamp " * 30), 0.0)
+    assert long.tokens == 16 and long.cut == 36 - 16
+    assert long.text == "[CLS] what is water [SEP] lamp lamp lamp lamp lamp lamp lamp lamp lamp lamp [SEP]"
+    wide = seen_example(open_base(str(base), 1, 40, "f32").model, ("what is water", "lamp " * 30), 0.0)
+    assert "lamp …18… lamp" in wide.text
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(base: Path, tmp_path: Path) -> None:
+    settings = RerankerSettings(str(base), precision="f32", measures=("nDCG@10",), evaluations=2)
+    look = dry_run(make_plan([tiny.examples()], settings))
+    (entry,) = look.sets
+    assert entry["loss"] == "bce" and entry["reason"] and entry["queries"] == 40
+    assert look.held_out == (10, 10) and "BM25 over" in look.first_stage
+    assert len(look.examples) == 3 and set(look.before) == {"first stage", "base"}
+    assert look.step_seconds > 0 and look.memory_gb > 0 and look.loss > 0
+    assert look.steps == 5 and look.evaluations == 2
+    assert json.loads(json.dumps(look.as_json()))["trained"] == look.parameters
+    assert any("head is new" in note for note in look.notes)
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["train", "reranker", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout
+
+
+def test_the_command_looks_first_and_then_trains(base: Path, data: Path, tmp_path: Path) -> None:
+    common = (
+        data, "--base", base, "--candidates", "given", "--precision", "f32", "--lr", "3e-3", "--epochs", 4,
+        "--measure", "MRR@10", "--evaluations", 3,
+    )  # fmt: skip
+    code, text = run(*common, "--dry-run")
+    assert code == 0 and "Loss bce" in text and "[CLS]" in text and "One step: loss" in text
+    code, text = run(*common, "--output", tmp_path / "out", "--json")
+    report = json.loads(text)
+    assert code == 0 and report["comparisons"][0]["measure"] == "RR@10"
+    assert report["comparisons"][0]["trained"] > report["comparisons"][0]["base"]
+    assert max(report["reload_delta"].values()) < 1e-4
+    assert (tmp_path / "out" / "contract.json").exists()
+
+
+def test_the_command_needs_a_place_for_the_model(base: Path, data: Path) -> None:
+    with pytest.raises(InputError, match="--output"):
+        run(data, "--base", base)
+    with pytest.raises(InputError, match="is no measure"):
+        run(data, "--base", base, "--measure", "nDGC@10", "--output", "x")
