@@ -54,16 +54,21 @@ class Merged:
         self.encoder, self.tokens = model.scorer, tokens
         self.info = replace(model.info, name=MERGED[tokens], settings=MERGED[tokens])
         self.windows: dict[str, tuple] = {}
+        self.pooled: dict[str, np.ndarray] = {}
         self.scorer = self.encoder.with_store(self)
 
     def windows_of(self, document: Document) -> tuple:
         return self.windows[document.id]
+
+    def pooled_of(self, document: Document) -> np.ndarray:
+        return self.pooled[document.id]
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         missing = {c.document.id: c.document for _, c in pairs if c.document.id not in self.windows}
         encoded = self.encoder.encode_documents([whole_text(d) for d in missing.values()])
         for id_, vectors in zip(missing, encoded, strict=True):
             self.windows[id_] = tuple(pooled(window, self.tokens) for window in vectors.windows)
+            self.pooled[id_] = vectors.pooled
         return replace(self.scorer.score(pairs), source=self.info.name)
 
 
@@ -98,9 +103,10 @@ def rows(args) -> dict[str, tuple[str, str]]:
     for first in RERANKED:
         table[f"resift-mini-en alone over {first}"] = (reranked(firsts[first]), first)
         table[f"blended over {first}"] = (reranked(firsts[first], blend="blend"), first)
-    against = "blended over bm25 + pooled"
+    against, blend = "blended over bm25 + pooled", f"blend(weight={load(args.model).info.blend_weight_indexed})"
     for tokens, model in MERGED.items():
-        table[f"{against}, tokens merged by {tokens}"] = (reranked(firsts["bm25 + pooled"], model, "blend"), against)
+        merged = reranked(firsts["bm25 + pooled"], model, blend)  # under another name, so that its weight is not known
+        table[f"{against}, tokens merged by {tokens}"] = (merged, against)
     return table
 
 
@@ -154,6 +160,7 @@ def report(args) -> dict:
     return {
         "what": "report halves; gain = nDCG@10 minus that of the row in `against`, 95 % BCa bootstrap interval",
         "model": mini.info.name, "blend_weight": mini.info.blend_weight,
+        "blend_weight_indexed": mini.info.blend_weight_indexed,
         "window_tokens": mini.contract.window_tokens,
         "mean_gain_of_blended": {
             stage: {

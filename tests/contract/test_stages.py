@@ -406,7 +406,9 @@ def test_the_facade_takes_a_deadline(mini: Reranker) -> None:
             mini.rerank("lamp", documents, deadline_ms=wrong)
 
 
-@pytest.mark.parametrize(("retrievers", "weight"), [(("bm25",), 3.0), (("bm25", "other"), 3.0), (("bm25", "m"), 1.25)])
+@pytest.mark.parametrize(
+    ("retrievers", "weight"), [(("bm25",), 3.0), (("bm25", "dense:other"), 3.0), (("bm25", "dense:m"), 1.25)]
+)
 def test_a_model_whose_vectors_searched_has_the_weight_of_an_index(retrievers: tuple[str, ...], weight: float) -> None:
     """By hand: two candidates, first opinion z = 1 and -1, scores z = -1 and 1."""
     candidates = []
@@ -419,3 +421,16 @@ def test_a_model_whose_vectors_searched_has_the_weight_of_an_index(retrievers: t
     ranking = Ranking(Query("q"), tuple(candidates), Trace(reranked=True))
     (blended,) = drive(Blend("m", 3.0, 1.25), [ranking])
     assert {c.document.id: c.score and c.score.value for c in blended} == {"0": 1 - weight, "1": weight - 1}
+
+
+@pytest.mark.parametrize(("embedder", "weight"), [("resift-static-en", 3.0), ("resift-mini-en", 1.25)])
+def test_the_weights_of_the_bundled_model(embedder: str, weight: float) -> None:
+    texts = ["Bread is baked daily.", "The ferry leaves at nine.", "The ferry is blue.", "A ferry to the island."]
+    index = Index.of(texts, embedder=embedder)
+    first = "bm25 + dense >> resift-mini-en >> "
+    usual, stated = (
+        index.run(first + end, "when does the ferry leave?") for end in ("blend", f"blend(weight={weight})")
+    )
+    assert [(c.document.id, c.score) for c in usual] == [(c.document.id, c.score) for c in stated]
+    other = index.run(f"{first}blend(weight={4.25 - weight})", "when does the ferry leave?")
+    assert [c.score for c in usual] != [c.score for c in other]

@@ -55,7 +55,8 @@ class Blend:
         scored = [(c, c.score) for c in ranking if c.score and c.score.stage == last and c.score.source == self.source]
         firsts = first_opinion([c for c, _ in scored], self.dense)
         values = standardised([s.value for _, s in scored])
-        weight = self.indexed if any(self.source in scores_of_retrievers(c) for c, _ in scored) else self.weight
+        searched = {name.partition(":")[2] for c, _ in scored for name in scores_of_retrievers(c)}  # "dense:MODEL"
+        weight = self.indexed if self.source in searched else self.weight
         blended = [
             replace(c, score=Score(f + weight * v, ScoreKind.FUSED, self.name, last + 1))
             for (c, _), f, v in zip(scored, firsts, values, strict=True)
