@@ -42,7 +42,7 @@ class TuneOptions:
     """What is tuned.
 
     Attributes:
-        pipeline: whose weights are outcome, and the default that they have to beat; None: what a search does by default,
+        pipeline: whose weights are fitted, and the default that they have to beat; None: what a search does by default,
             or where the data bring candidates the default model behind them.
         learn: fits the stage of level 3; None: there is no level 3.
         cache: a folder that keeps judgements; None: one for these documents in the user's cache; False: none.
@@ -66,7 +66,7 @@ def tune(
     """Fit a pipeline's weights to labelled queries, and take as little freedom as is surely better than the default.
 
     Levels in rising order of freedom: the blend; the blend, BM25's k1 and b and the fusion; a learned stage. Each is
-    outcome on four fifths of the queries and measured on the fifth that is left. A level is taken where its gain over
+    fitted on four fifths of the queries and measured on the fifth that is left. A level is taken where its gain over
     what was taken before it has an interval above 0, which is corrected for the number of levels.
 
     Args:
