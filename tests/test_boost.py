@@ -285,7 +285,7 @@ class Lengths:
 
 
 class ReadsNothing(Lengths):
-    def foreign(self, texts: list[str]) -> list[str]:
+    def foreign(self, texts: list[str], role: str) -> list[str]:
         return ["xx"] * len(texts)
 
     def misfit(self, query: str, passages: list[str]) -> str:

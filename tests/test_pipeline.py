@@ -1,13 +1,16 @@
 """A pipeline is a value: it prints, parses, and becomes one stage."""
 
+import json
 import string
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from resift import Index, search
+from resift.cli.main import app
 from resift.errors import InputError
 from resift.pipeline import RETRIEVERS, STAGES, Part, Pipeline, Retrieval, read_pipeline, resolved
 from resift.rerank.blend import Blend, first_opinion
@@ -260,3 +263,46 @@ def test_a_search_of_files_by_a_pipeline(tmp_path: Path) -> None:
     ranking = search("lamp", tmp_path, pipeline="bm25(k1=0.5) >> top 1")
     assert [c.document.text for c in ranking] == DOCUMENTS[:1]
     assert len(search("lamp", tmp_path, top_k=1, pipeline="bm25")) == 1
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Path:
+    """Four files, an index of them with BM25 of its own, and a folder as `resift tune` writes it."""
+    for name in ("docs", "tuned"):
+        (tmp_path / name).mkdir()
+    for i, text in enumerate(DOCUMENTS):
+        (tmp_path / "docs" / f"{i}.txt").write_text(text)
+    (tmp_path / "tuned" / "pipeline.toml").write_text(Pipeline.parse("bm25(k1=0.5) + dense(weight=0.6)").to_toml())
+    made = CliRunner().invoke(
+        app, ["index", str(tmp_path / "docs"), "-o", str(tmp_path / "i"), "--pipeline", str(tmp_path / "tuned")]
+    )
+    assert made.exit_code == 0, made.output
+    return tmp_path
+
+
+def test_searches_of_files_and_of_an_index_take_the_same_pipeline(places: Path) -> None:
+    answers = []
+    for where in ([str(places / "docs")], ["--index", str(places / "i")]):
+        command = ["search", "lamp", *where, "--pipeline", str(places / "tuned"), "--top", "2", "--json"]
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
+        answers.append([(r["id"], r["score"]["value"]) for r in json.loads(result.output)["results"]])
+    assert answers[0] == answers[1] and len(answers[0]) == 2
+    expected = Index.open(places / "i").run(places / "tuned", "lamp").top(2)
+    assert answers[0] == [(c.document.id, c.score and c.score.value) for c in expected]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--depth", "3"], "a pipeline says what --depth says; leave one of the two out"),
+        (["--no-blend"], "what --blend says"),
+        (["--min-relevance", "0.5"], "what --min-relevance says"),
+        (["--embedder", "a"], "what --embedder says"),
+        (["--pipeline", "bm25(k1=2)"], "asks for k1=2 and b=0.75; index again with the pipeline"),
+    ],
+)
+def test_what_a_pipeline_says_is_said_once(places: Path, options: list[str], message: str) -> None:
+    command = ["search", "lamp", "--index", str(places / "i"), "--pipeline", str(places / "tuned"), *options]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, InputError) and message in str(result.exception)

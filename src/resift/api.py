@@ -138,9 +138,8 @@ class Index:
 
         sources = arguments.paths(paths, "paths")
         retrieval = retrieval_of(pipeline, embedder)
-        options = IndexOptions(
-            tensors, model, embedder or retrieval.embedder or None, pool, hnsw, retrieval.k1, retrieval.b
-        )
+        named_embedder = (retrieval.embedder or None) if embedder is None else embedder
+        options = IndexOptions(tensors, model, named_embedder, pool, hnsw, retrieval.k1, retrieval.b)
         target = Path(arguments.path(folder, "folder"))
         defaults = DefaultModels(Once(lambda: sample_of(sources)))
         encoder = encoder_for(settings_for(options, settings_of(target), defaults), defaults)

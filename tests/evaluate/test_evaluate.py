@@ -24,12 +24,14 @@ OVERLAP = "bm25 >> overlap"
         "bm25 >> resift-mini-en@7",
         "dense >> resift-mini-en@6 >> blend(weight=0.5) >> top 4",
         "bm25 + dense",
+        "bm25(k1=0.6, b=0.2) + dense(weight=0.7) >> resift-mini-en@5 >> blend(weight=0.5, dense=0.9)",
+        "bm25(k1=3)",
     ],
 )
 def test_rankings_are_those_of_the_index(text: str) -> None:
     data = collection(queries=4, documents=30)
     evaluation = evaluate(data, [text], EvaluationOptions(cache=False))
-    index = Index.of(data.documents)
+    index = Index.of(data.documents, pipeline=text)
     run = evaluation.run(text)
     executed = text if "top" in text else f"{text} >> top 100"
     for q, query in enumerate(data.queries):

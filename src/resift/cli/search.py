@@ -124,9 +124,9 @@ def _read_plan(pipeline: str, context: typer.Context) -> Pipeline:
     from resift.pipeline import read_pipeline
 
     sources = ((name, context.get_parameter_source(name)) for name in _OF_A_PIPELINE)
-    named = [name for name, source in sources if source is not None and source.name == "COMMANDLINE"]
-    if named:
-        raise InputError(f"a pipeline says what --{named[0].replace('_', '-')} says; leave one of the two out")
+    conflicts = [name for name, source in sources if source is not None and source.name == "COMMANDLINE"]
+    if conflicts:
+        raise InputError(f"a pipeline says what --{conflicts[0].replace('_', '-')} says; leave one of the two out")
     return read_pipeline(pipeline)
 
 

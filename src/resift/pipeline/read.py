@@ -48,7 +48,7 @@ def retrieval_of(pipeline: PipelineLike | None, embedder: str | None = None) -> 
 
     """
     retrieval = Retrieval() if pipeline is None else read_pipeline(pipeline).retrieval
-    if embedder and retrieval.embedder not in ("", embedder):
+    if embedder is not None and retrieval.embedder not in ("", embedder):
         raise InputError(f"the pipeline names the embedder {retrieval.embedder}, not {embedder}; name one of the two")
     return retrieval
 

@@ -117,8 +117,8 @@ class _Tuning:
         self.data, self.default, self.options, self._on_progress = data, default, options, on_progress
         stages = FirstStages(data, cache, on_progress=on_progress)
         stages.check(default.retrievers)
-        retrieved = max(default.depth, default.top_k or places(data, ()))  # as many as an evaluation retrieves
-        self.grid = FirstStageGrid(stages, default.retrievers, retrieved)
+        count = max(default.depth, default.top_k or places(data, ()))  # as many as an evaluation retrieves
+        self.grid = FirstStageGrid(stages, default.retrievers, count)
         info = model.info
         searched = any(part.name == "dense" and part.value("model") == info.name for part in default.retrievers)
         self.usual = (info.blend_weight_indexed if searched else None) or info.blend_weight
@@ -132,7 +132,7 @@ class _Tuning:
         self.scorer = scorer
         depth = next(part.depth for part in default.stages if part.name not in STAGES) or default.depth
         self.signals = Signals(data, self.grid, scorer, depth, default.guard)
-        self._lists = self._weighed = 0  # candidate lists that the levels look at, and those that are done
+        self._lists = self._done = 0  # candidate lists that the levels look at, and those that are done
         self.learned: LearnedStage | None = None  # from all queries
         self.folds = folds(data.queries, options.seed)
         if not self.folds:
@@ -143,7 +143,7 @@ class _Tuning:
         self.signals.score(self.spaces[-1].firsts, self._on_progress)
         self._lists = sum(len(space.firsts) for space in self.spaces) * len(self.data.queries)
         usual = self._default_values()
-        fits = [(level, *self._fitted(space, usual)) for level, space in enumerate(self.spaces, 1)]
+        fits = [(level, *self._fit(space, usual)) for level, space in enumerate(self.spaces, 1)]
         if self.options.learn is not None:
             fits.append((3, self._learned(self.options.learn), str(self.default)))
         return self._taken(result, usual, fits)
@@ -155,18 +155,18 @@ class _Tuning:
         values: Floats = table(space, self.signals.candidates, len(self.data.queries), lambda: None)[0]
         return values
 
-    def _fitted(self, space: Space, usual: Floats) -> tuple[Fitted, str]:
+    def _fit(self, space: Space, usual: Floats) -> tuple[Fitted, str]:
         """A level's values, and the text of what it makes of the pipeline."""
 
         def on_query() -> None:
-            self._weighed += 1
-            self._on_progress("candidate lists weighed", self._weighed, self._weighed / self._lists)
+            self._done += 1
+            self._on_progress("candidate lists weighed", self._done, self._done / self._lists)
 
         values = table(space, self.signals.candidates, len(self.data.queries), on_query)
-        fitted = fit(space, values, usual, self.folds, self.options.seed)
-        if fitted.option == DEFAULT:
-            return fitted, str(self.default)
-        return fitted, str(tuned_pipeline(self.default, *space.option(fitted.option), self.grid.own_weight))
+        outcome = fit(space, values, usual, self.folds, self.options.seed)
+        if outcome.option == DEFAULT:
+            return outcome, str(self.default)
+        return outcome, str(tuned_pipeline(self.default, *space.option(outcome.option), self.grid.own_weight))
 
     def _learned(self, learn: Learn) -> Fitted:
         """The values of a stage that is learned in each fold from the others."""
@@ -175,10 +175,10 @@ class _Tuning:
         grades = [self.data.qrels[query.id] for query in self.data.queries]
         values = np.zeros(len(rankings))
         for done, fold in enumerate(self.folds, 1):
-            chosen = np.flatnonzero(fold.tune).tolist()
-            learned = learn([rankings[q] for q in chosen], [grades[q] for q in chosen])
+            teachers = np.flatnonzero(fold.tune).tolist()
+            stage_of_fold = learn([rankings[q] for q in teachers], [grades[q] for q in teachers])
             for q in np.flatnonzero(fold.report).tolist():
-                (ranking,) = drive(learned.stage, [rankings[q]])
+                (ranking,) = drive(stage_of_fold.stage, [rankings[q]])
                 values[q] = ndcg([c.document.id for c in ranking], grades[q], PLACES)
             self._on_progress("folds learned", done, done / len(self.folds))
         self.learned = learn(rankings, grades)
@@ -188,13 +188,13 @@ class _Tuning:
         """The levels as they are reported, and the one that is taken."""
         confidence, best, before = corrected(len(fits)), None, usual
         levels = []
-        for level, fitted, pipeline in fits:
-            columns = np.stack([fitted.values - usual, fitted.values - before], axis=1)
-            gain, step = (stretched(e, fitted.factor) for e in estimates(columns, confidence, seed=self.options.seed))
-            value = float(fitted.values.mean())
-            levels.append(LevelResult(level, NAMES[level], pipeline, value, gain, step, fitted.factor))
-            if step.low > 0 and fitted.option != DEFAULT:
-                best, before = levels[-1], fitted.values
+        for level, outcome, pipeline in fits:
+            columns = np.stack([outcome.values - usual, outcome.values - before], axis=1)
+            gain, step = (stretched(e, outcome.factor) for e in estimates(columns, confidence, seed=self.options.seed))
+            value = float(outcome.values.mean())
+            levels.append(LevelResult(level, NAMES[level], pipeline, value, gain, step, outcome.factor))
+            if step.low > 0 and outcome.option != DEFAULT:
+                best, before = levels[-1], outcome.values
         return replace(
             result,
             pipeline=best.pipeline if best else result.default,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -57,8 +57,8 @@ class Signals:
     def candidates(self, first: FirstStage, q: int) -> Candidates:
         """The candidates of query q by a first stage; after `score`."""
         rows = self._order(first, q)
-        asked = self._model[q]
-        head = [asked.get(row, math.nan) for row in rows[: self._depth].tolist()]
+        scores = self._model[q]
+        head = [scores.get(row, math.nan) for row in rows[: self._depth].tolist()]
         grades = self._grades[q]
         lexical = self._grid.lexical(first.k1, first.b, q) if not first.run and first.weight < 1 else None
         return Candidates(
@@ -76,12 +76,11 @@ class Signals:
             self._orders[key] = self._grid.order(first, q, self._dense[q][0])
         return self._orders[key]
 
-    def _ask(self, q: int, rows: Iterable[int]) -> None:
+    def _ask(self, q: int, rows: Sequence[int]) -> None:
         query, documents = self._data.queries[q], self._data.documents
-        wanted = list(rows)
-        costly = self._scorer.costly([(query, Candidate(documents[row])) for row in wanted])
+        costly = self._scorer.costly([(query, Candidate(documents[row])) for row in rows])
         values = (math.nan if c.judgement.value is None else c.judgement.value for c in costly)
-        self._model[q] = dict(zip(wanted, values, strict=True))
+        self._model[q] = dict(zip(rows, values, strict=True))
 
 
 def _looked_up(rows: npt.NDArray[np.int64], places: Places | None) -> npt.NDArray[np.float64]:
