@@ -218,7 +218,7 @@ TILES(whole, WHOLE)
 static void (*const TILE_OF[])(int, const bf16 *, int64_t, const bf16 *, int64_t, const float *, void *,
                                int64_t) = {halves, gelus, added, whole};
 
-/* At int8: from hidden states to GELU, and from GELU to hidden states; weights have scales per output, or per group, too. */
+/* At int8: from hidden states to GELU, and back; weights have scales per output, or per group, too. */
 #define BYTE_TILE(R)                                                    \
     case R: {                                                           \
         Sums s = multiply_bytes(R, kind, grouped, a, k, panel, scales); \
