@@ -10,6 +10,7 @@ import numpy.typing as npt
 from resift.engine.batching import FloatArray
 
 _EXACT = 1e-3  # steps of a scale by which values may be off that were restored from whole numbers
+_ROWS = 32  # compared at a time, so that what is in between stays in the cache
 _LEAST = 1e-12  # a largest absolute value below it counts as this much: rows of zeros have a scale too
 
 
@@ -47,4 +48,8 @@ def round_weights(weight: FloatArray, group: int) -> tuple[npt.NDArray[np.int8],
 def _restores(whole: npt.NDArray[np.int8], scales: FloatArray, values: FloatArray) -> bool:
     """Whether whole numbers times scales are the values, but for the arithmetic."""
     with np.errstate(invalid="ignore"):
-        return all(bool((np.abs(w * s - v) <= _EXACT * s).all()) for w, s, v in zip(whole, scales, values, strict=True))
+        for at in range(0, len(values), _ROWS):
+            rows = slice(at, at + _ROWS)
+            if not (np.abs(whole[rows] * scales[rows] - values[rows]) <= _EXACT * scales[rows]).all():
+                return False
+    return True
