@@ -30,7 +30,8 @@ CHANGES = {
         ("int64_t hidden, heads, layers;", "int64_t hidden, heads, layers, vocabulary;"),
         ("float epsilon;", "double epsilon;"),
         ("int first_only;", "int64_t first_only;"),
-        ("#define CALLS 1", "#define CALLS 2"),
+        ("#define CALLS 2", "#define CALLS 3"),
+        ("int64_t scaled;", "int32_t scaled;"),
         ("resift_encoder_layout", "resift_encoder_former"),
     ],
 }

@@ -5,6 +5,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,6 +27,7 @@ from resift.engine.native.native_engine import Checkpoint, NativeEngine
 from resift.engine.native.native_heads import _erf, head_of_steps
 from resift.engine.openvino import OpenVINOEngine
 from resift.engine.roofline import shapes_of
+from resift.engine.rounding import round_weights
 from resift.engine.weights.checkpoint_files import read_weights
 from resift.engine.weights.onnx_weights import read_onnx_weights
 from resift.errors import BrokenModel, UnknownFamily
@@ -92,14 +94,28 @@ def int8(x: Array) -> Array:
     return (np.rint(groups / scale) * scale).reshape(x.shape).astype(np.float32)
 
 
+def after_gelu(x: Array) -> Array:
+    """Results of GELU: what bf16 leaves, in 255 steps from its least to the largest of 32."""
+    groups = bf16(x).reshape(*x.shape[:-1], -1, 32) + np.float32(174 / 1024)
+    scale = groups.max(-1, keepdims=True) / np.float32(255)
+    return (np.rint(groups / scale) * scale - np.float32(174 / 1024)).reshape(x.shape).astype(np.float32)
+
+
+def int8_groups(w: Array) -> Array:
+    groups = w.reshape(len(w), -1, 32)
+    scale = np.abs(groups).max(2, keepdims=True) / 127
+    return (np.rint(groups / scale) * scale).reshape(w.shape).astype(np.float32)
+
+
 def int8_rows(w: Array) -> Array:
-    scale = np.abs(w).max(1, keepdims=True) / 127
+    scale = np.maximum(np.abs(w).max(1, keepdims=True), np.float32(1e-30)) / np.float32(127)
     return (np.rint(w / scale) * scale).astype(np.float32)
 
 
-def reference(folder: Path, ids: list[int], attended: int, low: Callable, weights_low: Callable) -> Array:  # type: ignore[type-arg]
+def reference(folder: Path, ids: list[int], attended: int, low: Any, weights_low: Any, weights: Any = None) -> Array:
     """BERT with the inputs of each product rounded, everything else in f64."""
-    config, w = json.loads((folder / "config.json").read_text()), read_weights([folder / "model.safetensors"])
+    config = json.loads((folder / "config.json").read_text())
+    w = weights or read_weights([folder / "model.safetensors"])
     half = exact if low is exact else bf16
     heads, h = config["num_attention_heads"], config["hidden_size"]
 
@@ -110,6 +126,8 @@ def reference(folder: Path, ids: list[int], attended: int, low: Callable, weight
     def linear(x: Array, name: str, factor: float = 1) -> Array:
         weight, bias = (w[f"bert.{name}.{end}"] * np.float32(factor) for end in ("weight", "bias"))
         own = (half, half) if "attention" in name else (low, weights_low)
+        if low is int8 and name.endswith("output.dense") and "attention" not in name:
+            own = after_gelu, weights_low
         return own[0](x) @ own[1](weight).astype(float).T + bias
 
     e = [w[f"bert.embeddings.{n}_embeddings.weight"] for n in ("word", "position", "token_type")]
@@ -152,12 +170,64 @@ def test_rounding_is_where_it_is_said_to_be(bert: Path, length: int, attended: i
     """What is left is the order of sums, and values that fall to the other side of a rounding step for it."""
     ids = np.random.default_rng(length).integers(5, 30, length).tolist()
     found, _ = encoder(bert, rounded).run(ragged([ids], [attended]), False, 1)
-    low, weights_low = (int8, int8_rows) if rounded else (bf16, bf16)
+    low, weights_low = (int8, int8_groups) if rounded else (bf16, bf16)
     wanted = reference(bert, ids, attended, low, weights_low)
     unrounded = reference(bert, ids, attended, exact, exact)
     off = np.sqrt(np.mean((found - wanted) ** 2))
     assert off < most * 0.5
     assert off < 0.7 * np.sqrt(np.mean((found - unrounded) ** 2))
+
+
+def four_bits(rng: np.random.Generator, w: Array) -> Array:
+    """A matrix of multiples of a scale per 32 inputs, as weights/rounded.py restores it."""
+    whole = rng.integers(-7, 8, (len(w), w.shape[1] // 32, 32))
+    whole[:, :, 5] = -8
+    whole[2, 1], whole[3] = 0, 0
+    scales = rng.uniform(0.001, 0.05, whole.shape[:2]).astype(np.float16).astype(np.float32)
+    return (whole * scales[:, :, None]).reshape(w.shape).astype(np.float32)
+
+
+def eight_bits(rng: np.random.Generator, w: Array) -> Array:
+    """A matrix of multiples of a scale per row, the largest of 127."""
+    whole = rng.integers(-126, 127, w.shape)
+    whole[:, 7] = 127
+    return (whole * rng.uniform(0.0005, 0.003, (len(w), 1))).astype(np.float32)
+
+
+@pytest.mark.parametrize(("stored", "scales"), [(four_bits, 4), (eight_bits, 1)])
+def test_rounding_is_where_weights_are_not_whole_numbers_already(
+    bert: Path, stored: Callable[[np.random.Generator, Array], Array], scales: int
+) -> None:
+    """Weights that a file holds rounded stay as they are: only the values that meet them are rounded."""
+    rng = np.random.default_rng(0)
+    config, weights = as_bert(
+        json.loads((bert / "config.json").read_text()), dict(read_weights([bert / "model.safetensors"]))
+    )
+    dense = [n for n in weights if n.endswith("dense.weight") and "attention" not in n and "layer" in n]
+    weights = {**weights, **{name: stored(rng, weights[name]) for name in dense}}
+    up = weights["bert.encoder.layer.0.intermediate.dense.weight"]
+    whole, factors = round_weights(up, 32)
+    restored = whole.reshape(192, scales, -1) * factors[:, :, None]
+    np.testing.assert_allclose(restored.reshape(up.shape), up, rtol=1e-5, atol=1e-12)
+    ids = rng.integers(5, 30, 33).tolist()
+    result, _ = CompiledEncoder(config, weights, "bert.", True, None).run(ragged([ids]), False, 1)
+    expected, by_rows = (reference(bert, ids, 33, int8, low, weights) for low in (exact, int8_rows))
+    off = np.sqrt(np.mean((result - expected) ** 2))
+    assert off < 0.01
+    assert stored is eight_bits or off < 0.7 * np.sqrt(np.mean((result - by_rows) ** 2))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), columns=st.sampled_from((32, 64, 96)), spread=st.floats(0, 3))
+def test_rounding_is_where_half_a_step_is_the_most_it_loses(seed: int, columns: int, spread: float) -> None:
+    rng = np.random.default_rng(seed)
+    weight = (rng.normal(size=(4, columns)) * np.exp(spread * rng.normal(size=(4, 1)))).astype(np.float32)
+    whole, factors = round_weights(weight, 32)
+    assert np.abs(whole).max() <= 127
+    groups = weight.reshape(4, factors.shape[1], -1)
+    most = np.abs(groups).max(2, keepdims=True)
+    restored = whole.reshape(groups.shape) * factors[:, :, None]
+    assert (np.abs(restored - groups) <= most / 254 * 1.0001).all()
 
 
 @settings(max_examples=25, deadline=None)

@@ -21,15 +21,17 @@
 #define INLINE static inline __attribute__((always_inline))
 #define PANEL 32    /* outputs: two registers of sums per row */
 #define GROUP 32    /* values of a token that share a scale at int8 */
+#define LEAST (-174.f / 1024) /* the least result of GELU at bf16; LEAST in encoder_library.py */
 #define SMALLEST 64 /* least tokens of a chunk: each chunk reads all weights again */
 
 typedef uint16_t bf16;
 
 typedef struct {
     int64_t inputs, outputs;
+    int64_t scaled; /* at int8: neighbouring inputs whose weights share a scale, GROUP or all inputs */
     const void *panels;
     const float *bias;
-    const float *scales; /* of each output at int8, else NULL */
+    const float *scales; /* at int8, else NULL: 32 outputs side by side, group by group, panel by panel */
 } Matrix;
 
 typedef struct {
@@ -89,8 +91,12 @@ INLINE ISA Sums multiply(int rows, const bf16 *a, int64_t stride, const bf16 *pa
     return s;
 }
 
-/* Rows at int8: k values each, the scale of each group, and the correction of each group's sum for the 128 that every
-   weight is too high. */
+/* There are two kinds of product at int8. vpdpbusd takes one factor without a sign. Results of GELU are at least LEAST:
+   for the product of them, their distance from it is rounded to 0..255, and Python's bias has what LEAST adds. For all
+   other products weights are 128 higher, and values -127..127. */
+typedef enum { RAISED_WEIGHTS, RAISED_VALUES } Kind;
+
+/* Rows at int8: k values each, the scale of each group, and, for raised weights, the correction of each group's sum. */
 typedef struct {
     const int8_t *values;
     const float *scales;
@@ -98,31 +104,44 @@ typedef struct {
 } Bytes;
 
 /* Assembly, because GCC 12 copies all sums at each step when this is an intrinsic: a third slower. */
-#define ADD_DOTS(sum, panel, x) __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(panel), "v"(x))
+#define ADD_DOTS(sum, unsigned_bytes, signed_bytes) \
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_bytes), "v"(signed_bytes))
 
-INLINE ISA Sums multiply_bytes(int rows, const Bytes *a, int64_t k, const uint8_t *panel, const float *scales) {
+/* `grouped`: weights have a scale per output and group, else per output. */
+INLINE ISA Sums multiply_bytes(int rows, Kind kind, int grouped, const Bytes *a, int64_t k, const int8_t *panel,
+                               const float *scales) {
     Sums s;
     int64_t groups = k / GROUP;
     UNROLL for (int r = 0; r < rows; r++) s.of[r][0] = s.of[r][1] = _mm512_setzero_ps();
     for (int64_t g = 0; g < groups; g++) {
         __m512i sums[BYTE_ROWS][2];
-        UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_set1_epi32(a->excess[r * groups + g]);
+        UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] =
+            kind == RAISED_WEIGHTS ? _mm512_set1_epi32(a->excess[r * groups + g]) : _mm512_setzero_si512();
         for (int i = 0; i < GROUP; i += 4, panel += 4 * PANEL) {
             __m512i left = _mm512_loadu_si512(panel), right = _mm512_loadu_si512(panel + 2 * PANEL);
             UNROLL for (int r = 0; r < rows; r++) {
                 int32_t four;
                 memcpy(&four, a->values + r * k + g * GROUP + i, 4);
                 __m512i x = _mm512_set1_epi32(four);
-                ADD_DOTS(sums[r][0], left, x);
-                ADD_DOTS(sums[r][1], right, x);
+                if (kind == RAISED_WEIGHTS) {
+                    ADD_DOTS(sums[r][0], left, x);
+                    ADD_DOTS(sums[r][1], right, x);
+                } else {
+                    ADD_DOTS(sums[r][0], x, left);
+                    ADD_DOTS(sums[r][1], x, right);
+                }
             }
         }
+        __m512 left = _mm512_loadu_ps(scales), right = _mm512_loadu_ps(scales + 16);
         UNROLL for (int r = 0; r < rows; r++) {
-            __m512 f = _mm512_set1_ps(a->scales[r * groups + g]);
-            s.of[r][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][0]), f, s.of[r][0]);
-            s.of[r][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][1]), f, s.of[r][1]);
+            __m512 f = _mm512_set1_ps(a->scales[r * groups + g]), x = f, y = f;
+            if (grouped) x = _mm512_mul_ps(f, left), y = _mm512_mul_ps(f, right);
+            s.of[r][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][0]), x, s.of[r][0]);
+            s.of[r][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][1]), y, s.of[r][1]);
         }
+        if (grouped) scales += PANEL;
     }
+    if (grouped) return s;
     __m512 left = _mm512_loadu_ps(scales), right = _mm512_loadu_ps(scales + 16);
     UNROLL for (int r = 0; r < rows; r++) s.of[r][0] = _mm512_mul_ps(s.of[r][0], left),
                                           s.of[r][1] = _mm512_mul_ps(s.of[r][1], right);
@@ -183,11 +202,6 @@ INLINE ISA void finish(Epilogue epilogue, int rows, const Sums *s, const float *
         Sums s = multiply(R, a, stride, panel, k);    \
         finish(epilogue, R, &s, bias, to, to_stride); \
     } break;
-#define BYTE_TILE(R)                                     \
-    case R: {                                            \
-        Sums s = multiply_bytes(R, a, k, panel, scales); \
-        finish(epilogue, R, &s, bias, to, to_stride);    \
-    } break;
 #define TILES(NAME, EPILOGUE)                                                                                      \
     static ISA void NAME(int rows, const bf16 *a, int64_t stride, const bf16 *panel, int64_t k, const float *bias, \
                          void *to, int64_t to_stride) {                                                            \
@@ -195,11 +209,6 @@ INLINE ISA void finish(Epilogue epilogue, int rows, const Sums *s, const float *
         switch (rows) {                                                                                            \
             TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)     \
         }                                                                                                          \
-    }                                                                                                              \
-    static ISA void NAME##_bytes(int rows, const Bytes *a, int64_t k, const uint8_t *panel, const float *scales,   \
-                                 const float *bias, void *to, int64_t to_stride) {                                 \
-        const Epilogue epilogue = EPILOGUE;                                                                        \
-        switch (rows) { BYTE_TILE(1) BYTE_TILE(2) BYTE_TILE(3) BYTE_TILE(4) BYTE_TILE(5) BYTE_TILE(6) }            \
     }
 TILES(halves, HALVES)
 TILES(gelus, GELU)
@@ -208,8 +217,28 @@ TILES(whole, WHOLE)
 
 static void (*const TILE_OF[])(int, const bf16 *, int64_t, const bf16 *, int64_t, const float *, void *,
                                int64_t) = {halves, gelus, added, whole};
-static void (*const BYTE_TILE_OF[])(int, const Bytes *, int64_t, const uint8_t *, const float *, const float *, void *,
-                                    int64_t) = {halves_bytes, gelus_bytes, added_bytes, whole_bytes};
+
+/* At int8: from hidden states to GELU, and back; weights have scales per output, or per group, too. */
+#define BYTE_TILE(R)                                                    \
+    case R: {                                                           \
+        Sums s = multiply_bytes(R, kind, grouped, a, k, panel, scales); \
+        finish(epilogue, R, &s, bias, to, to_stride);                   \
+    } break;
+#define BYTE_TILES(NAME, KIND, EPILOGUE, GROUPED)                                                            \
+    static ISA void NAME(int rows, const Bytes *a, int64_t k, const int8_t *panel, const float *scales,      \
+                         const float *bias, void *to, int64_t to_stride) {                                   \
+        const Kind kind = KIND;                                                                              \
+        const Epilogue epilogue = EPILOGUE;                                                                  \
+        const int grouped = GROUPED;                                                                         \
+        switch (rows) { BYTE_TILE(1) BYTE_TILE(2) BYTE_TILE(3) BYTE_TILE(4) BYTE_TILE(5) BYTE_TILE(6) }      \
+    }
+BYTE_TILES(gelus_rows, RAISED_WEIGHTS, GELU, 0)
+BYTE_TILES(gelus_groups, RAISED_WEIGHTS, GELU, 1)
+BYTE_TILES(added_rows, RAISED_VALUES, ADDED, 0)
+BYTE_TILES(added_groups, RAISED_VALUES, ADDED, 1)
+
+static void (*const BYTE_TILE_OF[][2])(int, const Bytes *, int64_t, const int8_t *, const float *, const float *,
+                                       void *, int64_t) = {{gelus_rows, gelus_groups}, {added_rows, added_groups}};
 
 /* The memory of one thread. */
 typedef struct {
@@ -222,25 +251,28 @@ typedef struct {
     float *scores;
 } Arena;
 
-static ISA void round_row(const bf16 *row, int64_t k, int8_t *values, float *scales, int32_t *excess) {
+static ISA void round_row(Kind kind, const bf16 *row, int64_t k, int8_t *values, float *scales, int32_t *excess) {
+    const float largest = kind == RAISED_WEIGHTS ? 127 : 255;
     for (int64_t g = 0; g < k / GROUP; g++) {
         __m512 x[GROUP / 16];
         __m512i most = _mm512_setzero_si512(); /* bits of floats, compared as integers: NaN is the largest */
         UNROLL for (int i = 0; i < GROUP / 16; i++) {
             __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(row + g * GROUP + 16 * i)));
             x[i] = _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+            if (kind == RAISED_VALUES) x[i] = _mm512_sub_ps(x[i], _mm512_set1_ps(LEAST));
             most = _mm512_max_epi32(most, _mm512_castps_si512(_mm512_abs_ps(x[i])));
         }
         float top = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(most))));
-        __m512 f = _mm512_set1_ps(top > 0 ? 127.f / top : 0);
+        __m512 f = _mm512_set1_ps(top > 0 ? largest / top : 0);
         __m512i sum = _mm512_setzero_si512();
         UNROLL for (int i = 0; i < GROUP / 16; i++) {
             __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(x[i], f));
-            sum = _mm512_add_epi32(sum, q);
+            if (kind == RAISED_VALUES) q = _mm512_max_epi32(q, _mm512_setzero_si512());
+            else sum = _mm512_add_epi32(sum, q);
             _mm_storeu_si128((__m128i *)(values + g * GROUP + 16 * i), _mm512_cvtepi32_epi8(q));
         }
-        scales[g] = top / 127.f;
-        excess[g] = -128 * _mm512_reduce_add_epi32(sum);
+        scales[g] = top / largest;
+        if (kind == RAISED_WEIGHTS) excess[g] = -128 * _mm512_reduce_add_epi32(sum);
     }
 }
 
@@ -249,10 +281,13 @@ static ISA void linear(Epilogue epilogue, const Matrix *w, int64_t first, int64_
                        void *to, int64_t to_stride, const Arena *arena) {
     int64_t k = w->inputs, groups = k / GROUP, size = w->scales ? 1 : 2, most = w->scales ? BYTE_ROWS : ROWS,
             tiles = (t + most - 1) / most;
+    Kind kind = epilogue == ADDED ? RAISED_VALUES : RAISED_WEIGHTS;
+    int grouped = w->scaled < k;
     int64_t share = (PANEL * k * size / 64 + tiles - 1) / tiles;
-    if (w->scales)
-        for (int64_t i = 0; i < t; i++)
-            round_row(a + i * k, k, arena->bytes + i * k, arena->scales + i * groups, arena->excess + i * groups);
+    for (int64_t i = 0; w->scales && i < t; i++) {
+        int64_t at = i * groups;
+        round_row(kind, a + i * k, k, arena->bytes + i * k, arena->scales + at, arena->excess + at);
+    }
     for (int64_t p = first / PANEL; p < last / PANEL; p++) {
         const char *panel = (const char *)w->panels + p * PANEL * k * size, *ahead = panel + PANEL * k * size;
         for (int64_t i = 0; i < t; i += most) {
@@ -262,8 +297,9 @@ static ISA void linear(Epilogue epilogue, const Matrix *w, int64_t first, int64_
             char *place = (char *)to + (i * to_stride + p * PANEL) * (epilogue >= ADDED ? 4 : 2);
             if (w->scales) {
                 Bytes bytes = {arena->bytes + i * k, arena->scales + i * groups, arena->excess + i * groups};
-                BYTE_TILE_OF[epilogue](rows, &bytes, k, (const uint8_t *)panel, w->scales + p * PANEL,
-                                     w->bias + p * PANEL, place, to_stride);
+                const float *scales = w->scales + p * PANEL * (k / w->scaled);
+                BYTE_TILE_OF[kind][grouped](rows, &bytes, k, (const int8_t *)panel, scales, w->bias + p * PANEL, place,
+                                            to_stride);
             } else {
                 TILE_OF[epilogue](rows, a + i * k, k, (const bf16 *)panel, k, w->bias + p * PANEL, place, to_stride);
             }
@@ -567,15 +603,15 @@ EXPORT void resift_encoder_pack(const float *from, int64_t out, int64_t in, bf16
                 for (int64_t e = 0; e < 2; e++) *to++ = nearest(from[(p + j) * in + i + e]);
 }
 
-/* The same for int8 values: four inputs side by side, each value 128 higher. */
-EXPORT void resift_encoder_pack_bytes(const int8_t *from, int64_t out, int64_t in, uint8_t *to) {
+/* The same for int8 values: four inputs side by side, each value `raised` by 0 or 128. */
+EXPORT void resift_encoder_pack_bytes(const int8_t *from, int64_t out, int64_t in, int raised, uint8_t *to) {
     for (int64_t p = 0; p < out; p += PANEL)
         for (int64_t i = 0; i < in; i += 4)
             for (int64_t j = 0; j < PANEL; j++)
-                for (int64_t e = 0; e < 4; e++) *to++ = (uint8_t)(from[(p + j) * in + i + e] + 128);
+                for (int64_t e = 0; e < 4; e++) *to++ = (uint8_t)(from[(p + j) * in + i + e] + raised);
 }
 
-#define CALLS 1 /* to be raised here and in encoder_library.py when the arguments of an exported function change */
+#define CALLS 2 /* to be raised here and in encoder_library.py when the arguments of an exported function change */
 
 EXPORT uint64_t resift_encoder_layout(void) {
     static const LayoutEntry entries[] = {
@@ -583,6 +619,7 @@ EXPORT uint64_t resift_encoder_layout(void) {
         LAYOUT_RECORD(Matrix),
         LAYOUT_FIELD(Matrix, inputs),
         LAYOUT_FIELD(Matrix, outputs),
+        LAYOUT_FIELD(Matrix, scaled),
         LAYOUT_FIELD(Matrix, panels),
         LAYOUT_FIELD(Matrix, bias),
         LAYOUT_FIELD(Matrix, scales),

@@ -17,12 +17,13 @@ from resift.engine.batching import FloatArray
 from resift.engine.graphs.bert import OFFSET_TYPES
 from resift.engine.graphs.names import NamedTensors
 from resift.engine.native.library import load
-from resift.engine.rounding import round_symmetric
+from resift.engine.rounding import round_weights
 from resift.errors import BrokenModel
 
 LIBRARY = Path(__file__).with_name("_encoder.so")
 MODEL_TYPES = ("bert", "electra", "distilbert", *OFFSET_TYPES)
 _PANEL, _GROUP = 32, 32  # PANEL and GROUP in encoder.c: outputs side by side; inputs that share a scale at int8
+_LEAST = -174 / 1024  # LEAST in encoder.c: the least result of GELU at bf16
 _LINE = 64  # bytes of a register, to which weights are aligned
 _CHUNK = 512  # tokens that a thread takes at a time: few enough for its cache, many enough to read weights seldom
 
@@ -33,7 +34,7 @@ Tail = tuple[FloatArray, FloatArray]
 
 class _Matrix(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("inputs", "outputs")),
+        *((name, ctypes.c_int64) for name in ("inputs", "outputs", "scaled")),
         *((name, ctypes.c_void_p) for name in ("panels", "bias", "scales")),
     ]
 
@@ -65,7 +66,7 @@ class _EncoderWork(ctypes.Structure):
     ]
 
 
-_CALLS = 1  # CALLS in encoder.c
+_CALLS = 2  # CALLS in encoder.c
 _RECORDS = (_Matrix, _Layer, _EncoderModel, _EncoderWork)
 
 
@@ -171,7 +172,7 @@ class CompiledEncoder:
             self.hidden, heads, len(layers), float(config.get("layer_norm_eps", 1e-12)),
             self._keep(words), self._keep(places), self._keep(kinds),
             *self._norm("embeddings.LayerNorm"), ctypes.addressof(self._layers),
-            self._matrix(*tail, rounded=False) if tail else _Matrix(),
+            self._matrix(*tail) if tail else _Matrix(),
         )  # fmt: skip
         self._weights = {}
 
@@ -217,9 +218,12 @@ class CompiledEncoder:
         merge = self._linear(f"{name}.attention.output.dense", h, h)
         up = self._linear(f"{name}.intermediate.dense", wide, h)
         down = self._linear(f"{name}.output.dense", h, wide)
+        if rounded:
+            products = self._byte_matrix(*up), self._byte_matrix(*down, after_gelu=True)
+        else:
+            products = self._matrix(*up), self._matrix(*down)
         return _Layer(
-            *(self._matrix(*matrix, rounded=False) for matrix in (qkv, merge)),
-            *(self._matrix(*matrix, rounded) for matrix in (up, down)),
+            self._matrix(*qkv), self._matrix(*merge), *products,
             *self._norm(f"{name}.attention.output.LayerNorm"), *self._norm(f"{name}.output.LayerNorm"),
         )  # fmt: skip
 
@@ -230,19 +234,30 @@ class CompiledEncoder:
     def _linear(self, name: str, outputs: int, inputs: int) -> Tail:
         return self._tensor(f"{name}.weight", outputs, inputs), self._tensor(f"{name}.bias", outputs)
 
-    def _matrix(self, weight: FloatArray, bias: FloatArray, rounded: bool) -> _Matrix:
-        """A matrix (outputs, inputs) in the order of the kernel, at bf16, or at int8 where it is `rounded`."""
-        outputs, inputs = weight.shape
-        scales, panels = 0, _aligned(weight.size * (1 if rounded else 2))
-        if rounded:
-            weight, factors = round_symmetric(weight, axis=1)
-            scales = self._keep(factors)
-        lay = self._library.resift_encoder_pack_bytes if rounded else self._library.resift_encoder_pack
-        weight = np.ascontiguousarray(weight)
-        lay(*(ctypes.c_void_p(weight.ctypes.data), ctypes.c_int64(outputs), ctypes.c_int64(inputs)),
-            ctypes.c_void_p(panels.ctypes.data))  # fmt: skip
-        self._arrays.append(panels)
-        return _Matrix(inputs, outputs, panels.ctypes.data, self._keep(bias), scales)
+    def _matrix(self, weight: FloatArray, bias: FloatArray) -> _Matrix:
+        """A matrix (outputs, inputs) at bf16 in the order of the kernel."""
+        panels, weight = self._panels(weight.size * 2), np.ascontiguousarray(weight)
+        self._library.resift_encoder_pack(*_packed(weight), ctypes.c_void_p(panels))
+        return _Matrix(weight.shape[1], len(weight), 0, panels, self._keep(bias), None)
+
+    def _byte_matrix(self, weight: FloatArray, bias: FloatArray, after_gelu: bool = False) -> _Matrix:
+        """A matrix at int8; the kernel counts inputs that are `after_gelu` from the least result of it."""
+        (outputs, inputs), panels = weight.shape, self._panels(weight.size)
+        whole, scales = round_weights(np.ascontiguousarray(weight), _GROUP)
+        if after_gelu:
+            sums = whole.reshape(*scales.shape, -1).sum(axis=2, dtype=np.int32)
+            with np.errstate(invalid="ignore"):  # a weight that is not finite makes the bias so, too
+                bias = bias + np.float32(_LEAST) * (sums * scales).sum(axis=1)
+        raised = ctypes.c_int(0 if after_gelu else 128)
+        self._library.resift_encoder_pack_bytes(*_packed(whole), raised, ctypes.c_void_p(panels))
+        side_by_side = scales.reshape(outputs // _PANEL, _PANEL, -1).transpose(0, 2, 1)
+        scaled = inputs // scales.shape[1]
+        return _Matrix(inputs, outputs, scaled, panels, self._keep(bias), self._keep(side_by_side))
+
+    def _panels(self, size: int) -> int:
+        """The address of `size` bytes that live as long as this object."""
+        self._arrays.append(_aligned(size))
+        return int(self._arrays[-1].ctypes.data)
 
     def _tensor(self, name: str, *shape: int) -> FloatArray:
         """A tensor whose last axes have these lengths, which the kernel does not check."""
@@ -259,6 +274,11 @@ class CompiledEncoder:
         """The address of an array that lives as long as this object."""
         self._arrays.append(np.ascontiguousarray(values, np.float32))
         return int(self._arrays[-1].ctypes.data)
+
+
+def _packed(matrix: npt.NDArray[Any]) -> tuple[Any, ...]:
+    """What a function that packs a matrix takes of it: the address, outputs and inputs."""
+    return ctypes.c_void_p(matrix.ctypes.data), *map(ctypes.c_int64, matrix.shape)
 
 
 def _aligned(size: int) -> npt.NDArray[np.uint8]:
