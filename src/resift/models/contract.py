@@ -41,7 +41,8 @@ class Contract:
         window_tokens: longer documents are scored in windows of this many tokens; never more than fits max_tokens.
         input: how its inputs are built, in the record of its family (`models.inputs`).
         int8: whether the order was measured to stay when activations are rounded to int8 (tau of 0.99 and 98 % of the
-            ten best per query, on real queries); where a CPU gains by it, the model then runs so.
+            ten best per query, on real queries; where bf16 has less than 0.995, a tau 0.005 below bf16's); where a CPU
+            gains by it, the model then runs so.
         blend_weight: weight of the standardised score beside the standardised first-stage rank; tuned, see the card.
         blend_weight_indexed: the same where the first stage has searched with the model's own vectors, whose cosine is
             then in the first opinion already; 0: as elsewhere.
