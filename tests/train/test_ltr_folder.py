@@ -25,6 +25,7 @@ from resift.train.ltr.dataset_rows import DataOptions, RankedData, groups_of, ro
 from resift.train.ltr.folder import write_folder
 from resift.train.ltr.out_of_fold import query_hash
 from resift.train.ltr.page import as_html
+from resift.train.ltr.rows import checked_rows
 from resift.train.ltr.settings import TreeSettings
 from resift.train.ltr.train import TrainedLtr, TrainOptions, train_ltr
 from resift.types import Document, NoteCode, Query, Ranking, ScoreKind, Signal
@@ -432,3 +433,12 @@ def test_a_server_takes_a_learned_model(folder: Path, index: Index) -> None:
     (ranking,) = drive(served_model.stage(model.judge, True, 5), [first])
     assert [c.document.id for c in ranking] == [c.document.id for c in drive(model.stage(depth=5), [first])[0]]
     assert ranking.trace.reranked
+
+
+def test_two_queries_are_too_few_and_three_are_enough() -> None:
+    """With two of three queries left to learn from, one can validate."""
+    rows = checked_rows([[i % 4, i % 3] for i in range(24)], [int(i % 4 == 3) for i in range(24)], list("aaaabbbb") * 3)
+    with pytest.raises(InputError, match="2 queries to learn from; learning to rank needs 3 at least"):
+        train_ltr(rows, QUICK)
+    rows = checked_rows(rows.matrix, [int(i % 4 == 3) for i in range(24)], list("aaaabbbbcccc") * 2)
+    assert train_ltr(rows, QUICK).report.folds == 3

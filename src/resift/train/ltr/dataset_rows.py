@@ -11,9 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from resift.evaluate import Dataset, EvaluationOptions
+from resift.evaluate.issues import IssueCode
 from resift.evaluate.pipeline_rankings import pipeline_rankings
 from resift.features import FeatureSet, Statistics, detect_fields, signal_kinds
 from resift.pipeline import DEFAULT_DEPTH, Part, Pipeline
+from resift.rerank.tree_models import Matrix
 from resift.text.analysis import sample
 from resift.train.ltr.out_of_fold import OutOfFold, query_hash, renamed, replaced
 from resift.train.ltr.rows import Integers, TrainingRows, checked_rows
@@ -32,6 +34,7 @@ class DataOptions:
         pipeline: gives candidates and signals: retrievers, and models whose scores become features.
         depth: how many candidates each query has.
         unjudged: candidates that nobody judged count as "zero", or are left out.
+        judged_only: the documents that were judged for a query are its only candidates.
         cache: where scores are kept; see `evaluate.EvaluationOptions`.
         out_of_fold: folders of one model by the name that the pipeline has for it, each trained without some queries;
             a query is scored by the first that was not trained on it.
@@ -42,6 +45,7 @@ class DataOptions:
     pipeline: str = DEFAULT_PIPELINE
     depth: int = DEFAULT_DEPTH
     unjudged: Unjudged = "zero"
+    judged_only: bool = False
     cache: Path | bool | None = None
     out_of_fold: Mapping[str, Sequence[str]] = field(default_factory=dict)
     features: FeatureSet | None = None
@@ -88,29 +92,50 @@ def rows_of(
         ModelError: a model can't be used.
 
     """
-    plan = Pipeline.parse(options.pipeline)
-    if not plan.retrievers and data.run is None:
-        plan = replace(plan, retrievers=(Part("bm25"), Part("dense")))
-    rankings = _rankings(data, plan, options, on_progress)
-    documents = data.documents
-    statistics = Statistics.of(documents)
-    features = options.features or _features(rankings, documents)
+    ranked = ranked_queries(data, options, on_progress)
     matrices, labels, queries, unjudged = [], [], [], 0
-    for ranking in rankings:
+    for ranking in ranked.rankings:
         grades = data.qrels[ranking.query.id]
         unjudged += sum(c.document.id not in grades for c in ranking)
         taken = sorted(range(len(ranking)), key=lambda i, r=ranking: r[i].first_rank)  # type: ignore[misc]
         if options.unjudged == "leave-out":
             taken = [i for i in taken if ranking[i].document.id in grades]
-        matrices.append(features.matrix(ranking, statistics).values[taken])
+        matrices.append(ranked.matrix(ranking)[taken])
         labels += [grades.get(ranking[i].document.id, 0) for i in taken]
         queries += [ranking.query.id] * len(taken)
-    candidates = sum(map(len, rankings))
-    rows = checked_rows(np.concatenate(matrices), labels, queries, features.names, most=highest)
+    candidates = sum(map(len, ranked.rankings))
+    rows = checked_rows(np.concatenate(matrices), labels, queries, ranked.features.names, most=highest)
     ideals = tuple(_ideal(data.qrels[query], highest) for query in rows.queries)
-    issues = _issues(rows, unjudged, candidates, options.unjudged)
-    rows = replace(rows, ideals=ideals, issues=(*issues, *rows.issues))
-    return RankedData(rows, features, statistics, plan, _facts(data, options, rows))
+    issues = (*issues_of(data, options), *_issues(unjudged, candidates, options.unjudged), *rows.issues)
+    return ranked.data(replace(rows, ideals=ideals, issues=issues), facts_of(data, options, rows))
+
+
+@dataclass(frozen=True, eq=False)
+class RankedQueries:
+    """The candidates of each query with their signals, and how their features are computed."""
+
+    rankings: list[Ranking]
+    features: FeatureSet
+    statistics: Statistics
+    pipeline: Pipeline
+
+    def matrix(self, ranking: Ranking) -> Matrix:
+        """(n, F), of all candidates of a query."""
+        return self.features.matrix(ranking, self.statistics).values
+
+    def data(self, rows: TrainingRows, facts: Mapping[str, Any]) -> RankedData:
+        """Rows that were made of them, with what a model needs."""
+        return RankedData(rows, self.features, self.statistics, self.pipeline, facts)
+
+
+def ranked_queries(data: Dataset, options: DataOptions, on_progress: Progress) -> RankedQueries:
+    """Run the pipeline over all queries; features are those of the options, or all that the signals allow."""
+    plan = Pipeline.parse(options.pipeline)
+    if not plan.retrievers and data.run is None:
+        plan = replace(plan, retrievers=(Part("bm25"), Part("dense")))
+    rankings = _rankings(data, plan, options, on_progress)
+    features = options.features or _features(rankings, data.documents)
+    return RankedQueries(rankings, features, Statistics.of(data.documents), plan)
 
 
 def _rankings(data: Dataset, plan: Pipeline, options: DataOptions, on_progress: Progress) -> list[Ranking]:
@@ -127,7 +152,8 @@ def _rankings(data: Dataset, plan: Pipeline, options: DataOptions, on_progress: 
 
     for group, queries in groups.items():
         variant, models, names = replaced(plan, dict(group))
-        part, evaluation = replace(data, queries=tuple(queries)), EvaluationOptions(cache=options.cache, models=models)
+        part = replace(data, queries=tuple(queries))
+        evaluation = EvaluationOptions(judged_only=options.judged_only, cache=options.cache, models=models)
         for ranking in pipeline_rankings(part, variant, evaluation, count, options.depth):
             rankings[ranking.query.id] = renamed(ranking.top(options.depth), names)
     return [rankings[query.id] for query in data.queries]
@@ -153,7 +179,13 @@ def _ideal(grades: Mapping[str, int], highest: int) -> Integers:
     return np.array(sorted((min(g, highest) for g in grades.values() if g > 0), reverse=True), np.int64)
 
 
-def _issues(rows: TrainingRows, unjudged: int, candidates: int, rule: Unjudged) -> Iterator[str]:
+def issues_of(data: Dataset, options: DataOptions) -> list[str]:
+    """What is wrong with the data, in sentences; that they bring their candidates is no news where those are all."""
+    silent = {IssueCode.JUDGED_CANDIDATES} if options.judged_only else set()
+    return [str(issue) for issue in data.issues if issue.code not in silent]
+
+
+def _issues(unjudged: int, candidates: int, rule: Unjudged) -> Iterator[str]:
     if not unjudged:
         return
     if rule == "zero":
@@ -162,7 +194,8 @@ def _issues(rows: TrainingRows, unjudged: int, candidates: int, rule: Unjudged) 
         yield f"{unjudged} candidates were not judged, and are left out (--unjudged zero: they count as 0)"
 
 
-def _facts(data: Dataset, options: DataOptions, rows: TrainingRows) -> dict[str, Any]:
+def facts_of(data: Dataset, options: DataOptions, rows: TrainingRows) -> dict[str, Any]:
+    """What the model's summary says of its data."""
     return {
         "name": data.name,
         "split": data.split,
@@ -171,6 +204,7 @@ def _facts(data: Dataset, options: DataOptions, rows: TrainingRows) -> dict[str,
         "rows": len(rows.labels),
         "labels": {str(label): int((rows.labels == label).sum()) for label in np.unique(rows.labels)},
         "unjudged": options.unjudged,
+        "judged_only": options.judged_only,
         "depth": options.depth,
         "query_hashes": sorted({query_hash(query) for query in data.queries}),
     }

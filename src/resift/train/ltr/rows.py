@@ -172,8 +172,8 @@ def _teaching(rows: TrainingRows) -> tuple[TrainingRows, list[str]]:
     if count < 2:
         reasons = f" ({'; '.join(issues)})" if issues else ""
         raise InputError(
-            f"{_queries(count)} to learn from{reasons}; learning to rank needs candidates of different labels for at "
-            "least 2 queries, and about 50 before it pays"
+            f"{_queries(count)} to learn from{reasons}; learning to rank needs candidates of different labels for 3 "
+            "queries at least, and for about 50 before it pays"
         )
     if count < FEW:
         issues.append(f"only {_queries(count)} to learn from: the figures are rough below {FEW}")
