@@ -442,3 +442,12 @@ def test_two_queries_are_too_few_and_three_are_enough() -> None:
         train_ltr(rows, QUICK)
     rows = checked_rows(rows.matrix, [int(i % 4 == 3) for i in range(24)], list("aaaabbbbcccc") * 2)
     assert train_ltr(rows, QUICK).report.folds == 3
+
+
+def test_values_that_can_not_be_read_are_counted(data: Dataset) -> None:
+    documents = [
+        replace(d, metadata=d.metadata | ({"likes": float("nan")} if i % 4 == 0 else {}))
+        for i, d in enumerate(data.documents)
+    ]
+    issues = " ".join(rows_of(Dataset.of(data.queries, documents, data.qrels), OPTIONS).rows.issues)
+    assert "the field 'likes' of" in issues and "is not finite, and counts as missing; with" in issues

@@ -92,14 +92,14 @@ def rows_of_clicks(
     data = clicks.data
     ranked = ranked_queries(data, options, on_progress)
     features: dict[tuple[str, str], Matrix] = {}
-    for ranking in ranked.rankings:
-        matrix = ranked.matrix(ranking)
+    matrices, unread = ranked.matrices()
+    for ranking, matrix in zip(ranked.rankings, matrices, strict=True):
         features |= {(ranking.query.id, c.document.id): matrix[i] for i, c in enumerate(ranking)}
     asked = {query.id for query in data.queries}
     impressions = [i for i in clicks.impressions if i.query in asked]
     rows = click_rows(impressions, lambda q, d: features.get((q, d)), ranked.features.names, chances, bound)
     order = "each click is a list: figures are of clicks by their weights, and no reranking is the order that was shown"
-    rows = replace(rows, issues=(*issues_of(data, options), order, *rows.issues))
+    rows = replace(rows, issues=(*issues_of(data, options), *unread, order, *rows.issues))
     facts = facts_of(data, options, rows) | {"unjudged": "left out", "clicks": _facts(clicks, chances, bound)}
     return ranked.data(rows, facts)
 

@@ -13,7 +13,7 @@ import numpy as np
 from resift.evaluate import Dataset, EvaluationOptions
 from resift.evaluate.issues import IssueCode
 from resift.evaluate.pipeline_rankings import pipeline_rankings
-from resift.features import FeatureSet, Statistics, detect_fields, signal_kinds
+from resift.features import FeatureMatrix, FeatureSet, Missing, MissingCode, Statistics, detect_fields, signal_kinds
 from resift.pipeline import DEFAULT_DEPTH, Part, Pipeline
 from resift.rerank.tree_models import Matrix
 from resift.text.analysis import sample
@@ -24,6 +24,7 @@ from resift.types import Document, Query, Ranking
 
 Unjudged = Literal["zero", "leave-out"]
 DEFAULT_PIPELINE = "bm25 + dense"
+_UNREAD = (MissingCode.NOT_FINITE, MissingCode.WRONG_TYPE, MissingCode.CATEGORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +94,21 @@ def rows_of(
 
     """
     ranked = ranked_queries(data, options, on_progress)
+    values, unread = ranked.matrices()
     matrices, labels, queries, unjudged = [], [], [], 0
-    for ranking in ranked.rankings:
+    for ranking, matrix in zip(ranked.rankings, values, strict=True):
         grades = data.qrels[ranking.query.id]
         unjudged += sum(c.document.id not in grades for c in ranking)
         taken = sorted(range(len(ranking)), key=lambda i, r=ranking: r[i].first_rank)  # type: ignore[misc]
         if options.unjudged == "leave-out":
             taken = [i for i in taken if ranking[i].document.id in grades]
-        matrices.append(ranked.matrix(ranking)[taken])
+        matrices.append(matrix[taken])
         labels += [grades.get(ranking[i].document.id, 0) for i in taken]
         queries += [ranking.query.id] * len(taken)
     candidates = sum(map(len, ranked.rankings))
     rows = checked_rows(np.concatenate(matrices), labels, queries, ranked.features.names, most=highest)
     ideals = tuple(_ideal(data.qrels[query], highest) for query in rows.queries)
-    issues = (*issues_of(data, options), *_issues(unjudged, candidates, options.unjudged), *rows.issues)
+    issues = (*issues_of(data, options), *unread, *_issues(unjudged, candidates, options.unjudged), *rows.issues)
     return ranked.data(replace(rows, ideals=ideals, issues=issues), facts_of(data, options, rows))
 
 
@@ -119,9 +121,10 @@ class RankedQueries:
     statistics: Statistics
     pipeline: Pipeline
 
-    def matrix(self, ranking: Ranking) -> Matrix:
-        """(n, F), of all candidates of a query."""
-        return self.features.matrix(ranking, self.statistics).values
+    def matrices(self) -> tuple[list[Matrix], list[str]]:
+        """(n, F) of all candidates of each query, and sentences on fields whose values can't be read."""
+        matrices = [self.features.matrix(ranking, self.statistics) for ranking in self.rankings]
+        return [matrix.values for matrix in matrices], list(_unread(matrices))
 
     def data(self, rows: TrainingRows, facts: Mapping[str, Any]) -> RankedData:
         """Rows that were made of them, with what a model needs."""
@@ -179,9 +182,23 @@ def _ideal(grades: Mapping[str, int], highest: int) -> Integers:
     return np.array(sorted((min(g, highest) for g in grades.values() if g > 0), reverse=True), np.int64)
 
 
+def _unread(matrices: Sequence[FeatureMatrix]) -> Iterator[str]:
+    """A sentence on each field that holds what is no number, date or known category, with the first example."""
+    notes: dict[tuple[MissingCode, str], list[Missing]] = defaultdict(list)
+    for missing in (m for matrix in matrices for m in matrix.missing if m.code in _UNREAD):
+        notes[missing.code, missing.name].append(missing)
+    for of_field in notes.values():
+        count, more = sum(m.count for m in of_field), len(of_field) - 1
+        yield of_field[0].message + (f"; with {more} other queries {count} candidates" if more else "")
+
+
 def issues_of(data: Dataset, options: DataOptions) -> list[str]:
-    """What is wrong with the data, in sentences; that they bring their candidates is no news where those are all."""
-    silent = {IssueCode.JUDGED_CANDIDATES} if options.judged_only else set()
+    """What is wrong with the data, in sentences.
+
+    Gaps between grades are said of gains that are the grades themselves; that the data bring their candidates is no
+    news where those are all.
+    """
+    silent = {IssueCode.GRADE_GAPS, *([IssueCode.JUDGED_CANDIDATES] if options.judged_only else [])}
     return [str(issue) for issue in data.issues if issue.code not in silent]
 
 
