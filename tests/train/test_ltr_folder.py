@@ -28,7 +28,7 @@ from resift.train.ltr.page import as_html
 from resift.train.ltr.rows import checked_rows
 from resift.train.ltr.settings import TreeSettings
 from resift.train.ltr.train import TrainedLtr, TrainOptions, train_ltr
-from resift.types import Document, NoteCode, Query, Ranking, ScoreKind, Signal
+from resift.types import Candidate, Document, NoteCode, Query, Ranking, ScoreKind, Signal
 from tests.train.small_data import small_data
 
 OPTIONS = DataOptions("bm25", 30, cache=False)
@@ -451,3 +451,16 @@ def test_values_that_can_not_be_read_are_counted(data: Dataset) -> None:
     ]
     issues = " ".join(rows_of(Dataset.of(data.queries, documents, data.qrels), OPTIONS).rows.issues)
     assert "the field 'likes' of" in issues and "is not finite, and counts as missing; with" in issues
+
+
+def test_titles_that_training_did_not_have_either_are_no_news(data: Dataset) -> None:
+    untitled = Dataset.of(data.queries, [replace(d, title="") for d in data.documents], data.qrels)
+    ranked = rows_of(untitled, OPTIONS)
+    trained = train_ltr(ranked.rows, replace(QUICK, ablate=False), groups_of(ranked.features))
+    summary = TrainingSummary("order", "lightgbm", trained.distributions, {}, {}, "", {}, ())
+    model = LearnedModel(trained.trees, ranked.features, ranked.statistics, summary)
+    candidates = tuple(Candidate(d) for d in list(untitled.documents)[:3])
+    matrix = model.matrix(Ranking(untitled.queries[0], candidates))
+    assert "title" in {missing.name for missing in matrix.missing}
+    notes = " ".join(note.message for note in model.notes(matrix))
+    assert "'bm25'" in notes and "title" not in notes
