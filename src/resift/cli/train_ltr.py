@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resift.train.ltr.settings import TreeSettings
     from resift.train.ltr.train import TrainedLtr, TrainOptions
 
+_BOUND = 10.0  # of a click's weight, as `resift.train.ltr.click_rows` has it
 _MATRIX = (".svm", ".letor", ".libsvm", ".svmlight")  # suffixes of files that hold features
 
 
@@ -63,6 +64,7 @@ _Out = Annotated[Path, typer.Option("--output", "-o", help="The model's folder; 
 _Pipeline = Annotated[str, typer.Option(help="Gives candidates and signals: retrievers, then models if you like.")]
 _Candidates = Annotated[int, typer.Option("--depth", min=2, help="How many candidates each query has.")]
 _Unjudged = Annotated[UnjudgedChoice, typer.Option(help="Candidates that nobody judged: label 0, or left out.")]
+_JudgedOnly = Annotated[bool, typer.Option("--judged-only", help="Judged documents are the only candidates.")]
 _Library = Annotated[LibraryChoice, typer.Option(help="Whose trees.")]
 _Gain = Annotated[GainChoice, typer.Option(help="Of a label: exponential is 2^label - 1, linear the label.")]
 _Truncation = Annotated[int, typer.Option(min=1, help="Pairs count where one of the two is among the first so many.")]
@@ -107,13 +109,11 @@ def train_ltr(
     run: options.RunFile = None,
     clicks: _Clicks = None,
     propensities: _Propensities = None,
-    weight_bound: _Bound = 10.0,
+    weight_bound: _Bound = _BOUND,
     pipeline: _Pipeline = "bm25 + dense",
     depth: _Candidates = options.DEFAULT_DEPTH,
     unjudged: _Unjudged = UnjudgedChoice.ZERO,
-    judged_only: Annotated[
-        bool, typer.Option("--judged-only", help="Judged documents are the only candidates.")
-    ] = False,
+    judged_only: _JudgedOnly = False,
     library: _Library = LibraryChoice.LIGHTGBM,
     gain: _Gain = GainChoice.EXPONENTIAL,
     truncation: _Truncation = 30,
@@ -153,13 +153,9 @@ def train_ltr(
         seed=seed, threads=cores(),
     )  # fmt: skip
     source = DataFiles(data, queries, documents, qrels, run, split)
-    log = _Log(clicks, propensities, weight_bound) if clicks else None
-    if log is None and (propensities or weight_bound != 10):
-        raise typer.BadParameter(
-            "is for a click log; name it with --clicks", param_hint="--propensities, --weight-bound"
-        )
     job = _Job(
-        source, log, DataOptions(pipeline, depth, unjudged.value, judged_only, cache, _folders(out_of_fold or ())),
+        source, _log(clicks, propensities, weight_bound),
+        DataOptions(pipeline, depth, unjudged.value, judged_only, cache, _folders(out_of_fold or ())),
         TrainOptions(settings, search, folds, ablate), absent.value, free, limit, seed,
     )  # fmt: skip
     _show(job.run(output), output, html, as_json)
@@ -196,6 +192,15 @@ class _Log:
         queries = {record.id: record.text or record.title for record in named} or None
         data = ClickData.of(log, DocumentStore(files.read_file(documents)), queries, self.clicks.name)
         return rows_of_clicks(data.sample(limit, seed), chosen, chances, self.bound, count)
+
+
+def _log(clicks: Path | None, propensities: Path | None, bound: float) -> _Log | None:
+    """The log that is named; options of a log without one are refused."""
+    if clicks is None and (propensities or bound != _BOUND):
+        raise typer.BadParameter(
+            "is for a click log; name it with --clicks", param_hint="--propensities, --weight-bound"
+        )
+    return _Log(clicks, propensities, bound) if clicks else None
 
 
 class _Job:
