@@ -464,3 +464,12 @@ def test_titles_that_training_did_not_have_either_are_no_news(data: Dataset) -> 
     assert "title" in {missing.name for missing in matrix.missing}
     notes = " ".join(note.message for note in model.notes(matrix))
     assert "'bm25'" in notes and "title" not in notes
+
+
+def test_judged_documents_alone_may_be_the_candidates(data: Dataset) -> None:
+    ranked = rows_of(data, replace(OPTIONS, judged_only=True))
+    assert "judged" not in ranked.features.sources  # documents that nothing found are no signal
+    assert not any("were not judged" in issue or "--judged-only" in issue for issue in ranked.rows.issues)
+    assert all(
+        len(data.qrels[query]) >= size for query, size in zip(ranked.rows.queries, ranked.rows.sizes, strict=True)
+    )

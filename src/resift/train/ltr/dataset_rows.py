@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from resift.evaluate import Dataset, EvaluationOptions
+from resift.evaluate.first_stages import JUDGED
 from resift.evaluate.issues import IssueCode
 from resift.evaluate.pipeline_rankings import pipeline_rankings
 from resift.features import FeatureMatrix, FeatureSet, Missing, MissingCode, Statistics, detect_fields, signal_kinds
@@ -165,7 +166,8 @@ def _rankings(data: Dataset, plan: Pipeline, options: DataOptions, on_progress: 
 def _features(rankings: Sequence[Ranking], documents: Sequence[Document]) -> FeatureSet:
     """All features of the signals that these rankings have, and of the fields of a sample of the documents."""
     fields = detect_fields(documents[i] for i in sample(len(documents))).fields
-    return FeatureSet.default(signal_kinds(rankings), fields)
+    kinds = {source: of_source for source, of_source in signal_kinds(rankings).items() if source != JUDGED}
+    return FeatureSet.default(kinds, fields)
 
 
 def groups_of(features: FeatureSet) -> list[tuple[str, tuple[int, ...]]]:
