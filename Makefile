@@ -3,7 +3,7 @@ DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo quick test test-cpus docs docs-tree parity parity-golden token-ids token-ids-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
-  bench-search bench-peers bench-compare bench-soak bench-fuzz bench-multilingual bench-exports bench-calibrate test-clients \
+  bench-search bench-peers bench-compare bench-soak bench-fuzz bench-multilingual bench-exports bench-ltr bench-calibrate test-clients \
   test-interop clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
@@ -57,6 +57,10 @@ token-ids-golden: .venv-tokenizers/installed  ## small vocabularies and the ids 
 
 test-clients: .venv/installed  ## real clients, each in an environment of its own, against a live server
 	$(DEV) bench/client_table.py
+
+bench-ltr: .venv/installed  ## learning to rank: LightGBM's example, time of training and features, film searches
+	$(DEV) bench/ltr.py
+	$(DEV) bench/ltr_msrd.py
 
 bench-exports: .venv/installed  ## trees as search engines' files, scored as each engine scores them, beside their library
 	$(DEV) bench/ltr_exports.py

@@ -1,4 +1,7 @@
-"""Learning to rank on LightGBM's own example, and how long 300,000 rows take: `python bench/ltr.py`.
+"""Learning to rank on LightGBM's own example, and how long training, features and serving take.
+
+    python bench/ltr.py              # all of it
+    python bench/ltr.py --features   # the time of features and serving alone; the file's other figures stay
 
 The example (examples/lambdarank of microsoft/LightGBM, 201 training and 50 test queries) is trained by its own
 configuration and as `resift train ltr` does, with both libraries; settings are chosen on the training queries alone.
@@ -7,6 +10,7 @@ Needs the extra ltr and the data under $RESIFT_DATA/ltr_lightgbm. Writes the JSO
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 
@@ -16,12 +20,15 @@ import numpy as np
 from beir import data_folder
 from bootstrap import interval
 from machine import machine
+from resift import files
+from resift.features import FeatureSet, Statistics
 from resift.train.ltr.fit import fit
 from resift.train.ltr.gains import ndcg_of_lists
 from resift.train.ltr.letor import LetorFile, read_letor
 from resift.train.ltr.rows import TrainingRows, checked_rows
 from resift.train.ltr.search import choose
 from resift.train.ltr.settings import TreeSettings
+from resift.types import Candidate, Document, Query, Ranking, Score, ScoreKind, Signal
 
 CUTOFFS = (1, 3, 5, 10)
 # What the example's train.conf says, but for files and threads.
@@ -35,7 +42,14 @@ EXAMPLE_ROUNDS = 100
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("bench/results/ltr.json"))
-    output = parser.parse_args().output
+    parser.add_argument("--features", action="store_true", help="only the time of features and of serving")
+    args = parser.parse_args()
+    output = args.output
+    if args.features:
+        result = json.loads(output.read_text()) | {"serving": serving()}
+        output.write_text(json.dumps(result, indent=1) + "\n")
+        print(result["serving"])
+        return
     training, test = (read(name) for name in ("train", "test"))
     scores = {"LightGBM's example configuration": example(training, test)}
     rows = []
@@ -54,6 +68,7 @@ def main() -> None:
         "example": figures,
         "chosen": rows,
         "large": [large(library) for library in ("lightgbm", "xgboost")],
+        "serving": serving(),
     }
     output.write_text(json.dumps(result, indent=1) + "\n")
     for line in (*figures, *result["large"]):
@@ -102,6 +117,44 @@ def large(library: str, queries: int = 3000, candidates: int = 100, features: in
     return {"library": library, "rows": len(matrix), "features": features, "rounds": settings.rounds,
             "threads": settings.threads, "seconds": seconds,
             "cpu_seconds": round(time.process_time() - busy, 1)}  # fmt: skip
+
+
+def serving(queries: int = 30, candidates: int = 200, features: int = 40) -> dict:
+    """Milliseconds of one core for the features and trees of a query's candidates, films of 100 words each.
+
+    New texts come after 2,000 others, whose words are known then as they are to a server that has run for a while;
+    remembered ones were candidates of the query before.
+    """
+    folder = data_folder() / "en_msrd"
+    documents = list(files.read_jsonl(folder / "corpus.jsonl.gz"))
+    texts = [record.text for record in files.read_jsonl(folder / "queries.jsonl.gz")][:queries]
+    statistics = Statistics.of(documents)
+    chosen = FeatureSet(FeatureSet.default(["bm25", "resift-mini-en"]).features[-features:])
+    shown = [ranking(texts[i], documents[2000 + i * candidates :][:candidates]) for i in range(queries)]
+    rows = chosen.matrix(ranking(texts[0], documents[:2000]), statistics).values
+    labels = np.random.default_rng(0).integers(0, 2, len(rows))
+    trees = fit(checked_rows(rows, labels, [f"{i // 20}" for i in range(len(rows))], chosen.names), TreeSettings())
+
+    def scored(one: Ranking) -> float:
+        began = time.perf_counter()
+        trees.predict(chosen.matrix(one, statistics).values)
+        return (time.perf_counter() - began) * 1e3
+
+    new = [(scored(one), scored(one)) for one in shown]
+    figures = {"queries": queries, "candidates": candidates, "features": len(chosen.names)}
+    for name, values in zip(("new", "remembered"), zip(*new, strict=True), strict=True):
+        figures[f"{name}, ms"] = {"least": round(min(values), 2), "median": round(float(np.median(values)), 2)}
+    pairs = sum(first for first, _ in new) / (queries * candidates)
+    return figures | {"300,000 new pairs, seconds": round(pairs * 300, 1), "load": os.getloadavg()[0]}
+
+
+def ranking(query: str, documents: list[Document]) -> Ranking:
+    """Candidates with the scores of two sources."""
+    scores = (("bm25", ScoreKind.BM25, 20.0), ("resift-mini-en", ScoreKind.MAXSIM, 0.9))
+    return Ranking(Query(query), tuple(
+        Candidate(d, signals=tuple(Signal(s, i, Score(most / i, kind, s)) for s, kind, most in scores))
+        for i, d in enumerate(documents, 1)
+    ))  # fmt: skip
 
 
 if __name__ == "__main__":

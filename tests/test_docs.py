@@ -200,7 +200,7 @@ def test_options_in_the_docs_are_options() -> None:
     commands = "|".join(commands_of(get_command(app)))
     for page in PAGES:
         text = page.read_text()
-        for command, rest in re.findall(rf"resift ({commands})\b(?!-)((?:[^`\n|]|\\\n)*)", text):
+        for command, rest in re.findall(rf"resift ({commands})(?![\w-])((?:[^`\n|]|\\\n)*)", text):
             unknown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", rest)) - spellings(command)
             assert not unknown, f"{page.name}: resift {command} has no {unknown}"
         if page.parent.name == "docs":

@@ -145,3 +145,17 @@ def test_they_are_in_json_markdown_and_the_report(evaluation: Evaluation, tmp_pa
         entry.pop("stages", None)
     path.write_text(json.dumps(value))
     assert not read_evaluation(path).run(CASCADE).stages  # of a file of before
+
+
+def test_of_one_cascade_each_line_begins_with_the_stage() -> None:
+    """The pipeline's text stands in the title, and not on each line."""
+    table = tables(evaluated(CASCADE))[-1]
+    assert table.title == f"Stage by stage: {CASCADE}" and table.headings[0] == "after"
+    assert [row[0] for row in table.rows] == ["bm25", "overlap@20", "backwards@3", "blend"]
+
+
+def test_notes_are_counted_by_query() -> None:
+    """Two stages that note the same of a query are one query with the note."""
+    boosts = 'boost("nothing") >> boost("nowhere")'
+    run = evaluated(f"bm25 >> overlap@20 >> {boosts}").pipelines[-1]
+    assert run.notes["boost"] == len(run.ms)

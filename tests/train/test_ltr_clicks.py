@@ -96,13 +96,13 @@ def test_each_click_is_a_list_with_its_weight() -> None:
 
     rows = click_rows(log, row_of, ["x"], Propensities({1: 1.0, 2: 0.5, 3: 0.04}, "a file"), bound=10)
     assert rows.queries == ("q", "q", "r")
-    assert rows.matrix[:, 0].tolist() == [1, 2, 3, 3, 1, 2, 2, 1]
-    assert rows.labels.tolist() == [1, 0, 0, 1, 0, 0, 1, 0]
+    assert rows.matrix[:, 0].tolist() == [1, 2, 3, 1, 2, 3, 1, 2]  # as they were shown
+    assert rows.labels.tolist() == [1, 0, 0, 0, 0, 1, 0, 1]
     assert rows.weights is not None and rows.weights.tolist() == [1, 10, 2]
     assert rows.issues[:3] == (
         "clicks weigh 1 / the propensity of their position, 10 at most; 1 were cut there",
         "propensities come from a file",
-        "2 documents of the log are no candidates of their query, and are left out",
+        "2 times a document was shown that is no candidate of its query; it is left out",
     )
     with pytest.raises(InputError, match="position 3 has no propensity"):
         click_rows(log, row_of, ["x"], Propensities({1: 1.0, 2: 0.5}, "a file"))
@@ -142,6 +142,7 @@ def test_logs_are_read(tmp_path: Path) -> None:
         ({"query": "q", "document": "d", "position": 0, "clicked": 1}, "positions count from 1"),
         ({"query": "q", "document": "d", "position": 1, "clicked": "maybe"}, "write true or false"),
         ({"query": "q", "document": "d", "position": 1, "clicked": False}, "has no click in 1 lines"),
+        ({"query": " ", "document": "d", "position": 1, "clicked": True}, "has an empty query"),
         ([1], "is no object"),
     ],
 )

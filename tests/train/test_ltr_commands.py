@@ -1,13 +1,14 @@
 """`resift train ltr`, and learned models in `resift search` and `resift rerank`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from resift.cli.main import app
-from resift.errors import InputError, ResiftError
+from resift.errors import BrokenModel, InputError, ResiftError
 from tests.train.small_data import small_data
 
 RUNNER = CliRunner()
@@ -110,3 +111,21 @@ def test_wrong_options_are_refused(beir: Path, tmp_path: Path, arguments: tuple[
     with pytest.raises(ResiftError, match=message):
         run("train", "ltr", beir, "-o", tmp_path / "order", "--no-search", *arguments, "--cache", tmp_path / "cache")
     assert not (tmp_path / "order").exists()
+
+
+def test_export_refuses_features_that_the_trees_do_not_name(model: tuple[Path, str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(model[0], tmp_path / "order")
+    out = tmp_path / "model.json"
+    run("export", folder, "--format", "elasticsearch", "-o", out)
+    assert out.exists()
+    features = folder / "features.toml"
+    text = features.read_text()
+    place, log = 'name = "place"', 'name = "log"'
+    features.write_text(text.replace(place, log, 1).replace(log, place, 1))
+    with pytest.raises(
+        BrokenModel, match=r"column \d+ is 'place\(likes\)' in features.toml and 'log\(likes\)' in the tr"
+    ):
+        run("export", folder, "--format", "elasticsearch", "-o", out)
+    features.write_text(text.replace("version = 1", "version = 9", 1))
+    with pytest.raises(InputError, match="has version 9 of the feature"):
+        run("export", folder, "--format", "elasticsearch", "-o", out)

@@ -25,9 +25,10 @@ from resift.train.ltr.dataset_rows import DataOptions, RankedData, groups_of, ro
 from resift.train.ltr.folder import write_folder
 from resift.train.ltr.out_of_fold import query_hash
 from resift.train.ltr.page import as_html
+from resift.train.ltr.rows import checked_rows
 from resift.train.ltr.settings import TreeSettings
 from resift.train.ltr.train import TrainedLtr, TrainOptions, train_ltr
-from resift.types import Document, NoteCode, Query, Ranking, ScoreKind, Signal
+from resift.types import Candidate, Document, NoteCode, Query, Ranking, ScoreKind, Signal
 from tests.train.small_data import small_data
 
 OPTIONS = DataOptions("bm25", 30, cache=False)
@@ -432,3 +433,43 @@ def test_a_server_takes_a_learned_model(folder: Path, index: Index) -> None:
     (ranking,) = drive(served_model.stage(model.judge, True, 5), [first])
     assert [c.document.id for c in ranking] == [c.document.id for c in drive(model.stage(depth=5), [first])[0]]
     assert ranking.trace.reranked
+
+
+def test_two_queries_are_too_few_and_three_are_enough() -> None:
+    """With two of three queries left to learn from, one can validate."""
+    rows = checked_rows([[i % 4, i % 3] for i in range(24)], [int(i % 4 == 3) for i in range(24)], list("aaaabbbb") * 3)
+    with pytest.raises(InputError, match="2 queries to learn from; learning to rank needs 3 at least"):
+        train_ltr(rows, QUICK)
+    rows = checked_rows(rows.matrix, [int(i % 4 == 3) for i in range(24)], list("aaaabbbbcccc") * 2)
+    assert train_ltr(rows, QUICK).report.folds == 3
+
+
+def test_values_that_can_not_be_read_are_counted(data: Dataset) -> None:
+    documents = [
+        replace(d, metadata=d.metadata | ({"likes": float("nan")} if i % 4 == 0 else {}))
+        for i, d in enumerate(data.documents)
+    ]
+    issues = " ".join(rows_of(Dataset.of(data.queries, documents, data.qrels), OPTIONS).rows.issues)
+    assert "the field 'likes' of" in issues and "is not finite, and counts as missing; with" in issues
+
+
+def test_titles_that_training_did_not_have_either_are_no_news(data: Dataset) -> None:
+    untitled = Dataset.of(data.queries, [replace(d, title="") for d in data.documents], data.qrels)
+    ranked = rows_of(untitled, OPTIONS)
+    trained = train_ltr(ranked.rows, replace(QUICK, ablate=False), groups_of(ranked.features))
+    summary = TrainingSummary("order", "lightgbm", trained.distributions, {}, {}, "", {}, ())
+    model = LearnedModel(trained.trees, ranked.features, ranked.statistics, summary)
+    candidates = tuple(Candidate(d) for d in list(untitled.documents)[:3])
+    matrix = model.matrix(Ranking(untitled.queries[0], candidates))
+    assert "title" in {missing.name for missing in matrix.missing}
+    notes = " ".join(note.message for note in model.notes(matrix))
+    assert "'bm25'" in notes and "title" not in notes
+
+
+def test_judged_documents_alone_may_be_the_candidates(data: Dataset) -> None:
+    ranked = rows_of(data, replace(OPTIONS, judged_only=True))
+    assert "judged" not in ranked.features.sources  # documents that nothing found are no signal
+    assert not any("were not judged" in issue or "--judged-only" in issue for issue in ranked.rows.issues)
+    assert all(
+        len(data.qrels[query]) >= size for query, size in zip(ranked.rows.queries, ranked.rows.sizes, strict=True)
+    )

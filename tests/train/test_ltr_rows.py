@@ -67,7 +67,7 @@ def test_linear_gain_takes_higher_labels() -> None:
 
 
 def test_one_query_is_refused() -> None:
-    with pytest.raises(InputError, match="1 query to learn from; .* at least 2 queries, and about 50"):
+    with pytest.raises(InputError, match="1 query to learn from; .* 3 queries at least, and for about 50"):
         checked_rows(X, LABELS, ["a"] * 5)
 
 

@@ -68,6 +68,7 @@ def export_trees(
     for target in filter(None, (output, feature_set)):
         if not target.absolute().parent.is_dir():
             raise InputError(f"can't write {target}: there is no folder {target.parent}; make it first")
+    _check_columns(model)
     ensemble = read_model(model, names)
     result = export(ensemble, format_name, name or model.resolve().stem, _pairs(fields), output.name, never_missing)
     atomic.write(output, [result.content])
@@ -100,6 +101,30 @@ def export_trees(
             "pass it with each search" if query.kind == "parameter" else f"fill the numeric field {query.fields[0]}"
         )
         typer.echo(f"the engine can't compute {query.name}: {supply}", err=True)
+
+
+def _check_columns(model: Path) -> None:
+    """Refuse a folder whose features.toml names other columns than its trees do: its files are of two models.
+
+    Raises:
+        BrokenModel: it does.
+
+    """
+    from resift.errors import BrokenModel
+    from resift.features import FEATURES_FILE, FeatureSet
+    from resift.train.ltr.fit import column_names
+    from resift.trees import read_model
+
+    if not (model / FEATURES_FILE).is_file():
+        return
+    columns = column_names(FeatureSet.read(model / FEATURES_FILE).names)
+    trees = read_model(model).features
+    for i, (column, name) in enumerate(zip(columns, trees, strict=True), 1):
+        if column != name:
+            raise BrokenModel(
+                f"{model}: column {i} is {column!r} in {FEATURES_FILE} and {name!r} in the trees; the files are of "
+                "different models: copy them from one place"
+            )
 
 
 def _print(rows: list[list[str]], written: str, notes: list[str]) -> None:

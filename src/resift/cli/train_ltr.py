@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resift.train.ltr.settings import TreeSettings
     from resift.train.ltr.train import TrainedLtr, TrainOptions
 
+_BOUND = 10.0  # of a click's weight, as `resift.train.ltr.click_rows` has it
 _MATRIX = (".svm", ".letor", ".libsvm", ".svmlight")  # suffixes of files that hold features
 
 
@@ -63,6 +64,7 @@ _Out = Annotated[Path, typer.Option("--output", "-o", help="The model's folder; 
 _Pipeline = Annotated[str, typer.Option(help="Gives candidates and signals: retrievers, then models if you like.")]
 _Candidates = Annotated[int, typer.Option("--depth", min=2, help="How many candidates each query has.")]
 _Unjudged = Annotated[UnjudgedChoice, typer.Option(help="Candidates that nobody judged: label 0, or left out.")]
+_JudgedOnly = Annotated[bool, typer.Option("--judged-only", help="Judged documents are the only candidates.")]
 _Library = Annotated[LibraryChoice, typer.Option(help="Whose trees.")]
 _Gain = Annotated[GainChoice, typer.Option(help="Of a label: exponential is 2^label - 1, linear the label.")]
 _Truncation = Annotated[int, typer.Option(min=1, help="Pairs count where one of the two is among the first so many.")]
@@ -86,6 +88,14 @@ _OutOfFold = Annotated[
         metavar="MODEL=FOLDER,…", help="Folders of a pipeline's model, each trained without some of these queries."
     ),
 ]
+_Clicks = Annotated[
+    Path | None, typer.Option(help="Learn from a log: query, document, position, clicked; JSONL or a table.")
+]
+_Propensities = Annotated[
+    Path | None,
+    typer.Option(show_default="from swaps in the log", help='How likely a place is looked at: {"1": 1, "2": 0.6}.'),
+]
+_Bound = Annotated[float, typer.Option("--weight-bound", min=1, help="A click counts 1 / that chance, this at most.")]
 _Absent = Annotated[AbsentChoice, typer.Option(help="In a matrix: what a feature is that a line leaves out.")]
 
 
@@ -97,9 +107,13 @@ def train_ltr(
     documents: options.DocumentsFile = None,
     qrels: options.QrelsFile = None,
     run: options.RunFile = None,
+    clicks: _Clicks = None,
+    propensities: _Propensities = None,
+    weight_bound: _Bound = _BOUND,
     pipeline: _Pipeline = "bm25 + dense",
     depth: _Candidates = options.DEFAULT_DEPTH,
     unjudged: _Unjudged = UnjudgedChoice.ZERO,
+    judged_only: _JudgedOnly = False,
     library: _Library = LibraryChoice.LIGHTGBM,
     gain: _Gain = GainChoice.EXPONENTIAL,
     truncation: _Truncation = 30,
@@ -121,7 +135,8 @@ def train_ltr(
 
     Example: resift train ltr my-data -o my-order, then: resift search "…" --index my-index -m my-order
 
-    From about 50 judged queries. What is reported was measured on queries that the trees did not see.
+    From about 50 judged queries, or from clicks (--clicks). What is reported was measured on queries that the trees did
+    not see.
     """
     from resift.cli.evaluate import check_files
     from resift.evaluate import DataFiles
@@ -139,20 +154,63 @@ def train_ltr(
     )  # fmt: skip
     source = DataFiles(data, queries, documents, qrels, run, split)
     job = _Job(
-        source, DataOptions(pipeline, depth, unjudged.value, cache, _folders(out_of_fold or ())),
+        source, _log(clicks, propensities, weight_bound),
+        DataOptions(pipeline, depth, unjudged.value, judged_only, cache, _folders(out_of_fold or ())),
         TrainOptions(settings, search, folds, ablate), absent.value, free, limit, seed,
     )  # fmt: skip
     _show(job.run(output), output, html, as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """A click log, and how its clicks are weighed."""
+
+    clicks: Path
+    propensities: Path | None
+    bound: float
+
+    def rows(self, source: DataFiles, chosen: DataOptions, limit: int | None, seed: int, count: Count) -> RankedData:
+        """Read the log and the texts that it speaks of, and make rows."""
+        from resift import files
+        from resift.errors import InputError
+        from resift.evaluate.document_store import DocumentStore
+        from resift.evaluate.read_data import file_of
+        from resift.train.ltr.click_data import ClickData, rows_of_clicks
+        from resift.train.ltr.click_log import read_clicks
+        from resift.train.ltr.propensities import read_propensities
+
+        if any((source.qrels, source.run, source.split)) or chosen.unjudged != "zero":
+            raise InputError(
+                "clicks stand in the place of judgements; leave --qrels, --run, --split and --unjudged out"
+            )
+        documents = source.documents or file_of(source.data, "corpus")
+        if documents is None:
+            raise InputError("clicks name documents by their ids; give the documents with --documents, or a folder")
+        chances = None if self.propensities is None else read_propensities(self.propensities)
+        log = read_clicks(self.clicks)
+        named = files.read_file(source.queries) if source.queries else ()
+        queries = {record.id: record.text or record.title for record in named} or None
+        data = ClickData.of(log, DocumentStore(files.read_file(documents)), queries, self.clicks.name)
+        return rows_of_clicks(data.sample(limit, seed), chosen, chances, self.bound, count)
+
+
+def _log(clicks: Path | None, propensities: Path | None, bound: float) -> _Log | None:
+    """The log that is named; options of a log without one are refused."""
+    if clicks is None and (propensities or bound != _BOUND):
+        raise typer.BadParameter(
+            "is for a click log; name it with --clicks", param_hint="--propensities, --weight-bound"
+        )
+    return _Log(clicks, propensities, bound) if clicks else None
 
 
 class _Job:
     """One training, from files to a folder."""
 
     def __init__(
-        self, source: DataFiles, chosen: DataOptions, options_: TrainOptions, absent: str, free: bool,
-        limit: int | None, seed: int,
+        self, source: DataFiles, log: _Log | None, chosen: DataOptions, options_: TrainOptions, absent: str,
+        free: bool, limit: int | None, seed: int,
     ) -> None:  # fmt: skip
-        self.source, self.chosen, self.options = source, chosen, options_
+        self.source, self.log, self.chosen, self.options = source, log, chosen, options_
         self.absent, self.free, self.limit, self.seed = absent, free, limit, seed
 
     def run(self, output: Path) -> TrainedLtr:
@@ -161,7 +219,7 @@ class _Job:
 
         try:
             with counter() as count:
-                if self.source.data is not None and _is_matrix(self.source.data):
+                if self.log is None and self.source.data is not None and _is_matrix(self.source.data):
                     return self._of_matrix(self.source.data, output, count)
                 return self._of_data(output, count)
         except KeyboardInterrupt:
@@ -183,19 +241,26 @@ class _Job:
         return trained
 
     def _of_data(self, output: Path, count: Count) -> TrainedLtr:
-        from resift.evaluate import read_dataset
-        from resift.train.ltr.dataset_rows import groups_of, rows_of
+        from resift.train.ltr.dataset_rows import groups_of
         from resift.train.ltr.folder import write_folder
-        from resift.train.ltr.gains import HIGHEST
         from resift.train.ltr.train import train_ltr as train
 
-        data = read_dataset(self.source).sample(self.limit, self.seed)
-        ranked = rows_of(data, self.chosen, HIGHEST[self.options.settings.gain], count)
+        ranked = self._ranked(count)
         options_ = replace(self.options, settings=self._constrained(ranked))
         trained = train(ranked.rows, options_, groups_of(ranked.features), ranked.features.directions, count)
         trained = replace(trained, facts=ranked.facts)
         write_folder(output, trained, ranked.features, ranked.statistics, str(ranked.pipeline))
         return trained
+
+    def _ranked(self, count: Count) -> RankedData:
+        from resift.evaluate import read_dataset
+        from resift.train.ltr.dataset_rows import rows_of
+        from resift.train.ltr.gains import HIGHEST
+
+        if self.log is not None:
+            return self.log.rows(self.source, self.chosen, self.limit, self.seed, count)
+        data = read_dataset(self.source).sample(self.limit, self.seed)
+        return rows_of(data, self.chosen, HIGHEST[self.options.settings.gain], count)
 
     def _constrained(self, ranked: RankedData) -> TreeSettings:
         """The settings with the directions of features as constraints, where none is named."""

@@ -55,11 +55,21 @@ def tables(evaluation: Evaluation) -> list[FigureTable]:
         tuple(_costs(s) for s in figures),
     )  # fmt: skip
     staged = [s for s in figures if s.stages]
+    alone = len(staged) == 1  # whose name need not stand on each line
     cascades = FigureTable(
-        "Stage by stage",
-        ("pipeline", "after", *evaluation.measures, f"{first} gained", "95 %", "ms p50", "ms p95", "tokens"),
-        tuple(_stage(s, stage) for s in staged for stage in s.stages),
-        names=2,
+        f"Stage by stage: {label(staged[0].pipeline)}" if alone else "Stage by stage",
+        (
+            *(() if alone else ("pipeline",)),
+            "after",
+            *evaluation.measures,
+            f"{first} gained",
+            "95 %",
+            "ms p50",
+            "ms p95",
+            "tokens",
+        ),
+        tuple(_stage(s, stage)[alone:] for s in staged for stage in s.stages),
+        names=1 if alone else 2,
     )
     return [quality, *([gains] if reranking else []), costs, *([cascades] if staged else [])]
 

@@ -29,6 +29,7 @@ from resift.score.load import load_embedder
 from resift.types import Candidate, Note, NoteCode, Query, Ranking, Score, ScoreKind, Signal, Step, Trace
 
 RUN = "run"  # the source of candidates that the data bring
+JUDGED = "judged"  # of judged documents that no retriever found, where they are the only candidates
 _CHUNK = 1024  # documents that are encoded at once
 
 Progress = Callable[[str, int, float], None]
@@ -113,7 +114,7 @@ class FirstStages:
         candidates = [c for c in ranking if c.document.id in grades]
         present = {c.document.id for c in candidates}
         absent = sorted(documents.row(i) for i in grades if documents.has(i) and i not in present)
-        candidates += [Candidate(documents[row], None, (Signal("judged", 0),)) for row in absent]
+        candidates += [Candidate(documents[row], None, (Signal(JUDGED, 0),)) for row in absent]
         ranked = (
             replace(c, signals=(replace(c.signals[0], rank=rank), *c.signals[1:]))
             for rank, c in enumerate(candidates, 1)

@@ -105,7 +105,7 @@ def _run_query(
     outcome.ms.append(first.ms + cost.ms + elsewhere)
     outcome.tokens.append(cost.tokens)
     outcome.flags.update(str(flag) for c in ranking for flag in c.flags)
-    outcome.notes.update(str(note.code) for note in ranking.trace.notes)
+    outcome.notes.update({str(note.code) for note in ranking.trace.notes})  # queries are counted, not notes
     outcome.scores.append(_scores(ranking, outcome.model.name) if outcome.model else array("d"))
 
 

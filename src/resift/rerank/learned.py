@@ -53,10 +53,11 @@ class LearnedModel:
         return np.where(np.isnan(matrix), medians, matrix)
 
     def notes(self, matrix: FeatureMatrix) -> list[Note]:
-        """What the candidates lack, and which values training did not see."""
+        """What the candidates lack and training had, and which values training did not see."""
         notes = [
             Note(NoteCode.MISSING, f"{self.name} reads what is missing: {missing.message}")
             for missing in matrix.missing
+            if not self._never_there(missing.name)
         ]
         if names := self._outside(matrix.values):
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -66,6 +67,15 @@ class LearnedModel:
             )
             notes.append(Note(NoteCode.DRIFT, message))
         return notes
+
+    def _never_there(self, name: str) -> bool:
+        """Whether training had no value either of what reads a signal, a field, or the title."""
+        shares = [
+            row.missing
+            for row, feature in zip(self.summary.features, self.features.features, strict=True)
+            if name in feature.parameters.values() or (name == "title" and feature.definition.name.startswith(name))
+        ]
+        return bool(shares) and min(shares) == 1
 
     def _outside(self, values: Matrix) -> list[str]:
         """Features that trees split on, and whose values lie outside of training's range for most candidates."""

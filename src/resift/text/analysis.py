@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from resift.errors import InputError
@@ -174,19 +174,19 @@ class Analyzer:
         stemmers = self._stemmers_for(text)
         known = self._terms.setdefault(tuple(stemmers.items()), {})
         words = text.translate(_ASCII_SPACES).split() if text.isascii() else _WORD.findall(text)
-        try:
-            terms = [*map(known.__getitem__, words)]
-        except KeyError:
-            terms = [self._terms_of(word, stemmers, known) for word in words]
-        return [*chain.from_iterable(terms)]
+        if new := {*words}.difference(known):
+            terms_of = {word: self._terms_of(word, stemmers) for word in new}
+            room = _MOST_KNOWN - len(known)
+            known.update((w, terms_of[w]) for w in islice((w for w in new if len(w) <= _LONGEST_KNOWN), max(0, room)))
+            return [*chain.from_iterable(terms_of[w] if w in terms_of else known[w] for w in words)]
+        return [*chain.from_iterable(map(known.__getitem__, words))]
 
-    def _terms_of(self, word: str, stemmers: Mapping[str, str], known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-        terms = known.get(word)
-        if terms is None:
-            terms = tuple(t.text for t in self._plain(word, 0, len(word), stemmers))
-            if len(word) <= _LONGEST_KNOWN and len(known) < _MOST_KNOWN:
-                known[word] = terms
-        return terms
+    def _terms_of(self, word: str, stemmers: Mapping[str, str]) -> tuple[str, ...]:
+        """The terms of one word's characters; that of a word in ASCII, which is most of them, without a detour."""
+        if not word.isascii():
+            return tuple(t.text for t in self._plain(word, 0, len(word), stemmers))
+        term, name = word.lower(), stemmers.get("latin", "")
+        return () if name == "english" and term in _STOP_WORDS else (self._stem(term, name),)
 
     def _stemmers_for(self, text: str) -> Mapping[str, str]:
         """Script -> the name of its stemmer in this text."""

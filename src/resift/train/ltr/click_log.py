@@ -78,9 +78,12 @@ def _table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _checked(entries: Mapping[str, Any], where: str) -> tuple[str, str, int, bool]:
     if missing := [name for name in ("query", "document", "position", "clicked") if name not in entries]:
         raise InputError(f"{where} has no {', '.join(missing)}; {_FORM}")
+    query, document = str(entries["query"]).strip(), str(entries["document"]).strip()
+    if not query or not document:
+        raise InputError(f"{where} has an empty {'document' if query else 'query'}; {_FORM}")
     position, clicked = str(entries["position"]).strip(), str(entries["clicked"]).strip().lower()
     if not position.isdecimal() or int(position) < 1:
         raise InputError(f"{where} has the position {entries['position']!r}; positions count from 1")
     if clicked not in _TRUTHS:
         raise InputError(f"{where} has {entries['clicked']!r} as clicked; write true or false")
-    return str(entries["query"]), str(entries["document"]), int(position), _TRUTHS[clicked]
+    return query, document, int(position), _TRUTHS[clicked]

@@ -26,9 +26,9 @@ def click_rows(
     propensities: Propensities | None,
     bound: float = BOUND,
 ) -> TrainingRows:
-    """One list for each click: the clicked document, and all others of its session.
+    """One list for each click: all documents of its session as they were shown, the clicked one labelled 1.
 
-    Others that were clicked too are among them: those that stand high are looked at more often, and to leave them out
+    Others that were clicked too are labelled 0: those that stand high are looked at more often, and to leave them out
     would make what stands low the opponent more often than it should be. Their own clicks have lists of their own.
 
     A click weighs 1 / the propensity of its position, `bound` at most (Joachims, Swaminathan & Schnabel, Unbiased
@@ -60,16 +60,16 @@ def click_rows(
     for session in sessions.values():
         rows = [(i, row_of(i.query, i.document)) for i in session]
         unknown += sum(row is None for _, row in rows)
-        for i, row in rows:
-            others = [other for j, other in rows if other is not None and j is not i]
-            if row is None or not i.clicked or not others:
+        known = sorted(((i, row) for i, row in rows if row is not None), key=lambda entry: entry[0].position)
+        for i, _ in known if len(known) > 1 else ():
+            if not i.clicked:
                 continue
             weight = _weight(i.position, propensities, bound)
             clipped += propensities is not None and propensities.values[i.position] < 1 / bound
-            matrix += [row, *others]
-            labels += [1] + [0] * len(others)
-            lists += [f"{len(queries)}"] * (1 + len(others))
-            weights += [weight] * (1 + len(others))
+            matrix += [row for _, row in known]
+            labels += [int(other is i) for other, _ in known]
+            lists += [f"{len(queries)}"] * len(known)
+            weights += [weight] * len(known)
             queries.append(i.query)
     if not queries:
         raise InputError("no click stands beside another document; there is no order to learn")
@@ -92,5 +92,5 @@ def _issues(unknown: int, clipped: int, bound: float, propensities: Propensities
         issues.append(f"clicks weigh 1 / the propensity of their position, {bound:g} at most; {clipped} were cut there")
         issues.append(f"propensities come from {propensities.source}")
     if unknown:
-        issues.append(f"{unknown} documents of the log are no candidates of their query, and are left out")
+        issues.append(f"{unknown} times a document was shown that is no candidate of its query; it is left out")
     return issues

@@ -11,9 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from resift.evaluate import Dataset, EvaluationOptions
+from resift.evaluate.first_stages import JUDGED
+from resift.evaluate.issues import IssueCode
 from resift.evaluate.pipeline_rankings import pipeline_rankings
-from resift.features import FeatureSet, Statistics, detect_fields, signal_kinds
+from resift.features import FeatureMatrix, FeatureSet, Missing, MissingCode, Statistics, detect_fields, signal_kinds
 from resift.pipeline import DEFAULT_DEPTH, Part, Pipeline
+from resift.rerank.tree_models import Matrix
 from resift.text.analysis import sample
 from resift.train.ltr.out_of_fold import OutOfFold, query_hash, renamed, replaced
 from resift.train.ltr.rows import Integers, TrainingRows, checked_rows
@@ -22,6 +25,7 @@ from resift.types import Document, Query, Ranking
 
 Unjudged = Literal["zero", "leave-out"]
 DEFAULT_PIPELINE = "bm25 + dense"
+_UNREAD = (MissingCode.NOT_FINITE, MissingCode.WRONG_TYPE, MissingCode.CATEGORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class DataOptions:
         pipeline: gives candidates and signals: retrievers, and models whose scores become features.
         depth: how many candidates each query has.
         unjudged: candidates that nobody judged count as "zero", or are left out.
+        judged_only: the documents that were judged for a query are its only candidates.
         cache: where scores are kept; see `evaluate.EvaluationOptions`.
         out_of_fold: folders of one model by the name that the pipeline has for it, each trained without some queries;
             a query is scored by the first that was not trained on it.
@@ -42,6 +47,7 @@ class DataOptions:
     pipeline: str = DEFAULT_PIPELINE
     depth: int = DEFAULT_DEPTH
     unjudged: Unjudged = "zero"
+    judged_only: bool = False
     cache: Path | bool | None = None
     out_of_fold: Mapping[str, Sequence[str]] = field(default_factory=dict)
     features: FeatureSet | None = None
@@ -88,29 +94,52 @@ def rows_of(
         ModelError: a model can't be used.
 
     """
-    plan = Pipeline.parse(options.pipeline)
-    if not plan.retrievers and data.run is None:
-        plan = replace(plan, retrievers=(Part("bm25"), Part("dense")))
-    rankings = _rankings(data, plan, options, on_progress)
-    documents = data.documents
-    statistics = Statistics.of(documents)
-    features = options.features or _features(rankings, documents)
+    ranked = ranked_queries(data, options, on_progress)
+    values, unread = ranked.matrices()
     matrices, labels, queries, unjudged = [], [], [], 0
-    for ranking in rankings:
+    for ranking, matrix in zip(ranked.rankings, values, strict=True):
         grades = data.qrels[ranking.query.id]
         unjudged += sum(c.document.id not in grades for c in ranking)
         taken = sorted(range(len(ranking)), key=lambda i, r=ranking: r[i].first_rank)  # type: ignore[misc]
         if options.unjudged == "leave-out":
             taken = [i for i in taken if ranking[i].document.id in grades]
-        matrices.append(features.matrix(ranking, statistics).values[taken])
+        matrices.append(matrix[taken])
         labels += [grades.get(ranking[i].document.id, 0) for i in taken]
         queries += [ranking.query.id] * len(taken)
-    candidates = sum(map(len, rankings))
-    rows = checked_rows(np.concatenate(matrices), labels, queries, features.names, most=highest)
+    candidates = sum(map(len, ranked.rankings))
+    rows = checked_rows(np.concatenate(matrices), labels, queries, ranked.features.names, most=highest)
     ideals = tuple(_ideal(data.qrels[query], highest) for query in rows.queries)
-    issues = _issues(rows, unjudged, candidates, options.unjudged)
-    rows = replace(rows, ideals=ideals, issues=(*issues, *rows.issues))
-    return RankedData(rows, features, statistics, plan, _facts(data, options, rows))
+    issues = (*issues_of(data, options), *unread, *_issues(unjudged, candidates, options.unjudged), *rows.issues)
+    return ranked.data(replace(rows, ideals=ideals, issues=issues), facts_of(data, options, rows))
+
+
+@dataclass(frozen=True, eq=False)
+class RankedQueries:
+    """The candidates of each query with their signals, and how their features are computed."""
+
+    rankings: list[Ranking]
+    features: FeatureSet
+    statistics: Statistics
+    pipeline: Pipeline
+
+    def matrices(self) -> tuple[list[Matrix], list[str]]:
+        """(n, F) of all candidates of each query, and sentences on fields whose values can't be read."""
+        matrices = [self.features.matrix(ranking, self.statistics) for ranking in self.rankings]
+        return [matrix.values for matrix in matrices], list(_unread(matrices))
+
+    def data(self, rows: TrainingRows, facts: Mapping[str, Any]) -> RankedData:
+        """Rows that were made of them, with what a model needs."""
+        return RankedData(rows, self.features, self.statistics, self.pipeline, facts)
+
+
+def ranked_queries(data: Dataset, options: DataOptions, on_progress: Progress) -> RankedQueries:
+    """Run the pipeline over all queries; features are those of the options, or all that the signals allow."""
+    plan = Pipeline.parse(options.pipeline)
+    if not plan.retrievers and data.run is None:
+        plan = replace(plan, retrievers=(Part("bm25"), Part("dense")))
+    rankings = _rankings(data, plan, options, on_progress)
+    features = options.features or _features(rankings, data.documents)
+    return RankedQueries(rankings, features, Statistics.of(data.documents), plan)
 
 
 def _rankings(data: Dataset, plan: Pipeline, options: DataOptions, on_progress: Progress) -> list[Ranking]:
@@ -127,7 +156,8 @@ def _rankings(data: Dataset, plan: Pipeline, options: DataOptions, on_progress: 
 
     for group, queries in groups.items():
         variant, models, names = replaced(plan, dict(group))
-        part, evaluation = replace(data, queries=tuple(queries)), EvaluationOptions(cache=options.cache, models=models)
+        part = replace(data, queries=tuple(queries))
+        evaluation = EvaluationOptions(judged_only=options.judged_only, cache=options.cache, models=models)
         for ranking in pipeline_rankings(part, variant, evaluation, count, options.depth):
             rankings[ranking.query.id] = renamed(ranking.top(options.depth), names)
     return [rankings[query.id] for query in data.queries]
@@ -136,7 +166,8 @@ def _rankings(data: Dataset, plan: Pipeline, options: DataOptions, on_progress: 
 def _features(rankings: Sequence[Ranking], documents: Sequence[Document]) -> FeatureSet:
     """All features of the signals that these rankings have, and of the fields of a sample of the documents."""
     fields = detect_fields(documents[i] for i in sample(len(documents))).fields
-    return FeatureSet.default(signal_kinds(rankings), fields)
+    kinds = {source: of_source for source, of_source in signal_kinds(rankings).items() if source != JUDGED}
+    return FeatureSet.default(kinds, fields)
 
 
 def groups_of(features: FeatureSet) -> list[tuple[str, tuple[int, ...]]]:
@@ -153,7 +184,27 @@ def _ideal(grades: Mapping[str, int], highest: int) -> Integers:
     return np.array(sorted((min(g, highest) for g in grades.values() if g > 0), reverse=True), np.int64)
 
 
-def _issues(rows: TrainingRows, unjudged: int, candidates: int, rule: Unjudged) -> Iterator[str]:
+def _unread(matrices: Sequence[FeatureMatrix]) -> Iterator[str]:
+    """A sentence on each field that holds what is no number, date or known category, with the first example."""
+    notes: dict[tuple[MissingCode, str], list[Missing]] = defaultdict(list)
+    for missing in (m for matrix in matrices for m in matrix.missing if m.code in _UNREAD):
+        notes[missing.code, missing.name].append(missing)
+    for of_field in notes.values():
+        count, more = sum(m.count for m in of_field), len(of_field) - 1
+        yield of_field[0].message + (f"; with {more} other queries {count} candidates" if more else "")
+
+
+def issues_of(data: Dataset, options: DataOptions) -> list[str]:
+    """What is wrong with the data, in sentences.
+
+    Gaps between grades are said of gains that are the grades themselves; that the data bring their candidates is no
+    news where those are all.
+    """
+    silent = {IssueCode.GRADE_GAPS, *([IssueCode.JUDGED_CANDIDATES] if options.judged_only else [])}
+    return [str(issue) for issue in data.issues if issue.code not in silent]
+
+
+def _issues(unjudged: int, candidates: int, rule: Unjudged) -> Iterator[str]:
     if not unjudged:
         return
     if rule == "zero":
@@ -162,7 +213,8 @@ def _issues(rows: TrainingRows, unjudged: int, candidates: int, rule: Unjudged) 
         yield f"{unjudged} candidates were not judged, and are left out (--unjudged zero: they count as 0)"
 
 
-def _facts(data: Dataset, options: DataOptions, rows: TrainingRows) -> dict[str, Any]:
+def facts_of(data: Dataset, options: DataOptions, rows: TrainingRows) -> dict[str, Any]:
+    """What the model's summary says of its data."""
     return {
         "name": data.name,
         "split": data.split,
@@ -171,6 +223,7 @@ def _facts(data: Dataset, options: DataOptions, rows: TrainingRows) -> dict[str,
         "rows": len(rows.labels),
         "labels": {str(label): int((rows.labels == label).sum()) for label in np.unique(rows.labels)},
         "unjudged": options.unjudged,
+        "judged_only": options.judged_only,
         "depth": options.depth,
         "query_hashes": sorted({query_hash(query) for query in data.queries}),
     }

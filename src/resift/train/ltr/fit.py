@@ -106,7 +106,7 @@ def _lightgbm_rows(rows: TrainingRows, reference: object = None) -> Any:  # noqa
     weights = None if rows.weights is None else np.repeat(rows.weights, rows.sizes)
     return import_lightgbm().Dataset(
         rows.matrix, rows.labels, reference=reference, group=rows.sizes, weight=weights,
-        feature_name=_names(rows.features), free_raw_data=False, params={"verbosity": -1},
+        feature_name=column_names(rows.features), free_raw_data=False, params={"verbosity": -1},
     )  # fmt: skip
 
 
@@ -140,14 +140,14 @@ def _xgboost(rows: TrainingRows, settings: TreeSettings) -> dict[str, Any]:
 
 
 def _xgboost_rows(rows: TrainingRows) -> Any:  # noqa: ANN401 - xgboost.DMatrix
-    matrix = import_xgboost().DMatrix(rows.matrix, rows.labels, feature_names=_names(rows.features), nthread=1)
+    matrix = import_xgboost().DMatrix(rows.matrix, rows.labels, feature_names=column_names(rows.features), nthread=1)
     matrix.set_group(rows.sizes)
     if rows.weights is not None:
         matrix.set_weight(rows.weights)
     return matrix
 
 
-def _names(features: tuple[str, ...]) -> list[str]:
+def column_names(features: tuple[str, ...]) -> list[str]:
     """The features' names as both libraries take them, each once."""
     names: dict[str, None] = {}
     for i, feature in enumerate(features):

@@ -12,6 +12,8 @@ from resift.train.ltr.train import TrainedLtr
 
 SCHEMA = 1
 _GROUPS, _TRIALS = 15, 6
+_NONE = "–"  # what is not compared, and a group that was not left out
+_WIDEST = 32  # characters of a feature's name in a terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,19 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def tables(trained: TrainedLtr, groups: int = _GROUPS) -> list[Table]:
-    """The orders, the features by their worth, and the settings that were tried."""
+def tables(trained: TrainedLtr, groups: int = _GROUPS, widest: int = _WIDEST) -> list[Table]:
+    """The orders, the features by their worth, and the settings that were tried; long names are cut."""
+
+    def cut(name: str) -> str:
+        return name if len(name) <= widest else f"{name[: widest - 1]}…"
+
     figures = trained.report
-    orders = [
-        [o.name, f"{o.value:.4f}", _signed(o.gain), _interval(o.gain), str(o.helped), str(o.hurt)]
-        for o in figures.orders
+    base, *others = figures.orders
+    orders = [[base.name, f"{base.value:.4f}", *[_NONE] * 4]] + [
+        [cut(o.name), f"{o.value:.4f}", _signed(o.gain), _interval(o.gain), str(o.helped), str(o.hurt)] for o in others
     ]
     features = [
-        [g.name, f"{g.gain:.1%}", *(("", "") if g.loss is None else (_signed(g.loss), _interval(g.loss)))]
+        [cut(g.name), f"{g.gain:.1%}", *((_NONE, _NONE) if g.loss is None else (_signed(g.loss), _interval(g.loss)))]
         for g in figures.groups[:groups]
     ]
     trials = [

@@ -10,6 +10,7 @@ from resift.train.ltr.dependence import Dependence
 from resift.train.ltr.outputs import tables
 from resift.train.ltr.train import TrainedLtr
 
+_WIDEST = 1000  # characters of a name: the page breaks lines by itself
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -39,10 +40,10 @@ def _head(name: str) -> Html:
 
 
 def _sections(trained: TrainedLtr) -> list[Html]:
-    sections = [
-        tag("section", {}, tag("h2", {}, t.title.split(":")[0]), table(t.title, t.headings, t.rows, classes=""))
-        for t in tables(trained, len(trained.report.groups))
-    ]
+    sections = []
+    for t in tables(trained, len(trained.report.groups), _WIDEST):
+        heading, _, caption = t.title.partition(": ")
+        sections.append(tag("section", {}, tag("h2", {}, heading), table(caption, t.headings, t.rows, classes="")))
     curves = [_curve(i, dependence) for i, dependence in enumerate(trained.dependences) if len(dependence.points) > 1]
     if curves:
         words = (

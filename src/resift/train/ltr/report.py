@@ -18,6 +18,7 @@ from resift.train.ltr.settings import TreeSettings
 Groups = Sequence[tuple[str, tuple[int, ...]]]  # a name, and the columns that belong together
 
 AS_IT_CAME = "no reranking"
+LEAST = 3  # queries: one is measured, one validates what the third teaches
 _ABLATED = 12  # groups of the largest gain
 
 
@@ -125,7 +126,8 @@ def report(
         on_progress: is called after each fold and group.
 
     """
-    count = min(folds, len(set(rows.queries)))
+    queries = len(set(rows.queries))
+    count = queries if queries == LEAST else min(folds, queries)  # two queries at least stay to learn from
 
     def choice(part: TrainingRows) -> TreeSettings:
         return choose(part, settings, search, quick=True)[0].settings

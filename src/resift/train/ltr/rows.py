@@ -14,6 +14,7 @@ from resift.rerank.tree_models import Floats, Matrix
 Integers = npt.NDArray[np.int64]
 
 FEW = 50  # queries; below so many the figures are rough
+_EXPONENTIAL = 30  # the highest label of the gain 2^label - 1
 _NAMED = 5  # names that a sentence lists
 
 
@@ -74,7 +75,7 @@ def checked_rows(
     queries: Sequence[str],
     features: Sequence[str] = (),
     weights: npt.ArrayLike | None = None,
-    most: int = 30,
+    most: int = _EXPONENTIAL,
 ) -> TrainingRows:
     """Rows of any order, grouped by query and checked.
 
@@ -120,9 +121,10 @@ def _whole_labels(grades: Floats, most: int) -> tuple[Integers, list[str]]:
         example = f"row {wrong[0] + 1} has {grades[wrong[0]]:g}"
         raise InputError(f"{len(wrong)} labels are no whole numbers ({example}); grade with 0, 1, 2, …")
     if len(grades) and grades.max() > most:
+        remedy = ", or take the linear gain (--gain linear)" if most <= _EXPONENTIAL else ""
         raise InputError(
-            f"the highest label is {grades.max():.0f}, and a gain of 2^label - 1 allows {most} at most; "
-            "map the grades to 0, 1, 2, …, or take the linear gain (--gain linear)"
+            f"the highest label is {grades.max():.0f}, and this gain allows {most} at most; "
+            f"map the grades to 0, 1, 2, …{remedy}"
         )
     negative = int((grades < 0).sum())
     issues = [f"{negative} labels below 0 count as 0"] if negative else []
@@ -172,8 +174,8 @@ def _teaching(rows: TrainingRows) -> tuple[TrainingRows, list[str]]:
     if count < 2:
         reasons = f" ({'; '.join(issues)})" if issues else ""
         raise InputError(
-            f"{_queries(count)} to learn from{reasons}; learning to rank needs candidates of different labels for at "
-            "least 2 queries, and about 50 before it pays"
+            f"{_queries(count)} to learn from{reasons}; learning to rank needs candidates of different labels for 3 "
+            "queries at least, and for about 50 before it pays"
         )
     if count < FEW:
         issues.append(f"only {_queries(count)} to learn from: the figures are rough below {FEW}")

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from resift.errors import InputError
 from resift.rerank.training_summary import Distribution, distributions
 from resift.rerank.tree_models import TreeModel
 from resift.train.ltr.dependence import Dependence, dependences
 from resift.train.ltr.fit import fit
-from resift.train.ltr.report import Groups, LtrReport, report, single_groups
+from resift.train.ltr.report import LEAST, Groups, LtrReport, report, single_groups
 from resift.train.ltr.rows import TrainingRows
 from resift.train.ltr.search import FOLDS, Progress, Trial, choose
 from resift.train.ltr.settings import SMALL, TreeSettings
@@ -68,10 +69,14 @@ def train_ltr(
 
     Raises:
         MissingExtra: the library is not installed.
-        InputError: a monotone constraint on a feature that there is not.
+        InputError: fewer than three queries, or a monotone constraint on a feature that there is not.
 
     """
     began = time.perf_counter()
+    if (queries := len(set(rows.queries))) < LEAST:
+        raise InputError(
+            f"{queries} queries to learn from; learning to rank needs {LEAST} at least, and about 50 before it pays"
+        )
     small = len(rows.labels) <= SMALL
     search = small if options.search is None else options.search
     ablate = small if options.ablate is None else options.ablate
