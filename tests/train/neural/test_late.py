@@ -8,6 +8,10 @@ import pytest
 import torch
 
 import resift
+from resift.errors import UnknownFamily
+from resift.models.contract import Contract
+from resift.models.inputs import LateInput
+from resift.score.load import load_embedder
 from resift.train.data import examples_of
 from resift.train.neural import saving
 from resift.train.neural.late import TRAINABLE, principal_axes
@@ -17,6 +21,7 @@ from resift.train.neural.run import train
 from resift.train.neural.settings import TrainingSettings
 from resift.train.neural.trainable import BaseModel
 from resift.train.neural.vector_losses import LATE_LOSSES
+from resift.types import ScoreKind
 from tests.train.neural import tiny
 from tests.train.neural.test_embedder import TEXTS, by_city
 
@@ -124,3 +129,58 @@ def test_a_teacher_is_learned_from_where_all_candidates_have_its_score(bare: Pat
     assert plan.sets[0].loss.name == "teacher-kl"
     report = train(plan, tmp_path / "out")
     assert report.steps == 2 and report.precision == "bf16" and max(report.reload_delta.values()) < 1e-4
+
+
+def own_folder(place: Path, bare: Path, prefix: str = "") -> Path:
+    """A folder of Resift's own layout: an encoder and a projection in one file, and a contract."""
+    from safetensors.torch import load_file, save_file
+
+    place.mkdir()
+    names = ("model_type", "pad_token_id", "hidden_size", "num_hidden_layers", "num_attention_heads",
+             "intermediate_size", "hidden_act", "layer_norm_eps", "max_position_embeddings", "type_vocab_size",
+             "vocab_size")  # fmt: skip
+    config = json.loads((bare / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps({name: config[name] for name in names}))
+    (place / "tokenizer.json").write_text((bare / "tokenizer.json").read_text())
+    torch.manual_seed(9)
+    weights = {name: value for name, value in load_file(bare / "model.safetensors").items() if "pooler" not in name}
+    save_file({**weights, "linear.weight": torch.randn(16, 32)}, place / "model.safetensors")
+    record = LateInput(query_prefix=prefix, document_prefix=prefix, pooled_share=0.4)
+    Contract("own", "late", ScoreKind.MAXSIM, 64, 64, record, languages=("en",)).write(place)
+    return place
+
+
+@pytest.mark.parametrize("prefix", ["", "water "])
+def test_a_folder_of_resift_is_trained_further(bare: Path, tmp_path: Path, prefix: str) -> None:
+    """Its base scores as Resift scores it, up to what rounding does, and so does what is written."""
+    folder = own_folder(tmp_path / "own", bare, prefix)
+    before = resift.load(str(folder), precision="f32").score(TEXTS)
+    base = TRAINABLE.open(plan_of(folder), "f32")
+    assert base.score(TEXTS) == pytest.approx([j.value for j in before.judgements], abs=0.01)
+    with torch.no_grad():
+        base.model[2].linear.weight.mul_(torch.linspace(0.5, 1.5, 16)[:, None])
+    deltas = saving.write(base, tmp_path / "out", TEXTS, {})
+    assert set(deltas) == ({"resift"} if prefix else {"resift", "sentence-transformers"})
+    assert max(deltas.values()) < 1e-4
+    loaded = resift.load(str(tmp_path / "out"), precision="f32")
+    contract = json.loads((tmp_path / "out" / "contract.json").read_text())
+    assert contract["tokens"]["pooled_share"] == 0.4 and contract["tokens"]["rounded"] and contract["name"] == "out"
+    for pair, golden in zip(TEXTS, contract["golden"], strict=True):
+        assert loaded.score([pair]).judgements[0].value == pytest.approx(golden["score"], abs=1e-4)
+    assert load_embedder(str(tmp_path / "out")).dims == 32
+
+
+def test_a_folder_of_resift_learns(bare: Path, tmp_path: Path) -> None:
+    folder = own_folder(tmp_path / "own", bare)
+    report = train(plan_of(folder, force=True, steps=4, evaluations=1), tmp_path / "out")
+    assert report.steps == 4 and max(report.reload_delta.values()) < 1e-4
+    assert any("rounded" in note for note in report.notes)
+
+
+def test_what_a_folder_of_resift_has_and_training_has_not_is_refused(bare: Path, tmp_path: Path) -> None:
+    folder = own_folder(tmp_path / "own", bare)
+    contract = json.loads((folder / "contract.json").read_text())
+    contract["tokens"]["query_marker"] = "[CLS]"
+    (folder / "contract.json").write_text(json.dumps(contract))
+    with pytest.raises(UnknownFamily, match="without markers and expansion"):
+        TRAINABLE.open(plan_of(folder), "f32")

@@ -21,7 +21,9 @@ from resift.models.contract import Contract, Golden
 from resift.models.folder import ModelFolder
 from resift.models.inputs import LateInput
 from resift.models.recognition import contract_of
+from resift.score.load import find_model
 from resift.score.pairs import whole_text
+from resift.train.neural import own_late
 from resift.train.neural.base_model import loading_of, quiet, readable, tokens_of, torch_folder
 from resift.train.neural.embedder import column_prompts, prompts_of
 from resift.train.neural.plan import Plan
@@ -48,6 +50,9 @@ class LateInteractions:
 
     def open(self, plan: Plan, precision: str) -> BaseModel:
         """Open a late-interaction model, an embedder's encoder, or a bare one."""
+        own = ModelFolder(find_model(plan.settings.base))
+        if own.has_contract and own.modules is None and (contract := _contract(own)) is not None:
+            return _open_own(own, contract, plan, precision)
         folder = torch_folder(plan.settings.base)
         tokens = tokens_of(folder, plan.settings.max_tokens)
         notes: list[str] = []
@@ -98,6 +103,31 @@ class LateInteractions:
 
 
 TRAINABLE = LateInteractions()
+
+
+class OwnLateInteractions(LateInteractions):
+    """Those of Resift's own layout, which score and are written as their contract says."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+
+    def score(self, model: Any, pairs: Pairs, bf16: bool = False) -> Floats:  # noqa: ANN401
+        """MaxSim, and the cosine of pooled vectors with its share."""
+        return own_late.score(model, pairs, self.contract, bf16)
+
+    def write(self, base: BaseModel, folder: Path, name: str, probes: Pairs) -> dict[str, tuple[Floats, Floats]]:
+        """See `own_late.write`."""
+        return own_late.write(base.model, self.contract, folder, name, probes)
+
+
+def _open_own(folder: ModelFolder, contract: Contract, plan: Plan, precision: str) -> BaseModel:
+    model = own_late.restored(folder, contract, precision)
+    model[0].max_seq_length = tokens_of(folder, plan.settings.max_tokens)
+    notes = ["the base's weights are rounded: training begins with those that the rounded ones stand for"]
+    if contract.input_as(LateInput).pooled_share:
+        notes.append("the loss trains MaxSim; the pooled vectors' share of the score is measured, and not trained")
+    kind = OwnLateInteractions(contract)
+    return BaseModel(kind, model, folder, prompts=column_prompts(model, plan), notes=tuple(notes))
 
 
 def projected(encoder: Transformer, texts: list[str], dims: int) -> MultiVectorEncoder:

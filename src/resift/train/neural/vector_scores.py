@@ -37,6 +37,18 @@ def score_by_maxsim(model: Any, pairs: Pairs, bf16: bool = False) -> Floats:  # 
     return np.array([_maxsim(q[a], d[b], mean) for a, b in zip(q_of, d_of, strict=True)])
 
 
+def score_pooled(model: Any, pairs: Pairs, bf16: bool = False) -> Floats:  # noqa: ANN401
+    """(n,) cosines of the pooled vectors that a model gives beside those of tokens, f64."""
+    queries, q_of = _distinct([query for query, _ in pairs])
+    documents, d_of = _distinct([document for _, document in pairs])
+    q, d = (
+        np.stack([item["sentence_embedding"].float().cpu().numpy() for item in side])
+        for side in encoded(model, queries, documents, bf16, whole=True)
+    )
+    q, d = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (q, d))
+    return np.array([float(q[a] @ d[b]) for a, b in zip(q_of, d_of, strict=True)])
+
+
 def _maxsim(query: Vectors, document: Vectors, mean: bool) -> float:
     """MaxSim of token vectors; 0 where a text has no token that is compared."""
     if not len(query) or not len(document):
@@ -50,16 +62,20 @@ def encoded(
     queries: Sequence[str],
     documents: Sequence[str],
     bf16: bool = False,
-) -> tuple[Sequence[Vectors], Any]:
-    """Vectors of length 1 of queries and documents: (n, D), or for late interaction n arrays (tokens, D)."""
+    whole: bool = False,
+) -> tuple[Any, Any]:
+    """Vectors of length 1 of queries and documents: (n, D), or for late interaction n arrays (tokens, D).
+
+    With `whole` all that a late-interaction model computes of each text, by name.
+    """
+    kind: dict[str, Any] = {"output_value": None} if whole else {"convert_to_numpy": True}
     training = model.training
     sides = []
     with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
         for encode, texts in ((model.encode_query, queries), (model.encode_document, documents)):
             sides.append(
                 encode(
-                    list(texts), batch_size=_BATCH, show_progress_bar=False, normalize_embeddings=True,
-                    convert_to_numpy=True,
+                    list(texts), batch_size=_BATCH, show_progress_bar=False, normalize_embeddings=True, **kind,
                 )
             )  # fmt: skip
     model.train(training)
