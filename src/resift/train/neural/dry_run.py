@@ -20,7 +20,7 @@ from resift.train.neural.plan import Plan
 from resift.train.neural.ranking_lists import measured
 from resift.train.neural.run import make_trainer
 from resift.train.neural.suspicions import suspicions
-from resift.train.neural.trainable import BaseModel
+from resift.train.neural.trainable import BaseModel, trainable_of
 
 _SHOWN = 3
 _ADAM = 8  # bytes of the optimizer for each number that is trained
@@ -96,7 +96,7 @@ def dry_run(plan: Plan) -> DryRun:
     """
     precision = precision_of(plan.settings.precision)
     set_seed(plan.settings.seed)
-    base = plan.task.trainable.open(plan, precision)
+    base = trainable_of(plan.task).open(plan, precision)
     notes = [*plan.notes, *base.notes]
     if base.fresh_head:
         notes.append("the base has no head for scores: its head is new, and its own figures are chance")

@@ -145,7 +145,8 @@ def principal_axes(model: MultiVectorEncoder, texts: list[str], dims: int) -> Te
     """(dims, H) directions of the largest second moment of the token vectors of texts; of equal ones any."""
     vectors = torch.cat(model.encode_document(texts, show_progress_bar=False)).double()
     _, axes = torch.linalg.eigh(vectors.T @ vectors)
-    return axes.flip(1)[:, :dims].T.float().contiguous()
+    first: Tensor = axes.flip(1)[:, :dims].T.float().contiguous()
+    return first
 
 
 def _sample(plan: Plan) -> list[str]:

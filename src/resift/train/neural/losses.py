@@ -5,7 +5,7 @@ Every loss works on raw logits. A sigmoid before a loss that expects logits satu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -207,6 +207,7 @@ class DataFacts:
         contrasted_and_scored: queries with a positive and a negative, of which the teacher has scored both.
         negatives: the labelled negatives.
         weighted: candidates whose weight is not 1.
+        margins: whether a teacher gave margins between two candidates, and no scores of them.
 
     """
 
@@ -221,9 +222,10 @@ class DataFacts:
     contrasted_and_scored: int
     negatives: int
     weighted: int
+    margins: bool = False
 
     @classmethod
-    def of(cls, queries: list[TrainingQuery] | tuple[TrainingQuery, ...]) -> DataFacts:
+    def of(cls, queries: Sequence[TrainingQuery], margins: bool = False) -> DataFacts:
         """Count."""
         candidates = [c for query in queries for c in query.candidates]
         labels = [c.label for c in candidates if c.label is not None]
@@ -239,6 +241,7 @@ class DataFacts:
             contrasted_and_scored=sum(_scored_sides(q) for q in queries),
             negatives=sum(label <= 0 for label in labels),
             weighted=sum(c.weight != 1 for c in candidates),
+            margins=margins,
         )
 
 
@@ -261,6 +264,8 @@ def obstacle(loss: Loss, facts: DataFacts) -> str:
     teacher = loss.values is Values.TEACHER
     if teacher and not facts.scored:
         return "it learns from a teacher's scores, and no candidate has one"
+    if teacher and loss.form is Form.PAIR and facts.margins:
+        return "the teacher gave margins, and it learns from scores"
     if teacher and loss.form is Form.LIST and not facts.ordered:
         return "no query has two candidates that the teacher scores differently"
     if loss.form is Form.SCORED_TUPLE and not facts.contrasted_and_scored:
@@ -321,6 +326,7 @@ def choose(facts: DataFacts, losses: Mapping[str, Loss] = LOSSES) -> tuple[Loss,
 
     """
     preferences = (
+        ("margin-mse", "a teacher gave the margins between a positive and a negative", facts.margins),
         ("teacher-mse", "every candidate has a teacher's score, and regression on a strong teacher's raw logits is the "
          "best published recipe for small models", facts.scored == facts.candidates),
         ("group-softmax", "candidates have weights, and it uses them", bool(facts.weighted)),
@@ -344,6 +350,11 @@ def choose(facts: DataFacts, losses: Mapping[str, Loss] = LOSSES) -> tuple[Loss,
     raise InputError(f"no loss fits the data: {reasons}; give labels, or let a teacher score")
 
 
+def has_margins(examples: ExampleSet) -> bool:
+    """Whether a teacher gave margins instead of scores."""
+    return any(issue.code == "margins" for issue in examples.issues)
+
+
 def facts_of(examples: ExampleSet) -> DataFacts:
     """What decides which losses fit a set."""
-    return DataFacts.of(tuple(examples.queries))
+    return DataFacts.of(tuple(examples.queries), has_margins(examples))

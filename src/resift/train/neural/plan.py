@@ -216,7 +216,7 @@ def _training_sets(
         raise InputError(f"{len(sets)} data sets and {len(names)} losses: name one loss for all, or one for each")
     made, task = [], task_of(settings.task)
     for examples, queries, name in zip(sets, rest, names, strict=True):
-        facts = DataFacts.of(queries)
+        facts = DataFacts.of(queries, losses.has_margins(examples))
         loss, reason = (
             losses.choose(facts, task.losses)
             if name == AUTO

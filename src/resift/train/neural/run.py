@@ -27,7 +27,7 @@ from resift.train.neural.ranking_lists import RankingLists, measured
 from resift.train.neural.report import BASE, FIRST_STAGE, TRAINED, TrainingReport, compare, model_card
 from resift.train.neural.settings import checkpoints_of
 from resift.train.neural.suspicions import suspicions
-from resift.train.neural.trainable import BaseModel
+from resift.train.neural.trainable import BaseModel, trainable_of
 from resift.train.neural.trainer import Guarded, arguments_of, load_state, state_of
 
 Progress = Callable[[str, int, float], None]
@@ -76,7 +76,7 @@ def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> Tra
     settings = plan.settings
     precision = precision_of(settings.precision)
     set_seed(settings.seed)  # also of a new head
-    base = plan.task.trainable.open(plan, precision)
+    base = trainable_of(plan.task).open(plan, precision)
     on_progress("base model scored", 0, 0.0)
     notes = [*plan.notes, *base.notes, *_checked(base, plan)]
     evaluator = ListEvaluator(plan.dev, plan.measures, base.kind, precision == "bf16")

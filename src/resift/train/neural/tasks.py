@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Literal, get_args
 
 from resift.errors import InputError
 from resift.train.neural.losses import LOSSES, Loss
 from resift.train.neural.ranking_lists import Candidates
-from resift.train.neural.trainable import Trainable
 from resift.train.neural.vector_losses import EMBEDDER_LOSSES, LATE_LOSSES
 
 TaskName = Literal["reranker", "embedder", "late"]
@@ -28,7 +26,7 @@ class Task:
         candidates: what is ranked when it is measured, where the caller does not say.
         without: what the first stage's figures are called.
         improves: whether it has to be better than the first stage, since it takes that one's candidates.
-        module: holds `TRAINABLE`.
+        module: holds `TRAINABLE`, see `trainable.trainable_of`; it imports torch.
 
     """
 
@@ -40,12 +38,6 @@ class Task:
     without: str
     improves: bool
     module: str
-
-    @property
-    def trainable(self) -> Trainable:
-        """How it is trained; imports torch."""
-        kind: Trainable = import_module(self.module).TRAINABLE
-        return kind
 
 
 _RANKING = ("nDCG@10", "RR@10", "Success@1", "Success@10")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from resift.models.folder import ModelFolder
     from resift.train.neural.plan import Plan
+    from resift.train.neural.tasks import Task
 
 Floats = npt.NDArray[np.float64]
 Pairs = Sequence[tuple[str, str]]  # query and document
@@ -75,6 +77,12 @@ class Trainable(ScoresLists, Protocol):
 
     def seen(self, model: Any, pair: tuple[str, str]) -> SeenTexts:  # noqa: ANN401
         """A pair as the model sees it."""
+
+
+def trainable_of(task: Task) -> Trainable:
+    """How the models of a task are trained; imports torch."""
+    kind: Trainable = import_module(task.module).TRAINABLE
+    return kind
 
 
 @dataclass(frozen=True, slots=True)
