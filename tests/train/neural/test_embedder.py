@@ -225,6 +225,7 @@ def test_the_command(bare: Path, tmp_path: Path) -> None:
     more = ["--epochs", "3", "--evaluations", "2", "--measure", "R@10", "-o", str(tmp_path / "out"), "--json"]
     result = CliRunner().invoke(app, [*common, *more], catch_exceptions=False)
     report = json.loads(result.stdout)
+    assert "widget" not in result.stderr and "%|" not in result.stderr
     assert result.exit_code == 0 and report["task"] == "embedder" and report["comparisons"][0]["measure"] == "R@10"
     assert load_embedder(str(tmp_path / "out")).dims == 32
 

@@ -182,6 +182,7 @@ def make_trainer(
         columns = tuple(each.rows.columns)
         sizes[columns] = min(each.rows_per_batch, sizes.get(columns, each.rows_per_batch))
     single = len(names) == 1
+    base.model.model_card_data.widget = [{}]  # else a bar shows how examples are made for a card that nobody writes
     with quiet():
         trainer: Guarded = base.kind.trainer(
             sizes, guard, model=base.model, args=arguments_of(plan, base, folder, precision),
