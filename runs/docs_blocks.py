@@ -184,7 +184,8 @@ def peers() -> str:
 
 COMMANDS = (
     "search", "index", "rerank", "serve", "models", "evaluate", "report", "worth-it", "tune", "when", "tune-boosts",
-    "judge", "features", "mine", "train ltr", "train reranker", "choose", "calibrate", "bench", "doctor", "export",
+    "judge", "features", "mine", "train ltr", "train reranker", "train embedder", "train late", "choose",
+    "calibrate", "bench", "doctor", "export",
 )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from resift.train.data import ReadOptions, describe, examples_of, read_examples
 from resift.train.data.columns import parse_columns
 from resift.train.data.labels import parse_labels
 from resift.train.examples import ExampleSet, LabelKind, Shape
+from resift.train.neural.losses import LOSSES, choose, facts_of, fitting, obstacle
+from resift.train.neural.vector_losses import LATE_LOSSES
 
 Row = dict[str, Any]
 PAIRS: list[Row] = [
@@ -422,25 +424,33 @@ def test_the_order_of_columns_and_triplets_changes_nothing(triplets: list[tuple[
 
 
 @pytest.mark.parametrize(
-    ("rows", "losses"),
+    ("rows", "loss"),
     [
-        (PAIRS, ["group-softmax", "bce"]),
-        (PAIRS[:2], ["cached-mnrl"]),
-        ([{"query": "q", "document": "a", "label": 1}, {"query": "r", "document": "b", "label": 0}], ["bce"]),
-        ([{"query": "q", "documents": ["a", "b", "c"], "labels": [2, 1, 0]}], ["lambda", "listmle"]),
-        ([{"query": "q", "document": "a", "label": 0.5}, {"query": "r", "document": "b", "label": 0}], ["bce", "mse"]),
-        ([{"query": "q", "document": "a", "label": 3.5}, {"query": "r", "document": "b", "label": 0}], ["mse"]),
-        ([{"query": "q", "positive": "a", "negative": "b"}], ["group-softmax", "bce"]),
-        ([{"query": "q", "positive": "a", "negative": "b", "score": 2.5}], ["margin-mse"]),
-        ([{"query": "q", "pos": ["a"], "neg": ["b"], "pos_scores": [2], "neg_scores": [0.5]}], ["mse", "margin-mse"]),
-        ([{"query": "q", "document": "a", "click": 1, "position": 1},
-          {"query": "q", "document": "b", "click": 0, "position": 2}], ["group-softmax"]),
+        (PAIRS, "bce"),
+        (PAIRS[:2], "mnrl"),
+        ([{"query": "q", "document": "a", "label": 1}, {"query": "r", "document": "b", "label": 0}], "bce"),
+        ([{"query": "q", "documents": ["a", "b", "c"], "labels": [2, 1, 0]}], "lambda"),
+        ([{"query": "q", "document": "a", "label": 0.5}, {"query": "r", "document": "b", "label": 0}], "bce"),
+        ([{"query": "q", "document": "a", "label": 3.5}, {"query": "r", "document": "b", "label": 0}], "mse"),
+        ([{"query": "q", "positive": "a", "negative": "b"}], "bce"),
+        ([{"query": "q", "positive": "a", "negative": "b", "score": 2.5}], "margin-mse"),
+        ([{"query": "q", "pos": ["a"], "neg": ["b"], "pos_scores": [2], "neg_scores": [0.5]}], "teacher-mse"),
+        ([{"query": "q", "document": "a", "click": 0, "position": 1},
+          {"query": "q", "document": "b", "click": 1, "position": 2},
+          {"query": "r", "document": "c", "click": 1, "position": 1}], "group-softmax"),
     ],
 )  # fmt: skip
-def test_the_loss_that_fits(rows: list[Row], losses: list[str]) -> None:
-    description = describe(examples_of(rows))
-    assert [fit.loss for fit in description.losses] == losses
-    assert all(fit.why for fit in description.losses)
+def test_the_loss_that_fits_is_the_one_that_training_takes(rows: list[Row], loss: str) -> None:
+    examples = examples_of(rows)
+    fits = describe(examples).losses
+    assert (fits[0].loss, fits[0].why) == (loss, choose(facts_of(examples))[1]) and all(fit.why for fit in fits)
+    assert {fit.loss for fit in fits} == set(fitting(facts_of(examples)))
+
+
+def test_margins_are_no_scores() -> None:
+    facts = facts_of(examples_of([{"query": "q", "positive": "a", "negative": "b", "score": 2.5}]))
+    assert "margins" in obstacle(LOSSES["teacher-mse"], facts)
+    assert obstacle(LOSSES["teacher-margin"], facts) == "" and obstacle(LATE_LOSSES["margin-mse"], facts) == ""
 
 
 def test_a_description_counts() -> None:

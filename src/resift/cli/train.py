@@ -13,3 +13,5 @@ app = typer.Typer(
 )
 app.command("ltr")(train_ltr.train_ltr)
 app.command("reranker")(train_neural.train_reranker)
+app.command("embedder")(train_neural.train_embedder)
+app.command("late")(train_neural.train_late)

@@ -1,4 +1,4 @@
-"""`resift train reranker DATA…`"""
+"""`resift train reranker DATA…`, and the same of an embedder and of late interaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from resift.train.neural.dry_run import DryRun
     from resift.train.neural.plan import Plan
     from resift.train.neural.report import TrainingReport
-    from resift.train.neural.settings import RerankerSettings
+    from resift.train.neural.settings import TrainingSettings
 
 
 def train_reranker(
@@ -56,19 +56,110 @@ def train_reranker(
 
     Example: resift train reranker examples.jsonl --base cross-encoder/ms-marco-MiniLM-L6-v2 --output my-reranker
     """
-    from resift.train.neural.settings import AUTO, MEASURES, RerankerSettings
+    from resift.train.neural.settings import AUTO, TrainingSettings
 
-    settings = RerankerSettings(
-        base, tuple(loss or (AUTO,)), tuple(measure or MEASURES), epochs, steps, batch, accumulation, learning_rate,
-        warmup, max_tokens, list_size, negatives, precision.value, evaluations, patience, depth, candidates.value, lora,
-        merge, interpolate, seed, force, resume,
+    settings = TrainingSettings(
+        base, "reranker", tuple(loss or (AUTO,)), tuple(measure or ()), epochs, steps, batch, accumulation,
+        learning_rate, warmup, max_tokens, list_size, negatives, precision.value, evaluations, patience, depth,
+        candidates.value, lora=lora, merge=merge, interpolate=interpolate, seed=seed, force=force, resume=resume,
+    )  # fmt: skip
+    _run(_plan(data, settings, (columns, labels, split), dev, general), output, dry_run, as_json)
+
+
+def train_embedder(
+    data: options.Data,
+    base: options.Base,
+    output: options.Output = None,
+    loss: options.Losses = None,
+    measure: options.Measures = None,
+    dev: options.Dev = None,
+    general: options.General = None,
+    epochs: options.Epochs = 1.0,
+    steps: options.Steps = 0,
+    batch: options.Documents = 64,
+    accumulation: options.Accumulation = 1,
+    learning_rate: options.LearningRate = 2e-5,
+    warmup: options.Warmup = 0.1,
+    max_tokens: options.LongestText = None,
+    negatives: options.Negatives = 1,
+    precision: options.PrecisionOption = options.Precision.AUTO,
+    evaluations: options.Evaluations = 10,
+    patience: options.Patience = 4,
+    documents: options.Searched = 2000,
+    interpolate: options.Interpolate = None,
+    columns: options.Columns = None,
+    labels: options.Labels = None,
+    split: options.Split = None,
+    seed: options.Seed = 0,
+    resume: options.Resume = False,
+    force: options.Force = False,
+    dry_run: options.DryRunOption = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train an embedder on examples: measured by a search before, meanwhile and after, and not written where worse.
+
+    Example: resift train embedder mined.jsonl --base sentence-transformers/all-MiniLM-L6-v2 --output my-embedder
+    """
+    from resift.train.neural.settings import AUTO, TrainingSettings
+
+    settings = TrainingSettings(
+        base, "embedder", tuple(loss or (AUTO,)), tuple(measure or ()), epochs, steps, batch, accumulation,
+        learning_rate, warmup, max_tokens, negatives=negatives, precision=precision.value, evaluations=evaluations,
+        patience=patience, documents=documents, interpolate=interpolate, seed=seed, force=force, resume=resume,
+    )  # fmt: skip
+    _run(_plan(data, settings, (columns, labels, split), dev, general), output, dry_run, as_json)
+
+
+def train_late(
+    data: options.Data,
+    base: options.Base,
+    output: options.Output = None,
+    loss: options.Losses = None,
+    measure: options.Measures = None,
+    dev: options.Dev = None,
+    general: options.General = None,
+    epochs: options.Epochs = 1.0,
+    steps: options.Steps = 0,
+    batch: options.Documents = 64,
+    accumulation: options.Accumulation = 1,
+    learning_rate: options.LearningRate = 2e-5,
+    warmup: options.Warmup = 0.1,
+    max_tokens: options.LongestText = None,
+    dims: options.Dims = 128,
+    negatives: options.Negatives = 1,
+    precision: options.PrecisionOption = options.Precision.AUTO,
+    evaluations: options.Evaluations = 10,
+    patience: options.Patience = 4,
+    depth: options.Depth = 30,
+    candidates: options.CandidatesOption = options.Candidates.AUTO,
+    interpolate: options.Interpolate = None,
+    columns: options.Columns = None,
+    labels: options.Labels = None,
+    split: options.Split = None,
+    seed: options.Seed = 0,
+    resume: options.Resume = False,
+    force: options.Force = False,
+    dry_run: options.DryRunOption = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train a late-interaction model on examples: measured before, meanwhile and after, and not written where worse.
+
+    Example: resift train late mined.jsonl --base sentence-transformers/all-MiniLM-L6-v2 --output my-late
+    """
+    from resift.train.neural.settings import AUTO, TrainingSettings
+
+    settings = TrainingSettings(
+        base, "late", tuple(loss or (AUTO,)), tuple(measure or ()), epochs, steps, batch, accumulation, learning_rate,
+        warmup, max_tokens, negatives=negatives, precision=precision.value, evaluations=evaluations, patience=patience,
+        depth=depth, candidates=candidates.value, dims=dims, interpolate=interpolate, seed=seed, force=force,
+        resume=resume,
     )  # fmt: skip
     _run(_plan(data, settings, (columns, labels, split), dev, general), output, dry_run, as_json)
 
 
 def _plan(
     data: list[str],
-    settings: RerankerSettings,
+    settings: TrainingSettings,
     reading: tuple[str | None, str | None, str | None],
     dev: Path | None,
     general: Path | None,
@@ -120,7 +211,7 @@ def _run(plan: Plan, output: Path | None, dry_run: bool, as_json: bool) -> None:
 
 def _trained(plan: Plan, output: Path) -> TrainingReport:
     from resift.cli.progress import counter
-    from resift.train.neural.run import train_reranker as train
+    from resift.train.neural.run import train
 
     try:
         with counter() as count:
@@ -178,7 +269,9 @@ def _print_report(report: TrainingReport, console: Console) -> None:
     lines += [f"weights of step {report.best_step}" + (f", mixed: {report.alpha:g}" if report.alpha < 1 else "")]
     lines += [f"ended early: {report.stopped}"] if report.stopped else []
     lines += [f"note: {note}" for note in report.notes]
-    lines += [f"scores change by {delta:.1g} when {who} loads it" for who, delta in report.reload_delta.items()]
+    lines += [
+        f"what it computes changes by {delta:.1g} when {who} loads it" for who, delta in report.reload_delta.items()
+    ]
     lines += [f"written to {report.out}"] if report.out else []
     console.print()
     for line in lines:

@@ -41,11 +41,19 @@ General = Annotated[Path | None, typer.Option("--general", help="Judged queries 
 Epochs = Annotated[float, typer.Option("--epochs", min=0, help="Passes over the data.")]
 Steps = Annotated[int, typer.Option("--steps", min=0, help="The most steps; 0: as many as the epochs have.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Pairs of query and document in a batch, about.")]
+Documents = Annotated[int, typer.Option("--batch", min=2, help="Documents in a batch, about; queries go with them.")]
+Searched = Annotated[
+    int, typer.Option("--documents", min=1, help="The most documents that are searched when it is measured.")
+]
+Dims = Annotated[int, typer.Option("--dims", min=1, help="Of a token's vector, where the base has no projection.")]
 Accumulation = Annotated[int, typer.Option("--accumulation", min=1, help="Batches that make one step.")]
 LearningRate = Annotated[float, typer.Option("--learning-rate", "--lr", help="Its peak.")]
 Warmup = Annotated[float, typer.Option("--warmup", min=0, max=1, help="The share of the steps until the peak.")]
 MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", help="The longest pair; by default the model's, 512 at most.")
+]
+LongestText = Annotated[
+    int | None, typer.Option("--max-tokens", help="The longest text; by default the model's, 512 at most.")
 ]
 ListSize = Annotated[int, typer.Option("--list-size", min=2, help="Documents in a list.")]
 Negatives = Annotated[int, typer.Option("--negatives", min=1, help="Beside a positive, for mnrl and margin-mse.")]

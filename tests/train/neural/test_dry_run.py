@@ -8,10 +8,11 @@ from typer.testing import CliRunner
 
 from resift.cli.main import app
 from resift.errors import InputError
-from resift.train.neural.base_model import open_base
-from resift.train.neural.dry_run import dry_run, seen_example
+from resift.train.neural.cross_encoder import open_base
+from resift.train.neural.dry_run import dry_run
 from resift.train.neural.plan import make_plan
-from resift.train.neural.settings import RerankerSettings
+from resift.train.neural.seen import seen_together
+from resift.train.neural.settings import TrainingSettings
 from tests.train.neural import tiny
 
 
@@ -34,23 +35,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_examples_are_shown_as_the_model_sees_them(base: Path) -> None:
     model = open_base(str(base), 1, 16, "f32").model
-    example = seen_example(model, ("what is water", "lamp of the city"), 1.0)
+    example = seen_together(model, ("what is water", "lamp of the city"))
     assert example.text == "[CLS] what is water [SEP] lamp of the city [SEP]"
-    assert (example.tokens, example.cut, example.value) == (10, 0, 1.0)
-    long = seen_example(model, ("what is water", "lamp " * 30), 0.0)
+    assert (example.tokens, example.cut) == (10, 0)
+    long = seen_together(model, ("what is water", "lamp " * 30))
     assert long.tokens == 16 and long.cut == 36 - 16
     assert long.text == "[CLS] what is water [SEP] lamp lamp lamp lamp lamp lamp lamp lamp lamp lamp [SEP]"
-    wide = seen_example(open_base(str(base), 1, 40, "f32").model, ("what is water", "lamp " * 30), 0.0)
+    wide = seen_together(open_base(str(base), 1, 40, "f32").model, ("what is water", "lamp " * 30))
     assert "lamp …18… lamp" in wide.text
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(base: Path, tmp_path: Path) -> None:
-    settings = RerankerSettings(str(base), precision="f32", measures=("nDCG@10",), evaluations=2)
+    settings = TrainingSettings(str(base), precision="f32", measures=("nDCG@10",), evaluations=2)
     look = dry_run(make_plan([tiny.examples()], settings))
     (entry,) = look.sets
     assert entry["loss"] == "bce" and entry["reason"] and entry["queries"] == 40
     assert look.held_out == (10, 10) and "BM25 over" in look.first_stage
-    assert len(look.examples) == 3 and set(look.before) == {"first stage", "base"}
+    assert len(look.examples) == 3 and set(look.before) == {"no reranker", "base"}
     assert look.step_seconds > 0 and look.memory_gb > 0 and look.loss > 0
     assert look.steps == 5 and look.evaluations == 2
     assert json.loads(json.dumps(look.as_json()))["trained"] == look.parameters

@@ -14,7 +14,7 @@ from sentence_transformers.cross_encoder import losses as reference
 from resift.errors import InputError
 from resift.train.examples import LabelKind
 from resift.train.neural import list_losses as formulas
-from resift.train.neural.base_model import open_base
+from resift.train.neural.cross_encoder import open_base
 from resift.train.neural.grouped import GroupedCrossEncoder, groups_of, score_pairs
 from resift.train.neural.losses import LOSSES, DataFacts, Form, LossSettings, Values, check, choose, kind_of, obstacle
 from resift.train.neural.rows import rows_of

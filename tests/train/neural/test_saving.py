@@ -9,12 +9,16 @@ import torch
 
 import resift
 from resift.errors import BrokenModel, InputError, UnknownFamily
+from resift.train.neural import cross_encoder as cross_encoders
 from resift.train.neural import saving
-from resift.train.neural.base_model import BaseModel, head_names, open_base, quiet
+from resift.train.neural.adapters import head_names
+from resift.train.neural.base_model import quiet
+from resift.train.neural.cross_encoder import open_base
 from resift.train.neural.grouped import score_pairs
 from resift.train.neural.plan import make_plan
-from resift.train.neural.run import train_reranker
-from resift.train.neural.settings import RerankerSettings
+from resift.train.neural.run import train
+from resift.train.neural.settings import TrainingSettings
+from resift.train.neural.trainable import BaseModel
 from tests.checkpoints import cross_encoder
 from tests.train.neural import tiny
 
@@ -79,19 +83,19 @@ def test_a_folder_that_scores_otherwise_is_not_left_behind(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = open_base(str(base), 1, None, "f32")
-    real = saving.score_pairs
-    monkeypatch.setattr(saving, "score_pairs", lambda m, pairs: real(m, pairs) + (m is not opened.model) * 0.1)
+    real = cross_encoders.score_pairs
+    monkeypatch.setattr(cross_encoders, "score_pairs", lambda m, pairs: real(m, pairs) + (m is not opened.model) * 0.1)
     with pytest.raises(BrokenModel, match="loaded by sentence-transformers its scores differ by 0.1"):
         saving.write(opened, tmp_path / "out", PAIRS, {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_lora_training_is_written_and_better(base: Path, tmp_path: Path) -> None:
-    settings = RerankerSettings(
+    settings = TrainingSettings(
         str(base), learning_rate=2e-2, epochs=6, evaluations=3, candidates="given", precision="f32", lora=8,
         measures=("nDCG@10",), warmup=0.0,
     )  # fmt: skip
-    report = train_reranker(make_plan([tiny.examples()], settings), tmp_path / "out")
+    report = train(make_plan([tiny.examples()], settings), tmp_path / "out")
     assert report.comparisons[0].over_base.value > 0 and max(report.reload_delta.values()) < 1e-4
     assert json.loads((tmp_path / "out" / "adapter" / "adapter_config.json").read_text())["r"] == 8
 
@@ -128,9 +132,9 @@ def test_limits_of_length_are_checked(base: Path) -> None:
 
 def test_after_training_in_bf16_the_model_is_measured_and_saved_in_f32(base: Path, tmp_path: Path) -> None:
     """Accelerate leaves the model's forward in bf16, and then no figure would be of the model that is written."""
-    settings = RerankerSettings(
+    settings = TrainingSettings(
         str(base), learning_rate=3e-3, epochs=2, evaluations=2, candidates="given", precision="bf16", force=True,
         measures=("nDCG@10",), warmup=0.0,
     )  # fmt: skip
-    report = train_reranker(make_plan([tiny.examples()], settings), tmp_path / "out")
+    report = train(make_plan([tiny.examples()], settings), tmp_path / "out")
     assert report.precision == "bf16" and max(report.reload_delta.values()) < 1e-5

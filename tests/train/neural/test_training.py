@@ -14,13 +14,13 @@ from resift.evaluate import Dataset, named_measures
 from resift.train.examples import ExampleSet, Labelled, TrainingQuery
 from resift.train.near_duplicates import normal
 from resift.train.neural import run, splits
-from resift.train.neural.base_model import open_base
+from resift.train.neural.cross_encoder import TRAINABLE, open_base
 from resift.train.neural.evaluator import Health, ListEvaluator, health_of
 from resift.train.neural.guard import alarm
 from resift.train.neural.plan import make_plan
 from resift.train.neural.ranking_lists import Pool, RankingList, RankingLists, grade, measured
-from resift.train.neural.run import train_reranker
-from resift.train.neural.settings import RerankerSettings, checkpoints_of
+from resift.train.neural.run import train
+from resift.train.neural.settings import TrainingSettings, checkpoints_of
 from resift.train.neural.suspicions import suspicions
 from resift.types import Document, Query
 from tests.train.neural import tiny
@@ -36,8 +36,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.tiny_bert(tmp_path_factory.mktemp("bert"), head=False)
 
 
-def settings(base: Path, **changes: object) -> RerankerSettings:
-    return RerankerSettings(str(base), **{**FAST, **changes})  # type: ignore[arg-type]
+def settings(base: Path, **changes: object) -> TrainingSettings:
+    return TrainingSettings(str(base), **{**FAST, **changes})  # type: ignore[arg-type]
 
 
 def reversed_labels(data: ExampleSet) -> ExampleSet:
@@ -55,7 +55,7 @@ def learned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned to tell lamps from ferries."""
     out = tmp_path_factory.mktemp("learned") / "model"
     plan = make_plan([tiny.examples()], settings(base))
-    report = train_reranker(plan, out)
+    report = train(plan, out)
     assert report.out == str(out) and not report.refusals
     row = report.comparisons[0]
     assert row.trained > 0.9 > row.base and row.over_base.value > 0.1
@@ -167,7 +167,7 @@ def test_too_few_queries_are_refused(base: Path) -> None:
 def test_collapse_is_provoked_and_stopped(base: Path, tmp_path: Path) -> None:
     """A learning rate that ruins the encoder: all documents get one score, nothing is written, and it says why."""
     plan = make_plan([tiny.examples()], settings(base, learning_rate=1.0, epochs=4.0, evaluations=20))
-    report = train_reranker(plan, tmp_path / "out")
+    report = train(plan, tmp_path / "out")
     assert report.alarm and report.steps < plan.steps
     assert "collapse" in report.stopped or "saturation" in report.stopped
     if not report.out:
@@ -205,7 +205,7 @@ def test_no_number_stops_the_training(base: Path, tmp_path: Path, monkeypatch: p
 
     real = run.loss_modules
     monkeypatch.setattr(run, "loss_modules", lambda *a: {k: Poisoned(v) for k, v in real(*a).items()})
-    report = train_reranker(make_plan([tiny.examples()], settings(base)), tmp_path / "out")
+    report = train(make_plan([tiny.examples()], settings(base)), tmp_path / "out")
     assert report.alarm and "no finite number" in report.stopped and report.steps == 7
     assert all(np.isfinite(value) for _, value in report.dev)
 
@@ -213,7 +213,7 @@ def test_no_number_stops_the_training(base: Path, tmp_path: Path, monkeypatch: p
 def test_reversed_labels_are_noticed(learned: Path, tmp_path: Path) -> None:
     plan = make_plan([reversed_labels(tiny.examples())], settings(learned))
     with pytest.raises(InputError, match="wrong way round"):
-        train_reranker(plan, tmp_path / "out")
+        train(plan, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -225,7 +225,7 @@ def test_negatives_that_are_too_hard_are_noticed(learned: Path) -> None:
     queries = tuple(
         tiny.query(n, (tiny.candidate(rng, 1.0), hard, harder, tiny.candidate(rng, 0.0))) for n in range(40)
     )
-    model = open_base(str(learned), 1, None, "f32").model
+    model = open_base(str(learned), 1, None, "f32")
     (sign,) = suspicions(model, queries)
     assert "very hard" in sign.message and not sign.fatal
     assert suspicions(model, tiny.examples(40).queries) == []
@@ -246,17 +246,17 @@ def test_a_worse_model_is_not_written_unless_forced(
     dev = Dataset.of(queries, documents, grades, name="right")
     wrong = [reversed_labels(tiny.examples(60))]
     options = settings(learned, force=True, interpolate=1.0, patience=9, depth=8)
-    forced = train_reranker(make_plan(wrong, options, dev), tmp_path / "forced")
+    forced = train(make_plan(wrong, options, dev), tmp_path / "forced")
     assert forced.refusals and "worse than the base model" in forced.refusals[0]
     assert "in spite of" in (tmp_path / "forced" / "MODEL_CARD.md").read_text()
     monkeypatch.setattr(run, "suspicions", lambda *a: [])  # so that only the figures speak
-    refused = train_reranker(make_plan(wrong, dataclasses.replace(options, force=False), dev), tmp_path / "refused")
+    refused = train(make_plan(wrong, dataclasses.replace(options, force=False), dev), tmp_path / "refused")
     assert refused.refusals and refused.out == "" and not (tmp_path / "refused").exists()
 
 
 def test_interpolation_is_reported_and_mixes(learned: Path, tmp_path: Path) -> None:
     plan = make_plan([tiny.examples(60)], settings(learned, interpolate=0.0))
-    report = train_reranker(plan, tmp_path / "out")
+    report = train(plan, tmp_path / "out")
     assert report.alpha == 0.0
     assert report.comparisons[0].over_base.value == 0.0
     before, after = (open_base(str(p), 1, None, "f32").model.state_dict() for p in (learned, tmp_path / "out"))
@@ -277,13 +277,11 @@ def test_training_goes_on_from_a_checkpoint(base: Path, tmp_path: Path, monkeypa
     plan = make_plan([tiny.examples()], settings(base))
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(ShownProgress, "on_step_end", interrupt)
-        train_reranker(plan, tmp_path / "out")
+        train(plan, tmp_path / "out")
     assert any(checkpoints_of(tmp_path / "out").glob("checkpoint-*"))
     steps: list[int] = []
     again = dataclasses.replace(plan, settings=settings(base, resume=True))
-    report = train_reranker(
-        again, tmp_path / "out", lambda step, n, share: steps.append(n) if step == "steps trained" else None
-    )
+    report = train(again, tmp_path / "out", lambda step, n, share: steps.append(n) if step == "steps trained" else None)
     assert steps[0] > 1 and report.steps == plan.steps
     assert [step for step, _ in report.dev][:3] == [0, plan.every, 2 * plan.every]  # those before the interruption too
 
@@ -295,13 +293,13 @@ def test_several_data_sets_have_a_loss_each(base: Path, tmp_path: Path) -> None:
     )
     plan = make_plan([tiny.examples(60), scored], settings(base, losses=("group-softmax", "teacher-mse"), epochs=1.0))
     assert [each.loss.name for each in plan.sets] == ["group-softmax", "teacher-mse"]
-    report = train_reranker(plan, tmp_path / "out")
+    report = train(plan, tmp_path / "out")
     assert [each["loss"] for each in report.sets] == ["group-softmax", "teacher-mse"] and report.steps == plan.steps
 
 
 def test_mnrl_trains_without_duplicates_in_a_batch(base: Path, tmp_path: Path) -> None:
     plan = make_plan([tiny.examples(60)], settings(base, losses=("mnrl",), epochs=1.0, force=True))
-    assert train_reranker(plan, tmp_path / "out").steps > 0
+    assert train(plan, tmp_path / "out").steps > 0
 
 
 def test_an_encoder_without_weights_and_a_used_folder_are_refused(base: Path, tmp_path: Path) -> None:
@@ -309,7 +307,7 @@ def test_an_encoder_without_weights_and_a_used_folder_are_refused(base: Path, tm
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "file").touch()
     with pytest.raises(InputError, match="there already"):
-        train_reranker(plan, tmp_path / "out")
+        train(plan, tmp_path / "out")
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "config.json").write_text("{}")
@@ -319,7 +317,7 @@ def test_an_encoder_without_weights_and_a_used_folder_are_refused(base: Path, tm
 
 def test_the_evaluator_gives_the_measure_that_chooses(base: Path) -> None:
     plan = make_plan([tiny.examples()], settings(base))
-    evaluator = ListEvaluator(plan.dev, plan.measures)
+    evaluator = ListEvaluator(plan.dev, plan.measures, TRAINABLE)
     model = open_base(str(base), 1, None, "f32").model
     assert set(evaluator(model, steps=3)) == {"nDCG@10", "RR@10"}
     assert evaluator.primary_metric == "nDCG@10" and evaluator.history[0][0] == 3

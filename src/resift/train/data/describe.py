@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from resift.train.examples import DataIssue, ExampleSet, LabelKind, Shape, TrainingQuery
+from resift.train.neural.losses import choose, facts_of, fitting
 
 _SHOWN = 3
-_MOST = 0.5  # the share of queries that must have something to compare for a loss over groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Description:
         positives: how many candidates have a label over 0.
         comparable: how many queries have two different labels or teacher scores, so that an order can be learned.
         taught: how many candidates have a teacher's score.
-        losses: those that fit, the best first.
+        losses: of a reranker, those that fit, by the rule of `resift train`; the first is the one that it takes.
         issues: what is wrong with the data.
         examples: the first three queries.
 
@@ -74,7 +74,7 @@ def describe(examples: ExampleSet) -> Description:
         positives=sum(count for label, count in counts.items() if label is not None and label > 0),
         comparable=comparable,
         taught=taught,
-        losses=_losses(examples, comparable, taught),
+        losses=_losses(examples),
         issues=examples.issues,
         examples=tuple(examples.queries[:_SHOWN]),
     )
@@ -86,35 +86,12 @@ def _is_comparable(query: TrainingQuery) -> bool:
     return max(len(labels), len(teachers)) > 1
 
 
-def _losses(examples: ExampleSet, comparable: int, taught: int) -> tuple[LossFit, ...]:
-    """The losses that fit, the best first."""
-    grouped = comparable >= _MOST * len(examples.queries)
-    if any(issue.code == "margins" for issue in examples.issues):
-        return (LossFit("margin-mse", "the data have a teacher's margins between a positive and a negative"),)
-    if taught and taught == examples.candidates:
-        margins = LossFit("margin-mse", "as mse, where the teacher's scale is no matter")
-        why = "every candidate has a teacher's score, and regression on it is the strongest recipe for small models"
-        return (LossFit("mse", why), *((margins,) if grouped else ()))
-    return _of_labels(examples, grouped)
-
-
-def _of_labels(examples: ExampleSet, grouped: bool) -> tuple[LossFit, ...]:
-    labels = [label for label in examples.label_counts if label is not None]
-    softmax = LossFit("group-softmax", "a query has relevant and other candidates, which are compared with each other")
-    bce = LossFit("bce", "each pair is judged by itself, which gives probabilities")
-    if min(labels, default=0) > 0 and len(set(labels)) == 1:
-        why = "there are only positives, so the other queries' documents have to be the negatives; `resift mine` "
-        return (LossFit("cached-mnrl", why + "finds harder ones"),)
-    if examples.detection.shape is Shape.CLICKS:
-        why = "a click says that a document beats those shown beside it; weights undo the bias of its position"
-        return (LossFit("group-softmax", why),)
-    if examples.detection.label_kind is LabelKind.BINARY:
-        return (softmax, bce) if grouped else (bce,)
-    if examples.detection.label_kind is LabelKind.GRADED and grouped:
-        return (
-            LossFit("lambda", "grades order several candidates of a query, and nDCG is what is gained"),
-            LossFit("listmle", "as lambda, for the likelihood of the whole order"),
-        )
-    if max(labels, default=0) <= 1 and min(labels, default=0) >= 0:
-        return (LossFit("bce", "labels between 0 and 1 are read as probabilities"), LossFit("mse", "as numbers"))
-    return (LossFit("mse", "labels are numbers, and few queries have candidates to compare"),)
+def _losses(examples: ExampleSet) -> tuple[LossFit, ...]:
+    """The losses of a reranker that fit, that first which training takes by itself; none where nothing fits."""
+    facts = facts_of(examples)
+    names = fitting(facts)
+    if not names:
+        return ()
+    loss, why = choose(facts)
+    others = (LossFit(name, "it can learn from these data too") for name in names if name != loss.name)
+    return (LossFit(loss.name, why), *others)

@@ -1,1 +1,1 @@
-"""Neural models trained on a user's examples: cross-encoders on sentence-transformers, measured before and after."""
+"""Neural models trained on examples: cross-encoders, embedders, late interaction; measured before and after."""

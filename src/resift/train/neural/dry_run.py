@@ -6,7 +6,6 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,16 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from resift.train.neural.base_model import BaseModel, open_base, precision_of
-from resift.train.neural.evaluator import ListEvaluator, health_of
+from resift.train.neural.base_model import precision_of
+from resift.train.neural.evaluator import ListEvaluator
 from resift.train.neural.guard import Guard
 from resift.train.neural.plan import Plan
 from resift.train.neural.ranking_lists import measured
 from resift.train.neural.run import make_trainer
 from resift.train.neural.suspicions import suspicions
+from resift.train.neural.trainable import BaseModel, trainable_of
 
 _SHOWN = 3
-_SEAM = 6  # tokens that are shown at each end of a text
 _ADAM = 8  # bytes of the optimizer for each number that is trained
 
 
@@ -55,7 +54,7 @@ class DryRun:
         notes: what is left out, and what looks wrong.
         held_out: queries that choose, and that are reported.
         first_stage: where the lists come from on which the model is measured.
-        before: measures of the first stage and of the base, on dev.
+        before: measures of the first stage, by the task's name for it, and of the base, on dev.
         loss: of the one step.
         steps, evaluations: how many there would be.
         step_seconds, evaluation_seconds: how long one takes.
@@ -97,18 +96,16 @@ def dry_run(plan: Plan) -> DryRun:
     """
     precision = precision_of(plan.settings.precision)
     set_seed(plan.settings.seed)
-    base = open_base(plan.settings.base, plan.outputs, plan.settings.max_tokens, precision, plan.settings.lora)
-    notes = list(plan.notes)
+    base = trainable_of(plan.task).open(plan, precision)
+    notes = [*plan.notes, *base.notes]
     if base.fresh_head:
         notes.append("the base has no head for scores: its head is new, and its own figures are chance")
     else:
-        notes += [sign.message for each in plan.sets for sign in suspicions(base.model, each.queries)]
-    evaluator = ListEvaluator(plan.dev, plan.measures, precision == "bf16")
+        notes += [sign.message for each in plan.sets for sign in suspicions(base, each.queries)]
+    evaluator = ListEvaluator(plan.dev, plan.measures, base.kind, precision == "bf16")
     began = time.perf_counter()
-    values, scores = evaluator.values(base.model)
+    means, health = evaluator.examine(base.model)
     evaluation_seconds = time.perf_counter() - began
-    means = {name: float(column.mean()) for name, column in values.items()}
-    health = health_of(plan.dev, scores, means[str(plan.measures[0])])
     loss, step_seconds = _one_step(plan, base, Guard(evaluator, health, 1), evaluator, precision)
     evaluations = plan.steps // plan.every
     trained = sum(p.numel() for p in base.model.parameters() if p.requires_grad)
@@ -119,7 +116,9 @@ def dry_run(plan: Plan) -> DryRun:
         held_out=(len(plan.dev.lists), len(plan.test.lists)),
         first_stage=plan.dev.first_stage,
         before={
-            "first stage": {name: float(column.mean()) for name, column in measured(plan.dev, plan.measures).items()},
+            plan.task.without: {
+                name: float(column.mean()) for name, column in measured(plan.dev, plan.measures).items()
+            },
             "base": means,
         },
         loss=loss,
@@ -187,7 +186,7 @@ def _examples(plan: Plan, base: BaseModel) -> list[SeenExample]:
                 pairs.setdefault((entries["query"], text), value)
             if len(pairs) >= _SHOWN:
                 break
-        seen += [seen_example(base.model, pair, value) for pair, value in list(pairs.items())[:_SHOWN]]
+        seen += [_seen_example(base, pair, value) for pair, value in list(pairs.items())[:_SHOWN]]
     return seen
 
 
@@ -203,22 +202,6 @@ def _documents(row: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(row[name], value) for name, value in zip(names, values, strict=True)]
 
 
-def seen_example(model: Any, pair: tuple[str, str], value: Any) -> SeenExample:  # noqa: ANN401
-    """A pair with its special tokens, at the seams: where each text begins and ends, and what was cut off."""
-    tokenizer = model.tokenizer
-    ids = model.preprocess([pair])["input_ids"][0].tolist()
-    whole = tokenizer(*pair, truncation=False, verbose=False)["input_ids"]
-    tokens, special = tokenizer.convert_ids_to_tokens(ids), set(tokenizer.all_special_ids)
-    parts: list[str] = []
-    start = 0
-    for place in [*(i for i, id_ in enumerate(ids) if id_ in special), len(ids)]:
-        parts += _ends(tokens[start:place])
-        parts += [tokens[place]] if place < len(ids) else []
-        start = place + 1
-    return SeenExample(" ".join(parts), len(ids), len(whole) - len(ids), value)
-
-
-def _ends(tokens: Sequence[str]) -> list[str]:
-    if len(tokens) <= 2 * _SEAM:
-        return list(tokens)
-    return [*tokens[:_SEAM], f"…{len(tokens) - 2 * _SEAM}…", *tokens[-_SEAM:]]
+def _seen_example(base: BaseModel, pair: tuple[str, str], value: Any) -> SeenExample:  # noqa: ANN401
+    seen = base.kind.seen(base.model, pair)
+    return SeenExample(seen.text, seen.tokens, seen.cut, value)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sentence_transformers import CrossEncoder
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from resift.evaluate.statistics import Floats
-from resift.train.neural.grouped import score_pairs
 from resift.train.neural.ranking_lists import RankingLists, measured
+from resift.train.neural.trainable import ScoresLists
 
 if TYPE_CHECKING:
     from ir_measures import Measure
@@ -26,8 +25,8 @@ class Health:
 
     Attributes:
         value: the mean of the first measure.
-        spread: the standard deviation of logits within a list, averaged.
-        saturated: the share of logits whose sigmoid is 1 or 0 in f32.
+        spread: the standard deviation of scores within a list, averaged.
+        saturated: the share of logits whose sigmoid is 1 or 0 in f32; other scores are never saturated.
         finite: whether all of them are numbers.
 
     """
@@ -38,35 +37,44 @@ class Health:
     finite: bool
 
 
-def health_of(lists: RankingLists, scores: Floats, value: float) -> Health:
-    """What scores say about the model that gave them."""
+def health_of(lists: RankingLists, scores: Floats, value: float, logits: bool = True) -> Health:
+    """What scores, which are logits or others, say about the model that gave them."""
     finite = bool(np.isfinite(scores).all())
     spreads = [float(part.std()) for part in lists.split(scores) if len(part) > 1] if finite else []
-    saturated = float((np.abs(scores) > SATURATED_AT).mean()) if finite and len(scores) else 0.0
+    saturated = float((np.abs(scores) > SATURATED_AT).mean()) if logits and finite and len(scores) else 0.0
     return Health(value, float(np.mean(spreads)) if spreads else 0.0, saturated, finite)
 
 
 class ListEvaluator(BaseEvaluator):
     """Measures of a set of lists, as the trainer of sentence-transformers asks for them; the first one decides."""
 
-    def __init__(self, lists: RankingLists, measures: Sequence[Measure], bf16: bool = False) -> None:
+    def __init__(self, lists: RankingLists, measures: Sequence[Measure], kind: ScoresLists, bf16: bool = False) -> None:
         super().__init__()
-        self.lists, self._measures, self._bf16 = lists, measures, bf16
+        self.lists, self._measures, self._kind, self._bf16 = lists, measures, kind, bf16
         self.primary_metric = str(measures[0])
         self.history: list[tuple[int, Health]] = []
 
     def __call__(
-        self, model: CrossEncoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
+        self,
+        model: Any,  # noqa: ANN401
+        output_path: str | None = None,
+        epoch: float = -1,
+        steps: int = -1,
     ) -> dict[str, float]:
         """Means over the lists; `history` gets the step and the model's health."""
-        values, scores = self.values(model)
-        means = {name: float(column.mean()) for name, column in values.items()}
-        self.history.append((steps, health_of(self.lists, scores, means[self.primary_metric])))
+        means, health = self.examine(model)
+        self.history.append((steps, health))
         return means
 
+    def examine(self, model: Any) -> tuple[dict[str, float], Health]:  # noqa: ANN401
+        """Means over the lists, and the model's health."""
+        values, scores = self.values(model)
+        means = {name: float(column.mean()) for name, column in values.items()}
+        return means, health_of(self.lists, scores, means[self.primary_metric], self._kind.logits)
+
     def values(self, model: Any) -> tuple[dict[str, Floats], Floats]:  # noqa: ANN401
-        """Each measure of each list, and the logits of all pairs; a model that gives no numbers has 0 everywhere."""
-        scores = score_pairs(model, self.lists.pairs, self._bf16)
+        """Each measure of each list, and the scores of all pairs; a model that gives no numbers has 0 everywhere."""
+        scores = self._kind.score(model, self.lists.pairs, self._bf16)
         if not np.isfinite(scores).all():
             return {str(m): np.zeros(len(self.lists.lists)) for m in self._measures}, scores
         return measured(self.lists, self._measures, scores), scores

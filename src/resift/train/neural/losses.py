@@ -1,14 +1,14 @@
-"""The losses of a cross-encoder as one table, which of them fits data, and why.
+"""The losses of a cross-encoder as one table, and the rule by which one fits data, for all kinds of models.
 
 Every loss works on raw logits. A sigmoid before a loss that expects logits saturates beyond 5 or so, and learning ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resift.arguments import nearest
 from resift.errors import InputError
@@ -41,7 +41,7 @@ class LossSettings:
 
     Attributes:
         pos_weight: of a positive in `bce`; None is the number of negatives per positive, 10 at most.
-        scale: what logits are multiplied with in `mnrl`.
+        scale: what scores are multiplied with before a softmax; None is the loss's own.
         in_batch: negatives of other queries that `mnrl` draws for each query.
         temperature: of `teacher-kl`.
         calibration: t of `gbce`, 0..1.
@@ -50,14 +50,14 @@ class LossSettings:
     """
 
     pos_weight: float | None = None
-    scale: float = 1.0
+    scale: float | None = None
     in_batch: int = 4
     temperature: float = 1.0
     calibration: float = 0.75
     sampled_from: int = 100
 
 
-Maker = Callable[["CrossEncoder", LossSettings, bool], "nn.Module"]
+Maker = Callable[[Any, LossSettings, bool], "nn.Module"]
 _ANY = frozenset({LabelKind.BINARY, LabelKind.GRADED, LabelKind.CONTINUOUS})
 _GRADES = frozenset({LabelKind.BINARY, LabelKind.GRADED})
 
@@ -122,7 +122,10 @@ def _contrastive(name: str) -> Maker:
         from sentence_transformers.cross_encoder import losses
 
         loss: nn.Module = getattr(losses, name)(
-            model, num_negatives=settings.in_batch, scale=settings.scale, activation_fn=torch.nn.Identity()
+            model,
+            num_negatives=settings.in_batch,
+            activation_fn=torch.nn.Identity(),
+            scale=1.0 if settings.scale is None else settings.scale,
         )
         return loss
 
@@ -204,6 +207,7 @@ class DataFacts:
         contrasted_and_scored: queries with a positive and a negative, of which the teacher has scored both.
         negatives: the labelled negatives.
         weighted: candidates whose weight is not 1.
+        margins: whether a teacher gave margins between two candidates, and no scores of them.
 
     """
 
@@ -218,9 +222,10 @@ class DataFacts:
     contrasted_and_scored: int
     negatives: int
     weighted: int
+    margins: bool = False
 
     @classmethod
-    def of(cls, queries: list[TrainingQuery] | tuple[TrainingQuery, ...]) -> DataFacts:
+    def of(cls, queries: Sequence[TrainingQuery], margins: bool = False) -> DataFacts:
         """Count."""
         candidates = [c for query in queries for c in query.candidates]
         labels = [c.label for c in candidates if c.label is not None]
@@ -236,6 +241,7 @@ class DataFacts:
             contrasted_and_scored=sum(_scored_sides(q) for q in queries),
             negatives=sum(label <= 0 for label in labels),
             weighted=sum(c.weight != 1 for c in candidates),
+            margins=margins,
         )
 
 
@@ -258,6 +264,8 @@ def obstacle(loss: Loss, facts: DataFacts) -> str:
     teacher = loss.values is Values.TEACHER
     if teacher and not facts.scored:
         return "it learns from a teacher's scores, and no candidate has one"
+    if teacher and loss.form is Form.PAIR and facts.margins:
+        return "the teacher gave margins, and it learns from scores"
     if teacher and loss.form is Form.LIST and not facts.ordered:
         return "no query has two candidates that the teacher scores differently"
     if loss.form is Form.SCORED_TUPLE and not facts.contrasted_and_scored:
@@ -289,49 +297,64 @@ def _weights_obstacle(loss: Loss, facts: DataFacts) -> str:
     return ""
 
 
-def check(name: str, facts: DataFacts) -> Loss:
-    """The loss of a name.
+def fitting(facts: DataFacts, losses: Mapping[str, Loss] = LOSSES) -> list[str]:
+    """Names of the losses that can learn from data, in the order of the table."""
+    return [loss.name for loss in losses.values() if not obstacle(loss, facts)]
+
+
+def check(name: str, facts: DataFacts, losses: Mapping[str, Loss] = LOSSES) -> Loss:
+    """The loss of a name, among those of a kind of models.
 
     Raises:
         InputError: no such loss, or one that can't learn from these data; the message names those that can.
 
     """
-    if name not in LOSSES:
-        raise InputError(f"{name!r} is no loss{nearest(name, tuple(LOSSES))}; there are {', '.join(LOSSES)}")
-    if reason := obstacle(LOSSES[name], facts):
-        fitting = [loss.name for loss in LOSSES.values() if not obstacle(loss, facts)]
-        remedy = f"with these data take {', '.join(fitting)}" if fitting else "mine negatives first: resift mine"
+    if name not in losses:
+        raise InputError(f"{name!r} is no loss{nearest(name, tuple(losses))}; there are {', '.join(losses)}")
+    if reason := obstacle(losses[name], facts):
+        others = fitting(facts, losses)
+        remedy = f"with these data take {', '.join(others)}" if others else "mine negatives first: resift mine"
         raise InputError(f"the loss {name} does not fit the data: {reason}; {remedy}")
-    return LOSSES[name]
+    return losses[name]
 
 
-def choose(facts: DataFacts) -> tuple[Loss, str]:
-    """The loss that fits data best, and why.
+def choose(facts: DataFacts, losses: Mapping[str, Loss] = LOSSES) -> tuple[Loss, str]:
+    """The loss that fits data best, among those of a kind of models, and why.
 
     Raises:
         InputError: none fits.
 
     """
     preferences = (
+        ("margin-mse", "a teacher gave the margins between a positive and a negative", facts.margins),
         ("teacher-mse", "every candidate has a teacher's score, and regression on a strong teacher's raw logits is the "
          "best published recipe for small models", facts.scored == facts.candidates),
         ("group-softmax", "candidates have weights, and it uses them", bool(facts.weighted)),
+        ("teacher-kl", "every candidate has a teacher's score, and the whole distribution is learned",
+         facts.scored == facts.candidates),
         ("lambda", "labels are graded, and it rewards each swap by what it does to nDCG",
          facts.kind is LabelKind.GRADED and facts.contrasted > 0),
         ("bce", "labels are 0 and 1 or probabilities, and each pair is judged for itself",
          facts.in_unit and (facts.kind is LabelKind.CONTINUOUS or facts.negatives > 0)),
         ("mse", "labels are numbers without an upper end", facts.kind is LabelKind.CONTINUOUS),
-        ("mnrl", "there are positives alone, and other queries' documents serve as negatives", True),
+        ("mnrl", "there are positives alone, and other queries' documents serve as negatives", not facts.negatives),
+        ("mnrl", "positives stand against their negatives and the documents of other queries", True),
         ("teacher-mse", "some candidates have a teacher's score", True),
     )  # fmt: skip
     for name, reason, applies in preferences:
-        if applies and not obstacle(LOSSES[name], facts):
-            return LOSSES[name], reason
-    raise InputError(
-        "no loss fits the data: there are neither labels nor a teacher's scores; give labels, or let a teacher score"
-    )
+        if applies and name in losses and not obstacle(losses[name], facts):
+            return losses[name], reason
+    reasons = "; ".join(f"{loss.name}: {obstacle(loss, facts)}" for loss in losses.values())
+    if not facts.labelled and not facts.scored:
+        reasons = "there are neither labels nor a teacher's scores"
+    raise InputError(f"no loss fits the data: {reasons}; give labels, or let a teacher score")
+
+
+def has_margins(examples: ExampleSet) -> bool:
+    """Whether a teacher gave margins instead of scores."""
+    return any(issue.code == "margins" for issue in examples.issues)
 
 
 def facts_of(examples: ExampleSet) -> DataFacts:
     """What decides which losses fit a set."""
-    return DataFacts.of(tuple(examples.queries))
+    return DataFacts.of(tuple(examples.queries), has_margins(examples))

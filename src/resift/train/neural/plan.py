@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from resift.errors import InputError, MissingExtra
 from resift.evaluate import named_measures
@@ -15,7 +15,8 @@ from resift.train.neural import losses, splits
 from resift.train.neural.losses import DataFacts, Form, Loss
 from resift.train.neural.ranking_lists import Candidates, Pool, RankingLists, of_dataset
 from resift.train.neural.rows import TrainingRows, named, rows_of
-from resift.train.neural.settings import AUTO, RerankerSettings
+from resift.train.neural.settings import AUTO, TrainingSettings
+from resift.train.neural.tasks import Task, task_of
 
 if TYPE_CHECKING:
     from ir_measures import Measure
@@ -69,8 +70,13 @@ class Plan:
     general_dev: RankingLists | None
     general_test: RankingLists | None
     measures: tuple[Measure, ...]
-    settings: RerankerSettings
+    settings: TrainingSettings
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def task(self) -> Task:
+        """What is trained."""
+        return task_of(self.settings.task)
 
     @property
     def steps(self) -> int:
@@ -91,7 +97,7 @@ class Plan:
 
 
 def make_plan(
-    sets: Sequence[ExampleSet], settings: RerankerSettings, dev: Dataset | None = None, general: Dataset | None = None
+    sets: Sequence[ExampleSet], settings: TrainingSettings, dev: Dataset | None = None, general: Dataset | None = None
 ) -> Plan:
     """Split, check and lay out data; a wrong measure, loss or label is refused here, before a model is opened.
 
@@ -108,12 +114,12 @@ def make_plan(
 
     """
     _check_installed()
-    measures = tuple(named_measures.parse(settings.measures))
+    measures = tuple(named_measures.parse(settings.measures or task_of(settings.task).measures))
     if not sets:
         raise InputError("there are no data to train on; name a file or folder")
     notes = [f"{examples.name}: {issue.message}" for examples in sets for issue in examples.issues]
     parts, dev_lists, test_lists = _held_out(sets, settings, dev)
-    general_lists = None if general is None else of_dataset(general, settings.depth)
+    general_lists = None if general is None else _of_dataset(general, settings)
     held_out = [item.query for lists in (dev_lists, test_lists, general_lists) if lists for item in lists.lists]
     rest = []
     for examples, part in zip(sets, parts, strict=True):
@@ -144,15 +150,15 @@ def _check_installed() -> None:
         import datasets  # noqa: F401
         import sentence_transformers  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("training a reranker", "train") from error
+        raise MissingExtra("training a model", "train") from error
 
 
 def _held_out(
-    sets: Sequence[ExampleSet], settings: RerankerSettings, dev: Dataset | None
+    sets: Sequence[ExampleSet], settings: TrainingSettings, dev: Dataset | None
 ) -> tuple[list[Sequence[TrainingQuery]], RankingLists, RankingLists]:
     """Queries that train, of each set; lists that choose, and lists that are reported."""
     if dev is not None:
-        lists = of_dataset(dev, settings.depth)
+        lists = _of_dataset(dev, settings)
         first, second = splits.halves([item.query for item in lists.lists])
         return [s.queries for s in sets], lists.part(first, "dev"), lists.part(second, f"{dev.name}, held out")
     trained: list[Sequence[TrainingQuery]] = []
@@ -162,17 +168,29 @@ def _held_out(
             raise InputError(f"{examples.name} has no labels, so nothing can be held out to measure; give --dev DATA")
         parts = splits.split(examples, settings.seed)
         candidates = _candidates(examples, settings)
+        depth = settings.documents if candidates == "corpus" else settings.depth
         pool = Pool(examples.queries, None if candidates == "given" else examples.corpus)
         trained.append(parts.train)
-        dev_parts.append(pool.lists("dev", parts.dev, settings.depth, candidates))
-        test_parts.append(pool.lists(f"{examples.name}, held out", parts.test, settings.depth, candidates))
+        dev_parts.append(pool.lists("dev", parts.dev, depth, candidates))
+        test_parts.append(pool.lists(f"{examples.name}, held out", parts.test, depth, candidates))
     return trained, _joined(dev_parts), _joined(test_parts)
 
 
-def _candidates(examples: ExampleSet, settings: RerankerSettings) -> Candidates:
-    if settings.candidates != AUTO:
-        return "given" if settings.candidates == "given" else "bm25"
-    return "given" if examples.detection.shape is Shape.RUN else "bm25"
+def _of_dataset(data: Dataset, settings: TrainingSettings) -> RankingLists:
+    candidates = _named_candidates(settings)
+    return of_dataset(data, settings.documents if candidates == "corpus" else settings.depth, candidates)
+
+
+def _named_candidates(settings: TrainingSettings) -> Candidates:
+    if settings.candidates == AUTO:
+        return task_of(settings.task).candidates
+    return next(name for name in get_args(Candidates) if name == settings.candidates)
+
+
+def _candidates(examples: ExampleSet, settings: TrainingSettings) -> Candidates:
+    candidates = _named_candidates(settings)
+    by_run = settings.candidates == AUTO and examples.detection.shape is Shape.RUN
+    return "given" if candidates == "bm25" and by_run else candidates
 
 
 def _joined(parts: Sequence[RankingLists]) -> RankingLists:
@@ -191,18 +209,23 @@ def _general_halves(lists: RankingLists | None) -> tuple[RankingLists | None, Ra
 
 
 def _training_sets(
-    sets: Sequence[ExampleSet], rest: Sequence[tuple[TrainingQuery, ...]], settings: RerankerSettings
+    sets: Sequence[ExampleSet], rest: Sequence[tuple[TrainingQuery, ...]], settings: TrainingSettings
 ) -> tuple[TrainingSet, ...]:
     names = settings.losses * len(sets) if len(settings.losses) == 1 else settings.losses
     if len(names) != len(sets):
         raise InputError(f"{len(sets)} data sets and {len(names)} losses: name one loss for all, or one for each")
-    made = []
+    made, task = [], task_of(settings.task)
     for examples, queries, name in zip(sets, rest, names, strict=True):
-        facts = DataFacts.of(queries)
-        loss, reason = losses.choose(facts) if name == AUTO else (losses.check(name, facts), "it was asked for")
+        facts = DataFacts.of(queries, losses.has_margins(examples))
+        loss, reason = (
+            losses.choose(facts, task.losses)
+            if name == AUTO
+            else (losses.check(name, facts, task.losses), "it was asked for")
+        )
         weighted = loss.weighted and facts.weighted > 0
         rows = rows_of(loss, queries, settings.list_size, settings.negatives, weighted)
-        in_batch = settings.options.in_batch if loss.form is Form.TUPLE else 0
-        size = max(2 if in_batch else 1, round(settings.batch / (rows.pairs_per_row + in_batch)))
+        contrasts = loss.form is Form.TUPLE
+        in_batch = settings.options.in_batch if contrasts and task.name == "reranker" else 0
+        size = max(2 if contrasts else 1, round(settings.batch / (rows.pairs_per_row + in_batch)))
         made.append(TrainingSet(examples.name, loss, reason, queries, facts, rows, min(size, rows.count)))
     return tuple(made)

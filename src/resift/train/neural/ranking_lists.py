@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,12 @@ from resift.retrieve.bm25 import BM25Retriever
 from resift.score.pairs import whole_text
 from resift.train.examples import TrainingQuery
 from resift.train.neural.rows import query_text
-from resift.types import Document
+from resift.types import Document, Query
 
 if TYPE_CHECKING:
     from ir_measures import Measure
 
-Candidates = Literal["bm25", "given"]
+Candidates = Literal["bm25", "given", "corpus"]
 Key = TypeVar("Key")
 RELEVANT_FROM = 0.5  # of labels that are no whole numbers
 
@@ -88,9 +89,17 @@ class Pool:
     ) -> RankingLists:
         """Lists of queries: the `depth` best by BM25, or their own candidates in BM25's order.
 
+        Where the candidates are the corpus, see `corpus_lists`; `depth` is then how many documents are searched.
         Queries without a positive are left out, because nothing can be measured of them.
         """
-        made = tuple(self._list(q, depth, candidates) for q in queries if any(grade(c.label) for c in q.candidates))
+        if candidates == "corpus":
+            asked = [
+                Asked(query_text(q), q.query.text, {_key(c.document): grade(c.label) for c in q.candidates})
+                for q in queries
+                if is_measured(q)
+            ]
+            return corpus_lists(name, asked, [(_key(d), d) for d in self._documents], depth, self._bm25)
+        made = tuple(self._list(q, depth, candidates) for q in queries if is_measured(q))
         size = len(self._documents)
         words = "the candidates given, by BM25" if candidates == "given" else f"BM25 over {size} documents"
         return RankingLists(name, made, words)
@@ -111,8 +120,18 @@ def _key(document: Document) -> tuple[str, str]:
     return document.title, document.text
 
 
-def of_dataset(data: Dataset, depth: int) -> RankingLists:
-    """Lists of judged queries: the data's own run, else BM25 over their documents."""
+def is_measured(query: TrainingQuery) -> bool:
+    """Whether a query has a document that counts as relevant."""
+    return any(grade(c.label) for c in query.candidates)
+
+
+def of_dataset(data: Dataset, depth: int, candidates: Candidates = "bm25") -> RankingLists:
+    """Lists of judged queries: all documents, or the data's own run, else BM25 over their documents."""
+    if candidates == "corpus":
+        asked = [Asked(_instructed(query), query.text, data.qrels[query.id]) for query in data.queries]
+        documents = list(data.documents)
+        named = [(document.id, document) for document in documents]
+        return corpus_lists(data.name, asked, named, depth, BM25Retriever(documents))
     bm25 = None if data.run is not None else BM25Retriever(data.documents)
     made = []
     for query in data.queries:
@@ -121,10 +140,48 @@ def of_dataset(data: Dataset, depth: int) -> RankingLists:
             documents = [data.documents[row] for row in rows]
         else:
             documents = [c.document for c in bm25.retrieve([query], depth)[0]]
-        text = f"{query.instruction} {query.text}" if query.instruction else query.text
-        made.append(_list_of(text, [(document.id, document) for document in documents], data.qrels[query.id]))
+        made.append(
+            _list_of(_instructed(query), [(document.id, document) for document in documents], data.qrels[query.id])
+        )
     words = "the run given" if bm25 is None else f"BM25 over {len(data.documents)} documents"
     return RankingLists(data.name, tuple(made), words)
+
+
+def _instructed(query: Query) -> str:
+    return f"{query.instruction} {query.text}" if query.instruction else query.text
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query whose documents are to be found: as a model reads it, as BM25 reads it, and grades by key."""
+
+    text: str
+    words: str
+    grades: Mapping[Any, int]
+
+
+def corpus_lists(
+    name: str, queries: Sequence[Asked], documents: Sequence[tuple[Key, Document]], most: int, bm25: BM25Retriever
+) -> RankingLists:
+    """Lists of all documents for each query: what BM25 finds, in its order, and then the others as they stand.
+
+    Where there are more than `most`, those that are judged are searched, and those that BM25 puts first, by turns of
+    the queries: what they leave out is what hardly anybody would take for an answer.
+    """
+    by_bm25 = [bm25.best_places(query.words, most)[0].tolist() for query in queries]
+    judged = {key for query in queries for key in query.grades}
+    chosen = dict.fromkeys(place for place, (key, _) in enumerate(documents) if key in judged)
+    turns = (place for turn in zip_longest(*by_bm25) for place in turn if place is not None)
+    for place in chain(turns, range(len(documents))):
+        if len(chosen) >= most:
+            break
+        chosen.setdefault(place)
+    made = []
+    for query, places in zip(queries, by_bm25, strict=True):
+        order = dict.fromkeys(place for place in chain(places, chosen) if place in chosen)
+        made.append(_list_of(query.text, [documents[place] for place in order], query.grades))
+    size = f"{len(chosen)}" if len(chosen) == len(documents) else f"{len(chosen)} of {len(documents)}"
+    return RankingLists(name, tuple(made), f"a search over {size} documents")
 
 
 def _list_of(text: str, documents: Sequence[tuple[Key, Document]], grades: Mapping[Key, int]) -> RankingList:

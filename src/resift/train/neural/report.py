@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from resift.evaluate.statistics import METHOD, Estimate, Floats, estimates
+from resift.train.neural.tasks import Task, task_of
 
 FIRST_STAGE, BASE, TRAINED = "first stage", "base", "trained"
 
@@ -53,13 +54,16 @@ def compare(data: str, values: Mapping[str, Mapping[str, Floats]]) -> list[Compa
     return rows
 
 
-def refusals(row: Comparison) -> list[str]:
-    """Why a model with these figures is not written: it is worse than what there was, on queries it did not see."""
+def refusals(row: Comparison, task: Task) -> list[str]:
+    """Why a model with these figures is not written: it is worse than what there was, on queries it did not see.
+
+    An embedder may be worse than BM25: it finds other documents, and the two are fused.
+    """
     reasons = []
     if row.over_base.value < 0:
         reasons.append(f"worse than the base model by {-row.over_base.value:.4f}")
-    if row.over_first_stage.value < 0:
-        reasons.append(f"worse than no reranker by {-row.over_first_stage.value:.4f}")
+    if task.improves and row.over_first_stage.value < 0:
+        reasons.append(f"worse than {task.without} by {-row.over_first_stage.value:.4f}")
     return [f"{row.measure} on {row.data} is {reason}" for reason in reasons]
 
 
@@ -68,6 +72,7 @@ class TrainingReport:
     """All that a training tells.
 
     Attributes:
+        task: what was trained.
         base, out: the model before, and the folder of the model after; `out` is empty where none was written.
         fresh_head: whether the base had no head, so that its own scores are chance.
         sets: name, loss, reason, queries, rows and pairs of each data set.
@@ -85,6 +90,7 @@ class TrainingReport:
 
     """
 
+    task: str
     base: str
     out: str
     fresh_head: bool
@@ -113,7 +119,7 @@ class TrainingReport:
         return (
             f"{row.measure} {row.trained:.3f} on {row.queries} held-out queries: "
             f"{gain.value:+.3f} over {whose} ({ends}), "
-            f"{row.over_first_stage.value:+.3f} over no reranker "
+            f"{row.over_first_stage.value:+.3f} over {task_of(self.task).without} "
             f"({row.over_first_stage.low:+.3f} to {row.over_first_stage.high:+.3f})"
         )
 
@@ -124,7 +130,8 @@ class TrainingReport:
 
 def table(report: TrainingReport) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of before and after."""
-    headings = ["data", "queries", "measure", "no reranker", "base", "trained", "over base", "over no reranker"]
+    without = task_of(report.task).without
+    headings = ["data", "queries", "measure", without, "base", "trained", "over base", f"over {without}"]
     rows = [
         [
             row.data, str(row.queries), row.measure, f"{row.first_stage:.3f}", f"{row.base:.3f}", f"{row.trained:.3f}",
@@ -142,7 +149,8 @@ def _interval(estimate: Estimate) -> str:
 def model_card(report: TrainingReport) -> str:
     """MODEL_CARD.md of a trained folder."""
     headings, rows = table(report)
-    lines = ["# A reranker trained with Resift", "", f"{report.sentence}.", ""]
+    noun = task_of(report.task).noun
+    lines = [f"# {noun[0].upper()}{noun[1:]} trained with Resift", "", f"{report.sentence}.", ""]
     lines += [f"* Base: {report.base}{' (without a head)' if report.fresh_head else ''}"]
     lines += [
         f"* Data: {each['name']}: {each['queries']} queries, {each['pairs']} pairs; "

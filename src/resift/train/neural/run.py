@@ -1,4 +1,4 @@
-"""Trains a cross-encoder: the base is scored first, the best checkpoint is taken, and what is worse is not written."""
+"""Trains a model: the base is scored first, the best checkpoint is taken, and what is worse is not written."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from resift.errors import InputError
 from resift.evaluate.statistics import Floats
 from resift.train.neural import report as reports
 from resift.train.neural import saving
-from resift.train.neural.base_model import BaseModel, open_base, precision_of, quiet
-from resift.train.neural.evaluator import Health, ListEvaluator, health_of
+from resift.train.neural.base_model import precision_of, quiet
+from resift.train.neural.evaluator import Health, ListEvaluator
 from resift.train.neural.guard import Guard
 from resift.train.neural.plan import Plan, TrainingSet
 from resift.train.neural.progress import ShownProgress
@@ -27,7 +27,8 @@ from resift.train.neural.ranking_lists import RankingLists, measured
 from resift.train.neural.report import BASE, FIRST_STAGE, TRAINED, TrainingReport, compare, model_card
 from resift.train.neural.settings import checkpoints_of
 from resift.train.neural.suspicions import suspicions
-from resift.train.neural.trainer import RerankerTrainer, arguments_of, load_state, state_of
+from resift.train.neural.trainable import BaseModel, trainable_of
+from resift.train.neural.trainer import Guarded, arguments_of, load_state, state_of
 
 Progress = Callable[[str, int, float], None]
 ALPHAS = (1.0, 0.75, 0.5, 0.25)  # shares of the trained weights that are tried on dev; of equal ones the first
@@ -58,8 +59,8 @@ class Trained:
     seconds: float
 
 
-def train_reranker(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> TrainingReport:
-    """Train by a plan and write `out`, unless the model is worse than the base or than no reranker.
+def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> TrainingReport:
+    """Train by a plan and write `out`, unless the model is worse than the base, or a reranker than none.
 
     Args:
         plan: see `make_plan`.
@@ -75,16 +76,17 @@ def train_reranker(plan: Plan, out: Path, on_progress: Progress = lambda *_: Non
     settings = plan.settings
     precision = precision_of(settings.precision)
     set_seed(settings.seed)  # also of a new head
-    base = open_base(settings.base, plan.outputs, settings.max_tokens, precision, settings.lora)
+    base = trainable_of(plan.task).open(plan, precision)
     on_progress("base model scored", 0, 0.0)
-    notes = [*plan.notes, *_checked(base, plan)]
-    evaluator = ListEvaluator(plan.dev, plan.measures, precision == "bf16")
+    notes = [*plan.notes, *base.notes, *_checked(base, plan)]
+    evaluator = ListEvaluator(plan.dev, plan.measures, base.kind, precision == "bf16")
     before = _before(base, plan, evaluator)
     trained = _trained(plan, before, evaluator, out, precision, on_progress)
     alpha = _interpolated(plan, before)
     comparisons = _comparisons(plan, before)
-    refusals = reports.refusals(comparisons[0])
+    refusals = reports.refusals(comparisons[0], plan.task)
     report = TrainingReport(
+        task=plan.task.name,
         base=settings.base,
         out=str(out) if not refusals or settings.force else "",
         fresh_head=base.fresh_head,
@@ -127,7 +129,7 @@ def _checked(base: BaseModel, plan: Plan) -> list[str]:
     """
     if base.fresh_head:
         return ["the base has no head for scores: its head is new, its own figures are chance, and labels go unchecked"]
-    signs = [s for each in plan.sets for s in suspicions(base.model, each.queries, plan.settings.seed)]
+    signs = [s for each in plan.sets for s in suspicions(base, each.queries, plan.settings.seed)]
     fatal = [sign.message for sign in signs if sign.fatal]
     if fatal and not plan.settings.force:
         raise InputError(fatal[0])
@@ -136,9 +138,7 @@ def _checked(base: BaseModel, plan: Plan) -> list[str]:
 
 def _before(base: BaseModel, plan: Plan, evaluator: ListEvaluator) -> Before:
     """Score the base before anything is learned; dev as in training, what is reported in f32."""
-    values, scores = evaluator.values(base.model)
-    first = str(plan.measures[0])
-    health = health_of(plan.dev, scores, float(values[first].mean()))
+    _, health = evaluator.examine(base.model)
     evaluator.history.append((0, health))
     general = None if plan.general_test is None else _values(plan, base, plan.general_test)
     return Before(base, state_of(base.model), health, _values(plan, base, plan.test), general)
@@ -146,7 +146,7 @@ def _before(base: BaseModel, plan: Plan, evaluator: ListEvaluator) -> Before:
 
 def _values(plan: Plan, base: BaseModel, lists: RankingLists) -> Values:
     """Measures of lists by the model as it is, in f32."""
-    return ListEvaluator(lists, plan.measures).values(base.model)[0]
+    return ListEvaluator(lists, plan.measures, base.kind).values(base.model)[0]
 
 
 def loss_modules(plan: Plan, base: BaseModel) -> dict[str, torch.nn.Module]:
@@ -169,7 +169,7 @@ def names_of(plan: Plan) -> list[str]:
 def make_trainer(
     plan: Plan, base: BaseModel, evaluator: ListEvaluator, guard: Guard, folder: Path, precision: str,
     on_progress: Progress,
-) -> RerankerTrainer:  # fmt: skip
+) -> Guarded:  # fmt: skip
     """The trainer of a plan; its checkpoints lie in `folder`."""
     from datasets import Dataset, disable_progress_bars
     from transformers.trainer_callback import PrinterCallback
@@ -182,9 +182,10 @@ def make_trainer(
         columns = tuple(each.rows.columns)
         sizes[columns] = min(each.rows_per_batch, sizes.get(columns, each.rows_per_batch))
     single = len(names) == 1
+    base.model.model_card_data.widget = [{}]  # else a bar shows how examples are made for a card that nobody writes
     with quiet():
-        trainer = RerankerTrainer(
-            sizes, guard, model=base.model, args=arguments_of(plan, folder, precision, str(base.model.device)),
+        trainer: Guarded = base.kind.trainer(
+            sizes, guard, model=base.model, args=arguments_of(plan, base, folder, precision),
             train_dataset=data[names[0]] if single else data, loss=modules[names[0]] if single else modules,
             evaluator=evaluator, callbacks=[guard, ShownProgress(on_progress)],
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a training of a cross-encoder can be told."""
+"""What a training can be told."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from resift import arguments
 from resift.errors import InputError
 from resift.train.neural.losses import LossSettings
 from resift.train.neural.ranking_lists import Candidates
+from resift.train.neural.tasks import task_of
 
 Precision = Literal["auto", "f32", "bf16"]
 AUTO = "auto"
-MEASURES = ("nDCG@10", "RR@10", "Success@1", "Success@10")
 
 
 @dataclass(frozen=True, slots=True)
-class RerankerSettings:
-    """How a cross-encoder is trained.
+class TrainingSettings:
+    """How a model is trained.
 
     Attributes:
         base: the model that is trained further: a folder or hub id with weights that torch reads.
         losses: one for all data sets, or one for each; "auto" takes what fits the data.
-        measures: by name; the first one chooses the checkpoint and is reported with intervals.
+        task: what is trained: a reranker, an embedder, or a late-interaction model.
+        measures: by name; the first one chooses the checkpoint; none named: those of the task.
         epochs: passes over the data; steps: the most steps, whatever the epochs say; 0: no limit.
         batch: pairs of query and document in one step, about.
         accumulation: batches whose gradients make one step.
@@ -35,7 +36,11 @@ class RerankerSettings:
         evaluations: how often the model is measured while it trains.
         patience: evaluations without progress before training ends.
         depth: candidates of a query that are ranked when the model is measured.
-        candidates: BM25 over all documents of the data, or the documents given for a query.
+        candidates: what is ranked when the model is measured: BM25's best over all documents of the data, the
+            documents given for a query, or the corpus, which a cross-encoder is too slow for.
+        documents: the most documents of the corpus that are searched when it is measured: those that are judged
+            and those that BM25 finds.
+        dims: of the token vectors of a new projection, for late interaction.
         lora: the rank of LoRA adapters; 0: all weights are trained.
         merge: whether adapters are merged into the weights that are saved; else the adapter alone is written.
         interpolate: the share of the trained weights (0..1), the base has the rest; None: the best on dev of 0.25 to 1.
@@ -46,8 +51,9 @@ class RerankerSettings:
     """
 
     base: str
+    task: str = "reranker"
     losses: tuple[str, ...] = (AUTO,)
-    measures: tuple[str, ...] = MEASURES
+    measures: tuple[str, ...] = ()
     epochs: float = 1.0
     steps: int = 0
     batch: int = 32
@@ -62,6 +68,8 @@ class RerankerSettings:
     patience: int = 4
     depth: int = 30
     candidates: str = AUTO
+    documents: int = 2000
+    dims: int = 128
     lora: int = 0
     merge: bool = True
     interpolate: float | None = None
@@ -77,7 +85,22 @@ class RerankerSettings:
             InputError: a value out of range.
 
         """
-        for name in ("batch", "accumulation", "list_size", "negatives", "evaluations", "patience", "depth"):
+        task = task_of(self.task)
+        if self.lora and task.name != "reranker":
+            raise InputError(f"adapters are trained in rerankers; {task.noun} is trained whole, without lora")
+        if self.candidates == "corpus" and task.name == "reranker":
+            raise InputError("a cross-encoder can't rank the whole corpus; candidates are bm25 or given")
+        for name in (
+            "documents",
+            "dims",
+            "batch",
+            "accumulation",
+            "list_size",
+            "negatives",
+            "evaluations",
+            "patience",
+            "depth",
+        ):
             arguments.whole(getattr(self, name), name)
         if self.list_size < 2:
             raise InputError("a list has 2 documents at least; raise list_size")

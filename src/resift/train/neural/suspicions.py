@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from resift.score.pairs import whole_text
 from resift.train.examples import TrainingQuery
-from resift.train.neural.grouped import score_pairs
 from resift.train.neural.rows import query_text
+from resift.train.neural.trainable import BaseModel
 
 _QUERIES = 100
 _LEAST_PAIRS = 30  # of a positive and a negative, below which nothing is said
@@ -26,11 +25,11 @@ class Suspicion:
     fatal: bool
 
 
-def suspicions(model: Any, queries: Sequence[TrainingQuery], seed: int = 0) -> list[Suspicion]:  # noqa: ANN401
+def suspicions(base: BaseModel, queries: Sequence[TrainingQuery], seed: int = 0) -> list[Suspicion]:
     """Ask the base model how often a document with a higher label is above one with a lower label.
 
     Args:
-        model: a cross-encoder with a trained head; of a new head nothing can be said.
+        base: with a trained head; of a new head nothing can be said.
         queries: of the training; a sample of 100 is scored.
         seed: of the sample.
 
@@ -38,7 +37,7 @@ def suspicions(model: Any, queries: Sequence[TrainingQuery], seed: int = 0) -> l
     contrasted = [q for q in queries if len({c.label for c in q.candidates if c.label is not None}) > 1]
     sample = random.Random(seed).sample(contrasted, min(_QUERIES, len(contrasted)))
     rows = [(q, c) for q in sample for c in q.candidates if c.label is not None]
-    scores = score_pairs(model, [(query_text(q), whole_text(c.document)) for q, c in rows])
+    scores = base.score([(query_text(q), whole_text(c.document)) for q, c in rows])
     above = count = 0.0
     by_query: dict[int, list[tuple[float, float]]] = {}
     for (query, candidate), score in zip(rows, scores.tolist(), strict=True):

@@ -9,24 +9,25 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers.base.sampler import DefaultBatchSampler, NoDuplicatesBatchSampler
-from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
+from sentence_transformers.base.trainer import BaseTrainer
 from torch import Tensor
 from torch.utils.data import RandomSampler
 
 from resift.errors import BrokenModel
 from resift.train.neural.guard import Guard
 from resift.train.neural.plan import Plan
+from resift.train.neural.trainable import BaseModel
 
 WEIGHTS = "weights.safetensors"
 
 
-class RerankerTrainer(CrossEncoderTrainer):
-    """`CrossEncoderTrainer` for rows of several sizes.
+class Guarded(BaseTrainer):
+    """What the trainers of all kinds of models have in common: rows of several sizes, and a guard.
 
     Args:
         rows_per_batch: by the columns of a data set, so that each batch has about as many pairs.
         guard: is told of a loss that is no number.
-        arguments: of `CrossEncoderTrainer`.
+        arguments: of the trainer of sentence-transformers.
 
     """
 
@@ -99,10 +100,10 @@ def load_state(model: torch.nn.Module, folder: Path) -> None:
         raise BrokenModel(f"{folder} is no checkpoint of this model ({error}); start without --resume") from error
 
 
-def arguments_of(plan: Plan, folder: Path, precision: str, device: str) -> CrossEncoderTrainingArguments:
+def arguments_of(plan: Plan, base: BaseModel, folder: Path, precision: str) -> Any:  # noqa: ANN401
     """The arguments of a plan for the trainer of sentence-transformers; nothing is reported to anybody else."""
     settings = plan.settings
-    return CrossEncoderTrainingArguments(
+    return base.kind.arguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         max_steps=plan.steps,
@@ -110,7 +111,8 @@ def arguments_of(plan: Plan, folder: Path, precision: str, device: str) -> Cross
         learning_rate=settings.learning_rate,
         warmup_steps=round(settings.warmup * plan.steps),
         bf16=precision == "bf16",
-        use_cpu=device.startswith("cpu"),
+        use_cpu=base.model.device.type == "cpu",
+        prompts=dict(base.prompts),
         eval_strategy="steps",
         eval_steps=plan.every,
         save_strategy="steps",
