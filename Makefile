@@ -3,7 +3,8 @@ DEV := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo quick test test-cpus docs docs-tree parity parity-golden token-ids token-ids-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
-  bench-search bench-peers bench-compare bench-soak bench-fuzz bench-multilingual bench-exports bench-ltr bench-calibrate test-clients \
+  bench-search bench-peers bench-compare bench-soak bench-fuzz bench-tune bench-multilingual bench-exports bench-ltr \
+  bench-calibrate test-clients \
   test-interop clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
@@ -72,6 +73,9 @@ test-interop: .venv-interop/installed  ## our models in MTEB, our runs in ranx, 
 bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIFT_DATA
 	test -d build/maxsim-384 || $(DEV) -W ignore runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384
 	$(DEV) bench/quality.py --baseline build/maxsim-384
+
+bench-tune: .venv/installed  ## what `resift tune` gains on queries that it was not fitted to
+	$(DEV) bench/tune.py --cache build/tune
 
 bench-multilingual: .venv/installed .venv/benches  ## resift-mini-multi in each language, and across languages
 	$(DEV) bench/multilingual.py --encoded build/multilingual

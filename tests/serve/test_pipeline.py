@@ -1,6 +1,7 @@
 """A server with a pipeline: searches of the index are retrieved and blended as it says, unless a request says more."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -8,12 +9,15 @@ import pytest
 from starlette.applications import Starlette
 
 from resift import Index, Reranker
-from resift.errors import InputError
+from resift.errors import ResiftError
+from resift.evaluate import Dataset
 from resift.pipeline import Pipeline
 from resift.serve.app import create_app
 from resift.serve.runtime.search_plan import search_plan
 from resift.serve.runtime.served_models import ServedModel
 from resift.serve.settings import Settings
+from resift.tune.trees import TreeLearner
+from resift.types import Query, Ranking
 
 TEXTS = [
     "A lighthouse keeper lights the lamp.", "Bake sourdough bread in a hot oven.", "A loaf of sourdough bread.",
@@ -41,10 +45,32 @@ def test_searches_follow_the_pipeline(
     assert weighed != pytest.approx(expected, abs=0.1)
 
 
+def test_a_learned_stage_corrects_the_order(
+    mini: Reranker, live: Callable[[Starlette], httpx.Client], tmp_path: Path
+) -> None:
+    documents = [{"text": f"{text} {i}", "likes": i * 7 % 16} for i, text in enumerate(TEXTS * 4)]
+    index = Index.of(documents)
+    qrels = {"a": {d.id: int(d.metadata["likes"] > 12) for d in index.documents}}
+    data = Dataset.of([Query(QUERY, "a"), Query("bread keeper lamp", "b")], index.documents, qrels | {"b": qrels["a"]})
+    rankings = [index.run("bm25 >> resift-mini-en@100 >> blend", query) for query in (QUERY, "bread keeper lamp")]
+    rankings = [Ranking(query, r.candidates) for query, r in zip(data.queries, rankings, strict=True)]
+    part = TreeLearner(data)(rankings, [data.qrels[query.id] for query in data.queries]).save(tmp_path)
+    text = f"bm25 >> resift-mini-en@100 >> blend >> {replace(part, parameters=(part.parameters[0], ('weight', 8.0)))}"
+    client = live(create_app([ServedModel.of(mini)], Settings(pipeline=text), index=index))
+    answer = client.post("/api/search", json={"query": QUERY}).raise_for_status().json()
+    expected = index.run(text, QUERY)
+    assert [r["score"]["source"] for r in answer["results"]] == ["trees"] * len(answer["results"])
+    assert [r["score"]["value"] for r in answer["results"]] == pytest.approx(
+        [float(c.score or 0) for c in expected][: len(answer["results"])], abs=0.5
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("bm25 >> resift-mini-en >> other@5", "a server takes retrievers, one model and a blend"),
+        ('bm25 >> ltr(model="none")', "a server takes retrievers, one model and a blend"),
+        ('bm25 >> resift-mini-en@9 >> blend >> ltr(model="none")', "none holds no learned model"),
         ("bm25 >> other >> blend", "model other is not served; there is resift-mini-en: resift serve other"),
         ("bm25(k1=9)", "the pipeline asks for k1=9"),
         ("none.toml", "can't be read"),
@@ -53,13 +79,13 @@ def test_searches_follow_the_pipeline(
 def test_a_pipeline_that_can_not_be_followed_is_refused_before_anything_is_served(
     mini: Reranker, text: str, message: str
 ) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ResiftError, match=message):
         create_app([ServedModel.of(mini)], Settings(pipeline=text), index=Index.of(TEXTS, False))
 
 
 def test_the_blend_is_for_the_pipeline_s_model_alone() -> None:
     index = Index.of(TEXTS, False)
     plan = search_plan("bm25 >> a@10 >> blend(weight=3)", index, ["a", "b"])
-    assert plan.blend is not None and plan.blend_of("a", True) == plan.blend
-    assert plan.blend_of("b", True) is None and plan.blend_of("a", 2.0) is None and plan.blend_of("a", False) is None
+    assert plan.behind and plan.behind_of("a", True) == plan.behind
+    assert not (plan.behind_of("b", True) or plan.behind_of("a", 2.0) or plan.behind_of("a", False))
     assert search_plan("", index, []).retriever is index.retriever

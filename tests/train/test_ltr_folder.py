@@ -188,7 +188,7 @@ def test_a_cascade_with_two_learned_stages_is_one_pipeline(folder: Path, index: 
         ('m >> ltr(model="a") >> blend', "a blend needs a model just in front of it, not ltr"),
         ('bm25 >> ltr@3(model="a")@4', "two depths"),
         ('bm25 >> ltr(model="a", explain=1)', "the explain of ltr is true or false"),
-        ('bm25 >> ltr(folder="a")', "ltr has no parameter 'folder'; it has model, explain"),
+        ('bm25 >> ltr(folder="a")', "ltr has no parameter 'folder'; it has model, weight, explain"),
         ('bm25 >> ltr(model="a")@0', "the depth of ltr is 1 or more"),
     ],
 )

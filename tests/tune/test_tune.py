@@ -61,7 +61,7 @@ class Gaps(CountingScorer):
 
 
 def options(scorer: Grades | CountingScorer | ConstantScorer, stages: str, **others: object) -> TuneOptions:
-    base = TuneOptions(stages, cache=False, models={scorer.info.name: Reranker(scorer)})
+    base = TuneOptions(stages, learn=False, cache=False, models={scorer.info.name: Reranker(scorer)})
     return replace(base, **others)  # type: ignore[arg-type]
 
 

@@ -21,6 +21,9 @@ def tune(
     documents: options.DocumentsFile = None,
     qrels: options.QrelsFile = None,
     run: options.RunFile = None,
+    clicks: Annotated[
+        Path | None, typer.Option(help="Learn from clicks: query, document, clicked, position, JSONL or a table.")
+    ] = None,
     pipeline: options.PipelineText = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many queries.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, the folds and the intervals.")] = 0,
@@ -30,7 +33,7 @@ def tune(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/tune.md).")] = False,
 ) -> None:
-    """Fit the weights of a pipeline to your labelled queries, and keep the default where that is as good.
+    """Fit a pipeline to your labelled queries: weights, then trees; and keep the default where that is as good.
 
     Example: resift tune my-data -o tuned; resift search "when does the ferry leave" notes/ --pipeline tuned
 
@@ -48,7 +51,7 @@ def tune(
     settings = TuneOptions(plan, cache=cache, seed=seed)
     if output is not None:
         check_folder(output)
-    result = _tuned(DataFiles(data, queries, documents, qrels, run, split), settings, limit)
+    result = _tuned(DataFiles(data, queries, documents, qrels, run, split), clicks, settings, limit)
     if output is not None:
         result = write(result, output)
     if as_json:
@@ -59,14 +62,16 @@ def tune(
         _print(result)
 
 
-def _tuned(source: DataFiles, settings: TuneOptions, limit: int | None) -> Tuned:
+def _tuned(source: DataFiles, clicks: Path | None, settings: TuneOptions, limit: int | None) -> Tuned:
     from resift.cli.progress import counter
     from resift.evaluate import read_dataset
     from resift.tune import tune as fit
+    from resift.worth.clicks import clicks_of
 
     try:
         with counter() as count:
-            return fit(read_dataset(source).sample(limit, settings.seed), settings, count)
+            data = read_dataset(source) if clicks is None else clicks_of(source, clicks).graded
+            return fit(data.sample(limit, settings.seed), settings, count)
     except KeyboardInterrupt:
         typer.echo("resift: stopped; what was scored is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None

@@ -67,22 +67,13 @@ def tune_boosts(
 def _tuned(
     source: DataFiles, clicks: Path | None, pipeline: Pipeline, chosen: BoostOptions, limit: int | None, count: Count
 ) -> TunedBoosts:
-    from resift.errors import InputError
     from resift.evaluate import read_dataset
-    from resift.evaluate.read_data import file_of
-    from resift.worth.clicks import read_clicks
+    from resift.worth.clicks import clicks_of
     from resift.worth.tune_boosts import tune_boosts as tune
 
     if clicks is None:
         return tune(read_dataset(source).sample(limit, chosen.seed), pipeline, chosen, None, count)
-    if any((source.queries, source.qrels, source.run, source.split)):
-        raise InputError(
-            "clicks have queries and judgements themselves; leave --queries, --qrels, --run and --split out"
-        )
-    documents = source.documents or file_of(source.data, "corpus")
-    if documents is None:
-        raise InputError("clicks name documents by their ids; give the documents with --documents, or a folder")
-    read = read_clicks(clicks, documents)
+    read = clicks_of(source, clicks)
     return tune(read.data.sample(limit, chosen.seed), pipeline, chosen, read.gains, count)
 
 

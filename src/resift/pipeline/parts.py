@@ -25,7 +25,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "boost": ("field", "weight", "half_life", "log", "unit", "now"),
     "relevant": ("least",),
     "when": ("rule", "deeper"),
-    "ltr": ("model", "explain"),  # learning to rank: it needs no scorer, has a depth, and may stand anywhere
+    "ltr": ("model", "weight", "explain"),  # learning to rank: it needs no scorer, has a depth, and may stand anywhere
 }
 LEARNED = "ltr"
 

@@ -147,7 +147,8 @@ class _Assembly:
     def learned(self, part: Part) -> Stage:
         from resift.rerank.learned import Learned, open_learned  # NumPy stays out of `import resift`
 
-        return Learned(open_learned(Path(str(part.value("model")))), part.depth, part.value("explain") is True)
+        model, weight = open_learned(Path(str(part.value("model")))), part.value("weight")
+        return Learned(model, part.depth, part.value("explain") is True, None if weight is None else float(weight))
 
     def relevant(self, part: Part) -> Stage:
         check(self.calibration_of is not None, "a threshold of relevance needs a calibrated model")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from resift.errors import BrokenModel, InputError, NotAModel
 from resift.features import FEATURES_FILE, STATISTICS_FILE, FeatureMatrix, FeatureSet, Statistics
 from resift.protocols import Flow
+from resift.rerank.blend import standardised
 from resift.rerank.explanation import reasons
 from resift.rerank.judged import judged
 from resift.rerank.training_summary import TRAINING_FILE, TrainingSummary
@@ -91,11 +93,21 @@ class LearnedModel:
 class Learned:
     """Orders the first `depth` candidates by a learned model, all of them by default.
 
-    With `explain` each scored candidate's signal has the reasons: what each feature added to the score.
+    With a weight it corrects the order in front of it instead of making one of its own: value = z(score so far) +
+    weight x z(score of the trees), over the candidates that the stage in front scored; the others stay behind them.
+
+    Args:
+        model: whose trees score.
+        depth: how many candidates are looked at.
+        explain: whether each scored candidate's signal has the reasons: what each feature added to the trees' score.
+        weight: of the trees' score beside the one so far; None: theirs alone counts.
+
     """
 
-    def __init__(self, model: LearnedModel, depth: int | None = None, explain: bool = False) -> None:
-        self.model, self.depth, self.explain = model, depth, explain
+    def __init__(
+        self, model: LearnedModel, depth: int | None = None, explain: bool = False, weight: float | None = None
+    ) -> None:
+        self.model, self.depth, self.explain, self.weight = model, depth, explain, weight
 
     @property
     def name(self) -> str:
@@ -105,13 +117,15 @@ class Learned:
     def order(self, ranking: Ranking) -> Flow:
         """Compute features and scores; nothing is asked."""
         yield from ()
-        head = ranking.candidates[: self.depth]
+        head = ranking.candidates[: self.depth] if self.weight is None else scored_last(ranking, self.depth)
         if not head:
             return ranking
         began = time.perf_counter()
         matrix = self.model.matrix(Ranking(ranking.query, head))
         rows = self.model.usable(matrix.values)
         values = self.model.trees.predict(rows)
+        if self.weight is not None:
+            values = corrected(head, values, self.weight)
         ms = (time.perf_counter() - began) * 1e3
         scores = Scores(tuple(map(Judgement, values.tolist())), ScoreKind.LEARNED, self.name, ms=ms)
         ordered = judged(ranking, head, scores)
@@ -119,6 +133,19 @@ class Learned:
             ordered = _explained(ordered, head, self.model, matrix.values, self.model.trees.contributions(rows))
         notes = self.model.notes(matrix)
         return replace(ordered, trace=replace(ordered.trace, notes=(*ordered.trace.notes, *notes)))
+
+
+def scored_last(ranking: Ranking, depth: int | None = None) -> tuple[Candidate, ...]:
+    """The candidates in front that have a score of the stage that ran last, `depth` at most."""
+    last = max((c.score.stage for c in ranking if c.score), default=0)
+    scored = takewhile(lambda c: c.score is not None and c.score.stage == last, ranking.candidates[:depth])
+    return tuple(scored)
+
+
+def corrected(candidates: Sequence[Candidate], values: Floats, weight: float) -> Floats:
+    """(n,), z(score so far) + weight x z(values) of candidates that all have a score."""
+    so_far = standardised([c.score.value for c in candidates if c.score])
+    return np.array(so_far) + weight * np.array(standardised(values.tolist()))
 
 
 def _explained(

@@ -34,8 +34,8 @@ class Settings:
         when: file of a rule of `resift when`, which searches of the index follow; none when empty.
         boost: what of the passages' metadata counts in searches of the index, such as
             'boost("date", half_life="90d")'; several are joined by ">>".
-        pipeline: text, file or folder of a pipeline, whose retrievers and blend searches of the index take; none when
-            empty.
+        pipeline: text, file or folder of a pipeline, whose retrievers, blend and learned stages searches take; none
+            when empty.
         offline: never ask the model hub.
         max_memory: of the process, such as "6GiB"; empty: no limit.
         queue_tokens: how many may wait; 0: as many as the machine computes in `queue_seconds` at its present rate.

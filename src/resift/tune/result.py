@@ -59,6 +59,7 @@ class Tuned:
         data: what the figures are about.
         models, machine: where the figures come from.
         seed: of folds and intervals.
+        notes: what was left out, and why.
         learned: the stage behind the pipeline where level 3 is taken; `store.write` names it in the pipeline.
 
     """
@@ -77,6 +78,7 @@ class Tuned:
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    notes: tuple[str, ...] = ()
     learned: LearnedStage | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -99,6 +101,9 @@ class Tuned:
         notes = [str(issue) for issue in self.data.issues]
         if self.misfits:
             notes.append(f"the model was not asked about {self.misfits} queries, whose language it does not read")
+        notes += self.notes
+        if self.learned is not None:
+            notes.append("the learned stage is not written; -o FOLDER keeps it, and the pipeline that has it")
         if self.levels:
             notes.append(
                 f"each fifth of the queries is measured by weights of the other four; a level is taken where it is "

@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from resift.errors import InputError
+from resift.errors import InputError, MissingExtra
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.environment import machine, model_facts
 from resift.evaluate.first_stages import FirstStages, Progress
@@ -28,6 +29,7 @@ from resift.tune.result import LEAST_QUERIES, LevelResult, Tuned, corrected, sen
 from resift.tune.signals import Signals
 from resift.tune.space import Space, blend_space, check_tunable, default_option, tuned_pipeline, whole_space
 from resift.tune.tables import PLACES, table
+from resift.tune.trees import TreeLearner
 from resift.worth.first_stage_grid import FirstStageGrid
 from resift.worth.selection import stretched
 from resift.worth.splits import folds
@@ -43,7 +45,7 @@ class TuneOptions:
     Attributes:
         pipeline: whose weights are fitted, and the default that they have to beat; None: what a search does by default,
             or where the data bring candidates the default model behind them.
-        learn: fits the stage of level 3; None: there is no level 3.
+        learn: fits the stage of level 3; None: trees where LightGBM is installed; False: there is no level 3.
         cache: a folder that keeps judgements; None: one for these documents in the user's cache; False: none.
         seed: of folds and intervals.
         models: loaded models by the names that the pipeline has for them; others are loaded by name.
@@ -51,7 +53,7 @@ class TuneOptions:
     """
 
     pipeline: PipelineLike | None = None
-    learn: Learn | None = None
+    learn: Learn | Literal[False] | None = None
     cache: Path | bool | None = None
     seed: int = 0
     models: Mapping[str, Reranker] = field(default_factory=dict)
@@ -144,9 +146,14 @@ class _Tuning:
         self._lists = sum(len(space.firsts) for space in self.spaces) * len(self.data.queries)
         usual = self._default_values()
         fits = [(level, *self._fit(space, usual)) for level, space in enumerate(self.spaces, 1)]
-        if self.options.learn is not None:
-            fits.append((3, self._learned(self.options.learn), str(self.default)))
-        return self._taken(result, usual, fits)
+        notes: tuple[str, ...] = ()
+        if self.options.learn is not False:
+            try:
+                learn = self.options.learn or TreeLearner(self.data, self.options.seed)
+                fits.append((3, self._learned(learn), str(self.default)))
+            except (MissingExtra, InputError) as error:
+                notes = (f"level 3, a learned stage, was left out: {error}",)
+        return replace(self._taken(result, usual, fits), notes=notes)
 
     def _default_values(self) -> Floats:
         """(Q,), of the pipeline as it is."""

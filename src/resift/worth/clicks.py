@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from resift import files
 from resift.arguments import identity
 from resift.errors import InputError
 from resift.evaluate.dataset import Dataset
+from resift.evaluate.read_data import DataFiles, file_of
 from resift.files.csv_tables import read_rows
 from resift.files.encoding import kind
 from resift.files.formats import blamed_on
@@ -47,6 +48,12 @@ class Clicks:
     gains: Mapping[str, Mapping[str, float]]
     lines: int
 
+    @property
+    def graded(self) -> Dataset:
+        """The data with gains as grades; they are whole numbers, since positions are."""
+        qrels = {query: {i: round(gain) for i, gain in of_query.items()} for query, of_query in self.gains.items()}
+        return replace(self.data, qrels={query.id: qrels[query.id] for query in self.data.queries})
+
 
 def read_clicks(path: Path, documents: Path) -> Clicks:
     """Read a JSONL, CSV or TSV file of clicks on the documents of another file.
@@ -73,6 +80,23 @@ def read_clicks(path: Path, documents: Path) -> Clicks:
         raise InputError(f"{path} has no line; {_SHAPE}")
     qrels = {id_: {document: int(gain > 0) for document, gain in row.items()} for id_, row in gains.items()}
     return Clicks(Dataset.of(queries.values(), files.read_file(documents), qrels, name=path.name), gains, lines)
+
+
+def clicks_of(source: DataFiles, clicks: Path) -> Clicks:
+    """The clicks of a file on the documents of a data set.
+
+    Raises:
+        InputError: as `read_clicks`, no documents, or other judgements beside the clicks.
+
+    """
+    if any((source.queries, source.qrels, source.run, source.split)):
+        raise InputError(
+            "clicks have queries and judgements themselves; leave --queries, --qrels, --run and --split out"
+        )
+    documents = source.documents or file_of(source.data, "corpus")
+    if documents is None:
+        raise InputError("clicks name documents by their ids; give the documents with --documents, or a folder")
+    return read_clicks(clicks, documents)
 
 
 def _values(path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:

@@ -141,8 +141,10 @@ class RequestRunner:
             served, guard = self._models[name], not (choice.by_language and name == choice.model)
             scorer = self._operations[name].stored
             rule = os.path.expanduser(self._settings.when)
-            boost, blend = self._settings.boost, plan.blend_of(name, request.blend)
-            stage = served.stage(scorer, request.blend, request.depth, request.min_relevance, guard, rule, boost, blend)
+            boost, behind = self._settings.boost, plan.behind_of(name, request.blend)
+            stage = served.stage(
+                scorer, request.blend, request.depth, request.min_relevance, guard, rule, boost, behind
+            )
             return await self.driver.drive(stage, choice.ranking, limits, name, quick=served.custom_stage is None)
 
         ranked, stage = await self._ranked(choice.model, request.on_error, choice.ranking, "index", run, self._boosted)

@@ -1,14 +1,17 @@
-"""What a pipeline changes of the searches of a server's index: how candidates are found, and how scores are blended."""
+"""What a pipeline changes of the searches of a server's index: how candidates are found, blended, corrected."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from resift.api import Index
 from resift.errors import InputError
 from resift.pipeline import STAGES, Part, Pipeline, read_pipeline
+from resift.pipeline.parts import LEARNED
 from resift.protocols import Retriever
+from resift.rerank.learned import open_learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +20,19 @@ class SearchPlan:
 
     Attributes:
         retriever: finds the candidates.
-        model: whose scores `blend` is for; empty: no model's.
-        blend: takes the place of the model's usual blend where a request names no weight; None: the usual one.
+        model: whose scores `behind` is for; empty: no model's.
+        behind: the model's blend and learned stages, which take the place of its usual blend where a request names no
+            weight; none: the usual one.
 
     """
 
     retriever: Retriever
     model: str = ""
-    blend: Part | None = None
+    behind: tuple[Part, ...] = ()
 
-    def blend_of(self, model: str, requested: bool | float) -> Part | None:
-        """The blend of a request: the pipeline's where it is for this model and the request leaves it open."""
-        return self.blend if requested is True and model == self.model else None
+    def behind_of(self, model: str, requested: bool | float) -> tuple[Part, ...]:
+        """What stands behind a request's model: the pipeline's where it is for it and the request leaves it open."""
+        return self.behind if requested is True and model == self.model else ()
 
 
 def search_plan(written: str, index: Index, models: Collection[str]) -> SearchPlan:
@@ -40,25 +44,28 @@ def search_plan(written: str, index: Index, models: Collection[str]) -> SearchPl
         models: the names that are served.
 
     Raises:
-        InputError: no pipeline, one that the index can't follow, or one of more than retrievers, a served model and a
-            blend.
+        InputError: no pipeline, one that the index can't follow, or one of more than retrievers, a served model, a
+            blend and learned stages behind it; or a learned stage can't be read.
+        ModelError: as well.
 
     """
     if not written:
         return SearchPlan(index.retriever)
     pipeline = read_pipeline(written)
     _check(pipeline, models)
-    blend = next((part for part in pipeline.stages if part.name == "blend"), None)
+    for part in pipeline.stages[1:]:
+        if part.name == LEARNED:
+            open_learned(Path(str(part.value("model"))))  # what can't be read is refused before anything is served
     model = pipeline.models[0] if pipeline.models else ""
-    return SearchPlan(pipeline.retrieval.limit(index.retriever), model, blend)
+    return SearchPlan(pipeline.retrieval.limit(index.retriever), model, pipeline.stages[1:])
 
 
 def _check(pipeline: Pipeline, models: Collection[str]) -> None:
-    stages = [part for part in pipeline.stages if part.name != "blend"]
-    if len(stages) > 1 or any(part.name in STAGES or part.others for part in stages):
+    first, behind = pipeline.stages[:1], {part.name for part in pipeline.stages[1:]}
+    if any(part.name in STAGES or part.others for part in first) or not behind <= {"blend", LEARNED}:
         raise InputError(
-            f"a server takes retrievers, one model and a blend of a pipeline, not {pipeline}; its other settings have "
-            "the rest"
+            "a server takes retrievers, one model and a blend of a pipeline, and learned stages behind these, not "
+            f"{pipeline}; its other settings have the rest"
         )
     if unserved := [name for name in pipeline.models if name not in models]:
         raise InputError(

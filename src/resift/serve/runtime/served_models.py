@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from resift.errors import InputError
 from resift.loading import load
-from resift.pipeline import Part, boosts, without_models
+from resift.pipeline import STAGES, Part, boosts, without_models
 from resift.protocols import Embedder, RunsOn, Scorer, Stage
 from resift.rerank.cascade import Cascade
 from resift.reranker import Reranker
@@ -80,7 +80,7 @@ class ServedModel:
         guard: bool = True,
         when: str = "",
         boost: str = "",
-        blend_part: Part | None = None,
+        behind: Sequence[Part] = (),
     ) -> Stage:
         """The stage of one request.
 
@@ -92,7 +92,7 @@ class ServedModel:
             guard: whether the model says what it does not read; False where it was chosen by the language.
             when: see `Reranker.stage`; a custom stage is always run.
             boost: see `Reranker.rerank`; it is run behind a custom stage, too.
-            blend_part: of a pipeline; takes the place of the blend. None: the blend stays.
+            behind: the model, in a pipeline: takes the place of the blend. Empty: the blend stays.
 
         Raises:
             InputError: a min_relevance that the model's calibration does not have, or without one.
@@ -104,9 +104,10 @@ class ServedModel:
             return Cascade([self.custom_stage, without_models(boosts(boost))]) if boost else self.custom_stage
         assert self.reranker is not None and scorer is not None
         plan = self.reranker.pipeline(blend, depth, None, min_relevance, when, boost)
-        if blend_part is not None:
-            stages = (blend_part if part.name == "blend" else part for part in plan.stages)
-            plan = replace(plan, stages=tuple(stages))
+        if behind:
+            stages = [part for part in plan.stages if part.name != "blend"]
+            place = 1 + next(i for i, part in enumerate(stages) if part.name not in STAGES)
+            plan = replace(plan, stages=(*stages[:place], *behind, *stages[place:]))
         return self.reranker.stage_of(replace(plan, guard=guard), scorer)
 
 

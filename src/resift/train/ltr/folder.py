@@ -107,7 +107,7 @@ def _card(summary: TrainingSummary) -> Iterator[str]:
     yield ""
     yield (
         f"Ranking trees of {summary.library} ({settings['objective']}) over {len(summary.features)} features, made by "
-        "`resift train ltr`."
+        f"`{data.get('made_by', 'resift train ltr')}`."
     )
     yield ""
     yield f"* Trained on {data.get('queries')} queries of {data.get('name')}, {data.get('rows')} rows."

@@ -104,7 +104,7 @@ def report(
     gains: Floats,
     groups: Groups,
     directions: Sequence[int] = (),
-    search: bool = True,
+    search: bool | None = True,
     folds: int = FOLDS,
     ablate: bool = True,
     on_progress: Progress = lambda step, count, share: None,
@@ -120,7 +120,7 @@ def report(
         gains: (F,) of the trees of all rows.
         groups: columns that are left out together.
         directions: per column 1, -1 or 0: which way a single feature orders; 0 is tried both ways.
-        search: whether each fold searches; otherwise it finds its number of rounds.
+        search: whether each fold searches; False: it finds its number of rounds; None: the settings are fixed.
         folds: how many.
         ablate: whether groups are left out.
         on_progress: is called after each fold and group.
@@ -130,7 +130,7 @@ def report(
     count = queries if queries == LEAST else min(folds, queries)  # two queries at least stay to learn from
 
     def choice(part: TrainingRows) -> TreeSettings:
-        return choose(part, settings, search, quick=True)[0].settings
+        return settings if search is None else choose(part, settings, search, quick=True)[0].settings
 
     learned = out_of_fold(rows, choice, count, settings.seed, on_progress)
     measured = _measure(rows, settings)
