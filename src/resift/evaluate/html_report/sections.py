@@ -101,7 +101,8 @@ def _tables(data: ReportData) -> list[Html]:
 
 
 def _numbered(rows: Sequence[Sequence[str]], numbers: dict[str, str]) -> list[tuple[str, ...]]:
-    return [(numbers[row[0]], *row) for row in rows]
+    """Rows with their pipeline's number in front; a row of one stage has none."""
+    return [(numbers.get(row[0], ""), *row) for row in rows]
 
 
 def _queries(data: ReportData, room: int) -> list[Html]:
