@@ -1,10 +1,12 @@
-"""Writes a file completely or not at all; devices and pipes are written in place, and links stay links."""
+"""Writes a file or folder completely or not at all; devices and pipes are written in place, and links stay links."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +42,31 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `path` where the block ends without an error.
+
+    Until then it lies beside `path`, or beside what a link leads to, under a random name, and what is at `path` stays.
+    """
+    target = path.resolve()
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", dir=target.parent))
+    before = beside.with_name(f"{beside.name}.before")
+    try:
+        beside.chmod(0o755)
+        yield beside
+        if target.exists():
+            target.rename(before)
+        try:
+            beside.rename(target)
+        except OSError:
+            if before.exists():
+                before.rename(target)
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def features(
         list[str] | None, typer.Option(help="A field of the documents' metadata; may be repeated. Default: all.")
     ] = None,
     judged_only: Annotated[bool, typer.Option("--judged-only", help="Look at judged documents alone.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many queries.")] = None,
+    limit: options.Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample and the intervals.")] = 0,
     cache: options.ScoreCache = None,
     output: Annotated[

@@ -64,6 +64,8 @@ PipelineText = Annotated[
     str | None,
     typer.Option("--pipeline", metavar="PIPELINE", help="Its text, a .toml file, or a folder that `resift tune` made."),
 ]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take a random sample of so many queries.")]
+JudgedOnly = Annotated[bool, typer.Option("--judged-only", help="Order only the judged documents.")]
 ScoreCache = Annotated[
     Path | None, typer.Option("--cache", help="Where scores are kept; by default in the user's cache.")
 ]
@@ -102,6 +104,8 @@ __all__ = [
     "EverySkipped",
     "Explain",
     "JudgedData",
+    "JudgedOnly",
+    "Limit",
     "MaxMemory",
     "MinRelevance",
     "Model",

@@ -25,7 +25,7 @@ def tune(
         Path | None, typer.Option(help="Learn from clicks: query, document, clicked, position, JSONL or a table.")
     ] = None,
     pipeline: options.PipelineText = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many queries.")] = None,
+    limit: options.Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, the folds and the intervals.")] = 0,
     cache: options.ScoreCache = None,
     output: Annotated[

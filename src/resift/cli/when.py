@@ -22,7 +22,7 @@ def when(
     deeper: Annotated[int | None, typer.Option(min=1, help="A depth that the rule may choose instead.")] = None,
     measure: Annotated[str, typer.Option(help="What is gained.")] = "nDCG@10",
     least: Annotated[float, typer.Option(help="What a call of the model has to be expected to gain.")] = 0.01,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many queries.")] = None,
+    limit: options.Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, the split and the intervals.")] = 0,
     cache: options.ScoreCache = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the rule, if one was learned.")] = None,

@@ -31,7 +31,7 @@ def worth_it(
     depths: Annotated[str, typer.Option(help="How many candidates are reranked, to try.")] = "10,30,50,100",
     measure: Annotated[str, typer.Option(help="What is measured.")] = "nDCG@10",
     least: Annotated[float, typer.Option(help="The smallest gain that matters to you.")] = 0.01,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many queries.")] = None,
+    limit: options.Limit = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample, the split and the intervals.")] = 0,
     cache: options.ScoreCache = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON.")] = None,

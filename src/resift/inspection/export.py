@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from resift import atomic
 from resift.errors import InputError, ScoreError, UnknownFamily
 from resift.inspection.agreement import (
     LEAST_TAU,
@@ -109,28 +109,21 @@ def export(
     folder, contract = recognise_reranker(name)
     source = load_scorer(str(folder), "f32", engine="openvino")
     out = out.resolve()
-    part: Path | None = None
-    try:
+    with atomic.blaming(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        _copy_settings(folder, part)
-        replace(contract, golden=()).write(part)
-        _write_weights(folder, contract, part, to, weights)
-        report = _measure(source, contract, folder, part, to, weights)
-        if not report.passed and not force:
-            raise ScoreError(
-                f"{weights} weights change the order: tau {report.tau:.3f} (least {LEAST_TAU}), ten best kept "
-                f"{report.top10:.1%} (least {LEAST_TOP10:.0%}); choose --weights fp16 or f32, or --force"
-            )
-        _seal(part, contract, report)
-        if out.exists():
-            out.rmdir()
-        part.replace(out)
-    except OSError as error:
-        raise InputError(f"can't write {out}: {error.strerror or error}") from error
-    finally:
-        if part:
-            shutil.rmtree(part, ignore_errors=True)
+        with atomic.folder(out) as part:
+            _copy_settings(folder, part)
+            replace(contract, golden=()).write(part)
+            _write_weights(folder, contract, part, to, weights)
+            report = _measure(source, contract, folder, part, to, weights)
+            if not report.passed and not force:
+                raise ScoreError(
+                    f"{weights} weights change the order: tau {report.tau:.3f} (least {LEAST_TAU}), ten best kept "
+                    f"{report.top10:.1%} (least {LEAST_TOP10:.0%}); choose --weights fp16 or f32, or --force"
+                )
+            _seal(part, contract, report)
+            if out.exists():
+                out.rmdir()  # what was put there meanwhile is not replaced
     return report
 
 

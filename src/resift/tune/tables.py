@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from resift.evaluate.statistics import Floats
 from resift.tune.space import ALONE, Opinion, Space, is_even
 from resift.worth.first_stage_grid import FirstStage
+from resift.worth.reranked import standardised
 
 PLACES = 10
 _TAIL, _UNSCORED = -1e6, -2e6  # below every blended score: what is behind the depth, and what has no score
@@ -81,7 +81,7 @@ def ndcgs(candidates: Candidates, opinions: Sequence[Opinion], weights: Sequence
     values = np.where(places < candidates.depth, _UNSCORED, _TAIL) - places
     values = np.repeat(values[None, None, :], len(opinions), 0).repeat(len(weights), 1)
     firsts = np.stack([_opinion(candidates, scored, opinion, even) for opinion in opinions])
-    z = _standardised(candidates.model[scored])
+    z = standardised(candidates.model[scored])
     for w, weight in enumerate(weights):
         values[:, w, scored] = z[None, :] if weight == ALONE else firsts + weight * z[None, :]
     flat = values.reshape(count, -1)
@@ -108,15 +108,9 @@ def _opinion(candidates: Candidates, scored: npt.NDArray[np.int64], opinion: Opi
     columns = {share: column[scored] for share, column in ((0, candidates.lexical), (1, candidates.cosine))}
     present = {share: column for share, column in columns.items() if not np.isnan(column).all()}
     if dense is None or not present:
-        return _standardised(-np.log(11.0 + scored))
+        return standardised(-np.log(11.0 + scored))
     total: Floats = np.zeros(len(scored))
     for share, column in present.items():
         weight = (dense if share else 1 - dense) if len(present) > 1 else 1.0
-        total = total + weight * _standardised(np.where(np.isnan(column), np.nanmin(column), column))
+        total = total + weight * standardised(np.where(np.isnan(column), np.nanmin(column), column))
     return total
-
-
-def _standardised(values: Floats) -> Floats:
-    deviation = math.sqrt(float(((values - values.mean()) ** 2).mean()))
-    shifted: Floats = values - values.mean()
-    return shifted / deviation if deviation > 1e-12 else np.zeros(len(values))

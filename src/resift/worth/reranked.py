@@ -79,15 +79,16 @@ def orders(result: Judged, depth: int, weights: Sequence[float], total: int) -> 
         return np.tile(places, (len(weights), 1))
     unscored = np.flatnonzero(np.isnan(values))
     first = np.array(first_opinion([result.candidates[i] for i in scored]))
-    standardised = _standardised(values[scored])
+    z = standardised(values[scored])
     rows = []
     for weight in weights:
-        merged = values[scored] if weight == ALONE else first + weight * standardised
+        merged = values[scored] if weight == ALONE else first + weight * z
         rows.append(np.concatenate([scored[np.argsort(-merged, kind="stable")], places[len(values) :], unscored]))
     return np.stack(rows)
 
 
-def _standardised(values: Floats) -> Floats:
+def standardised(values: Floats) -> Floats:
+    """(x - mean) / standard deviation of the values (N,), and 0 where all are equal, as a blend has it."""
     deviation = float(values.std())
     shifted: Floats = values - values.mean()
     return shifted / deviation if deviation > 1e-12 else np.zeros(len(values))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,17 +61,8 @@ def write_folder(
     """
     check_target(folder)
     summary = summary_of(trained, folder.absolute().name, pipeline)
-    with atomic.blaming(folder):
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}.", dir=folder.absolute().parent))
-        try:
-            beside.chmod(0o755)
-            _fill(beside, trained, summary, features, statistics)
-            if folder.exists():
-                shutil.rmtree(folder)
-            beside.rename(folder.absolute())
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
+    with atomic.blaming(folder), atomic.folder(folder) as beside:
+        _fill(beside, trained, summary, features, statistics)
     return summary
 
 

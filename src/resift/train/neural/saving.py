@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from resift import atomic
 from resift.errors import BrokenModel, InputError
 from resift.train.neural.adapters import write_adapter
 from resift.train.neural.trainable import BaseModel, Floats, Pairs
@@ -55,25 +55,21 @@ def write(base: BaseModel, out: Path, pairs: Pairs, texts: Mapping[str, str], me
 
     """
     probes = _probes(base, pairs)
-    part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        outputs: dict[str, tuple[Floats, Floats]] = {}
-        if base.adapted is not None:
-            expected = base.score(probes)
-            outputs["peft"] = expected, write_adapter(base, part / ADAPTER if merge else part, probes)
-        if base.adapted is None or merge:
-            outputs |= base.kind.write(base, part, out.name, probes)
-        for name, text in texts.items():
-            (part / name).write_text(text, "utf-8")
-        deltas = {reader: _change(reader, *values, out) for reader, values in outputs.items()}
-        if out.exists():
-            out.rmdir()
-        part.chmod(0o755)
-        part.rename(out)
+        with atomic.folder(out) as part:
+            outputs: dict[str, tuple[Floats, Floats]] = {}
+            if base.adapted is not None:
+                expected = base.score(probes)
+                outputs["peft"] = expected, write_adapter(base, part / ADAPTER if merge else part, probes)
+            if base.adapted is None or merge:
+                outputs |= base.kind.write(base, part, out.name, probes)
+            for name, text in texts.items():
+                (part / name).write_text(text, "utf-8")
+            deltas = {reader: _change(reader, *values, out) for reader, values in outputs.items()}
+            if out.exists():
+                out.rmdir()  # what was put there meanwhile is not replaced
     except OSError as error:
         raise InputError(f"{out} can't be written ({error.strerror or error}); name another folder") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return deltas
 
 
