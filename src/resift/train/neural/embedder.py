@@ -16,6 +16,7 @@ from resift.errors import UnknownFamily
 from resift.models.folder import ModelFolder
 from resift.models.recognition import contract_of
 from resift.train.neural.base_model import loading_of, quiet, readable, tokens_of, torch_folder
+from resift.train.neural.grouped import run_in_groups
 from resift.train.neural.plan import Plan
 from resift.train.neural.reading_again import resift_vectors
 from resift.train.neural.seen import seen_apart
@@ -51,6 +52,7 @@ class Embedders:
         if not pools:
             raise UnknownFamily(f"{folder} does not pool the vectors of an encoder's tokens; give another embedder")
         model.max_seq_length = tokens
+        run_in_groups(model)
         notes = []
         if folder.modules is None or folder.modules.scores_pairs:
             notes.append("the base is a bare encoder: a text's vector begins as the mean of its tokens' vectors")

@@ -1,8 +1,9 @@
-"""A cross-encoder that runs a batch in groups of inputs of like length, so that little of the work is padding."""
+"""Encoders that run a batch in groups of inputs of like length, so that little of the work is padding."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,16 +30,80 @@ class GroupedCrossEncoder(CrossEncoder):
 
     def forward(self, input: dict[str, Any], **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
         """Scores of a padded batch, in its order."""
-        mask = input.get("attention_mask")
+        batch = Groups.of(input, self.token_budget)
+        if batch is None:
+            return dict(super().forward(input, **kwargs))
+        scores = [super(GroupedCrossEncoder, self).forward(part, **kwargs)["scores"] for part in batch.parts(input)]
+        return {**input, "scores": batch.in_order(scores)}
+
+
+def run_in_groups(model: Any) -> None:  # noqa: ANN401
+    """Make the encoder of an embedder or of late interaction run its batches in groups; what it gives is the same.
+
+    Args:
+        model: of sentence-transformers; its first module gives `token_embeddings`. What is written of that stays a
+            module of sentence-transformers.
+
+    """
+    encoder = model[0]
+    whole = encoder.forward
+    budget = CPU_BUDGET if model.device.type == "cpu" else GPU_BUDGET
+
+    def forward(features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+        batch = Groups.of(features, budget)
+        if batch is None:
+            return dict(whole(features, **kwargs))
+        outputs = [whole(part, **kwargs)["token_embeddings"] for part in batch.parts(features)]
+        return {**features, "token_embeddings": batch.in_order([batch.padded(tokens) for tokens in outputs])}
+
+    encoder.forward = forward
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The rows of a padded batch in groups of like length.
+
+    Attributes:
+        rows: of each group.
+        mask: (n, L), 1 where a token is no padding.
+        at_left: whether padding stands before the tokens.
+
+    """
+
+    rows: list[list[int]]
+    mask: Tensor
+    at_left: bool
+
+    @classmethod
+    def of(cls, batch: dict[str, Any], budget: int) -> Groups | None:
+        """The groups of a batch; None where it is one group, or has no mask to group it by."""
+        mask = batch.get("attention_mask")
         if not isinstance(mask, Tensor) or mask.ndim != 2:
-            return dict(super().forward(input, **kwargs))
-        groups = groups_of(mask.sum(dim=1).tolist(), self.token_budget)
-        if len(groups) == 1:
-            return dict(super().forward(input, **kwargs))
-        at_left = bool((mask[:, -1] == 1).all() and (mask[:, 0] == 0).any())  # where padding stands
-        parts = [super(GroupedCrossEncoder, self).forward(_part(input, mask, g, at_left), **kwargs) for g in groups]
-        places = torch.tensor([row for group in groups for row in group], device=mask.device).argsort()
-        return {**input, "scores": torch.cat([part["scores"] for part in parts])[places]}
+            return None
+        rows = groups_of(mask.sum(dim=1).tolist(), budget)
+        if len(rows) == 1:
+            return None
+        return cls(rows, mask, bool((mask[:, -1] == 1).all() and (mask[:, 0] == 0).any()))
+
+    def parts(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The batch of each group, cut to the longest of its rows."""
+        for rows in self.rows:
+            longest = int(self.mask[rows].sum(dim=1).max())
+            columns = slice(self.mask.shape[1] - longest, None) if self.at_left else slice(longest)
+            yield {
+                name: value[rows][:, columns] if isinstance(value, Tensor) and value.shape == self.mask.shape else value
+                for name, value in batch.items()
+            }
+
+    def padded(self, tokens: Tensor) -> Tensor:
+        """(rows, L, D) of (rows, longest, D): zeros stand where the whole batch has padding."""
+        room = self.mask.shape[1] - tokens.shape[1]
+        return torch.nn.functional.pad(tokens, (0, 0, room, 0) if self.at_left else (0, 0, 0, room))
+
+    def in_order(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Outputs of the groups in the order of the batch."""
+        places = torch.tensor([row for rows in self.rows for row in rows], device=self.mask.device).argsort()
+        return torch.cat(list(outputs))[places]
 
 
 def groups_of(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -51,16 +116,6 @@ def groups_of(lengths: Sequence[int], budget: int) -> list[list[int]]:
         else:
             groups.append([row])
     return groups
-
-
-def _part(batch: dict[str, Any], mask: Tensor, rows: list[int], at_left: bool) -> dict[str, Any]:
-    """Some rows of a padded batch, cut to the longest of them."""
-    longest = int(mask[rows].sum(dim=1).max())
-    columns = slice(mask.shape[1] - longest, None) if at_left else slice(longest)
-    return {
-        name: value[rows][:, columns] if isinstance(value, Tensor) and value.shape == mask.shape else value
-        for name, value in batch.items()
-    }
 
 
 def score_pairs(model: CrossEncoder, pairs: Sequence[tuple[str, str]], bf16: bool = False) -> Floats:

@@ -26,6 +26,7 @@ from resift.score.pairs import whole_text
 from resift.train.neural import own_late
 from resift.train.neural.base_model import loading_of, quiet, readable, tokens_of, torch_folder
 from resift.train.neural.embedder import column_prompts, prompts_of
+from resift.train.neural.grouped import run_in_groups
 from resift.train.neural.plan import Plan
 from resift.train.neural.reading_again import resift_scores
 from resift.train.neural.seen import seen_apart
@@ -73,6 +74,7 @@ class LateInteractions:
                 )
         model[0].max_seq_length = tokens
         model[0].document_length = min(tokens, model[0].document_length or tokens)
+        run_in_groups(model)
         return BaseModel(self, model, folder, prompts=column_prompts(model, plan), notes=tuple(notes))
 
     def score(self, model: Any, pairs: Pairs, bf16: bool = False) -> Floats:  # noqa: ANN401
@@ -123,6 +125,7 @@ class OwnLateInteractions(LateInteractions):
 def _open_own(folder: ModelFolder, contract: Contract, plan: Plan, precision: str) -> BaseModel:
     model = own_late.restored(folder, contract, precision)
     model[0].max_seq_length = tokens_of(folder, plan.settings.max_tokens)
+    run_in_groups(model)
     notes = ["the base's weights are rounded: training begins with those that the rounded ones stand for"]
     if contract.input_as(LateInput).pooled_share:
         notes.append("the loss trains MaxSim; the pooled vectors' share of the score is measured, and not trained")

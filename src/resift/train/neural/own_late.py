@@ -29,7 +29,7 @@ from resift.models.inputs import LateInput
 from resift.train.neural.base_model import loading_of, quiet
 from resift.train.neural.reading_again import resift_scores
 from resift.train.neural.trainable import Floats, Pairs
-from resift.train.neural.vector_scores import score_by_maxsim, score_pooled
+from resift.train.neural.vector_scores import score_by_maxsim, score_with_pooled
 
 _GOLDEN = 3
 _QUERY_WEIGHTS = "query_weights"
@@ -81,8 +81,7 @@ def restored(folder: ModelFolder, contract: Contract, precision: str) -> MultiVe
 def score(model: Any, pairs: Pairs, contract: Contract, bf16: bool = False) -> Floats:  # noqa: ANN401
     """(n,) scores as the contract says: MaxSim, and the cosine of pooled vectors with its share."""
     share = contract.input_as(LateInput).pooled_share
-    maxsim = score_by_maxsim(model, pairs, bf16)
-    return (1 - share) * maxsim + share * score_pooled(model, pairs, bf16) if share else maxsim
+    return score_with_pooled(model, pairs, share, bf16) if share else score_by_maxsim(model, pairs, bf16)
 
 
 def write(

@@ -82,7 +82,7 @@ def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> Tra
     evaluator = ListEvaluator(plan.dev, plan.measures, base.kind, precision == "bf16")
     before = _before(base, plan, evaluator)
     trained = _trained(plan, before, evaluator, out, precision, on_progress)
-    alpha = _interpolated(plan, before)
+    alpha = _interpolated(plan, before, precision)
     comparisons = _comparisons(plan, before)
     refusals = reports.refusals(comparisons[0], plan.task)
     report = TrainingReport(
@@ -219,7 +219,7 @@ def _trained(
     return Trained(guard, int(trainer.state.global_step), best_step, dev, time.perf_counter() - began)
 
 
-def _interpolated(plan: Plan, before: Before) -> float:
+def _interpolated(plan: Plan, before: Before, precision: str) -> float:
     """Mix the trained weights with those of the base, as the settings say or as dev says; gives the trained share.
 
     Where general data are given, their dev half counts as much as the dev lists. Xiao and others, LM-Cocktail (2023).
@@ -231,10 +231,11 @@ def _interpolated(plan: Plan, before: Before) -> float:
     if asked is not None:
         return _mixed(before, tuned, asked)
     qualities = []
+    parts = [plan.dev, *([plan.general_dev] if plan.general_dev else [])]
+    evaluators = [ListEvaluator(lists, plan.measures, before.model.kind, precision == "bf16") for lists in parts]
     for alpha in ALPHAS:
         _mixed(before, tuned, alpha)
-        parts = [plan.dev, *([plan.general_dev] if plan.general_dev else [])]
-        means = [float(_values(plan, before.model, lists)[str(plan.measures[0])].mean()) for lists in parts]
+        means = [each.examine(before.model.model)[0][str(plan.measures[0])] for each in evaluators]
         qualities.append(float(np.mean(means)))
     return _mixed(before, tuned, ALPHAS[int(np.argmax(qualities))])
 

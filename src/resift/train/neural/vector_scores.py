@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from resift.train.neural.trainable import Floats, Pairs
 
-_BATCH = 32
+_BATCH = 256  # texts; an encoder runs them in groups of like length
 
 Vectors = npt.NDArray[np.float32]
 
@@ -37,16 +38,27 @@ def score_by_maxsim(model: Any, pairs: Pairs, bf16: bool = False) -> Floats:  # 
     return np.array([_maxsim(q[a], d[b], mean) for a, b in zip(q_of, d_of, strict=True)])
 
 
-def score_pooled(model: Any, pairs: Pairs, bf16: bool = False) -> Floats:  # noqa: ANN401
-    """(n,) cosines of the pooled vectors that a model gives beside those of tokens, f64."""
+def score_with_pooled(model: Any, pairs: Pairs, share: float, bf16: bool = False) -> Floats:  # noqa: ANN401
+    """(n,) means of MaxSim, in which the cosine of pooled vectors has a share (0..1), f64; one pass gives both."""
     queries, q_of = _distinct([query for query, _ in pairs])
     documents, d_of = _distinct([document for _, document in pairs])
     q, d = (
-        np.stack([item["sentence_embedding"].float().cpu().numpy() for item in side])
-        for side in encoded(model, queries, documents, bf16, whole=True)
+        [_tokens_and_pooled(item) for item in side] for side in encoded(model, queries, documents, bf16, whole=True)
     )
-    q, d = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (q, d))
-    return np.array([float(q[a] @ d[b]) for a, b in zip(q_of, d_of, strict=True)])
+    return np.array(
+        [
+            (1 - share) * _maxsim(q[a][0], d[b][0], True) + share * float(q[a][1] @ d[b][1])
+            for a, b in zip(q_of, d_of, strict=True)
+        ]
+    )
+
+
+def _tokens_and_pooled(item: Mapping[str, Tensor]) -> tuple[Vectors, Vectors]:
+    """The vectors of a text's tokens that are compared, and its pooled vector, each of length 1."""
+    pooled = item["sentence_embedding"].float()
+    tokens = item["token_embeddings"][item["attention_mask"].bool()].float()
+    normalize = torch.nn.functional.normalize
+    return normalize(tokens, dim=-1).cpu().numpy(), normalize(pooled, dim=-1).cpu().numpy()
 
 
 def _maxsim(query: Vectors, document: Vectors, mean: bool) -> float:
