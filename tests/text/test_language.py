@@ -11,6 +11,7 @@ from resift.text import segment
 from resift.text.analysis import Analyzer, sample
 from resift.text.language import guess, script, script_of
 from resift.text.segment import LIBRARIES, segmenter
+from resift.text.term_keys import TermKeys, keys_of
 
 # Article 1 of the Universal Declaration of Human Rights, or its first sentence.
 TEXTS = {
@@ -162,7 +163,9 @@ def test_segmenters(language: str, text: str, words: list[str]) -> None:
     ],
 )
 def test_units(units: str, text: str, words: list[str]) -> None:
-    assert Analyzer("english", units).words(text) == words
+    analyzer = Analyzer("english", units)
+    assert analyzer.words(text) == words
+    assert TermKeys(analyzer).of([text, "", text]) == [keys_of(words).tobytes(), b"", keys_of(words).tobytes()]
 
 
 MIXED = st.text(

@@ -17,7 +17,7 @@ from resift.evaluate import Dataset, EvaluationOptions, evaluate
 from resift.features import FEATURES_FILE, FeatureSet
 from resift.pipeline import Pipeline
 from resift.rerank.drive import drive
-from resift.rerank.explanation import sentence
+from resift.rerank.explanation import reasons, sentence
 from resift.rerank.learned import Learned, LearnedModel, open_learned
 from resift.rerank.training_summary import TRAINING_FILE, TrainingSummary
 from resift.reranker import LearnedReranker
@@ -260,6 +260,20 @@ def test_explanations_name_features_in_words_and_add_up(folder: Path, index: Ind
     assert sentence(ranking[0].signals[-1].reasons).startswith("+")
     plain = served(folder, first)
     assert not plain[0].signals[-1].reasons and [c.document.id for c in plain] == [c.document.id for c in ranking]
+
+
+def test_explanations_count_in_words() -> None:
+    features = FeatureSet.default(["bm25"])
+    values = np.full(len(features.names), np.nan, np.float32)
+    names = ("z(bm25)", "first_match", "terms")
+    columns = [features.names.index(name) for name in names]
+    values[columns] = (-0.5, 1.0, 1.0)
+    added = np.zeros(len(values) + 1)
+    added[columns] = (0.3, 0.2, 0.1)
+    assert sentence(reasons(features, values, added)) == (
+        "+0.3 bm25's score, 0.5 standard deviations below the mean, +0.2 1 term before the first of the query, "
+        "+0.1 1 term long"
+    )
 
 
 def test_an_empty_ranking_comes_back(folder: Path) -> None:

@@ -130,7 +130,7 @@ def _query_codes(view: QueryView, _: Parameters) -> Column:
 
 
 def _query_terms(view: QueryView, _: Parameters) -> Column:
-    return view.constant(len(view.query.terms))
+    return view.constant(len(view.query_terms))
 
 
 def _query_characters(view: QueryView, _: Parameters) -> Column:
@@ -138,7 +138,7 @@ def _query_characters(view: QueryView, _: Parameters) -> Column:
 
 
 def _terms(view: QueryView, _: Parameters | None = None) -> Column:
-    return np.array([len(d.title_terms) + len(d.terms) for d in view.documents], np.float64)
+    return np.array([d.terms for d in view.documents], np.float64)
 
 
 def _characters(view: QueryView, _: Parameters) -> Column:
@@ -146,12 +146,14 @@ def _characters(view: QueryView, _: Parameters) -> Column:
 
 
 def _title_terms(view: QueryView, _: Parameters) -> Column:
-    return np.array([len(d.title_terms) for d in view.documents], np.float64) * view.titled
+    return np.array([d.title_terms for d in view.documents], np.float64) * view.titled
 
 
 def _language_match(view: QueryView, _: Parameters) -> Column:
     """Chinese against Japanese is unsure, because a short text of Han alone may be either."""
     query = view.query.language
+    if not query:  # so that no document's language is guessed
+        return view.constant(math.nan)
     return np.array([_same_language(query, d.language) for d in view.documents], np.float64)
 
 

@@ -46,15 +46,25 @@ class QueryView:
         return np.full(len(self), value, np.float64)
 
     @cached_property
+    def _texts(self) -> list[AnalysedText]:
+        """The query and the candidates' documents, which cost less together."""
+        documents = [(c.document.title, c.document.text) for c in self.ranking.candidates]
+        return self.statistics.reader.read([("", self.ranking.query.text), *documents])
+
+    @cached_property
     def query(self) -> AnalysedText:
         """The query."""
-        return self.statistics.reader.read("", self.ranking.query.text)
+        return self._texts[0]
+
+    @cached_property
+    def query_terms(self) -> list[str]:
+        """The terms of the query, repetitions included."""
+        return self.statistics.reader.analyzer.words(self.query.text)
 
     @cached_property
     def documents(self) -> list[AnalysedText]:
         """The candidates' documents."""
-        read = self.statistics.reader.read
-        return [read(c.document.title, c.document.text) for c in self.ranking.candidates]
+        return self._texts[1:]
 
     @cached_property
     def form(self) -> str:
@@ -64,7 +74,7 @@ class QueryView:
     @cached_property
     def matches(self) -> TermMatches:
         """Where the query's terms stand in the documents."""
-        return TermMatches(self.query, self.documents)
+        return TermMatches(self.query_terms, self.documents)
 
     @cached_property
     def titled(self) -> Column:

@@ -18,8 +18,8 @@ _CLAUSES: Mapping[str, Callable[[float, str], str]] = {
     "rank": lambda v, s: f"rank {v:.0f} by {s}",
     "gap_to_best": lambda v, s: f"{v:.3g} behind the best of {s}" if v else f"the best of {s}",
     "gap_to_next": lambda v, s: f"{v:.3g} before the next of {s}",
-    "z": lambda v, s: f"{s}'s score, {v:+.1f} standard deviations from the mean",
-    "lists": lambda v, _: f"in {v:.0f} lists",
+    "z": lambda v, s: f"{s}'s score, {abs(v):.1f} standard deviations {'below' if v < 0 else 'above'} the mean",
+    "lists": lambda v, _: f"in {_counted(v, 'list')}",
     "best_rank": lambda v, _: f"rank {v:.0f} in its best list",
     "reciprocal_ranks": lambda v, _: f"ranks of all lists together ({v:.3g})",
     "rank_spread": lambda v, _: f"ranks {v:.0f} apart",
@@ -30,9 +30,11 @@ _CLAUSES: Mapping[str, Callable[[float, str], str]] = {
     "run": lambda v, _: f"{v:.0%} of the query's terms in one run",
     "ngrams": lambda v, _: f"{v:.0%} of the query's short runs of characters",
     "density": lambda v, _: f"{v:.0%} of its terms are the query's",
-    "first_match": lambda v, _: f"{v:.0f} terms before the first of the query" if v else "begins with a query term",
-    "terms": lambda v, _: f"{v:.0f} terms long",
-    "characters": lambda v, _: f"{v:.0f} characters long",
+    "first_match": lambda v, _: (
+        f"{_counted(v, 'term')} before the first of the query" if v else "begins with a query term"
+    ),
+    "terms": lambda v, _: f"{_counted(v, 'term')} long",
+    "characters": lambda v, _: f"{_counted(v, 'character')} long",
     "exact": lambda v, _: "exact match" if v else "no exact match",
     "title_exact": lambda v, _: "exact match of the title" if v else "no exact match of the title",
     "number": lambda v, s: f"{s} of {v:.4g}",
@@ -63,6 +65,10 @@ def sentence(reasons: Sequence[Reason], most: int = 4) -> str:
     shown = [reason for reason in reasons if abs(reason.contribution) >= _LEAST][:most]
     signed = (f"{'+' if r.contribution > 0 else '−'}{abs(r.contribution):.1f} {r.words}" for r in shown)
     return ", ".join(signed) or "no feature stands out"
+
+
+def _counted(count: float, noun: str) -> str:
+    return f"{count:.0f} {noun}{'' if count == 1 else 's'}"
 
 
 def _words(feature: Feature, value: float | None) -> str:

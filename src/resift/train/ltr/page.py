@@ -51,7 +51,13 @@ def _sections(trained: TrainedLtr) -> list[Html]:
             "dependence). Features that move together can mislead here."
         )
         sections.append(
-            tag("section", {}, tag("h2", {}, "How the score follows a feature"), tag("p", {}, words), *curves)
+            tag(
+                "section",
+                {},
+                tag("h2", {}, "How the score follows a feature"),
+                tag("p", {"class": "reading"}, words),
+                *curves,
+            )
         )
     if trained.issues:
         items = (tag("li", {}, issue) for issue in trained.issues)
