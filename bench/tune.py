@@ -73,7 +73,7 @@ def main() -> None:
             print(json.dumps(r), flush=True)
             result = {
                 "measure": "nDCG@10, linear gain; intervals corrected for the number of levels and for folds",
-                "machine": machine("lightgbm"), "rows": list(rows.values()),
+                "machine": machine(), "rows": list(rows.values()),
             }  # fmt: skip
             path.write_text(json.dumps(result, indent=1) + "\n")
             (args.out / "tune-own.md").write_text(markdown(result["rows"]), "utf-8")

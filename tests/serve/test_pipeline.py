@@ -17,7 +17,7 @@ from resift.serve.app import create_app
 from resift.serve.runtime.search_plan import search_plan
 from resift.serve.runtime.served_models import ServedModel
 from resift.serve.settings import Settings
-from resift.tune.trees import TreeLearner
+from resift.tune.learner import Learner
 from resift.types import Query, Ranking
 
 TEXTS = [
@@ -61,7 +61,7 @@ def test_a_learned_stage_corrects_the_order(
     data = Dataset.of([Query(QUERY, "a"), Query("bread keeper lamp", "b")], index.documents, qrels | {"b": qrels["a"]})
     rankings = [index.run("bm25 >> resift-mini-en@100 >> blend", query) for query in (QUERY, "bread keeper lamp")]
     rankings = [Ranking(query, r.candidates) for query, r in zip(data.queries, rankings, strict=True)]
-    part = TreeLearner(data)(rankings, [data.qrels[query.id] for query in data.queries]).save(tmp_path)
+    part = Learner(data)(rankings, [data.qrels[query.id] for query in data.queries]).save(tmp_path)
     text = f"bm25 >> resift-mini-en@100 >> blend >> {replace(part, parameters=(part.parameters[0], ('weight', 8.0)))}"
     client = live(create_app([ServedModel.of(same)], Settings(pipeline=text), index=index))
     answer = client.post("/api/search", json={"query": QUERY}).raise_for_status().json()

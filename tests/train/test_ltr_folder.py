@@ -134,7 +134,7 @@ def test_a_folder_loads_and_serves_what_training_computed(folder: Path, ranked: 
     np.testing.assert_array_equal(model.matrix(first).values, expected)
     ranking = served(folder, first)
     scores = {c.document.id: c.score.value for c in ranking if c.score}
-    values = model.trees.predict(model.usable(expected))
+    values = model.function.predict(model.usable(expected))
     assert [scores[c.document.id] for c in first] == values.tolist()
     assert [c.score.value for c in ranking if c.score] == sorted(values, reverse=True)
     assert {c.score.kind for c in ranking if c.score} == {ScoreKind.LEARNED}
@@ -247,7 +247,7 @@ def test_explanations_name_features_in_words_and_add_up(folder: Path, index: Ind
     first = index.retriever.retrieve([Query("amber bridge")], 10)[0]
     model = open_learned(folder)
     ranking = served(folder, first, explain=True)
-    base = model.trees.contributions(model.usable(model.matrix(first).values))[:, -1]
+    base = model.function.contributions(model.usable(model.matrix(first).values))[:, -1]
     for c in ranking:
         signal = c.signals[-1]
         assert signal.score is not None

@@ -33,7 +33,7 @@ def tune(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (schema: docs/tune.md).")] = False,
 ) -> None:
-    """Fit a pipeline to your labelled queries: weights, then trees; and keep the default where that is as good.
+    """Fit a pipeline to your labelled queries: weights, then a correction; and keep the default where that is as good.
 
     Example: resift tune my-data -o tuned; resift search "when does the ferry leave" notes/ --pipeline tuned
 

@@ -67,7 +67,7 @@ _ROWS = (
         StaticInput, "resift.score.static", embeds=True,
     ),
     Family(
-        "learned", "trees over features of query and document, trained on judged queries", "a learned stage",
+        "learned", "trees or weights over features of query and document, trained on judged queries", "a learned stage",
         LearnedInput, "resift.score.learned", reranks=True,
     ),
     Family("decoder", "a language model asked for yes or no"),

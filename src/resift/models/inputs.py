@@ -191,7 +191,7 @@ class StaticInput:
 
 @dataclass(frozen=True, slots=True)
 class LearnedInput:
-    """Ranking trees read features, which features.toml names; `library` is "lightgbm" or "xgboost"."""
+    """A ranking function reads features, which features.toml names; `library` is "lightgbm", "xgboost" or "linear"."""
 
     library: str = "lightgbm"
     keys: ClassVar[frozenset[str]] = frozenset({"library"})

@@ -1,4 +1,4 @@
-"""Learning to rank as a stage: trees order candidates by features of what is known of them.
+"""Learning to rank as a stage: trees or weights order candidates by features of what is known of them.
 
 It asks no scorer: what retrievers and models in front of it said reaches it as signals. So it may stand first, in front
 of a neural model, and again behind it.
@@ -21,8 +21,9 @@ from resift.protocols import Flow
 from resift.rerank.blend import standardised
 from resift.rerank.explanation import reasons
 from resift.rerank.judged import judged
+from resift.rerank.linear import read_linear
 from resift.rerank.training_summary import TRAINING_FILE, TrainingSummary
-from resift.rerank.tree_models import MODEL_FILES, Floats, Matrix, TreeModel, read_trees
+from resift.rerank.tree_models import MODEL_FILES, Floats, Matrix, RankingFunction, read_trees
 from resift.types import Candidate, Judgement, Note, NoteCode, Ranking, ScoreKind, Scores
 
 _NAMED = 5  # features that a note names
@@ -30,9 +31,9 @@ _NAMED = 5  # features that a note names
 
 @dataclass(frozen=True, eq=False)
 class LearnedModel:
-    """A folder that `resift train ltr` wrote: trees, the features that they read, and what training saw."""
+    """A folder that `resift train ltr` or `resift tune` wrote: a function of features, these, and what training saw."""
 
-    trees: TreeModel
+    function: RankingFunction
     features: FeatureSet
     statistics: Statistics
     summary: TrainingSummary
@@ -47,7 +48,7 @@ class LearnedModel:
         return self.features.matrix(ranking, self.statistics)
 
     def usable(self, matrix: Matrix) -> Matrix:
-        """The rows as the trees read them: a value that was never missing in training is its median there.
+        """The rows as the function reads them: a value that was never missing in training is its median there.
 
         Trees that never saw a missing value have no branch for it; LightGBM would read it as 0.
         """
@@ -80,7 +81,7 @@ class LearnedModel:
         return bool(shares) and min(shares) == 1
 
     def _outside(self, values: Matrix) -> list[str]:
-        """Features that trees split on, and whose values lie outside of training's range for most candidates."""
+        """Features that the function uses, and whose values lie outside of training's range for most candidates."""
         names = []
         for row, column in zip(self.summary.features, values.T, strict=True):
             there = column[~np.isnan(column)]
@@ -94,20 +95,22 @@ class Learned:
     """Orders the first `depth` candidates by a learned model, all of them by default.
 
     With a weight it corrects the order in front of it instead of making one of its own: value = z(score so far) +
-    weight x z(score of the trees), over the candidates that the stage in front scored; the others stay behind them.
+    weight x z(score of the trees), over the candidates that the stage in front scored; the others stay behind them. A
+    linear model's score is a correction already: it counts as it is, once without a weight.
 
     Args:
-        model: whose trees score.
+        model: that scores.
         depth: how many candidates are looked at.
-        explain: whether each scored candidate's signal has the reasons: what each feature added to the trees' score.
-        weight: of the trees' score beside the one so far; None: theirs alone counts.
+        explain: whether each scored candidate's signal has the reasons: what each feature added to the model's score.
+        weight: of the model's score beside the one so far; None: its own alone counts, or 1 where it is a correction.
 
     """
 
     def __init__(
         self, model: LearnedModel, depth: int | None = None, explain: bool = False, weight: float | None = None
     ) -> None:
-        self.model, self.depth, self.explain, self.weight = model, depth, explain, weight
+        self.model, self.depth, self.explain = model, depth, explain
+        self.weight = 1.0 if weight is None and model.function.is_correction else weight
 
     @property
     def name(self) -> str:
@@ -123,14 +126,14 @@ class Learned:
         began = time.perf_counter()
         matrix = self.model.matrix(Ranking(ranking.query, head))
         rows = self.model.usable(matrix.values)
-        values = self.model.trees.predict(rows)
+        values = self.model.function.predict(rows)
         if self.weight is not None:
-            values = corrected(head, values, self.weight)
+            values = corrected(head, values, self.weight, self.model.function.is_correction)
         ms = (time.perf_counter() - began) * 1e3
         scores = Scores(tuple(map(Judgement, values.tolist())), ScoreKind.LEARNED, self.name, ms=ms)
         ordered = judged(ranking, head, scores)
         if self.explain:
-            ordered = _explained(ordered, head, self.model, matrix.values, self.model.trees.contributions(rows))
+            ordered = _explained(ordered, head, self.model, matrix.values, self.model.function.contributions(rows))
         notes = self.model.notes(matrix)
         return replace(ordered, trace=replace(ordered.trace, notes=(*ordered.trace.notes, *notes)))
 
@@ -142,10 +145,10 @@ def scored_last(ranking: Ranking, depth: int | None = None) -> tuple[Candidate, 
     return tuple(scored)
 
 
-def corrected(candidates: Sequence[Candidate], values: Floats, weight: float) -> Floats:
-    """(n,), z(score so far) + weight x z(values) of candidates that all have a score."""
+def corrected(candidates: Sequence[Candidate], values: Floats, weight: float, as_they_are: bool = False) -> Floats:
+    """(n,), z(score so far) + weight x z(values) of candidates that all have a score; or + weight x values."""
     so_far = standardised([c.score.value for c in candidates if c.score])
-    return np.array(so_far) + weight * np.array(standardised(values.tolist()))
+    return np.array(so_far) + weight * (values if as_they_are else np.array(standardised(values.tolist())))
 
 
 def _explained(
@@ -193,11 +196,12 @@ def _opened(path: Path, stamps: tuple[int, ...]) -> LearnedModel:
             "features; train it on a data set to have it as a stage"
         )
     features = FeatureSet.read(path / FEATURES_FILE)
-    trees = read_trees(path / MODEL_FILES[summary.library], summary.library)
+    file = path / MODEL_FILES[summary.library]
+    function = read_linear(file) if summary.library == "linear" else read_trees(file, summary.library)
     names = tuple(row.feature for row in summary.features)
-    if features.names != names or trees.width != len(names):
+    if features.names != names or function.width != len(names):
         raise BrokenModel(
-            f"{path}: {FEATURES_FILE} names {len(features.names)} features, training had {len(names)} and the trees "
-            f"read {trees.width}, or they are others; the files are of different models: copy them from one place"
+            f"{path}: {FEATURES_FILE} names {len(features.names)} features, training had {len(names)} and {file.name} "
+            f"reads {function.width}, or they are others; the files are of different models: copy them from one place"
         )
-    return LearnedModel(trees, features, Statistics.read(path / STATISTICS_FILE), summary)
+    return LearnedModel(function, features, Statistics.read(path / STATISTICS_FILE), summary)

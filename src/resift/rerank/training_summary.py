@@ -13,7 +13,7 @@ import numpy as np
 
 from resift import atomic
 from resift.errors import BrokenModel
-from resift.rerank.tree_models import MODEL_FILES, Floats, Library, Matrix
+from resift.rerank.tree_models import MODEL_FILES, Floats, FunctionKind, Matrix
 
 TRAINING_FILE = "training.json"
 _SCHEMA = 1
@@ -28,7 +28,7 @@ class Distribution:
         feature: its name.
         missing: share of the rows without a value.
         quantiles: least, 1 %, 25 %, 50 %, 75 %, 99 % and largest value; empty where every value was missing.
-        gain: of its splits, as a share of the gain of all splits.
+        gain: of its splits, as a share of the gain of all splits; of a linear model, its share of absolute weights.
 
     """
 
@@ -54,18 +54,18 @@ class TrainingSummary:
 
     Attributes:
         name: of the model.
-        library: whose trees it has.
+        library: whose trees it has, or "linear".
         features: the distribution of each, in the order of the matrix's columns.
-        settings: of the trees; see `train.ltr.settings`.
+        settings: of the training; see `train.ltr.settings` and `train.ltr.linear`.
         data: what it was trained on: name, fingerprint, counts, how unjudged candidates count, hashes of its queries.
         pipeline: what gave the candidates and signals; empty for a matrix of unknown origin.
-        report: figures on queries that the trees did not see.
+        report: figures on queries that the model did not see.
         issues: what was left out or odd.
 
     """
 
     name: str
-    library: Library
+    library: FunctionKind
     features: tuple[Distribution, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Ranking trees of LightGBM or XGBoost as they are used: rows of features in, scores and contributions out."""
+"""Ranking functions as they are used: rows of features in, scores and contributions out; trees of two libraries."""
 
 from __future__ import annotations
 
@@ -15,38 +15,51 @@ if TYPE_CHECKING:
     import xgboost
 
 Library = Literal["lightgbm", "xgboost"]
+FunctionKind = Literal["lightgbm", "xgboost", "linear"]
 Matrix = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
-MODEL_FILES: dict[Library, str] = {"lightgbm": "model.txt", "xgboost": "model.json"}
+MODEL_FILES: dict[FunctionKind, str] = {"lightgbm": "model.txt", "xgboost": "model.json", "linear": "linear.json"}
 
 
-class TreeModel(Protocol):
-    """Trees that score rows of features; NaN is a missing value."""
+class RankingFunction(Protocol):
+    """Scores rows of features; NaN is a missing value.
 
-    library: Library
+    Attributes:
+        library: whose trees, or "linear".
+        is_correction: whether a score is what the score in front of the stage lacks, in standard deviations of that
+            one among a query's candidates; else only the order within a query means something.
+
+    """
+
+    library: FunctionKind
+    is_correction: bool
 
     @property
     def width(self) -> int:
         """How many features a row has."""
 
     def predict(self, matrix: Matrix) -> Floats:
-        """Return (n,), the score of each row of (n, F); only the order within a query means something."""
+        """Return (n,), the score of each row of (n, F)."""
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """Return (n, F + 1): what each feature adds to a row's score (SHAP values), and the bias; they add up to it."""
+        """Return (n, F + 1): what each feature adds to a row's score, and the bias; they add up to it.
+
+        Of trees these are SHAP values.
+        """
 
     def gains(self) -> Floats:
-        """Return (F,): by how much the splits on each feature reduced the loss of training, in all."""
+        """Return (F,), what each feature is worth: the loss that splits on it took away, or its absolute weight."""
 
     def content(self) -> bytes:
-        """Return the library's own model file."""
+        """Return the model's file."""
 
 
 class LightGBMTrees:
     """Trees of LightGBM."""
 
-    library: Library = "lightgbm"
+    library: FunctionKind = "lightgbm"
+    is_correction = False
 
     def __init__(self, booster: lightgbm.Booster, content: bytes) -> None:
         self._booster, self._content = booster, content
@@ -59,30 +72,31 @@ class LightGBMTrees:
 
     @property
     def width(self) -> int:
-        """See `TreeModel`."""
+        """See `RankingFunction`."""
         return int(self._booster.num_feature())
 
     def predict(self, matrix: Matrix) -> Floats:
-        """See `TreeModel`; one thread, since a ranking has few rows."""
+        """See `RankingFunction`; one thread, since a ranking has few rows."""
         return np.asarray(self._booster.predict(matrix, raw_score=True, num_threads=1), np.float64)
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """See `TreeModel`."""
+        """See `RankingFunction`."""
         return np.asarray(self._booster.predict(matrix, pred_contrib=True, num_threads=1), np.float64)
 
     def gains(self) -> Floats:
-        """See `TreeModel`."""
+        """See `RankingFunction`."""
         return np.asarray(self._booster.feature_importance("gain"), np.float64)
 
     def content(self) -> bytes:
-        """See `TreeModel`."""
+        """See `RankingFunction`."""
         return self._content
 
 
 class XGBoostTrees:
     """Trees of XGBoost."""
 
-    library: Library = "xgboost"
+    library: FunctionKind = "xgboost"
+    is_correction = False
 
     def __init__(self, booster: xgboost.Booster) -> None:
         self._booster = booster
@@ -96,25 +110,25 @@ class XGBoostTrees:
 
     @property
     def width(self) -> int:
-        """See `TreeModel`."""
+        """See `RankingFunction`."""
         return int(self._booster.num_features())
 
     def predict(self, matrix: Matrix) -> Floats:
-        """See `TreeModel`."""
+        """See `RankingFunction`."""
         return np.asarray(self._booster.predict(self._rows(matrix), output_margin=True), np.float64)
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """See `TreeModel`."""
+        """See `RankingFunction`."""
         return np.asarray(self._booster.predict(self._rows(matrix), pred_contribs=True), np.float64)
 
     def gains(self) -> Floats:
-        """See `TreeModel`."""
+        """See `RankingFunction`."""
         gains = self._booster.get_score(importance_type="total_gain")
         names = self._booster.feature_names or [f"f{i}" for i in range(self.width)]
         return np.array([gains.get(name, 0.0) for name in names], np.float64)
 
     def content(self) -> bytes:
-        """See `TreeModel`."""
+        """See `RankingFunction`."""
         return bytes(self._booster.save_raw("json"))
 
     def _rows(self, matrix: Matrix) -> xgboost.DMatrix:
@@ -122,7 +136,7 @@ class XGBoostTrees:
         return rows
 
 
-def read_trees(path: Path, library: Library) -> TreeModel:
+def read_trees(path: Path, library: Library) -> RankingFunction:
     """The trees of a model file.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from resift.errors import InputError, MissingExtra
+from resift.errors import InputError
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.environment import machine, model_facts
 from resift.evaluate.first_stages import FirstStages, Progress
@@ -25,11 +25,11 @@ from resift.rerank.drive import drive
 from resift.reranker import Reranker
 from resift.tune.fit import DEFAULT, Fitted, fit, most_stretch
 from resift.tune.learned import Learn, LearnedStage
+from resift.tune.learner import Learner
 from resift.tune.result import LEAST_QUERIES, LevelResult, Tuned, corrected, sentence, too_few
 from resift.tune.signals import Signals
 from resift.tune.space import Space, blend_space, check_tunable, default_option, tuned_pipeline, whole_space
 from resift.tune.tables import PLACES, table
-from resift.tune.trees import TreeLearner
 from resift.worth.first_stage_grid import FirstStageGrid
 from resift.worth.selection import stretched
 from resift.worth.splits import folds
@@ -45,7 +45,7 @@ class TuneOptions:
     Attributes:
         pipeline: whose weights are fitted, and the default that they have to beat; None: what a search does by default,
             or where the data bring candidates the default model behind them.
-        learn: fits the stage of level 3; None: trees where LightGBM is installed; False: there is no level 3.
+        learn: fits the stage of level 3; None: a linear correction; False: there is no level 3.
         cache: a folder that keeps judgements; None: one for these documents in the user's cache; False: none.
         seed: of folds and intervals.
         models: loaded models by the names that the pipeline has for them; others are loaded by name.
@@ -149,9 +149,9 @@ class _Tuning:
         notes: tuple[str, ...] = ()
         if self.options.learn is not False:
             try:
-                learn = self.options.learn or TreeLearner(self.data, self.options.seed)
+                learn = self.options.learn or Learner(self.data, self.options.seed)
                 fits.append((3, self._learned(learn), str(self.default)))
-            except (MissingExtra, InputError) as error:
+            except InputError as error:
                 notes = (f"level 3, a learned stage, was left out: {error}",)
         return replace(self._taken(result, usual, fits), notes=notes)
 

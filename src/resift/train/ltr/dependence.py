@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resift.rerank.tree_models import Floats, TreeModel
+from resift.rerank.tree_models import Floats, RankingFunction
 from resift.train.ltr.rows import TrainingRows
 
 _SHOWN, _PLACES, _ROWS = 8, 20, 500
@@ -31,7 +31,9 @@ class Dependence:
     missing: float | None
 
 
-def dependences(rows: TrainingRows, trees: TreeModel, gains: Floats, shown: int = _SHOWN) -> tuple[Dependence, ...]:
+def dependences(
+    rows: TrainingRows, trees: RankingFunction, gains: Floats, shown: int = _SHOWN
+) -> tuple[Dependence, ...]:
     """The curves of the features of the largest gain, over at most 500 rows that lie evenly among all."""
     picked = np.unique(np.linspace(0, len(rows.labels) - 1, _ROWS).astype(np.int64))
     base = rows.matrix[picked]

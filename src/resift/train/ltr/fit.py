@@ -11,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from resift.rerank.tree_models import Floats, LightGBMTrees, TreeModel, XGBoostTrees, import_lightgbm, import_xgboost
+from resift.rerank.tree_models import (
+    Floats,
+    LightGBMTrees,
+    RankingFunction,
+    XGBoostTrees,
+    import_lightgbm,
+    import_xgboost,
+)
 from resift.train.ltr.gains import gain_table
 from resift.train.ltr.rows import TrainingRows
 from resift.train.ltr.settings import MOST_ROUNDS, PATIENCE, TreeSettings
@@ -32,7 +39,7 @@ class Course:
         return int(np.argmax(self.values)) + 1
 
 
-def fit(rows: TrainingRows, settings: TreeSettings) -> TreeModel:
+def fit(rows: TrainingRows, settings: TreeSettings) -> RankingFunction:
     """Trees of all rows, `settings.rounds` of them.
 
     The same rows and settings give the same trees, whatever the number of threads is.

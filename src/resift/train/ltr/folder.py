@@ -1,4 +1,4 @@
-"""Writes the folder of a learned stage: trees, features, statistics, contract, card, and what training saw."""
+"""Writes a learned stage's folder: trees or weights, features, statistics, contract, card, and what training saw."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resift.features import FEATURES_FILE, STATISTICS_FILE, FeatureSet, Statisti
 from resift.models.contract import Contract
 from resift.models.inputs import LearnedInput
 from resift.rerank.training_summary import TRAINING_FILE, TrainingSummary
-from resift.rerank.tree_models import MODEL_FILES
+from resift.rerank.tree_models import MODEL_FILES, RankingFunction
 from resift.train.ltr.train import TrainedLtr
 from resift.types import ScoreKind
 
@@ -59,21 +59,37 @@ def write_folder(
         InputError: as `check_target`, or the folder can't be written.
 
     """
-    check_target(folder)
     summary = summary_of(trained, folder.absolute().name, pipeline)
-    with atomic.blaming(folder), atomic.folder(folder) as beside:
-        _fill(beside, trained, summary, features, statistics)
+    write_stage(folder, trained.trees, summary, features, statistics)
     return summary
 
 
-def _fill(
+def write_stage(
     folder: Path,
-    trained: TrainedLtr,
+    function: RankingFunction,
     summary: TrainingSummary,
     features: FeatureSet | None,
     statistics: Statistics | None,
 ) -> None:
-    (folder / MODEL_FILES[trained.trees.library]).write_bytes(trained.trees.content())
+    """Write a ranking function's folder as `write_folder` does.
+
+    Raises:
+        InputError: as there.
+
+    """
+    check_target(folder)
+    with atomic.blaming(folder), atomic.folder(folder) as beside:
+        _fill(beside, function, summary, features, statistics)
+
+
+def _fill(
+    folder: Path,
+    function: RankingFunction,
+    summary: TrainingSummary,
+    features: FeatureSet | None,
+    statistics: Statistics | None,
+) -> None:
+    (folder / MODEL_FILES[function.library]).write_bytes(function.content())
     if features is not None:
         (folder / FEATURES_FILE).write_text(features.to_toml(), "utf-8")
         (statistics or Statistics.empty()).write(folder / STATISTICS_FILE)
@@ -91,22 +107,27 @@ def _contract(summary: TrainingSummary) -> Contract:
 
 def _card(summary: TrainingSummary) -> Iterator[str]:
     """MODEL_CARD.md: what it is for, what it was trained on, what it reached, what it should not be used for."""
-    settings, data = summary.settings, summary.data
+    settings, data, linear = summary.settings, summary.data, summary.library == "linear"
+    kind = "A linear correction of scores" if linear else f"Ranking trees of {summary.library}"
     yield f"# {summary.name}"
     yield ""
     yield (
-        f"Ranking trees of {summary.library} ({settings['objective']}) over {len(summary.features)} features, made by "
+        f"{kind} ({settings['objective']}) over {len(summary.features)} features, made by "
         f"`{data.get('made_by', 'resift train ltr')}`."
     )
     yield ""
     yield f"* Trained on {data.get('queries')} queries of {data.get('name')}, {data.get('rows')} rows."
-    yield f"* Labels: {data.get('labels')}; gain {settings['gain']}, pairs among the first {settings['truncation']}."
+    pairs = "" if linear else f", pairs among the first {settings['truncation']}"
+    yield f"* Labels: {data.get('labels')}; gain {settings['gain']}{pairs}."
     if summary.pipeline:
         yield f"* Candidates and signals: `{summary.pipeline}`; unjudged candidates: {data.get('unjudged')}."
-    yield (
-        f"* Trees: {settings['rounds']} of at most {settings['leaves']} leaves, learning rate "
-        f"{settings['learning_rate']}, seed {settings['seed']}."
-    )
+    if linear:
+        yield f"* Weights: a ridge of {settings['ridge']:g}; a missing value is the mean of training, and adds nothing."
+    else:
+        yield (
+            f"* Trees: {settings['rounds']} of at most {settings['leaves']} leaves, learning rate "
+            f"{settings['learning_rate']}, seed {settings['seed']}."
+        )
     yield f"* {summary.report['verdict']}"
     yield ""
     yield "| order | measure | gain | 95 % |"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from resift.evaluate.statistics import METHOD, Estimate, estimates
 from resift.rerank.tree_models import Floats
-from resift.train.ltr.gains import ndcg_of_lists, per_query
+from resift.train.ltr.gains import Gain, ndcg_of_lists, per_query
 from resift.train.ltr.rows import Integers, TrainingRows
 from resift.train.ltr.search import FOLDS, Progress, choose, out_of_fold
 from resift.train.ltr.settings import TreeSettings
@@ -133,20 +134,45 @@ def report(
         return settings if search is None else choose(part, settings, search, quick=True)[0].settings
 
     learned = out_of_fold(rows, choice, count, settings.seed, on_progress)
-    measured = _measure(rows, settings)
+    losses = _losses(rows, settings, gains, groups, count, on_progress) if ablate else {}
+    figures = group_figures(rows, gains, groups, losses)
+    return compared(rows, learned, figures, directions, count, settings.cutoff, settings.gain)
+
+
+def compared(
+    rows: TrainingRows,
+    scores: Floats,
+    groups: tuple[GroupFigure, ...],
+    directions: Sequence[int],
+    folds: int,
+    cutoff: int,
+    gain: Gain,
+) -> LtrReport:
+    """The orders beside each other.
+
+    Args:
+        rows: all of them.
+        scores: (n,), each by a function that saw no list of its query.
+        groups: as they are reported.
+        directions: as in `report`.
+        folds: how many there were.
+        cutoff: k of nDCG@k.
+        gain: of a label.
+
+    """
+    measured = _measure(rows, cutoff, gain)
     came = measured(-np.arange(len(rows.labels), dtype=np.float64))
     name, values = _best_single(rows, measured, directions)
-    by_trees = measured(learned)
-    orders = tuple(_order(label, v, came) for label, v in ((AS_IT_CAME, came), (name, values), ("learned", by_trees)))
-    against_single = estimates((by_trees - values)[:, None])[0]
-    figures = _groups(rows, settings, gains, groups, count, measured, on_progress if ablate else None)
-    measure = f"nDCG@{settings.cutoff} (gain {'2^label - 1' if settings.gain == 'exponential' else 'label'})"
-    return LtrReport(measure, len(came), len(rows.labels), count, orders, against_single, figures)
+    learned = measured(scores)
+    orders = tuple(_order(label, v, came) for label, v in ((AS_IT_CAME, came), (name, values), ("learned", learned)))
+    against_single = estimates((learned - values)[:, None])[0]
+    measure = f"nDCG@{cutoff} (gain {'2^label - 1' if gain == 'exponential' else 'label'})"
+    return LtrReport(measure, len(came), len(rows.labels), folds, orders, against_single, groups)
 
 
-def _measure(rows: TrainingRows, settings: TreeSettings) -> Callable[[Floats], Floats]:
+def _measure(rows: TrainingRows, cutoff: int, gain: Gain) -> Callable[[Floats], Floats]:
     """A function from (n,) scores to (Q,) nDCG."""
-    return lambda scores: per_query(rows, ndcg_of_lists(rows, scores, settings.cutoff, settings.gain))
+    return lambda scores: per_query(rows, ndcg_of_lists(rows, scores, cutoff, gain))
 
 
 def _order(name: str, values: Floats, came: Floats) -> OrderFigure:
@@ -171,34 +197,41 @@ def _best_single(
     return best[1], best[2]
 
 
-def _groups(
-    rows: TrainingRows,
-    settings: TreeSettings,
-    gains: Floats,
-    groups: Groups,
-    folds: int,
-    measured: Callable[[Floats], Floats],
-    on_progress: Progress | None,
-) -> tuple[GroupFigure, ...]:
-    """Groups by gain; those of the largest gain with the loss without them, where there is more than one."""
+def _losses(
+    rows: TrainingRows, settings: TreeSettings, gains: Floats, groups: Groups, folds: int, on_progress: Progress
+) -> dict[int, Estimate]:
+    """By place of a group, what is lost without it: those of the largest gain, where there is more than one."""
+    shares = _shares(gains, groups)
+    tried = [int(i) for i in np.argsort(-shares, kind="stable") if shares[i] > 0][:_ABLATED] if len(groups) > 1 else []
+    if not tried:
+        return {}
+    measured = _measure(rows, settings.cutoff, settings.gain)
+    whole = measured(out_of_fold(rows, lambda _: settings, folds, settings.seed))
+    columns = []
+    for done, i in enumerate(tried, 1):
+        rest = rows.without(groups[i][1])
+        limited = settings.limited_to(rest.features)
+        scores = out_of_fold(rest, lambda _, limited=limited: limited, folds, settings.seed)  # type: ignore[misc]
+        columns.append(whole - measured(scores))
+        on_progress("features left out", done, done / len(tried))
+    return dict(zip(tried, estimates(np.stack(columns, axis=1)), strict=True))
+
+
+def _shares(gains: Floats, groups: Groups) -> Floats:
+    """(G,), of the gains of all features."""
     total = float(gains.sum()) or 1.0
-    shares = [float(gains[list(columns)].sum()) / total for _, columns in groups]
-    order: Integers = np.argsort(-np.array(shares), kind="stable")
-    tried = [int(i) for i in order if shares[i] > 0][:_ABLATED] if on_progress and len(groups) > 1 else []
-    losses: dict[int, Estimate] = {}
-    if tried and on_progress:
-        whole = measured(out_of_fold(rows, lambda _: settings, folds, settings.seed))
-        columns = []
-        for done, i in enumerate(tried, 1):
-            rest = rows.without(groups[i][1])
-            limited = settings.limited_to(rest.features)
-            scores = out_of_fold(rest, lambda _, limited=limited: limited, folds, settings.seed)  # type: ignore[misc]
-            columns.append(whole - measured(scores))
-            on_progress("features left out", done, done / len(tried))
-        losses = dict(zip(tried, estimates(np.stack(columns, axis=1)), strict=True))
+    return np.array([float(gains[list(columns)].sum()) / total for _, columns in groups])
+
+
+def group_figures(
+    rows: TrainingRows, gains: Floats, groups: Groups, losses: Mapping[int, Estimate] = MappingProxyType({})
+) -> tuple[GroupFigure, ...]:
+    """Groups by gain, with the loss without each where it is known."""
+    shares = _shares(gains, groups)
+    order: Integers = np.argsort(-shares, kind="stable")
     return tuple(
         GroupFigure(
-            groups[i][0], tuple(rows.features[c] for c in groups[i][1]), shares[i], losses.get(i)
+            groups[i][0], tuple(rows.features[c] for c in groups[i][1]), float(shares[i]), losses.get(i)
         )
         for i in order.tolist()
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from resift.errors import InputError
 from resift.rerank.training_summary import Distribution, distributions
-from resift.rerank.tree_models import TreeModel
+from resift.rerank.tree_models import RankingFunction
 from resift.train.ltr.dependence import Dependence, dependences
 from resift.train.ltr.fit import fit
 from resift.train.ltr.report import LEAST, Groups, LtrReport, report, single_groups
@@ -40,7 +40,7 @@ class TrainOptions:
 class TrainedLtr:
     """What came out: trees, the settings that were chosen, and what is to be said of them."""
 
-    trees: TreeModel
+    trees: RankingFunction
     settings: TreeSettings
     trials: tuple[Trial, ...]
     report: LtrReport

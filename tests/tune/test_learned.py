@@ -1,4 +1,4 @@
-"""Level 3: trees that correct a pipeline's order, in folds, in a folder, in every command."""
+"""Level 3: a function that corrects a pipeline's order, in folds, in a folder, in every command."""
 
 import json
 import sys
@@ -18,11 +18,13 @@ from resift.evaluate import Dataset, EvaluationOptions, evaluate
 from resift.pipeline import Pipeline, read_pipeline
 from resift.rerank.blend import standardised
 from resift.rerank.drive import drive
-from resift.rerank.learned import Learned, corrected, scored_last
+from resift.rerank.learned import Learned, corrected, open_learned, scored_last
+from resift.train.ltr.linear import LinearExamples
 from resift.train.ltr.out_of_fold import query_hash
 from resift.tune import TuneOptions, tune, write
-from resift.tune.trees import FOLDER, TreeLearner
-from resift.types import Candidate, Document, ModelInfo, Pair, Query, Ranking, Score, ScoreKind, Scores
+from resift.tune.learner import FOLDER, RIDGES, Learner, chosen
+from resift.types import Candidate, Document, ModelInfo, NoteCode, Pair, Query, Ranking, Score, ScoreKind, Scores
+from resift.worth.splits import folds
 from tests.tune.test_tune import beir
 
 WORDS = [f"{a}{b}" for a in ("am", "bre", "cop", "del", "em", "fal") for b in ("ber", "on", "ta", "is")]
@@ -72,8 +74,8 @@ def test_what_no_weight_can_know_is_learned(data: Dataset, tmp_path: Path) -> No
     assert level.gain.low > 0.1 and level.value > result.default_value + 0.2
     assert "-o FOLDER keeps it" in " ".join(result.remarks())
     written = write(result, tmp_path / "tuned")
-    trees = (tmp_path / "tuned" / FOLDER).absolute()
-    assert written.pipeline.startswith(f'{TEXT} >> ltr(model="{trees}", weight=')
+    correction = (tmp_path / "tuned" / FOLDER).absolute()
+    assert written.pipeline.startswith(f'{TEXT} >> ltr(model="{correction}", weight=')
     assert read_pipeline(tmp_path / "tuned") == Pipeline.parse(written.pipeline)
     assert json.loads((tmp_path / "tuned" / "report.json").read_text())["pipeline"] == written.pipeline
     evaluation = evaluate(
@@ -82,21 +84,21 @@ def test_what_no_weight_can_know_is_learned(data: Dataset, tmp_path: Path) -> No
     assert (
         np.mean(evaluation.run(written.pipeline).values["nDCG@10"]) > level.value - 0.05
     )  # and these queries taught it
-    training = json.loads((trees / "training.json").read_text())
+    training = json.loads((correction / "training.json").read_text())
     assert training["data"]["query_hashes"] == sorted(query_hash(query) for query in data.queries)
-    assert "made by `resift tune`" in (trees / "MODEL_CARD.md").read_text()
+    assert "made by `resift tune`" in (correction / "MODEL_CARD.md").read_text()
 
 
 def test_nothing_of_the_reported_fold_is_learned_from(data: Dataset) -> None:
-    """Trees of four fifths are the same whatever the grades of the last fifth are."""
-    learner = TreeLearner(data)
+    """What four fifths teach, options included, is the same whatever the grades of the last fifth are."""
+    learner = Learner(data)
     rankings = list(_rankings(data))
     grades = [data.qrels[query.id] for query in data.queries]
     once = learner(rankings[:48], grades[:48])
     shuffled = replace(data, qrels={**data.qrels, **{q.id: {"0-0": 1} for q in data.queries[48:]}})
-    again = TreeLearner(shuffled)(rankings[:48], grades[:48])
+    again = Learner(shuffled)(rankings[:48], grades[:48])
     assert isinstance(once.stage, Learned) and isinstance(again.stage, Learned)
-    assert once.stage.model.trees.content() == again.stage.model.trees.content()
+    assert once.stage.model.function.content() == again.stage.model.function.content()
     assert once.stage.weight == again.stage.weight
     assert drive(once.stage, rankings[48:]) == drive(again.stage, rankings[48:]) or once.stage.weight
 
@@ -114,19 +116,94 @@ def test_where_labels_are_luck_the_order_stays(data: Dataset) -> None:
     assert result.level == 0 and abs(result.levels[2].gain.value) < 0.03
 
 
-def test_without_lightgbm_it_says_how_to_get_it(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_choice_of_the_ridge_sees_no_reported_fold(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a fold's learner is handed, and what the ridge is chosen on, are the queries of the other folds."""
+    handed: list[set[str]] = []
+
+    def watched(examples: LinearExamples, seed: int) -> tuple[float, float]:
+        handed.append(set(examples.rows.queries))
+        return chosen(examples, seed)
+
+    monkeypatch.setattr("resift.tune.learner.chosen", watched)
+    tune(data, options())
+    everything = {query.id for query in data.queries}
+    parts = [{data.queries[int(q)].id for q in np.flatnonzero(f.report)} for f in folds(data.queries, 0)]
+    assert [everything - part for part in handed[:-1]] == parts and handed[-1] == everything
+
+
+def test_it_needs_no_trees(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightgbm", None)  # as if it were not installed
     result = tune(data, options())
-    assert [level.level for level in result.levels] == [1, 2]
-    (note,) = result.notes
-    assert note.startswith("level 3, a learned stage, was left out: ") and "pip install" in note
-    assert note in result.remarks() and result.as_json()["notes"] == (note,)
+    assert result.level == 3 and not result.notes
 
 
 def test_labels_that_teach_no_order(data: Dataset) -> None:
     absent = {q.id: {"0-0": 1} for q in data.queries}
     result = tune(replace(data, qrels=absent), options())
     assert "level 3, a learned stage, was left out" in result.notes[0] and "to learn from" in result.notes[0]
+
+
+@pytest.fixture(scope="module")
+def stage(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Learned, Path]:
+    """What all queries teach, and its folder."""
+    learned = Learner(data)(list(_rankings(data)), [data.qrels[query.id] for query in data.queries])
+    assert isinstance(learned.stage, Learned)
+    part = learned.save(folder := tmp_path_factory.mktemp("tuned"))
+    assert part.value("weight") == learned.stage.weight == 1
+    return learned.stage, folder / FOLDER
+
+
+def test_the_folder_gives_the_same_orders(data: Dataset, stage: tuple[Learned, Path]) -> None:
+    """As a stage with its weight and without one, and as a model over candidates with scores."""
+    learned, folder = stage
+    rankings = _rankings(data)[:5]
+    expected = [[c.document.id for c in r] for r in drive(learned, rankings)]
+    for again in (Learned(open_learned(folder)), Learned(open_learned(folder), weight=1.0)):
+        assert [[c.document.id for c in r] for r in drive(again, rankings)] == expected
+    assert expected != [[c.document.id for c in r] for r in rankings]
+    model = resift.load(folder)
+    head = rankings[0].candidates[:10]
+    scores = model.judge.score([(rankings[0].query, c) for c in head])
+    values = [judgement.value for judgement in scores.judgements]
+    assert [head[i].document.id for i in np.argsort(-np.array(values, float), kind="stable")] == expected[0][:10]
+    with pytest.raises(InputError, match="linear corrects scores, and some candidates have none"):
+        model.judge.score([(rankings[0].query, replace(head[0], score=None))])
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "A linear correction of scores (softmax cross-entropy) over" in card and "a ridge of" in card
+    assert "a missing value is the mean of training" in card and "whose ridge was chosen on these queries" in card
+    training = json.loads((folder / "training.json").read_text())
+    assert training["library"] == "linear" and training["settings"]["ridge"] in RIDGES
+    assert sum(row["gain"] for row in training["features"]) == pytest.approx(1)
+
+
+def test_why(data: Dataset, stage: tuple[Learned, Path]) -> None:
+    """Reasons are weight x standardised value, and add up to what is added to the score in front."""
+    learned, folder = stage
+    (before,) = _rankings(data)[:1]
+    (after,) = drive(Learned(open_learned(folder), explain=True), [before])
+    head = scored_last(before)
+    matrix = learned.model.matrix(Ranking(before.query, head)).values
+    rows = learned.model.usable(matrix)
+    added = dict(zip([c.document.id for c in head], learned.model.function.predict(rows), strict=True))
+    for candidate in after.candidates[: len(head)]:
+        reasons = candidate.signals[-1].reasons
+        assert sum(r.contribution for r in reasons) == pytest.approx(added[candidate.document.id])
+    best = after[0].signals[-1].reasons[0]
+    assert "likes" in best.feature and "likes" in best.words and best.contribution > 0
+
+
+def test_values_that_training_did_not_see_are_noted(data: Dataset, stage: tuple[Learned, Path]) -> None:
+    learned, _ = stage
+    (before,) = _rankings(data)[:1]
+
+    def rich(candidate: Candidate) -> Candidate:
+        return replace(candidate, document=replace(candidate.document, metadata={"likes": 10_000}))
+
+    (after,) = drive(learned, [replace(before, candidates=tuple(map(rich, before.candidates)))])
+    assert [note.code for note in after.trace.notes if "likes" in note.message] == [NoteCode.DRIFT]
+    poor = [replace(c, document=replace(c.document, metadata={})) for c in before.candidates]
+    (after,) = drive(learned, [replace(before, candidates=tuple(poor))])
+    assert [note.code for note in after.trace.notes if "likes" in note.message] == [NoteCode.MISSING]
 
 
 def candidates(*scores: tuple[float, int] | None) -> tuple[Candidate, ...]:
@@ -142,6 +219,7 @@ def test_the_weight_by_hand() -> None:
     assert corrected(three, np.array([5.0, 7.0, 9.0]), 2.0) == pytest.approx([-z[0], 0, z[0]])
     assert corrected(three, np.array([5.0, 7.0, 9.0]), 0.5) == pytest.approx([z[0] / 2, 0, -z[0] / 2])
     assert corrected(three, np.ones(3), 9.0) == pytest.approx(z)  # trees that say nothing change nothing
+    assert corrected(three, np.array([0.0, 3.0, 0.0]), 0.5, as_they_are=True) == pytest.approx([z[0], 1.5, -z[0]])
     mixed = Ranking(Query("a"), candidates((3.0, 2), (2.0, 2), (1.0, 1), None))
     assert [c.document.id for c in scored_last(mixed)] == ["0", "1"]
     assert len(scored_last(mixed, 1)) == 1 and not scored_last(Ranking(Query("a"), candidates(None)))
