@@ -22,7 +22,7 @@ ENGINES = ("openvino", "torch", "native")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cross-encoder that was trained by LoRA, so that what is served are merged weights with their head."""
-    base = tiny.tiny_bert(tmp_path_factory.mktemp("bert"), head=False, hidden_size=64)
+    base = tiny.tiny_bert(tmp_path_factory.mktemp("bert"), head=False, hidden_size=64, num_attention_heads=2)
     settings = TrainingSettings(
         str(base), losses=("bce",), learning_rate=1e-2, epochs=2.0, evaluations=2, candidates="given",
         precision="f32", lora=4, force=True,

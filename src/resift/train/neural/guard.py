@@ -47,7 +47,7 @@ def alarm(history: list[Health], base: Health) -> str:
     return ""
 
 
-class Guard(TrainerCallback, ExportableState):  # type: ignore[misc]
+class Guard(TrainerCallback, ExportableState):
     """Watches the evaluations of a training, and stops it; a checkpoint has what it saw, so that it goes on with that.
 
     Attributes:

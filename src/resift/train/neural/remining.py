@@ -69,9 +69,9 @@ class ModelEmbedder:
 
     def embed(self, texts: Sequence[str], role: Role) -> npt.NDArray[np.float32]:
         """(n, dims) vectors of length 1."""
-        sides = (texts, ()) if role == "query" else ((), texts)
-        queries, documents = encoded(self.base.model, *sides, self.bf16)
-        vectors = np.asarray(queries if role == "query" else documents, np.float32)
+        is_query = role == "query"
+        queries, documents = encoded(self.base.model, texts if is_query else [], [] if is_query else texts, self.bf16)
+        vectors = np.asarray(queries if is_query else documents, np.float32)
         return vectors.reshape(len(texts), -1)
 
 
