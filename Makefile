@@ -4,7 +4,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo quick test test-cpus docs docs-tree parity parity-golden token-ids token-ids-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
   bench-search bench-peers bench-compare bench-soak bench-fuzz bench-tune bench-multilingual bench-exports bench-ltr \
-  bench-calibrate test-clients \
+  bench-calibrate bench-train test-clients \
   test-interop clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
@@ -62,6 +62,9 @@ test-clients: .venv/installed  ## real clients, each in an environment of its ow
 bench-ltr: .venv/installed  ## learning to rank: LightGBM's example, time of training and features, film searches
 	$(DEV) bench/ltr.py
 	$(DEV) bench/ltr_msrd.py
+
+bench-train: .venv/installed .venv/benches  ## each training loss on real data: before, after, and whether the guard spoke
+	OMP_NUM_THREADS=1 $(DEV) bench/train_losses.py
 
 bench-exports: .venv/installed  ## trees as search engines' files, scored as each engine scores them, beside their library
 	$(DEV) bench/ltr_exports.py

@@ -47,6 +47,7 @@ def test_it_writes_negatives_and_a_report(data: Path) -> None:
     again = output.read_bytes()
     run(data / "pairs.jsonl", *options)
     assert output.read_bytes() == again
+    assert not output.with_name("mined.jsonl.mining").exists()  # where an interrupted run would go on
 
 
 def test_the_report_as_json_with_a_judge(data: Path) -> None:

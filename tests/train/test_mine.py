@@ -1,5 +1,6 @@
 """Hard negatives: which documents they are, what is left out, and what the report says."""
 
+import dataclasses
 import json
 import random
 from collections.abc import Sequence
@@ -11,11 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resift.errors import InputError
+from resift.errors import BrokenModel, InputError
 from resift.retrieve.bm25 import BM25Retriever
 from resift.train.data import examples_of, read_examples
 from resift.train.examples import ExampleSet
-from resift.train.mine import Format, MineOptions, MiningResult, Sampling, lines, mine, rankers
+from resift.train.mine import (
+    Format,
+    MineOptions,
+    MiningResult,
+    Sampling,
+    kept_listings,
+    lines,
+    mine,
+    rankers,
+    retrievers,
+)
 from resift.train.mine.candidates import MinedCandidate, is_suspect, remaining
 from resift.train.mine.report import area, histogram_lines, histogram_of, verdict_of
 from resift.types import Document, ModelInfo, Pair, Query, ScoreKind, Scores
@@ -340,3 +351,61 @@ def test_the_report_is_json() -> None:
     assert value["kind"] == "mining"
     assert value["mined"] == report.mined
     assert value["rule"].startswith("too easy where")
+
+
+class Counting(Axes):
+    """`Axes` that counts documents, and is interrupted at a text."""
+
+    def __init__(self, stop: str = "") -> None:
+        self.stop, self.documents = stop, list[str]()
+
+    def embed(self, texts: Sequence[str], role: str) -> Any:
+        if self.stop and self.stop in texts:
+            raise KeyboardInterrupt
+        self.documents += texts if role == "document" else []
+        return super().embed(texts, role)
+
+
+def test_interrupted_mining_goes_on_from_what_was_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rankers, "_BLOCK", 2)
+    monkeypatch.setattr(kept_listings, "_PAUSE", 0.0)
+    options = MineOptions(retrievers=("bm25", Counting()), relative_margin=None, negatives=3)
+    whole = mine(data(), corpus(), options)
+    store = retrievers.corpus_of(data(), corpus())
+    last = store[len(store) - 1].text
+    with pytest.raises(KeyboardInterrupt):
+        mine(data(), corpus(), dataclasses.replace(options, retrievers=("bm25", Counting(last))), keep=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(rankers, "build_matrix", None)  # BM25 is not asked again
+        again = Counting()
+        result = mine(data(), corpus(), dataclasses.replace(options, retrievers=("bm25", again)), keep=tmp_path)
+    assert len(again.documents) <= 2 and last in again.documents
+    assert result.examples == whole.examples
+    assert dataclasses.replace(result.report, seconds=0.0) == dataclasses.replace(whole.report, seconds=0.0)
+    other = Counting()
+    wider = dataclasses.replace(options, retrievers=("bm25", other), range_max=3)
+    assert mine(data(), corpus(), wider, keep=tmp_path).report.queries == 1
+    assert len(other.documents) == len(store)  # another width is another list
+
+
+def test_what_the_judge_said_is_not_asked_again(tmp_path: Path) -> None:
+    class Judge(ByTable):
+        asked = 0
+
+        def score(self, pairs: Sequence[Pair]) -> Scores:
+            self.asked += len(pairs)
+            return super().score(pairs)
+
+    judge = Judge({POSITIVE: 3.0})
+    first = mine(data(), corpus(), EASY, judge, keep=tmp_path)
+    asked = judge.asked
+    again = mine(data(), corpus(), EASY, judge, keep=tmp_path)
+    assert asked > 0 and judge.asked == asked and again.examples == first.examples
+
+
+def test_a_broken_list_is_named(tmp_path: Path) -> None:
+    mine(data(), corpus(), EASY, keep=tmp_path)
+    (path,) = tmp_path.glob("*.npz")
+    path.write_bytes(b"torn")
+    with pytest.raises(BrokenModel, match="delete it, and mine again"):
+        mine(data(), corpus(), EASY, keep=tmp_path)

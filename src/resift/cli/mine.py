@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resift import atomic
 from resift.cli import options
 from resift.train.choices import BM25, DENSE, Format, Sampling
 
@@ -107,8 +109,11 @@ def mine(
         absolute_margin, None if no_margin else relative_margin, sampling, keep_suspects, limit, seed,
     )  # fmt: skip
     settings.check()
-    examples, result = _mined(data, source, settings, rescore)
+    keep = None if atomic.in_place(output) else output.absolute().with_name(f"{output.name}.mining")
+    examples, result = _mined(data, source, settings, rescore, keep)
     _write(output, result, form, scores)
+    if keep is not None:
+        shutil.rmtree(keep, ignore_errors=True)
     _print(result.report, examples, settings, output, form, as_json)
 
 
@@ -122,21 +127,20 @@ def _check(output: Path, scores: bool, rescore: str | None) -> None:
 
 
 def _mined(
-    data: str | None, source: ReadOptions, settings: MineOptions, rescore: str | None
+    data: str | None, source: ReadOptions, settings: MineOptions, rescore: str | None, keep: Path | None
 ) -> tuple[ExampleSet, MiningResult]:
-    from resift.cli.progress import counter
+    from resift.cli.progress import counter, resumable
     from resift.score.load import load_scorer
     from resift.train.data import read_examples
     from resift.train.mine import mine as mine_negatives
 
     scorer = None if rescore is None else load_scorer(rescore)
-    with counter() as count:
+    with resumable(), counter() as count:
         examples = read_examples(data, source)
-        return examples, mine_negatives(examples, None, settings, scorer, count)
+        return examples, mine_negatives(examples, None, settings, scorer, count, keep)
 
 
 def _write(output: Path, result: MiningResult, form: Format, scores: bool) -> None:
-    from resift import atomic
     from resift.train.mine import lines
 
     atomic.write(output, lines(result.examples.queries, form, scores))

@@ -43,6 +43,8 @@ def train_reranker(
     lora: options.Lora = 0,
     merge: options.Merge = True,
     interpolate: options.Interpolate = None,
+    remine: options.Remine = 0,
+    corpus: options.Corpus = None,
     columns: options.Columns = None,
     labels: options.Labels = None,
     split: options.Split = None,
@@ -61,9 +63,10 @@ def train_reranker(
     settings = TrainingSettings(
         base, "reranker", tuple(loss or (AUTO,)), tuple(measure or ()), epochs, steps, batch, accumulation,
         learning_rate, warmup, max_tokens, list_size, negatives, precision.value, evaluations, patience, depth,
-        candidates.value, lora=lora, merge=merge, interpolate=interpolate, seed=seed, force=force, resume=resume,
+        candidates.value, lora=lora, merge=merge, interpolate=interpolate, remine=remine, seed=seed,
+        force=force, resume=resume,
     )  # fmt: skip
-    _run(_plan(data, settings, (columns, labels, split), dev, general), output, dry_run, as_json)
+    _run(_plan(data, settings, (columns, labels, split, corpus), dev, general), output, dry_run, as_json)
 
 
 def train_embedder(
@@ -87,6 +90,8 @@ def train_embedder(
     patience: options.Patience = 4,
     documents: options.Searched = 2000,
     interpolate: options.Interpolate = None,
+    remine: options.Remine = 0,
+    corpus: options.Corpus = None,
     columns: options.Columns = None,
     labels: options.Labels = None,
     split: options.Split = None,
@@ -105,9 +110,10 @@ def train_embedder(
     settings = TrainingSettings(
         base, "embedder", tuple(loss or (AUTO,)), tuple(measure or ()), epochs, steps, batch, accumulation,
         learning_rate, warmup, max_tokens, negatives=negatives, precision=precision.value, evaluations=evaluations,
-        patience=patience, documents=documents, interpolate=interpolate, seed=seed, force=force, resume=resume,
+        patience=patience, documents=documents, interpolate=interpolate, remine=remine, seed=seed,
+        force=force, resume=resume,
     )  # fmt: skip
-    _run(_plan(data, settings, (columns, labels, split), dev, general), output, dry_run, as_json)
+    _run(_plan(data, settings, (columns, labels, split, corpus), dev, general), output, dry_run, as_json)
 
 
 def train_late(
@@ -133,6 +139,8 @@ def train_late(
     depth: options.Depth = 30,
     candidates: options.CandidatesOption = options.Candidates.AUTO,
     interpolate: options.Interpolate = None,
+    remine: options.Remine = 0,
+    corpus: options.Corpus = None,
     columns: options.Columns = None,
     labels: options.Labels = None,
     split: options.Split = None,
@@ -151,16 +159,16 @@ def train_late(
     settings = TrainingSettings(
         base, "late", tuple(loss or (AUTO,)), tuple(measure or ()), epochs, steps, batch, accumulation, learning_rate,
         warmup, max_tokens, negatives=negatives, precision=precision.value, evaluations=evaluations, patience=patience,
-        depth=depth, candidates=candidates.value, dims=dims, interpolate=interpolate, seed=seed, force=force,
-        resume=resume,
+        depth=depth, candidates=candidates.value, dims=dims, interpolate=interpolate, remine=remine, seed=seed,
+        force=force, resume=resume,
     )  # fmt: skip
-    _run(_plan(data, settings, (columns, labels, split), dev, general), output, dry_run, as_json)
+    _run(_plan(data, settings, (columns, labels, split, corpus), dev, general), output, dry_run, as_json)
 
 
 def _plan(
     data: list[str],
     settings: TrainingSettings,
-    reading: tuple[str | None, str | None, str | None],
+    reading: tuple[str | None, str | None, str | None, Path | None],
     dev: Path | None,
     general: Path | None,
 ) -> Plan:
@@ -170,9 +178,9 @@ def _plan(
     from resift.train.data.labels import parse_labels
     from resift.train.neural.plan import make_plan
 
-    columns, labels, split = reading
+    columns, labels, split, corpus = reading
     how = ReadOptions(
-        columns=parse_columns(columns) if columns else {}, labels=parse_labels(labels) if labels else {}, split=split
+        parse_columns(columns) if columns else {}, parse_labels(labels) if labels else {}, split, documents=corpus
     )
     sets = [read_examples(each, how) for each in data]
     judged = [None if path is None else read_dataset(DataFiles(path)) for path in (dev, general)]
@@ -268,6 +276,7 @@ def _print_report(report: TrainingReport, console: Console) -> None:
     lines = [f"{report.steps} of {report.planned_steps} steps in {report.seconds:.0f} s ({report.precision})"]
     lines += [f"weights of step {report.best_step}" + (f", mixed: {report.alpha:g}" if report.alpha < 1 else "")]
     lines += [f"ended early: {report.stopped}"] if report.stopped else []
+    lines += [each.sentence for each in report.rounds]
     lines += [f"note: {note}" for note in report.notes]
     lines += [
         f"what it computes changes by {delta:.1g} when {who} loads it" for who, delta in report.reload_delta.items()

@@ -70,6 +70,12 @@ Interpolate = Annotated[
     float | None,
     typer.Option("--interpolate", min=0, max=1, show_default="the best on dev", help="The trained weights' share."),
 ]
+Remine = Annotated[
+    int, typer.Option("--remine", min=0, help="Mine negatives again after so many epochs, with the model; 0: never.")
+]
+Corpus = Annotated[
+    Path | None, typer.Option("--corpus", help="Documents in which negatives are mined, beside those of DATA.")
+]
 Columns = Annotated[str | None, typer.Option("--columns", help="Which column is what: query=q,document=d,label=y.")]
 Labels = Annotated[str | None, typer.Option("--labels", help="What words are worth as labels: relevant=1,other=0.")]
 Split = Annotated[str | None, typer.Option("--split", help="Of a data set or BEIR folder; by default train.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from resift.text.segment import joined
 from resift.types import ModelInfo
 
 
+@runtime_checkable
 class ModelEmbedder(Embedder, Protocol):
     """An embedder that was loaded from a model folder."""
 

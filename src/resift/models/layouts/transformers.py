@@ -75,7 +75,8 @@ def _check_modules(folder: ModelFolder) -> None:
     if "LogitScore" in kinds:
         raise UnknownFamily(
             f"{folder} is a causal language model whose next-token logits are the score (LogitScore); "
-            "Resift does not score with that family yet, give an encoder cross-encoder"
+            "Resift does not score with that family yet: run it with sentence-transformers, "
+            "CrossEncoder(folder).predict(pairs), or give an encoder cross-encoder"
         )
     if "Pooling" in kinds:
         raise UnknownFamily(

@@ -13,6 +13,7 @@ from resift.retrieve.bm25 import Terms, build_matrix
 from resift.retrieve.topk import best
 from resift.score.pairs import whole_text
 from resift.text.analysis import Analyzer, sample
+from resift.train.mine.kept_listings import KeptListing, Listed
 from resift.types import Document
 
 Floats = npt.NDArray[np.float32]
@@ -46,7 +47,12 @@ class Listing:
 
 
 def rank_by_bm25(
-    queries: Sequence[str], documents: Sequence[Document], k: int, asked: Sequence[Places], on_progress: Progress
+    queries: Sequence[str],
+    documents: Sequence[Document],
+    k: int,
+    asked: Sequence[Places],
+    on_progress: Progress,
+    kept: KeptListing | None = None,
 ) -> Listing:
     """The k best documents per query by BM25, among those that share a word with it.
 
@@ -56,11 +62,15 @@ def rank_by_bm25(
         k: how many are listed.
         asked: per query places of documents whose scores are wanted, ascending.
         on_progress: is called with a step, a count and a share.
+        kept: what an earlier run listed, and where this one's list goes.
 
     """
+    kept = kept or KeptListing()
+    listing, listed = _begun("bm25", len(queries), k, asked, kept)
+    if listed.documents:
+        return _ended(listing, listed, kept)
     analyzer = Analyzer.fitting(f"{documents[i].title} {documents[i].text}" for i in sample(len(documents)))
     words = [analyzer.words(query) for query in queries]
-    listing = _empty("bm25", len(queries), k, asked)
     for start, shard in _shards(documents):
         matrix = build_matrix(Terms.read(analyzer, shard))
         for q, query_words in enumerate(words):
@@ -74,7 +84,9 @@ def rank_by_bm25(
             _merge(listing, np.array([q]), (top + start)[None, :], values[top][None, :])
             if q % 100 == 0:
                 on_progress("queries compared by words", q, (start + len(shard) * q / len(words)) / len(documents))
-    return listing
+    listed.asked[:] = np.concatenate(listing.asked) if listing.asked else []
+    listed.documents = len(documents)
+    return _ended(listing, listed, kept)
 
 
 def rank_by_vectors(
@@ -84,15 +96,19 @@ def rank_by_vectors(
     k: int,
     asked: Sequence[Places],
     on_progress: Progress,
+    kept: KeptListing | None = None,
 ) -> Listing:
     """The k documents of the highest cosine per query; the arguments are those of `rank_by_bm25`."""
-    listing = _empty(embedder.name, len(queries), k, asked)
+    kept = kept or KeptListing()
+    listing, listed = _begun(embedder.name, len(queries), k, asked, kept)
+    if listed.documents == len(documents):
+        return _ended(listing, listed, kept)
     vectors = embedder.embed(queries, "query")
     owners = np.repeat(np.arange(len(queries)), [len(places) for places in asked])
     places = np.concatenate(asked) if len(asked) else np.zeros(0, np.int64)
     order = np.argsort(places, kind="stable")
-    values = np.zeros(len(places), np.float32)
-    for start in range(0, len(documents), _BLOCK):
+    values = listed.asked
+    for start in range(listed.documents, len(documents), _BLOCK):
         texts = [whole_text(document) for document in documents[start : start + _BLOCK]]
         block = embedder.embed(texts, "document")
         low, high = np.searchsorted(places[order], (start, start + len(block)))
@@ -105,16 +121,27 @@ def rank_by_vectors(
             _merge(
                 listing, np.arange(first, first + len(cosines)), top + start, np.take_along_axis(cosines, top, axis=1)
             )
-        on_progress("passages compared by vectors", start + len(block), (start + len(block)) / len(documents))
-    ends = np.cumsum([len(part) for part in asked])
-    listing.asked[:] = np.split(values, ends[:-1])
-    return listing
+        listed.documents = start + len(block)
+        kept.keep(listed)
+        on_progress("passages compared by vectors", listed.documents, listed.documents / len(documents))
+    return _ended(listing, listed, kept)
 
 
-def _empty(name: str, queries: int, k: int, asked: Sequence[Places]) -> Listing:
+def _begun(name: str, queries: int, k: int, asked: Sequence[Places], kept: KeptListing) -> tuple[Listing, Listed]:
+    """A list as an earlier run left it, else an empty one; both results share their arrays."""
     places = np.full((queries, k), -1, np.int64)
     values = np.full((queries, k), -np.inf, np.float32)
-    return Listing(name, places, values, [np.zeros(len(part), np.float32) for part in asked])
+    listed = Listed(places, values, np.zeros(sum(map(len, asked)), np.float32))
+    kept.restore(listed)
+    return Listing(name, places, values, [np.zeros(len(part), np.float32) for part in asked]), listed
+
+
+def _ended(listing: Listing, listed: Listed, kept: KeptListing) -> Listing:
+    """A complete list, which is kept, with its scores by query."""
+    kept.keep(listed, complete=True)
+    ends = np.cumsum([len(part) for part in listing.asked])
+    listing.asked[:] = np.split(listed.asked, ends[:-1])
+    return listing
 
 
 def _merge(listing: Listing, rows: Places, places: Places, values: Floats) -> None:

@@ -85,6 +85,14 @@ class MiningReport:
         """The report as a JSON object, beside the settings that it was made with; docs/mine.md has its fields."""
         return {"schema": SCHEMA, "kind": KIND, **asdict(self), "rule": rule(), "settings": dict(settings)}
 
+    @property
+    def histogram_sentence(self) -> str:
+        """Where most scores of the judge lie."""
+        if self.histogram is None:
+            return "nothing was scored"
+        ends = [_most(counts, self.histogram.edges) for counts in (self.histogram.positives, self.histogram.negatives)]
+        return f"positives score mostly {ends[0]}, hard negatives {ends[1]}"
+
     def lines(self) -> list[str]:
         """The report for people."""
         low, middle, high = self.per_query
@@ -161,6 +169,14 @@ def histogram_lines(histogram: Histogram) -> list[str]:
             cells.append(f"{'█' * round(_BAR * count / top / largest)} {count}")
         lines.append(f"{histogram.edges[i]:>12.4g}  {cells[0]:<{_BAR + 8}}  {cells[1]}")
     return lines
+
+
+def _most(counts: Sequence[int], edges: Sequence[float]) -> str:
+    """The ends of the fullest bucket; of equally full ones the lowest."""
+    if not any(counts):
+        return "nowhere"
+    place = int(np.argmax(counts))
+    return f"{edges[place]:.3g} to {edges[place + 1]:.3g}"
 
 
 def _short(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from resift.score.pairs import whole_text
 from resift.text.analysis import sample
 from resift.train.choices import BM25, DENSE
 from resift.train.examples import ExampleSet
+from resift.train.mine.kept_listings import kept_listing
 from resift.train.mine.rankers import Listing, Places, Progress, rank_by_bm25, rank_by_vectors
 from resift.types import Document
 
@@ -65,6 +67,7 @@ def rank_all(
     retrievers: Sequence[str | Embedder],
     width: int,
     on_progress: Progress,
+    folder: Path | None = None,
 ) -> tuple[list[Listing], list[list[Places]]]:
     """What each retriever says, BM25 first, and per retriever and query the places that it was asked for.
 
@@ -75,6 +78,7 @@ def rank_all(
         retrievers: as in `MineOptions`.
         width: how many documents each lists per query.
         on_progress: is called with a step, a count and a share.
+        folder: where lists are kept, so that an interrupted run goes on; None: nowhere.
 
     """
     embedders = embedders_of(retrievers, documents)
@@ -83,10 +87,11 @@ def rank_all(
     rankings: list[Listing] = []
     questions: list[list[Places]] = []
     for ranker in ([None] if BM25 in retrievers else []) + embedders:
+        kept = kept_listing(folder, BM25 if ranker is None else ranker, queries, documents, k, asked)
         if ranker is None:
-            listing = rank_by_bm25(queries, documents, k, asked, on_progress)
+            listing = rank_by_bm25(queries, documents, k, asked, on_progress, kept)
         else:
-            listing = rank_by_vectors(ranker, queries, documents, k, asked, on_progress)
+            listing = rank_by_vectors(ranker, queries, documents, k, asked, on_progress, kept)
         rankings.append(listing)
         questions.append(asked)
         asked = [

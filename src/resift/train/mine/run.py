@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
+from resift import atomic
 from resift.errors import InputError
 from resift.evaluate.document_store import DocumentStore
 from resift.protocols import RemembersDocuments, Scorer
+from resift.score.cache import PairCache
 from resift.score.pairs import whole_text
 from resift.train.choices import Sampling
 from resift.train.data.collect import content_hash
@@ -67,6 +70,7 @@ def mine(
     options: MineOptions | None = None,
     scorer: Scorer | None = None,
     on_progress: Progress = lambda step, count, share: None,
+    keep: Path | None = None,
 ) -> MiningResult:
     """Find hard negatives for the queries that have a positive.
 
@@ -80,6 +84,8 @@ def mine(
         options: how it is done.
         scorer: the judge, which scores every candidate and positive; its scores become teacher scores.
         on_progress: is called with a step, a count and a share.
+        keep: a folder for what retrievers list and the judge says, from which an interrupted run goes on; what
+            depends on other data, options or models is not taken. Whoever names it deletes it in the end.
 
     Raises:
         InputError: no query has a positive, there are no other documents, or options that don't fit together.
@@ -93,8 +99,12 @@ def mine(
     documents = corpus_of(replace(examples, queries=queries), corpus)
     # A document is a candidate of many queries.
     judge = scorer.remembering(_REMEMBERED) if isinstance(scorer, RemembersDocuments) else scorer
+    if judge is not None and keep is not None:
+        with atomic.blaming(keep):
+            keep.mkdir(exist_ok=True)
+        judge = PairCache(path=keep / "scores.sqlite").before(judge)
     miner = _Miner(replace(examples, queries=queries), documents, options, judge, left_out)
-    miner.rank(on_progress)
+    miner.rank(on_progress, keep)
     results = miner.mine(on_progress)
     return MiningResult(results, miner.report(results, time.perf_counter() - began))
 
@@ -137,7 +147,7 @@ class _Miner:
     def _judge(self) -> str:
         return self._scorer.info.name if self._scorer is not None else self._rankings[-1].name
 
-    def rank(self, on_progress: Progress) -> None:
+    def rank(self, on_progress: Progress, keep: Path | None) -> None:
         """Run the retrievers."""
         if all(len(self._documents) <= len(q.candidates) for q in self._queries):
             raise InputError(
@@ -151,7 +161,7 @@ class _Miner:
         width = self._options.range_max + min(max(map(len, positives)), _MOST_POSITIVES)
         texts = [q.query.text for q in self._queries]
         self._rankings, self._questions = rank_all(
-            texts, positives, self._documents, self._options.retrievers, width, on_progress
+            texts, positives, self._documents, self._options.retrievers, width, on_progress, keep
         )
 
     def mine(self, on_progress: Progress) -> ExampleSet:

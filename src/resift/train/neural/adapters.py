@@ -29,18 +29,16 @@ def with_adapters(model: GroupedCrossEncoder, rank: int) -> Any:  # noqa: ANN401
         MissingExtra: peft is not installed.
 
     """
-    try:
-        from peft import LoraConfig, TaskType, get_peft_model
-    except ImportError as error:
-        raise MissingExtra("training with LoRA", "train") from error
+    _check_installed()
+    from peft import LoraConfig, TaskType, get_peft_model
+
     heads = head_names(model)
     if not heads or len(list(model.children())) > 1:
         raise UnknownFamily(
             "LoRA takes a sequence classifier whose head is in the same file; train all weights instead"
         )
     inner: Any = model[0].model
-    base = getattr(inner, inner.base_model_prefix)
-    targets = sorted({name.rsplit(".", 1)[-1] for name, m in base.named_modules() if isinstance(m, nn.Linear)})
+    targets = _linear_names(inner)
     config = LoraConfig(
         task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=targets,
         exclude_modules=rf"(.*\.)?({'|'.join(heads)})(\..*)?", modules_to_save=heads,
@@ -53,6 +51,37 @@ def with_adapters(model: GroupedCrossEncoder, rank: int) -> Any:  # noqa: ANN401
     return adapted
 
 
+def with_decoder_adapters(model: GroupedCrossEncoder, rank: int) -> Any:  # noqa: ANN401 - peft's model
+    """Put LoRA adapters into a decoder; its embeddings and its output layer stay as they are.
+
+    Raises:
+        MissingExtra: peft is not installed.
+
+    """
+    _check_installed()
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    inner: Any = model[0].model
+    config = LoraConfig(
+        task_type=TaskType.CAUSAL_LM, r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=_linear_names(inner)
+    )
+    with quiet():
+        return get_peft_model(inner, config)
+
+
+def _check_installed() -> None:
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("training with LoRA", "train") from error
+
+
+def _linear_names(inner: Any) -> list[str]:  # noqa: ANN401
+    """The last names of the linear layers of a model without its head."""
+    base = getattr(inner, inner.base_model_prefix)
+    return sorted({name.rsplit(".", 1)[-1] for name, m in base.named_modules() if isinstance(m, nn.Linear)})
+
+
 def write_adapter(base: BaseModel, folder: Path, probes: Pairs) -> Floats:
     """Adapters and head by peft, and the scores after peft has loaded them onto the base."""
     from peft import PeftModel
@@ -62,10 +91,8 @@ def write_adapter(base: BaseModel, folder: Path, probes: Pairs) -> Floats:
     settings = folder / "adapter_config.json"
     entries = json.loads(settings.read_text("utf-8")) | {"base_model_name_or_path": str(base.folder)}
     settings.write_text(json.dumps(entries, indent=2, default=list), "utf-8")
+    assert base.reopen is not None  # whoever puts adapters in says how
     with quiet():
-        fresh = GroupedCrossEncoder(
-            str(base.folder), num_labels=base.model.num_labels, max_length=base.model.max_seq_length,
-            local_files_only=True, device=str(base.model.device),
-        )  # fmt: skip
+        fresh = base.reopen()
         PeftModel.from_pretrained(fresh[0].model, str(folder))
     return base.kind.score(fresh, probes)

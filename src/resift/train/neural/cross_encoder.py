@@ -6,6 +6,7 @@ Whether the head is new decides what its scores mean: those of a new head are ch
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,7 @@ class CrossEncoders:
         """Write the layout of sentence-transformers with a contract; adapters are merged, in memory too."""
         model = base.model
         expected = score_pairs(model, probes)
-        model.set_keep_in_fp32_modules([])
-        if base.adapted is not None:
-            with quiet():
-                model[0].model = base.adapted.merge_and_unload()
-        model.activation_fn = nn.Sigmoid() if model.num_labels == 1 else nn.Identity()  # of `predict` alone
-        with quiet():
-            model.save(str(folder), create_model_card=False)
-            model.activation_fn = nn.Identity()
-            again = GroupedCrossEncoder(str(folder), local_files_only=True, device=str(model.device))
-        outputs = {"sentence-transformers": (expected, score_pairs(again, probes))}
+        outputs = {"sentence-transformers": (expected, score_pairs(written(base, folder), probes))}
         try:
             contract = replace(_contract(folder), name=name, max_tokens=int(model.max_seq_length or 512))
         except UnknownFamily:
@@ -81,6 +73,20 @@ class CrossEncoders:
 
 
 TRAINABLE = CrossEncoders()
+
+
+def written(base: BaseModel, folder: Path) -> GroupedCrossEncoder:
+    """Write the layout of sentence-transformers, with adapters merged in memory too, and load it again."""
+    model = base.model
+    model.set_keep_in_fp32_modules([])
+    if base.adapted is not None:
+        with quiet():
+            model[0].model = base.adapted.merge_and_unload()
+    model.activation_fn = nn.Sigmoid() if model.num_labels == 1 else nn.Identity()  # of `predict` alone
+    with quiet():
+        model.save(str(folder), create_model_card=False)
+        model.activation_fn = nn.Identity()
+        return GroupedCrossEncoder(str(folder), local_files_only=True, device=str(model.device))
 
 
 def open_base(name: str, outputs: int, max_tokens: int | None, precision: str, lora: int = 0) -> BaseModel:
@@ -109,10 +115,11 @@ def open_base(name: str, outputs: int, max_tokens: int | None, precision: str, l
             f"{folder} has a head of {_outputs(folder)} outputs, and the loss needs {outputs}; choose another loss "
             "(`ce` needs 2, all others 1), or begin with a bare encoder"
         )
-    model = _opened(folder, outputs, tokens_of(folder, max_tokens), precision)
+    reopen = partial(_opened, folder, outputs, tokens_of(folder, max_tokens), precision)
+    model = reopen()
     adapted = with_adapters(model, lora) if lora else None
     model.set_keep_in_fp32_modules(_head_linears(model))
-    return BaseModel(TRAINABLE, model, folder, fresh, adapted)
+    return BaseModel(TRAINABLE, model, folder, fresh, adapted, reopen=reopen)
 
 
 def _outputs(folder: ModelFolder) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
 
 from resift.train.neural.evaluator import Health, ListEvaluator
 
@@ -45,8 +47,8 @@ def alarm(history: list[Health], base: Health) -> str:
     return ""
 
 
-class Guard(TrainerCallback):
-    """Watches the evaluations of a training, and stops it.
+class Guard(TrainerCallback, ExportableState):
+    """Watches the evaluations of a training, and stops it; a checkpoint has what it saw, so that it goes on with that.
 
     Attributes:
         reason: why it was stopped; empty where it was not.
@@ -57,6 +59,19 @@ class Guard(TrainerCallback):
     def __init__(self, evaluator: ListEvaluator, base: Health, patience: int) -> None:
         self._evaluator, self._base, self._patience = evaluator, base, patience
         self.reason, self.sick = "", False
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        history = [[step, *astuple(health)] for step, health in self._evaluator.history if step > 0]
+        return {"args": {}, "attributes": {"history": history}}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Take over the evaluations of the checkpoint that the training goes on from."""
+        if any(step > 0 for step, _ in self._evaluator.history):
+            return  # this process saw them
+        saved = state.stateful_callbacks.get(type(self).__name__) or self.state()
+        for step, *health in saved["attributes"]["history"]:
+            self._evaluator.history.append((int(step), Health(*health)))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Look at the latest evaluation."""

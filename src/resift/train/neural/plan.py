@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, get_args
 
 from resift.errors import InputError, MissingExtra
 from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
 from resift.train.examples import ExampleSet, LabelKind, Shape, TrainingQuery
-from resift.train.neural import losses, splits
+from resift.train.neural import hard_negatives, losses, splits
 from resift.train.neural.losses import DataFacts, Form, Loss
 from resift.train.neural.ranking_lists import Candidates, Pool, RankingLists, of_dataset
 from resift.train.neural.rows import TrainingRows, named, rows_of
@@ -33,6 +33,7 @@ class TrainingSet:
         facts: what was counted over them.
         rows: of the loss.
         rows_per_batch: so that a batch has about as many pairs as the settings say.
+        examples: the data that these queries are of, with their corpus.
 
     """
 
@@ -43,6 +44,7 @@ class TrainingSet:
     facts: DataFacts
     rows: TrainingRows
     rows_per_batch: int
+    examples: ExampleSet
 
     @property
     def batches(self) -> int:
@@ -81,9 +83,17 @@ class Plan:
     @property
     def steps(self) -> int:
         """Steps of the optimizer, at most."""
-        batches = sum(each.batches for each in self.sets)
-        steps = max(1, math.ceil(batches / self.settings.accumulation * self.settings.epochs))
+        steps = max(1, math.ceil(self._batches / self.settings.accumulation * self.settings.epochs))
         return min(steps, self.settings.steps) if self.settings.steps else steps
+
+    @property
+    def _batches(self) -> int:
+        return sum(each.batches for each in self.sets)
+
+    @property
+    def round_steps(self) -> int:
+        """Steps after which negatives are mined again; 0: never."""
+        return self.settings.remine * math.ceil(self._batches / self.settings.accumulation)
 
     @property
     def every(self) -> int:
@@ -133,7 +143,7 @@ def make_plan(
     notes += [f"{each.name}: {named(each.rows.left_out)} (not trained on)" for each in laid_out if each.rows.left_out]
     if len({each.loss.outputs for each in laid_out}) > 1:
         raise InputError("the loss ce needs a head of two outputs and the others one of one; train with one kind only")
-    return Plan(
+    plan = Plan(
         laid_out,
         dev_lists,
         test_lists,
@@ -142,6 +152,25 @@ def make_plan(
         settings,
         tuple(notes),
     )
+    return _with_rounds(plan) if settings.remine else plan
+
+
+def _with_rounds(plan: Plan) -> Plan:
+    """A plan that says how often negatives are mined again.
+
+    Raises:
+        InputError: it ends before that.
+
+    """
+    rounds = (plan.steps - 1) // plan.round_steps
+    if not rounds:
+        raise InputError(
+            f"negatives are mined again after {plan.round_steps} steps, and the training has {plan.steps}; raise "
+            "--steps or --epochs, or leave --remine out"
+        )
+    times = f"{rounds} times" if rounds > 1 else "once"
+    note = f"negatives are mined again {times}, after every {plan.round_steps} steps, with the model as it then stands"
+    return replace(plan, notes=(*plan.notes, note))
 
 
 def _check_installed() -> None:
@@ -216,16 +245,21 @@ def _training_sets(
         raise InputError(f"{len(sets)} data sets and {len(names)} losses: name one loss for all, or one for each")
     made, task = [], task_of(settings.task)
     for examples, queries, name in zip(sets, rest, names, strict=True):
+        if settings.remine:
+            form = task.losses[name].form if name in task.losses else Form.PAIR
+            examples, queries = hard_negatives.with_first_negatives(examples, queries, settings, form)
         facts = DataFacts.of(queries, losses.has_margins(examples))
         loss, reason = (
             losses.choose(facts, task.losses)
             if name == AUTO
             else (losses.check(name, facts, task.losses), "it was asked for")
         )
+        if settings.remine:
+            hard_negatives.check(examples, loss, facts)
         weighted = loss.weighted and facts.weighted > 0
         rows = rows_of(loss, queries, settings.list_size, settings.negatives, weighted)
         contrasts = loss.form is Form.TUPLE
         in_batch = settings.options.in_batch if contrasts and task.name == "reranker" else 0
         size = max(2 if contrasts else 1, round(settings.batch / (rows.pairs_per_row + in_batch)))
-        made.append(TrainingSet(examples.name, loss, reason, queries, facts, rows, min(size, rows.count)))
+        made.append(TrainingSet(examples.name, loss, reason, queries, facts, rows, min(size, rows.count), examples))
     return tuple(made)

@@ -68,6 +68,28 @@ def refusals(row: Comparison, task: Task) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class MiningRound:
+    """What mining negatives again between epochs did.
+
+    Attributes:
+        step: after which.
+        negatives: how many the next round has; changed: how many of them the round before did not have.
+        scores: what the model said of them, in words.
+
+    """
+
+    step: int
+    negatives: int
+    changed: int
+    scores: str
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one sentence."""
+        return f"after step {self.step} {self.changed} of {self.negatives} negatives were exchanged: {self.scores}"
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingReport:
     """All that a training tells.
 
@@ -87,6 +109,7 @@ class TrainingReport:
         reload_delta: the largest change of a score after saving and loading, by who loaded it.
         seconds: of the training alone.
         precision: of matrix products.
+        rounds: what was mined between epochs.
 
     """
 
@@ -108,6 +131,7 @@ class TrainingReport:
     reload_delta: Mapping[str, float]
     seconds: float
     precision: str
+    rounds: tuple[MiningRound, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -158,6 +182,7 @@ def model_card(report: TrainingReport) -> str:
         for each in report.sets
     ]
     lines += [f"* Steps: {report.steps} of {report.planned_steps}, weights of step {report.best_step}"]
+    lines += [f"* Negatives mined again: {each.sentence}" for each in report.rounds]
     lines += [f"* Share of the trained weights: {report.alpha:g}, the base has the rest"] if report.alpha < 1 else []
     lines += [f"* Ended early: {report.stopped}"] if report.stopped else []
     lines += [f"* Written in spite of: {reason}" for reason in report.refusals]

@@ -24,7 +24,16 @@ from resift.train.neural.guard import Guard
 from resift.train.neural.plan import Plan, TrainingSet
 from resift.train.neural.progress import ShownProgress
 from resift.train.neural.ranking_lists import RankingLists, measured
-from resift.train.neural.report import BASE, FIRST_STAGE, TRAINED, TrainingReport, compare, model_card
+from resift.train.neural.remining import Remining, RoundEnd
+from resift.train.neural.report import (
+    BASE,
+    FIRST_STAGE,
+    TRAINED,
+    MiningRound,
+    TrainingReport,
+    compare,
+    model_card,
+)
 from resift.train.neural.settings import checkpoints_of
 from resift.train.neural.suspicions import suspicions
 from resift.train.neural.trainable import BaseModel, trainable_of
@@ -53,6 +62,7 @@ class Trained:
     """How the training itself went."""
 
     guard: Guard
+    rounds: tuple[MiningRound, ...]
     steps: int
     best_step: int
     dev: tuple[tuple[int, float], ...]
@@ -104,6 +114,7 @@ def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> Tra
         reload_delta={},
         seconds=round(trained.seconds, 1),
         precision=precision,
+        rounds=trained.rounds,
     )
     if report.out:
         on_progress("model written", 0, 1.0)
@@ -182,12 +193,13 @@ def make_trainer(
         columns = tuple(each.rows.columns)
         sizes[columns] = min(each.rows_per_batch, sizes.get(columns, each.rows_per_batch))
     single = len(names) == 1
+    rounds = [RoundEnd(plan.round_steps)] if plan.round_steps else []
     base.model.model_card_data.widget = [{}]  # else a bar shows how examples are made for a card that nobody writes
     with quiet():
         trainer: Guarded = base.kind.trainer(
             sizes, guard, model=base.model, args=arguments_of(plan, base, folder, precision),
             train_dataset=data[names[0]] if single else data, loss=modules[names[0]] if single else modules,
-            evaluator=evaluator, callbacks=[guard, ShownProgress(on_progress)],
+            evaluator=evaluator, callbacks=[guard, *rounds, ShownProgress(on_progress)],
         )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -198,15 +210,23 @@ def _trained(
 ) -> Trained:
     """Run the training, and put the best weights into the model."""
     guard = Guard(evaluator, before.health, plan.settings.patience)
-    folder = checkpoints_of(out)
-    resume = plan.settings.resume and any(folder.glob("checkpoint-*"))
-    if not resume:
+    folder, model = checkpoints_of(out), before.model
+    step = _last_step(folder) if plan.settings.resume else 0
+    if step:
+        load_state(model.model, folder / f"checkpoint-{step}")  # negatives may be mined with it
+    else:
         shutil.rmtree(folder, ignore_errors=True)
-    trainer = make_trainer(plan, before.model, evaluator, guard, folder, precision, on_progress)
+    remining = Remining(plan, model, folder, precision == "bf16") if plan.round_steps else None
     began = time.perf_counter()
-    with quiet():
-        trainer.train(resume_from_checkpoint=True if resume else None)
-    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it would go on in bf16
+    while True:
+        round_plan = replace(plan, sets=remining.sets_at(step, on_progress)) if remining else plan
+        trainer = make_trainer(round_plan, model, evaluator, guard, folder, precision, on_progress)
+        with quiet():
+            trainer.train(resume_from_checkpoint=str(folder / f"checkpoint-{step}") if step else None)
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it would go on in bf16
+        step = int(trainer.state.global_step)
+        if guard.reason or step >= plan.steps or not remining or step % plan.round_steps:
+            break
     best_step = int(trainer.state.best_global_step or 0)
     best = folder / f"checkpoint-{best_step}"
     if best_step and best.exists():
@@ -216,7 +236,13 @@ def _trained(
         best_step = 0
     key = f"eval_{plan.measures[0]}"
     dev = tuple((int(log["step"]), float(log[key])) for log in trainer.state.log_history if key in log)
-    return Trained(guard, int(trainer.state.global_step), best_step, dev, time.perf_counter() - began)
+    rounds = tuple(remining.rounds) if remining else ()
+    return Trained(guard, rounds, step, best_step, dev, time.perf_counter() - began)
+
+
+def _last_step(folder: Path) -> int:
+    """The step of the last checkpoint in a folder; 0 without one."""
+    return max((int(path.name.rpartition("-")[2]) for path in folder.glob("checkpoint-*")), default=0)
 
 
 def _interpolated(plan: Plan, before: Before, precision: str) -> float:

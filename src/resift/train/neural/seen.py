@@ -33,13 +33,14 @@ def _at_seams(tokenizer: Any, ids: list[int]) -> str:  # noqa: ANN401
     parts: list[str] = []
     start = 0
     for place in [*(i for i, id_ in enumerate(ids) if id_ in special), len(ids)]:
-        parts += _ends(tokens[start:place])
+        parts += ends(tokens[start:place])
         parts += [tokens[place]] if place < len(ids) else []
         start = place + 1
     return " ".join(parts)
 
 
-def _ends(tokens: Sequence[str]) -> list[str]:
+def ends(tokens: Sequence[str]) -> list[str]:
+    """The first and the last tokens of a text, and how many lie between."""
     if len(tokens) <= 2 * _SEAM:
         return list(tokens)
     return [*tokens[:_SEAM], f"…{len(tokens) - 2 * _SEAM}…", *tokens[-_SEAM:]]

@@ -44,6 +44,7 @@ class TrainingSettings:
         lora: the rank of LoRA adapters; 0: all weights are trained.
         merge: whether adapters are merged into the weights that are saved; else the adapter alone is written.
         interpolate: the share of the trained weights (0..1), the base has the rest; None: the best on dev of 0.25 to 1.
+        remine: after so many epochs negatives are mined again, with the model as it stands; 0: never.
         seed: of split, order and dropout.
         force: write the model even where it is worse, and train on data that look wrong.
         resume: go on from the last checkpoint.
@@ -73,6 +74,7 @@ class TrainingSettings:
     lora: int = 0
     merge: bool = True
     interpolate: float | None = None
+    remine: int = 0
     seed: int = 0
     force: bool = False
     resume: bool = False
@@ -102,6 +104,11 @@ class TrainingSettings:
             "depth",
         ):
             arguments.whole(getattr(self, name), name)
+        if self.remine and self.epochs <= self.remine:
+            raise InputError(
+                f"negatives are mined again between epochs: {self.epochs:g} epochs have nothing after every "
+                f"{self.remine}; raise --epochs, or lower --remine"
+            )
         if self.list_size < 2:
             raise InputError("a list has 2 documents at least; raise list_size")
         for name, value, low, high in (

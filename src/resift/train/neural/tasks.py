@@ -45,7 +45,7 @@ TASKS: dict[str, Task] = {
     row.name: row
     for row in (
         Task("reranker", "a reranker", LOSSES, _RANKING, "bm25", "no reranker", True,
-             "resift.train.neural.cross_encoder"),
+             "resift.train.neural.reranker"),
         Task("embedder", "an embedder", EMBEDDER_LOSSES, ("nDCG@10", "R@10", "RR@10"), "corpus", "BM25", False,
              "resift.train.neural.embedder"),
         Task("late", "a late-interaction model", LATE_LOSSES, _RANKING, "bm25", "no reranker", True,

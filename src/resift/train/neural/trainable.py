@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -106,6 +106,7 @@ class BaseModel:
         adapted: the same encoder as peft wraps it; None without adapters.
         prompts: what stands before the texts of each column of the training rows.
         notes: what a person should know of the base, in sentences.
+        reopen: opens the base once more, to put written adapters into it; None without adapters.
 
     """
 
@@ -116,6 +117,7 @@ class BaseModel:
     adapted: Any = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    reopen: Callable[[], Any] | None = None
 
     def score(self, pairs: Pairs, bf16: bool = False) -> Floats:
         """See `ScoresLists.score`."""

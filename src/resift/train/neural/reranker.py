@@ -1,0 +1,24 @@
+"""Rerankers in training: the base says whether it is a cross-encoder or a decoder."""
+
+from __future__ import annotations
+
+from resift.train.neural.base_model import torch_folder
+from resift.train.neural.cross_encoder import CrossEncoders, open_base
+from resift.train.neural.decoder import is_decoder, open_decoder
+from resift.train.neural.plan import Plan
+from resift.train.neural.trainable import BaseModel
+
+
+class Rerankers(CrossEncoders):
+    """See `Trainable`."""
+
+    def open(self, plan: Plan, precision: str) -> BaseModel:
+        """See `open_base` and `open_decoder`."""
+        settings = plan.settings
+        folder = torch_folder(settings.base)
+        if is_decoder(folder):
+            return open_decoder(folder, plan.outputs, settings.max_tokens, precision, settings.lora)
+        return open_base(settings.base, plan.outputs, settings.max_tokens, precision, settings.lora)
+
+
+TRAINABLE = Rerankers()
