@@ -16,6 +16,7 @@ from resift.errors import InputError, NotAModel, UnknownFamily
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.hub import fetch
+from resift.models.inner_heads import at_layer, split_layer
 from resift.models.integrity import check_export, check_files
 from resift.models.layouts.bge_m3 import to_rerank
 from resift.models.recognition import contract_of, read_contract
@@ -69,15 +70,20 @@ def recognise(name: str) -> tuple[ModelFolder, Contract]:
 
     A model that the registry knows to be of a family that can't be loaded is not even fetched.
 
+    Args:
+        name: bundled name, folder or hub id; `(layer=4)` behind it: the model stops at its head at this layer.
+
     Raises:
         ModelError: not a model, of no family that Resift loads, or damaged.
+        InputError: it has no head at the layer.
 
     """
+    name, layer = split_layer(name)
     if row := row_of(name):
         refuse_unsupported(row)
     folder = ModelFolder(find_model(name))
-    contract = pooled_by_row(row_of(name, folder), folder) or contract_of(folder)
-    return folder, with_row(contract, name, folder)
+    contract = with_row(pooled_by_row(row_of(name, folder), folder) or contract_of(folder), name, folder)
+    return folder, contract if layer is None else at_layer(contract, layer)
 
 
 def recognise_reranker(name: str) -> tuple[ModelFolder, Contract]:

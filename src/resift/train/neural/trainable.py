@@ -106,6 +106,7 @@ class BaseModel:
         adapted: the same encoder as peft wraps it; None without adapters.
         prompts: what stands before the texts of each column of the training rows.
         notes: what a person should know of the base, in sentences.
+        new_layers: inner layers whose heads have random weights.
 
     """
 
@@ -116,6 +117,7 @@ class BaseModel:
     adapted: Any = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    new_layers: tuple[int, ...] = ()
 
     def score(self, pairs: Pairs, bf16: bool = False) -> Floats:
         """See `ScoresLists.score`."""
