@@ -1,8 +1,7 @@
-"""The heads at inner layers of a cross-encoder: what a folder holds of them, and how a model's name chooses one."""
+"""The heads at inner layers of a cross-encoder: what a folder holds of them, and how one is chosen."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,11 +12,10 @@ from resift.errors import BrokenModel, InputError
 from resift.models.contract import Contract
 from resift.models.folder import CONTRACT, ModelFolder
 from resift.models.inputs import CLASSIFIER, EncoderInput, Head
+from resift.models.layer_names import with_layer
 
 HEADS_FILE = "heads/model.safetensors"  # tensors LAYER.dense.weight, .dense.bias, .score.weight, .score.bias
 INNER_READS = "mean"  # of heads that Resift trains
-
-_AT_LAYER = re.compile(r"(?P<name>.+)\(\s*layer\s*=\s*(?P<layer>\d+)\s*\)")
 
 
 def heads_of(folder: ModelFolder) -> tuple[Head, ...]:
@@ -32,17 +30,6 @@ def heads_of(folder: ModelFolder) -> tuple[Head, ...]:
         return EncoderInput.parse({"heads": heads}).heads
     except (TypeError, ValueError) as error:
         raise BrokenModel(f"{folder}/{CONTRACT} is incomplete or malformed: {error}") from error
-
-
-def split_layer(name: str) -> tuple[str, int | None]:
-    """A model's name without the layer that it is to stop at, and that layer: `my-model(layer=4)`."""
-    match = _AT_LAYER.fullmatch(name)
-    return (match["name"], int(match["layer"])) if match else (name, None)
-
-
-def with_layer(name: str, layer: int) -> str:
-    """The name that `split_layer` reads."""
-    return f"{name}(layer={layer})"
 
 
 def at_layer(contract: Contract, layer: int) -> Contract:
@@ -70,10 +57,18 @@ def inner_head(contract: Contract) -> Head | None:
     return heads[-1] if heads and heads[-1].reads != CLASSIFIER else None
 
 
+def with_one_head(contract: Contract) -> Contract:
+    """The contract of a graph in which all but the head in use is left out."""
+    if not isinstance(contract.input, EncoderInput) or not contract.input.heads:
+        return contract
+    return replace(contract, input=replace(contract.input, heads=()))
+
+
 def cut_config(config: Mapping[str, Any], layers: int) -> dict[str, Any]:
     """The config of the same encoder with fewer layers."""
     name = "n_layers" if config.get("model_type") == "distilbert" else "num_hidden_layers"
-    return {**config, name: layers}
+    kinds = {"layer_types": config["layer_types"][:layers]} if config.get("layer_types") else {}
+    return {**config, name: layers, **kinds}
 
 
 def inner_head_steps(folder: ModelFolder, head: Head) -> tuple[HeadStep, ...]:

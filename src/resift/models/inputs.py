@@ -40,6 +40,7 @@ class Input(Protocol):
 
 
 CLASSIFIER = "classifier"
+READ_BY_HEADS = ("mean", "cls")  # what inner heads may read
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,10 @@ class EncoderInput:
         layers = [head.layer for head in heads]
         if layers != sorted({layer for layer in layers if layer > 0}):
             raise ValueError(f"the layers of heads are different, the lowest first; not {layers}")
-        if unknown := {head.reads for head in heads[:-1]} - set(POOLINGS):
-            raise ValueError(f"a head reads one of {', '.join(POOLINGS)}; not {', '.join(sorted(unknown))}")
+        if unknown := {head.reads for head in heads[:-1]} - set(READ_BY_HEADS):
+            raise ValueError(
+                f"an inner head reads {' or '.join(READ_BY_HEADS)}; not {', '.join(map(repr, sorted(unknown)))}"
+            )
         if heads and heads[-1].reads != CLASSIFIER:
             raise ValueError(f"the last head is the model's own and reads {CLASSIFIER!r}; not {heads[-1].reads!r}")
         return cls(truncation, entries.get("labels", 1), EmbedderInput.parse(entries).segmenter, heads)

@@ -16,8 +16,9 @@ from resift.errors import InputError, NotAModel, UnknownFamily
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.hub import fetch
-from resift.models.inner_heads import at_layer, split_layer
+from resift.models.inner_heads import at_layer
 from resift.models.integrity import check_export, check_files
+from resift.models.layer_names import split_layer, with_layer
 from resift.models.layouts.bge_m3 import to_rerank
 from resift.models.recognition import contract_of, read_contract
 from resift.models.registry import pooled_by_row, refuse_unsupported, row_of, with_row
@@ -41,12 +42,15 @@ def bundled_models() -> list[Contract]:
 def find_model(name: str) -> Path:
     """The folder of a bundled name, of a path, or of a hub id (`owner/name`, fetched once and kept by the hub's cache).
 
+    A layer in the name (`my-model(layer=4)`) changes nothing: it is in the same folder.
+
     Raises:
         NotAModel: none of these.
         InputError: an empty name, which would be the working folder.
 
     """
     arguments.path(name, "the model's name")
+    name, _ = split_layer(name)
     if (BUNDLED / name / "contract.json").exists():
         return BUNDLED / name
     path = Path(os.path.expanduser(name))  # a unit or env file does not expand "~"
@@ -59,6 +63,11 @@ def find_model(name: str) -> Path:
     raise NotAModel(
         f"no model {name!r}: not bundled ({_bundled()}), no folder of that name, and not a hub id (owner/name)"
     )
+
+
+def located(name: str) -> str:
+    """The name of the same model by the path of its folder, so that a hub is asked once; raises as `find_model`."""
+    return with_layer(str(find_model(name)), split_layer(name)[1])
 
 
 def _bundled() -> str:

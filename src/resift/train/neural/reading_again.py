@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from resift.errors import BrokenModel, ResiftError
-from resift.models.inner_heads import with_layer
+from resift.models.layer_names import with_layer
 from resift.score.load import load_embedder, load_scorer
 from resift.train.neural.trainable import Floats, Pairs
 from resift.types import Candidate, Document, Query
@@ -20,7 +20,7 @@ def resift_scores(folder: Path, probes: Pairs, layer: int | None = None) -> Floa
         BrokenModel: Resift can't score with the folder.
 
     """
-    name = str(folder) if layer is None else with_layer(str(folder), layer)
+    name = with_layer(str(folder), layer)
     pairs = [(Query(query), Candidate(Document(str(i), text))) for i, (query, text) in enumerate(probes)]
     try:
         judgements = load_scorer(name, "f32", engine="auto").score(pairs).judgements
