@@ -86,6 +86,8 @@ class EncoderInput:
         if truncation not in get_args(Truncation):
             raise ValueError(f"truncation is one of {', '.join(get_args(Truncation))}; not {truncation!r}")
         check_types(entries, {"labels": int, "heads": list})
+        if not all(isinstance(each, dict) for each in entries.get("heads", ())):
+            raise ValueError("heads has an entry for each head, with its layer and what it reads")
         heads = tuple(_record(Head, each) for each in entries.get("heads", ()))
         layers = [head.layer for head in heads]
         if layers != sorted({layer for layer in layers if layer > 0}):
