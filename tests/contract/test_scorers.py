@@ -15,6 +15,7 @@ from resift.errors import InputError
 from resift.score.options import EngineOption, Precision
 from resift.types import Candidate, Document, Pair, Query
 from tests.checkpoints import cross_encoder
+from tests.layered_checkpoints import layered
 from tests.processor import skip_without
 
 TEXTS = [
@@ -32,9 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cross_encoder(tmp_path_factory.mktemp("tiny"), "bert", limit=512, noise=0)
 
 
-@pytest.fixture(scope="module", params=["late", "encoder"])
-def make(request: pytest.FixtureRequest, folder: Path) -> Callable[..., Reranker]:
-    name = "resift-mini-en" if request.param == "late" else str(folder)
+@pytest.fixture(scope="module")
+def layers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return layered(tmp_path_factory.mktemp("layers"), limit=512, noise=0)
+
+
+@pytest.fixture(scope="module", params=["late", "encoder", "layerwise"])
+def make(request: pytest.FixtureRequest, folder: Path, layers: Path) -> Callable[..., Reranker]:
+    name = {"late": "resift-mini-en", "encoder": str(folder), "layerwise": f"{layers}(layer=1)"}[request.param]
     return lambda precision: resift.load(name, precision=precision)
 
 

@@ -41,6 +41,7 @@ def train_reranker(
     depth: options.Depth = 30,
     candidates: options.CandidatesOption = options.Candidates.AUTO,
     lora: options.Lora = 0,
+    heads: options.Heads = None,
     merge: options.Merge = True,
     interpolate: options.Interpolate = None,
     remine: options.Remine = 0,
@@ -63,8 +64,8 @@ def train_reranker(
     settings = TrainingSettings(
         base, "reranker", tuple(loss or (AUTO,)), tuple(measure or ()), epochs, steps, batch, accumulation,
         learning_rate, warmup, max_tokens, list_size, negatives, precision.value, evaluations, patience, depth,
-        candidates.value, lora=lora, merge=merge, interpolate=interpolate, remine=remine, seed=seed,
-        force=force, resume=resume,
+        candidates.value, lora=lora, heads=options.layers(heads), merge=merge, interpolate=interpolate, remine=remine,
+        seed=seed, force=force, resume=resume,
     )  # fmt: skip
     _run(_plan(data, settings, (columns, labels, split, corpus), dev, general), output, dry_run, as_json)
 
@@ -268,11 +269,14 @@ def _duration(seconds: float) -> str:
 
 def _print_report(report: TrainingReport, console: Console) -> None:
     from resift.cli import show
-    from resift.train.neural.report import table
+    from resift.train.neural.report import heads_table, table
 
     console.print(report.sentence, style="bold", markup=False, highlight=False)
     console.print()
     show.print_rows(console, *table(report))
+    if report.heads:
+        console.print()
+        show.print_rows(console, *heads_table(report))
     lines = [f"{report.steps} of {report.planned_steps} steps in {report.seconds:.0f} s ({report.precision})"]
     lines += [f"weights of step {report.best_step}" + (f", mixed: {report.alpha:g}" if report.alpha < 1 else "")]
     lines += [f"ended early: {report.stopped}"] if report.stopped else []

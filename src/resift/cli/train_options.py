@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from resift.errors import InputError
+
 
 class Precision(StrEnum):
     """Of matrix products; the head, the losses and the optimizer stay in f32."""
@@ -65,6 +67,12 @@ CandidatesOption = Annotated[
     Candidates, typer.Option("--candidates", help="What is ranked: BM25's best, or what DATA gives.")
 ]
 Lora = Annotated[int, typer.Option("--lora", min=0, help="The rank of LoRA adapters; 0: all weights are trained.")]
+Heads = Annotated[
+    str | None,
+    typer.Option(
+        "--heads", metavar="LAYERS", help="Give it a head at these layers too, so that it can stop early: 2,4."
+    ),
+]
 Merge = Annotated[bool, typer.Option("--merge/--adapter-only", help="Write the merged model too.")]
 Interpolate = Annotated[
     float | None,
@@ -84,3 +92,16 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last chec
 Force = Annotated[bool, typer.Option("--force", help="Write the model even where it is worse.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and one step of it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
+
+def layers(heads: str | None) -> tuple[int, ...]:
+    """The layers that --heads names.
+
+    Raises:
+        InputError: they are no numbers.
+
+    """
+    try:
+        return tuple(int(layer) for layer in heads.split(",")) if heads else ()
+    except ValueError as error:
+        raise InputError(f"--heads takes numbers of layers, joined by commas: 2,4; not {heads!r}") from error

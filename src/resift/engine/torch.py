@@ -14,6 +14,7 @@ import numpy as np
 from resift.engine import varlen
 from resift.engine.batching import MANY_CHARACTERS, Backend, Batch, FloatArray, groups
 from resift.engine.once import Once
+from resift.engine.torch_layers import Cut, CutEncoder, read_cut
 from resift.errors import BrokenModel, MissingExtra, UnknownFamily
 
 _DTYPES = {"f32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -64,6 +65,7 @@ class TorchEngine:
     Args:
         folder: of the model; its weights are read at the first batch.
         precision: "f32", "bf16" or "fp16"; "auto" is bf16 on a GPU that has it, fp16 on other GPUs, f32 on the CPU.
+        cut: where the model stops at an inner layer, that layer and its head; None for the whole classifier.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -73,8 +75,8 @@ class TorchEngine:
     name: Backend = "torch"
     characters = MANY_CHARACTERS
 
-    def __init__(self, folder: Path, precision: str = "auto") -> None:
-        torch = _torch()
+    def __init__(self, folder: Path, precision: str = "auto", cut: Cut | None = None) -> None:
+        torch, self._cut = _torch(), cut
         self.device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         self.precision = self._fastest(torch) if precision == "auto" else precision
         kind = json.loads((folder / "config.json").read_text("utf-8"))["model_type"]
@@ -92,7 +94,7 @@ class TorchEngine:
                 for batch, rows in zip(group, logits.split([len(b.rows) for b in group]), strict=True):
                     yield batch, (np.asarray(rows.numpy(), dtype=np.float32),)
             return
-        segmented = "token_type_ids" in inspect.signature(model.forward).parameters
+        segmented = "token_type_ids" in inspect.signature(model.base_model.forward).parameters
         for batch in batches:
             arrays = {"input_ids": batch.ids, "attention_mask": batch.mask}
             if segmented:
@@ -107,8 +109,11 @@ class TorchEngine:
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
     def _read(self, torch: Any, folder: Path) -> Any:  # noqa: ANN401
-        attention = varlen.register() if self._joins else None
-        model, report = read_classifier(folder, getattr(torch, _DTYPES[self.precision]), attention)
+        attention, dtype = varlen.register() if self._joins else None, getattr(torch, _DTYPES[self.precision])
+        if self._cut is not None:
+            encoder = read_cut(folder, self._cut.layers, dtype, attention)
+            return CutEncoder(encoder.to(self.device), self._cut.head())
+        model, report = read_classifier(folder, dtype, attention)
         if report["missing_keys"]:
             some = ", ".join(sorted(report["missing_keys"])[:3])
             raise BrokenModel(

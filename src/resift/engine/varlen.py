@@ -14,6 +14,7 @@ import numpy as np
 
 from resift.engine.batching import Batch, IntArray
 from resift.engine.graphs.bert import OFFSET_TYPES
+from resift.engine.torch_layers import CutEncoder
 
 ATTENTION = "resift_varlen"  # the name under which Transformers knows it
 MODEL_TYPES = ("bert", "electra", "modernbert", *OFFSET_TYPES)
@@ -64,6 +65,8 @@ def _head(model: Any, hidden: Any, starts: Any) -> Any:  # noqa: ANN401
     """The classifier that the architecture puts on hidden states (tokens, H); `starts` (n + 1,) are the texts' ends."""
     import torch
 
+    if isinstance(model, CutEncoder):
+        return model.of_joined(hidden, starts)
     kind = model.config.model_type
     if kind == "modernbert" and model.config.classifier_pooling == "mean":
         pooled = torch.segment_reduce(hidden.float(), "mean", lengths=starts.diff(), axis=0).to(hidden.dtype)

@@ -27,13 +27,15 @@ from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.graph_files import onnx_file
 from resift.models.graph_source import graph_source
+from resift.models.inner_heads import inner_head
 from resift.models.inputs import EmbedderInput, EncoderInput
 from resift.models.integrity import changed_order, check_files, check_tokens, export_report, listed_hashes, wrong_hashes
+from resift.models.layer_names import with_layer
 from resift.models.layouts.bge_m3 import to_rerank
 from resift.models.registry import row_of
 from resift.models.tokenizer import Tokens
 from resift.protocols import Scorer
-from resift.score.load import find_model, load_scorer, recognise
+from resift.score.load import find_model, load_scorer, located, recognise
 from resift.score.options import EngineOption, LongDocuments, Precision
 
 LEAST_RIGHT = 10  # of twelve trivial pairs of a language that the model claims
@@ -62,7 +64,8 @@ class _Case:
     @property
     def name(self) -> str:
         """The path of the folder, so that a hub is asked once."""
-        return str(self.folder)
+        head = inner_head(self.contract)
+        return with_layer(str(self.folder), head.layer if head else None)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -124,8 +127,9 @@ def _name(check: Callable[[_Case], Iterator[Finding]]) -> str:
 
 
 def _scored(name: str) -> _Case:
-    folder, contract = _reranker(str(find_model(name)))
-    scorer = load_scorer(str(folder), "f32", engine="openvino")
+    name = located(name)
+    folder, contract = _reranker(name)
+    scorer = load_scorer(name, "f32", engine="openvino")
     answers = {}
     for language, questions in probes().items():
         pairs = [pair(p.query, text) for p in questions for text in (p.relevant, p.irrelevant)]

@@ -29,12 +29,13 @@ from resift.models.contract import Contract, Golden
 from resift.models.folder import ModelFolder
 from resift.models.graph_files import onnx_file
 from resift.models.graph_source import graph_source
+from resift.models.inner_heads import inner_head, with_one_head
 from resift.models.inputs import EncoderInput
 from resift.models.integrity import REPORT, SUMS, file_hash
 from resift.models.tokenizer import TOKENIZER
 from resift.models.tokenizers.names import SETTINGS_FILES, VOCABULARY_FILES
 from resift.protocols import Scorer
-from resift.score.load import load_scorer, recognise_reranker
+from resift.score.load import load_scorer, located, recognise_reranker
 
 FileFormat = Literal["openvino", "onnx"]
 WeightFormat = Literal["f32", "fp16", "int8"]  # how matrices are stored
@@ -106,14 +107,15 @@ def export(
         raise InputError(f"export to {formats} with weights of {weight_formats}; not {to!r}, {weights!r}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there already; name a folder that is not")
+    name = located(name)
     folder, contract = recognise_reranker(name)
-    source = load_scorer(str(folder), "f32", engine="openvino")
+    source = load_scorer(name, "f32", engine="openvino")
     out = out.resolve()
     with atomic.blaming(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic.folder(out) as part:
             _copy_settings(folder, part)
-            replace(contract, golden=()).write(part)
+            with_one_head(replace(contract, golden=())).write(part)
             _write_weights(folder, contract, part, to, weights)
             report = _measure(source, contract, folder, part, to, weights)
             if not report.passed and not force:
@@ -121,7 +123,7 @@ def export(
                     f"{weights} weights change the order: tau {report.tau:.3f} (least {LEAST_TAU}), ten best kept "
                     f"{report.top10:.1%} (least {LEAST_TOP10:.0%}); choose --weights fp16 or f32, or --force"
                 )
-            _seal(part, contract, report)
+            _seal(part, with_one_head(contract), report)
             if out.exists():
                 out.rmdir()  # what was put there meanwhile is not replaced
     return report
@@ -154,6 +156,9 @@ def _write_weights(folder: ModelFolder, contract: Contract, part: Path, to: File
         return
     from resift.engine.onnx import round_weights
     from resift.engine.torch import export_onnx, reads
+
+    if inner_head(contract):
+        raise UnknownFamily(f"{contract.name} is written as OpenVINO files alone; use --to openvino")
 
     if graph := onnx_file(folder, contract):
         round_weights(graph, part / "model.onnx", weights)

@@ -22,7 +22,8 @@ from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.graph_files import BELOW, BESIDE, graph_file, holds_whole_graph, weights_or_graph
 from resift.models.heads import SENTENCE, TOKENS, head_steps
-from resift.models.inputs import EmbedderInput, EncoderInput, LateInput
+from resift.models.inner_heads import cut_config, inner_head, inner_head_steps
+from resift.models.inputs import EmbedderInput, EncoderInput, Head, LateInput
 from resift.models.layouts.bge_m3 import SECOND_HEAD
 
 _MEAN = (Pooling(("mean",)), Normalize())  # the pooled vector of a late-interaction model of Resift's own
@@ -59,6 +60,8 @@ def graph_source(folder: ModelFolder, contract: Contract) -> Source:
 
     """
     pad = int(folder.config.get("pad_token_id") or 0)
+    if head := inner_head(contract):
+        return _cut_source(folder, head)
     if holds_whole_graph(folder, contract) and (graph := graph_file(folder.path, BESIDE)):
         return Source(partial(_read_graph, graph), pad, _weights_of_graph(graph, folder.config, contract))
     if isinstance(contract.input, EncoderInput) and not folder.has_modular_head:
@@ -83,6 +86,19 @@ def _classifier_source(folder: ModelFolder, pad: int) -> Source:
     return Source(
         lambda: classifier_graph(config, read_weights(files)), pad, checkpoint, _vocabulary_rows(config, files)
     )
+
+
+def _cut_source(folder: ModelFolder, head: Head) -> Source:
+    """The source of an encoder that ends at an inner head: of the layers above it nothing is built."""
+    path, config = folder.encoder.path, folder.encoder.config
+    files = weights_or_graph(path)
+    if isinstance(files, Path) or architecture(config) is None or unsupported(config):
+        raise UnknownFamily(
+            f"{folder} can't stop at layer {head.layer}: that takes weights in safetensors, of one of the "
+            f"architectures {', '.join(ARCHITECTURES)}; score with its last head"
+        )
+    pad = int(config.get("pad_token_id") or 0)
+    return _encoder_source(cut_config(config, head.layer), files, inner_head_steps(folder, head), pad, pooled=False)
 
 
 def _weights_of_graph(graph: Path, config: Mapping[str, Any], contract: Contract) -> Checkpoint | None:

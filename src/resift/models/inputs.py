@@ -39,6 +39,25 @@ class Input(Protocol):
         """Give what `parse` reads."""
 
 
+CLASSIFIER = "classifier"
+READ_BY_HEADS = ("mean", "cls")  # what inner heads may read
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A layer at which a cross-encoder can stop and give a score.
+
+    Attributes:
+        layer: how many layers are computed before it.
+        reads: how token vectors become one, of which two linear layers make the score ("mean", "cls"); "classifier":
+            it is the model's own head, behind its last layer.
+
+    """
+
+    layer: int = 0
+    reads: str = CLASSIFIER
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderInput:
     """How a cross-encoder reads a pair.
@@ -50,13 +69,15 @@ class EncoderInput:
         labels: outputs of the head. Of one, it is the logit; of two, the second minus the first, whose logistic
             function is the softmax's share of the second.
         segmenter: the language whose words are joined by "_" beforehand (PhoBERT: "vi"); none when empty.
+        heads: where the model has heads at inner layers, all of its heads, the lowest first; the last one is used.
 
     """
 
-    keys: ClassVar[frozenset[str]] = _FIRST_EDITION
+    keys: ClassVar[frozenset[str]] = _FIRST_EDITION | {"heads"}
     truncation: Truncation = "only_second"
     labels: int = 1
     segmenter: str = ""
+    heads: tuple[Head, ...] = ()
 
     @classmethod
     def parse(cls, entries: Mapping[str, Any]) -> Self:
@@ -64,13 +85,26 @@ class EncoderInput:
         truncation = entries.get("truncation", "only_second")
         if truncation not in get_args(Truncation):
             raise ValueError(f"truncation is one of {', '.join(get_args(Truncation))}; not {truncation!r}")
-        check_types(entries, {"labels": int})
-        return cls(truncation, entries.get("labels", 1), EmbedderInput.parse(entries).segmenter)
+        check_types(entries, {"labels": int, "heads": list})
+        if not all(isinstance(each, dict) for each in entries.get("heads", ())):
+            raise ValueError("heads has an entry for each head, with its layer and what it reads")
+        heads = tuple(_record(Head, each) for each in entries.get("heads", ()))
+        layers = [head.layer for head in heads]
+        if layers != sorted({layer for layer in layers if layer > 0}):
+            raise ValueError(f"the layers of heads are different, the lowest first; not {layers}")
+        if unknown := {head.reads for head in heads[:-1]} - set(READ_BY_HEADS):
+            raise ValueError(
+                f"an inner head reads {' or '.join(READ_BY_HEADS)}; not {', '.join(map(repr, sorted(unknown)))}"
+            )
+        if heads and heads[-1].reads != CLASSIFIER:
+            raise ValueError(f"the last head is the model's own and reads {CLASSIFIER!r}; not {heads[-1].reads!r}")
+        return cls(truncation, entries.get("labels", 1), EmbedderInput.parse(entries).segmenter, heads)
 
     def entries(self) -> dict[str, Any]:
         """See `Input`."""
         vectors = asdict(EmbedderInput(segmenter=self.segmenter))
-        return _first_edition(truncation=self.truncation, labels=self.labels, vectors=vectors)
+        heads = {"heads": [asdict(head) for head in self.heads]} if self.heads else {}
+        return _first_edition(truncation=self.truncation, labels=self.labels, vectors=vectors) | heads
 
 
 @dataclass(frozen=True, slots=True)

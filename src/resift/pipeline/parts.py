@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resift.errors import InputError
+from resift.models.layer_names import with_layer
 from resift.rerank.boost import BoostRule
 from resift.rerank.field_values import UNITS, duration, moment
 
@@ -29,7 +30,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 }
 LEARNED = "ltr"
 
-_PLAIN = re.compile(r"[\w/.:-]+")
+_PLAIN = re.compile(r"[\w/.:-]+(?:\(layer=\d+\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,17 @@ class Part:
     """One step of a pipeline.
 
     Attributes:
-        name: of a retriever, a model (bundled name, folder or hub id), or one of `STAGES`.
+        name: of a retriever, a model (bundled name, folder or hub id, with the layer that it stops at), or one of
+            `STAGES`.
         depth: how many candidates a model looks at; None: all that there are.
         parameters: names and values, in order.
         others: the models of which one is taken where `name` does not read the language at hand.
+
+    The layer that a model stops at, its one parameter, becomes a part of its name, by which it is loaded; of several
+    models it is the last one's.
+
+    Raises:
+        InputError: a layer that is none.
 
     """
 
@@ -48,6 +56,16 @@ class Part:
     depth: int | None = None
     parameters: tuple[tuple[str, Value], ...] = ()
     others: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name in RETRIEVERS or self.name in STAGES or [key for key, _ in self.parameters] != ["layer"]:
+            return
+        *before, model = self.names
+        layer = self.parameters[0][1]
+        check(_is_count(layer), f"the layer of {model} is a whole number of 1 or more; not {layer!r}")
+        name, *others = *before, with_layer(model, int(layer))
+        for field, value in (("name", name), ("others", tuple(others)), ("parameters", ())):
+            object.__setattr__(self, field, value)  # how a frozen record is completed
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,7 +138,7 @@ def boost_rule(part: Part) -> BoostRule:
 
 def _check_parameters(part: Part, names: Mapping[str, tuple[str, ...]]) -> None:
     """Refuse a parameter that the retriever or stage does not have, or whose value does not fit."""
-    allowed = names.get(part.name, ())
+    allowed = names.get(part.name, ("layer",))
     for key, value in part.parameters:
         check(key in allowed, f"{part.name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}")
         fits, what = _OF_RETRIEVERS.get(f"{part.name} {key}") or _VALUES[key]
@@ -179,6 +197,7 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "unit": (lambda value: value in UNITS, '"s" or "ms"'),
     "now": (_is_date, 'a date in double quotes, such as "2026-11-27"'),
     "explain": (_is_truth, "true or false"),
+    "layer": (_is_count, "a whole number of 1 or more"),
     "rule": (_is_name, "a file in double quotes"),
     "deeper": (_is_count, "a whole number of 1 or more"),
     "weight": (_is_weight, "a finite number of 0 or more"),

@@ -13,7 +13,7 @@ from resift.pipeline.parts import STAGES, Part, Value, check
 _PART = re.compile(
     r'(?P<name>"(?:[^"\\]|\\.)*"|[\w/.:-]+)(?:@(?P<depth>\d+))?(?:\((?P<parameters>.*)\)(?:@(?P<behind>\d+))?)?'
 )
-_NAME = re.compile(r'"(?:[^"\\]|\\.)*"|[\w/.:-]+')
+_NAME = re.compile(r'"(?:[^"\\]|\\.)*"|[\w/.:-]+(?:\(layer=\d+\))?')
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 
 

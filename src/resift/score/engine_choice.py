@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from resift.errors import BrokenModel, InputError, UnknownFamily
@@ -9,6 +10,7 @@ from resift.machine import has_amx
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.graph_files import onnx_file
+from resift.models.inner_heads import inner_head, inner_head_steps
 from resift.models.inputs import EncoderInput
 from resift.score.options import LoadOptions, Precision
 
@@ -30,12 +32,14 @@ def open_engine(options: LoadOptions, folder: ModelFolder, contract: Contract, s
     from resift.engine.native.native_engine import NativeEngine, obstacle
     from resift.engine.openvino import PRECISIONS, OpenVINOEngine
     from resift.engine.torch import TorchEngine, has_gpu, reads
+    from resift.engine.torch_layers import Cut
 
     name, precision = options.engine, options.precision
-    classifier = isinstance(contract.input, EncoderInput)
+    classifier, head = isinstance(contract.input, EncoderInput), inner_head(contract)
     if name == "torch" or (name == "auto" and classifier and has_gpu()):
         if classifier and reads(folder.path):
-            return TorchEngine(folder.path, precision)
+            cut = Cut(head.layer, partial(inner_head_steps, folder, head)) if head else None
+            return TorchEngine(folder.path, precision, cut)
         if name == "torch":
             raise UnknownFamily(
                 f"{contract.name} does not run in torch: that takes a cross-encoder folder with safetensors, of an "
@@ -57,6 +61,8 @@ def open_engine(options: LoadOptions, folder: ModelFolder, contract: Contract, s
 def _onnx(folder: ModelFolder, contract: Contract, precision: Precision) -> Engine:
     from resift.engine.onnx import OnnxEngine
 
+    if inner_head(contract):
+        raise UnknownFamily(f"{contract.name} does not run by engine='onnx', whose graph has one head; use openvino")
     if precision not in ("auto", "f32"):
         raise InputError(f"onnx runs at f32; not {precision!r}")
     file = onnx_file(folder, contract)

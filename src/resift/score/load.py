@@ -16,7 +16,9 @@ from resift.errors import InputError, NotAModel, UnknownFamily
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.hub import fetch
+from resift.models.inner_heads import at_layer
 from resift.models.integrity import check_export, check_files
+from resift.models.layer_names import split_layer, with_layer
 from resift.models.layouts.bge_m3 import to_rerank
 from resift.models.recognition import contract_of, read_contract
 from resift.models.registry import pooled_by_row, refuse_unsupported, row_of, with_row
@@ -40,12 +42,15 @@ def bundled_models() -> list[Contract]:
 def find_model(name: str) -> Path:
     """The folder of a bundled name, of a path, or of a hub id (`owner/name`, fetched once and kept by the hub's cache).
 
+    A layer in the name (`my-model(layer=4)`) changes nothing: it is in the same folder.
+
     Raises:
         NotAModel: none of these.
         InputError: an empty name, which would be the working folder.
 
     """
     arguments.path(name, "the model's name")
+    name, _ = split_layer(name)
     if (BUNDLED / name / "contract.json").exists():
         return BUNDLED / name
     path = Path(os.path.expanduser(name))  # a unit or env file does not expand "~"
@@ -60,6 +65,11 @@ def find_model(name: str) -> Path:
     )
 
 
+def located(name: str) -> str:
+    """The name of the same model by the path of its folder, so that a hub is asked once; raises as `find_model`."""
+    return with_layer(str(find_model(name)), split_layer(name)[1])
+
+
 def _bundled() -> str:
     return ", ".join(c.name for c in bundled_models())
 
@@ -69,15 +79,20 @@ def recognise(name: str) -> tuple[ModelFolder, Contract]:
 
     A model that the registry knows to be of a family that can't be loaded is not even fetched.
 
+    Args:
+        name: bundled name, folder or hub id; `(layer=4)` behind it: the model stops at its head at this layer.
+
     Raises:
         ModelError: not a model, of no family that Resift loads, or damaged.
+        InputError: it has no head at the layer.
 
     """
+    name, layer = split_layer(name)
     if row := row_of(name):
         refuse_unsupported(row)
     folder = ModelFolder(find_model(name))
-    contract = pooled_by_row(row_of(name, folder), folder) or contract_of(folder)
-    return folder, with_row(contract, name, folder)
+    contract = with_row(pooled_by_row(row_of(name, folder), folder) or contract_of(folder), name, folder)
+    return folder, contract if layer is None else at_layer(contract, layer)
 
 
 def recognise_reranker(name: str) -> tuple[ModelFolder, Contract]:

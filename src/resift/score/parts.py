@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.graph_source import graph_source
+from resift.models.inner_heads import inner_head
 from resift.models.inputs import LateInput
 from resift.models.integrity import check_tokens
 from resift.models.tokenizer import Tokens
@@ -61,9 +62,11 @@ def open_parts(folder: ModelFolder, contract: Contract, options: LoadOptions) ->
     check_tokens(folder.encoder, tokens, source.rows, record)
     default = default_precision(contract, folder.fingerprint)
 
+    stops_at = str(inner_head(contract))
+
     def opened(choice: LoadOptions) -> Engine:
         return shared(
-            ("engine", *key, choice.engine, choice.precision, default),
+            ("engine", *key, stops_at, choice.engine, choice.precision, default),
             lambda: open_engine(choice, folder, contract, source, default),
         )
 

@@ -12,6 +12,7 @@ import torch
 from resift import machine
 from resift.errors import BrokenModel, InputError
 from resift.models.folder import ModelFolder
+from resift.models.layer_names import split_layer
 from resift.score.load import find_model
 
 MOST_TOKENS = 512  # of an input, where the caller names no limit
@@ -24,8 +25,11 @@ def torch_folder(name: str) -> ModelFolder:
     Raises:
         NotAModel: no such model.
         BrokenModel: it has no weights that torch reads.
+        InputError: the name has a layer to stop at.
 
     """
+    if split_layer(name)[1] is not None:
+        raise InputError(f"a whole model is trained; give {split_layer(name)[0]} without a layer")
     folder = ModelFolder(find_model(name))
     if not folder.encoder.has("config.json"):
         raise BrokenModel(

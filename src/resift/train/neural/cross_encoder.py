@@ -5,6 +5,7 @@ Whether the head is new decides what its scores mean: those of a new head are ch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +17,13 @@ from torch import nn
 from resift.errors import InputError, UnknownFamily
 from resift.models.contract import Contract, Golden
 from resift.models.folder import ModelFolder
+from resift.models.inner_heads import heads_of
 from resift.models.inputs import EncoderInput
 from resift.models.recognition import contract_of
 from resift.train.neural.adapters import head_names, with_adapters
 from resift.train.neural.base_model import loading_of, quiet, readable, tokens_of, torch_folder
 from resift.train.neural.grouped import CPU_BUDGET, GPU_BUDGET, GroupedCrossEncoder, score_pairs
+from resift.train.neural.layerwise import LayerwiseCrossEncoder, attach_heads, inner_outputs
 from resift.train.neural.plan import Plan
 from resift.train.neural.reading_again import resift_scores
 from resift.train.neural.seen import seen_together
@@ -43,7 +46,9 @@ class CrossEncoders:
     def open(self, plan: Plan, precision: str) -> BaseModel:
         """See `open_base`."""
         settings = plan.settings
-        return open_base(settings.base, plan.outputs, settings.max_tokens, precision, settings.lora)
+        return open_base(
+            settings.base, plan.outputs, settings.max_tokens, precision, settings.lora, settings.heads, settings.merge
+        )
 
     def score(self, model: Any, pairs: Pairs, bf16: bool = False) -> Floats:  # noqa: ANN401
         """See `score_pairs`."""
@@ -63,9 +68,12 @@ class CrossEncoders:
             contract = replace(_contract(folder), name=name, max_tokens=int(model.max_seq_length or 512))
         except UnknownFamily:
             return outputs  # an architecture that Resift does not run: it stays a model of sentence-transformers
+        if isinstance(model, LayerwiseCrossEncoder):
+            contract = replace(contract, input=replace(contract.input_as(EncoderInput), heads=model.heads))
         golden = tuple(Golden(q, d, float(s)) for (q, d), s in zip(probes[:_GOLDEN], expected[:_GOLDEN], strict=False))
         replace(contract, window_tokens=contract.max_tokens, golden=golden).write(folder)
-        return outputs | {"resift": (expected, resift_scores(folder, probes))}
+        outputs["resift"] = expected, resift_scores(folder, probes)
+        return outputs | (inner_outputs(model, folder, probes) if isinstance(model, LayerwiseCrossEncoder) else {})
 
     def seen(self, model: Any, pair: tuple[str, str]) -> SeenTexts:  # noqa: ANN401
         """See `seen_together`."""
@@ -89,7 +97,15 @@ def written(base: BaseModel, folder: Path) -> GroupedCrossEncoder:
         return GroupedCrossEncoder(str(folder), local_files_only=True, device=str(model.device))
 
 
-def open_base(name: str, outputs: int, max_tokens: int | None, precision: str, lora: int = 0) -> BaseModel:
+def open_base(
+    name: str,
+    outputs: int,
+    max_tokens: int | None,
+    precision: str,
+    lora: int = 0,
+    heads: Sequence[int] = (),
+    merge: bool = True,
+) -> BaseModel:
     """Open a model to train it.
 
     Args:
@@ -98,12 +114,15 @@ def open_base(name: str, outputs: int, max_tokens: int | None, precision: str, l
         max_tokens: the longest pair; None: the model's limit, 512 at most.
         precision: "bf16" makes attention eager on a CPU, which is faster there.
         lora: the rank of adapters; 0: none.
+        heads: layers of heads besides the last one; none: those that the model has.
+        merge: whether adapters are merged in the end.
 
     Raises:
         NotAModel: no such model.
         BrokenModel: it has no weights that torch reads.
         UnknownFamily: it is no encoder, or puts a prompt before its texts.
-        InputError: its head has another number of outputs, or max_tokens is out of range.
+        InputError: its head has another number of outputs, max_tokens is out of range, or it has no such layer;
+            or an adapter alone is to be written of a model with several heads.
 
     """
     folder = torch_folder(name)
@@ -115,11 +134,22 @@ def open_base(name: str, outputs: int, max_tokens: int | None, precision: str, l
             f"{folder} has a head of {_outputs(folder)} outputs, and the loss needs {outputs}; choose another loss "
             "(`ce` needs 2, all others 1), or begin with a bare encoder"
         )
-    reopen = partial(_opened, folder, outputs, tokens_of(folder, max_tokens), precision)
+    layers = tuple(heads) or tuple(head.layer for head in heads_of(folder))
+    if layers and lora and not merge:
+        raise InputError("an adapter alone has no place for heads at inner layers; write the merged model")
+    reopen = partial(_opened, folder, outputs, tokens_of(folder, max_tokens), precision, bool(layers))
     model = reopen()
     adapted = with_adapters(model, lora) if lora else None
+    new = attach_heads(model, folder, layers) if isinstance(model, LayerwiseCrossEncoder) else ()
     model.set_keep_in_fp32_modules(_head_linears(model))
-    return BaseModel(TRAINABLE, model, folder, fresh, adapted, reopen=reopen)
+    return BaseModel(TRAINABLE, model, folder, fresh, adapted, notes=_notes(new), reopen=reopen, new_layers=new)
+
+
+def _notes(new: Sequence[int]) -> tuple[str, ...]:
+    if not new:
+        return ()
+    at = ", ".join(map(str, new))
+    return (f"heads at layer {at} are new, so trained weights are not mixed with those of the base",)
 
 
 def _outputs(folder: ModelFolder) -> int:
@@ -132,9 +162,10 @@ def _outputs(folder: ModelFolder) -> int:
     return len(config.get("id2label") or ()) or int(config.get("num_labels") or 2)
 
 
-def _opened(folder: ModelFolder, outputs: int, tokens: int, precision: str) -> GroupedCrossEncoder:
+def _opened(folder: ModelFolder, outputs: int, tokens: int, precision: str, layerwise: bool) -> GroupedCrossEncoder:
+    make = LayerwiseCrossEncoder if layerwise else GroupedCrossEncoder
     with readable(folder):
-        model = GroupedCrossEncoder(
+        model = make(
             str(folder.path), num_labels=outputs, max_length=tokens, local_files_only=True, trust_remote_code=False,
             activation_fn=nn.Identity(), model_kwargs=loading_of(precision),
         )  # fmt: skip

@@ -127,18 +127,33 @@ def score_pairs(model: CrossEncoder, pairs: Sequence[tuple[str, str]], bf16: boo
         bf16: matrix products in bf16, as in a training that uses it.
 
     """
+    logits = np.zeros(len(pairs))
+    for rows, features in passes_of(model, pairs, bf16):
+        logits[rows] = one_logit(features["scores"])
+    return logits
+
+
+def passes_of(
+    model: CrossEncoder, pairs: Sequence[tuple[str, str]], bf16: bool = False
+) -> Iterator[tuple[list[int], dict[str, Any]]]:
+    """Places of some pairs, and what the model gives for them; see `score_pairs`."""
     from sentence_transformers.util import batch_to_device
 
     training, order = model.training, sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0]) - len(pairs[i][1]))
-    logits = np.zeros(len(pairs))
     model.eval()
     device = model.device
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    try:
         for start in range(0, len(order), _AT_ONCE):
             rows = order[start : start + _AT_ONCE]
-            features = batch_to_device(model.preprocess([pairs[i] for i in rows]), device)
-            scores = model(features)["scores"].double().cpu().numpy()
-            scores = scores.reshape(len(rows), -1)
-            logits[rows] = scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
-    model.train(training)
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                features = model(batch_to_device(model.preprocess([pairs[i] for i in rows]), device))
+            yield rows, features
+    finally:
+        model.train(training)
+
+
+def one_logit(scores: Tensor) -> Floats:
+    """(n,) f64 of scores (n,) or (n, outputs); of two outputs the second minus the first."""
+    outputs = scores.double().cpu().numpy().reshape(len(scores), -1)
+    logits: Floats = outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, 1] - outputs[:, 0]
     return logits

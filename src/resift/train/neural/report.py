@@ -54,6 +54,22 @@ def compare(data: str, values: Mapping[str, Mapping[str, Floats]]) -> list[Compa
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class HeadMeasures:
+    """What one of several heads of a trained model is worth.
+
+    Attributes:
+        layer: how many layers are computed for its scores.
+        values: means of the measures over the held-out queries.
+        share: of the first measure of the last head.
+
+    """
+
+    layer: int
+    values: Mapping[str, float]
+    share: float
+
+
 def refusals(row: Comparison, task: Task) -> list[str]:
     """Why a model with these figures is not written: it is worse than what there was, on queries it did not see.
 
@@ -110,6 +126,7 @@ class TrainingReport:
         seconds: of the training alone.
         precision: of matrix products.
         rounds: what was mined between epochs.
+        heads: of a model with several heads, what each is worth.
 
     """
 
@@ -132,6 +149,7 @@ class TrainingReport:
     seconds: float
     precision: str
     rounds: tuple[MiningRound, ...] = ()
+    heads: tuple[HeadMeasures, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -166,13 +184,21 @@ def table(report: TrainingReport) -> tuple[list[str], list[list[str]]]:
     return headings, rows
 
 
+def heads_table(report: TrainingReport) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of what each head is worth; no rows where there is one head."""
+    names = list(report.heads[0].values) if report.heads else []
+    rows = [
+        [str(head.layer), *(f"{head.values[name]:.3f}" for name in names), f"{head.share:.1%}"] for head in report.heads
+    ]
+    return ["head at layer", *names, "share of the last"], rows
+
+
 def _interval(estimate: Estimate) -> str:
     return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
 
 
 def model_card(report: TrainingReport) -> str:
     """MODEL_CARD.md of a trained folder."""
-    headings, rows = table(report)
     noun = task_of(report.task).noun
     lines = [f"# {noun[0].upper()}{noun[1:]} trained with Resift", "", f"{report.sentence}.", ""]
     lines += [f"* Base: {report.base}{' (without a head)' if report.fresh_head else ''}"]
@@ -187,7 +213,12 @@ def model_card(report: TrainingReport) -> str:
     lines += [f"* Ended early: {report.stopped}"] if report.stopped else []
     lines += [f"* Written in spite of: {reason}" for reason in report.refusals]
     lines += [f"* Note: {note}" for note in report.notes]
-    lines += ["", "| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += ["", *_markdown(*table(report))]
+    lines += ["", *_markdown(*heads_table(report))] if report.heads else []
     lines += ["", f"Measured on queries that neither trained nor chose anything. Intervals: {METHOD}, paired, 95 %."]
     return "\n".join(lines) + "\n"
+
+
+def _markdown(headings: list[str], rows: list[list[str]]) -> list[str]:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (headings, *rows)]
+    return [lines[0], "|" + " --- |" * len(headings), *lines[1:]]

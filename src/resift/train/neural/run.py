@@ -21,6 +21,8 @@ from resift.train.neural import saving
 from resift.train.neural.base_model import precision_of, quiet
 from resift.train.neural.evaluator import Health, ListEvaluator
 from resift.train.neural.guard import Guard
+from resift.train.neural.layerwise import LayerwiseCrossEncoder, measured_heads
+from resift.train.neural.layerwise_loss import loss_of
 from resift.train.neural.plan import Plan, TrainingSet
 from resift.train.neural.progress import ShownProgress
 from resift.train.neural.ranking_lists import RankingLists, measured
@@ -115,6 +117,7 @@ def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> Tra
         seconds=round(trained.seconds, 1),
         precision=precision,
         rounds=trained.rounds,
+        heads=_heads(plan, base),
     )
     if report.out:
         on_progress("model written", 0, 1.0)
@@ -122,6 +125,13 @@ def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> Tra
         report = replace(report, reload_delta=saving.write(base, out, plan.test.pairs, texts, settings.merge))
         shutil.rmtree(checkpoints_of(out), ignore_errors=True)
     return report
+
+
+def _heads(plan: Plan, base: BaseModel) -> tuple[reports.HeadMeasures, ...]:
+    """What each head of the trained model is worth on the held-out queries; none where it has one."""
+    if not isinstance(base.model, LayerwiseCrossEncoder):
+        return ()
+    return tuple(measured_heads(base.model, plan.test, plan.measures))
 
 
 def _set_entries(each: TrainingSet) -> dict[str, Any]:
@@ -168,7 +178,7 @@ def loss_modules(plan: Plan, base: BaseModel) -> dict[str, torch.nn.Module]:
         if options.pos_weight is None:
             positives = max(1, each.facts.labelled - each.facts.negatives)
             options = replace(options, pos_weight=min(_MOST_WEIGHT, max(1.0, each.facts.negatives / positives)))
-        modules[name] = each.loss.make(base.model, options, each.facts.weighted > 0)
+        modules[name] = loss_of(each.loss, base.model, options, each.facts.weighted > 0)
     return modules
 
 
@@ -251,7 +261,7 @@ def _interpolated(plan: Plan, before: Before, precision: str) -> float:
     Where general data are given, their dev half counts as much as the dev lists. Xiao and others, LM-Cocktail (2023).
     """
     asked = plan.settings.interpolate
-    if before.model.fresh_head or plan.settings.lora:
+    if before.model.fresh_head or before.model.new_layers or plan.settings.lora:
         return 1.0 if asked is None else _mixed(before, state_of(before.model.model), asked)
     tuned = state_of(before.model.model)
     if asked is not None:

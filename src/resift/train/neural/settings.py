@@ -42,6 +42,7 @@ class TrainingSettings:
             and those that BM25 finds.
         dims: of the token vectors of a new projection, for late interaction.
         lora: the rank of LoRA adapters; 0: all weights are trained.
+        heads: layers of a reranker's heads besides the last one; none: those that the base has.
         merge: whether adapters are merged into the weights that are saved; else the adapter alone is written.
         interpolate: the share of the trained weights (0..1), the base has the rest; None: the best on dev of 0.25 to 1.
         remine: after so many epochs negatives are mined again, with the model as it stands; 0: never.
@@ -72,6 +73,7 @@ class TrainingSettings:
     documents: int = 2000
     dims: int = 128
     lora: int = 0
+    heads: tuple[int, ...] = ()
     merge: bool = True
     interpolate: float | None = None
     remine: int = 0
@@ -87,11 +89,7 @@ class TrainingSettings:
             InputError: a value out of range.
 
         """
-        task = task_of(self.task)
-        if self.lora and task.name != "reranker":
-            raise InputError(f"adapters are trained in rerankers; {task.noun} is trained whole, without lora")
-        if self.candidates == "corpus" and task.name == "reranker":
-            raise InputError("a cross-encoder can't rank the whole corpus; candidates are bm25 or given")
+        self._check_task()
         for name in (
             "documents",
             "dims",
@@ -123,6 +121,18 @@ class TrainingSettings:
             raise InputError(f"precision is one of {', '.join(get_args(Precision))}; not {self.precision!r}")
         if self.candidates not in (AUTO, *get_args(Candidates)):
             raise InputError(f"candidates are auto, {' or '.join(get_args(Candidates))}; not {self.candidates!r}")
+
+    def _check_task(self) -> None:
+        """Refuse what a kind of model does not have."""
+        task = task_of(self.task)
+        if self.lora and task.name != "reranker":
+            raise InputError(f"adapters are trained in rerankers; {task.noun} is trained whole, without lora")
+        if self.heads and task.name != "reranker":
+            raise InputError(f"heads at several layers are those of rerankers; {task.noun} is trained without heads")
+        if len(set(self.heads)) < len(self.heads):
+            raise InputError(f"each layer has one head; not {', '.join(map(str, self.heads))}")
+        if self.candidates == "corpus" and task.name == "reranker":
+            raise InputError("a cross-encoder can't rank the whole corpus; candidates are bm25 or given")
 
 
 def checkpoints_of(out: Path) -> Path:

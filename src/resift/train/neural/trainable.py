@@ -107,6 +107,7 @@ class BaseModel:
         prompts: what stands before the texts of each column of the training rows.
         notes: what a person should know of the base, in sentences.
         reopen: opens the base once more, to put written adapters into it; None without adapters.
+        new_layers: inner layers whose heads have random weights.
 
     """
 
@@ -118,6 +119,7 @@ class BaseModel:
     prompts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reopen: Callable[[], Any] | None = None
+    new_layers: tuple[int, ...] = ()
 
     def score(self, pairs: Pairs, bf16: bool = False) -> Floats:
         """See `ScoresLists.score`."""

@@ -15,9 +15,11 @@ from torch.utils.data import RandomSampler
 
 from resift.errors import BrokenModel
 from resift.train.neural.guard import Guard
+from resift.train.neural.layerwise import INNER_HEADS
 from resift.train.neural.plan import Plan
 from resift.train.neural.trainable import BaseModel
 
+HEAD_RATE = 1e-3  # the least of new inner heads: at the rate of the encoder, one at layer 2 learns nothing in 500 steps
 WEIGHTS = "weights.safetensors"
 
 
@@ -109,6 +111,7 @@ def arguments_of(plan: Plan, base: BaseModel, folder: Path, precision: str) -> A
         max_steps=plan.steps,
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
+        learning_rate_mapping={INNER_HEADS: max(HEAD_RATE, settings.learning_rate)} if base.new_layers else {},
         warmup_steps=round(settings.warmup * plan.steps),
         bf16=precision == "bf16",
         use_cpu=base.model.device.type == "cpu",
