@@ -66,7 +66,7 @@ def test_a_learned_stage_corrects_the_order(
     client = live(create_app([ServedModel.of(same)], Settings(pipeline=text), index=index))
     answer = client.post("/api/search", json={"query": QUERY}).raise_for_status().json()
     expected = index.run(text, QUERY)
-    assert [r["score"]["source"] for r in answer["results"]] == ["trees"] * len(answer["results"])
+    assert [r["score"]["source"] for r in answer["results"]] == ["linear"] * len(answer["results"])
     assert [r["score"]["value"] for r in answer["results"]] == pytest.approx(
         [float(c.score or 0) for c in expected][: len(answer["results"])], abs=1e-3
     )
