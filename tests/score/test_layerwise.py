@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_head_gives_what_transformers_hidden_states_give(kind: str, tmp_path: Path) -> None:
     folder = layered(tmp_path, kind)
-    for layer, reads in ((1, "mean"), (2, "cls")):
+    for layer, reads in ((1, "mean+max"), (2, "cls")):
         expected = reference(folder, PAIRS, layer, reads)
         assert np.ptp(expected) > 0.01
         for engine in ("openvino", "torch"):
@@ -110,7 +110,7 @@ def test_an_engine_whose_graph_has_one_head_is_refused(folder: Path) -> None:
         ([{"layer": 2, "reads": "mean"}, {"layer": 1, "reads": "classifier"}], "the lowest first"),
         ([{"layer": 0, "reads": "mean"}, {"layer": 3, "reads": "classifier"}], "the lowest first"),
         ([{"layer": 1, "reads": "mean"}], "the last head is the model's own"),
-        ([{"layer": 1, "reads": "max"}, {"layer": 3, "reads": "classifier"}], "reads mean or cls; not 'max'"),
+        ([{"layer": 1, "reads": "max"}, {"layer": 3, "reads": "classifier"}], "mean, cls; not 'max'"),
         ([{"layer": "1", "reads": "mean"}], "must be of type int"),
         ([{"level": 1}], "unknown entries"),
         ([1], "an entry for each head"),

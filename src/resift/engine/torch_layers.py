@@ -39,7 +39,7 @@ class CutEncoder:
         pooling, *linears = steps
         assert isinstance(pooling, Pooling)
         self.base_model, self.config = encoder, encoder.config
-        self._reads = pooling.modes[0]
+        self._modes = pooling.modes
         self._linears = [_tensors(step, encoder.device) for step in linears if isinstance(step, Linear)]
 
     @property
@@ -49,25 +49,38 @@ class CutEncoder:
 
     def __call__(self, attention_mask: Any, **inputs: Any) -> Any:  # noqa: ANN401
         """Logits (B, labels) in f32, as an attribute of what is returned."""
-        hidden = self.base_model(attention_mask=attention_mask, **inputs).last_hidden_state.float()
-        if self._reads == "cls":
-            return SimpleNamespace(logits=self._logits(hidden[:, 0]))
-        shares = attention_mask.float() / attention_mask.sum(dim=1, keepdim=True)
-        return SimpleNamespace(logits=self._logits((hidden * shares[:, :, None]).sum(dim=1)))
+        hidden = self.base_model(attention_mask=attention_mask, **inputs).last_hidden_state
+        return SimpleNamespace(logits=self._logits(pooled(hidden, attention_mask, self._modes)))
 
     def of_joined(self, hidden: Any, starts: Any) -> Any:  # noqa: ANN401
         """Logits (n, labels) of hidden states (tokens, H) without padding; `starts` (n + 1,) are the texts' ends."""
         import torch
 
-        if self._reads == "cls":
-            return self._logits(hidden[starts[:-1]].float())
-        return self._logits(torch.segment_reduce(hidden.float(), "mean", lengths=starts.diff(), axis=0))
+        hidden, lengths = hidden.float(), starts.diff()
+        parts = [
+            hidden[starts[:-1]] if mode == "cls" else torch.segment_reduce(hidden, mode, lengths=lengths, axis=0)
+            for mode in self._modes
+        ]
+        return self._logits(torch.cat(parts, dim=1))
 
     def _logits(self, x: Any) -> Any:  # noqa: ANN401
         from torch.nn import functional
 
         (inner, inner_bias), (weight, bias) = self._linears
         return functional.linear(functional.gelu(functional.linear(x, inner, inner_bias)), weight, bias)
+
+
+def pooled(hidden: Any, mask: Any, modes: Sequence[str]) -> Any:  # noqa: ANN401
+    """(B, modes x H) f32 of hidden states (B, T, H), of which the mask (B, T) attends to some: "mean", "max", "cls"."""
+    import torch
+
+    hidden = hidden.float()
+    parts = {
+        "cls": lambda: hidden[:, 0],
+        "max": lambda: hidden.masked_fill(mask[:, :, None] == 0, float("-inf")).amax(dim=1),
+        "mean": lambda: (hidden * (mask.float() / mask.sum(dim=1, keepdim=True))[:, :, None]).sum(dim=1),
+    }
+    return torch.cat([parts[mode]() for mode in modes], dim=1)
 
 
 def _tensors(step: Linear, device: Any) -> tuple[Any, Any]:  # noqa: ANN401

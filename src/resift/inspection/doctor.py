@@ -27,7 +27,7 @@ from resift.models.contract import Contract
 from resift.models.folder import ModelFolder
 from resift.models.graph_files import onnx_file
 from resift.models.graph_source import graph_source
-from resift.models.inner_heads import inner_head
+from resift.models.inner_heads import layer_of
 from resift.models.inputs import EmbedderInput, EncoderInput
 from resift.models.integrity import changed_order, check_files, check_tokens, export_report, listed_hashes, wrong_hashes
 from resift.models.layer_names import with_layer
@@ -64,8 +64,7 @@ class _Case:
     @property
     def name(self) -> str:
         """The path of the folder, so that a hub is asked once."""
-        head = inner_head(self.contract)
-        return with_layer(str(self.folder), head.layer if head else None)
+        return with_layer(str(self.folder), layer_of(self.contract))
 
     @cached_property
     def tokens(self) -> Tokens:

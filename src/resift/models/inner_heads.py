@@ -15,7 +15,7 @@ from resift.models.inputs import CLASSIFIER, EncoderInput, Head
 from resift.models.layer_names import with_layer
 
 HEADS_FILE = "heads/model.safetensors"  # tensors LAYER.dense.weight, .dense.bias, .score.weight, .score.bias
-INNER_READS = "mean"  # of heads that Resift trains
+INNER_READS = "mean+max"  # new heads, see docs/decisions.md
 
 
 def heads_of(folder: ModelFolder) -> tuple[Head, ...]:
@@ -57,6 +57,12 @@ def inner_head(contract: Contract) -> Head | None:
     return heads[-1] if heads and heads[-1].reads != CLASSIFIER else None
 
 
+def layer_of(contract: Contract) -> int | None:
+    """The inner layer that a contract stops at; None where it does not."""
+    head = inner_head(contract)
+    return head.layer if head else None
+
+
 def with_one_head(contract: Contract) -> Contract:
     """The contract of a graph in which all but the head in use is left out."""
     if not isinstance(contract.input, EncoderInput) or not contract.input.heads:
@@ -69,6 +75,11 @@ def cut_config(config: Mapping[str, Any], layers: int) -> dict[str, Any]:
     name = "n_layers" if config.get("model_type") == "distilbert" else "num_hidden_layers"
     kinds = {"layer_types": config["layer_types"][:layers]} if config.get("layer_types") else {}
     return {**config, name: layers, **kinds}
+
+
+def pooling_of(head: Head) -> tuple[str, ...]:
+    """How an inner head makes one vector of token vectors; of several ways, one behind the other."""
+    return tuple(head.reads.split("+"))
 
 
 def inner_head_steps(folder: ModelFolder, head: Head) -> tuple[HeadStep, ...]:
@@ -86,4 +97,4 @@ def inner_head_steps(folder: ModelFolder, head: Head) -> tuple[HeadStep, ...]:
         )
     except KeyError as error:
         raise BrokenModel(f"{folder.path / HEADS_FILE} has no tensor {error}; fetch the model again") from error
-    return Pooling((head.reads,)), Linear(*dense, "GELU"), Linear(*score)
+    return Pooling(pooling_of(head)), Linear(*dense, "GELU"), Linear(*score)

@@ -40,7 +40,7 @@ class Input(Protocol):
 
 
 CLASSIFIER = "classifier"
-READ_BY_HEADS = ("mean", "cls")  # what inner heads may read
+READ_BY_HEADS = ("mean+max", "mean", "cls")  # what inner heads may read; of two, one vector behind the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Head:
 
     Attributes:
         layer: how many layers are computed before it.
-        reads: how token vectors become one, of which two linear layers make the score ("mean", "cls"); "classifier":
-            it is the model's own head, behind its last layer.
+        reads: how token vectors become one, of which two linear layers make the score ("mean+max", "mean",
+            "cls"); "classifier": it is the model's own head, behind its last layer.
 
     """
 
@@ -94,7 +94,7 @@ class EncoderInput:
             raise ValueError(f"the layers of heads are different, the lowest first; not {layers}")
         if unknown := {head.reads for head in heads[:-1]} - set(READ_BY_HEADS):
             raise ValueError(
-                f"an inner head reads {' or '.join(READ_BY_HEADS)}; not {', '.join(map(repr, sorted(unknown)))}"
+                f"an inner head reads {', '.join(READ_BY_HEADS)}; not {', '.join(map(repr, sorted(unknown)))}"
             )
         if heads and heads[-1].reads != CLASSIFIER:
             raise ValueError(f"the last head is the model's own and reads {CLASSIFIER!r}; not {heads[-1].reads!r}")

@@ -25,6 +25,7 @@ from resift.train.neural.plan import make_plan
 from resift.train.neural.rows import rows_of
 from resift.train.neural.run import train
 from resift.train.neural.settings import TrainingSettings
+from tests.layered_checkpoints import layered
 from tests.train.neural import tiny
 
 PAIRS = [("what is water", "the lamp"), ("where is the city", "the ferry in the north of oslo")]
@@ -68,7 +69,9 @@ def batch_of(loss: Loss) -> tuple[list[list[str]], object]:
 def learned(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model whose two heads have learned to tell lamps from ferries."""
     out = tmp_path_factory.mktemp("learned") / "model"
-    report = train(make_plan([tiny.examples()], settings(bare, heads=(1, 2), losses=("group-softmax",))), out)
+    report = train(
+        make_plan([tiny.examples()], settings(bare, heads=(1, 2), losses=("group-softmax",), epochs=12.0)), out
+    )
     assert report.out == str(out) and report.alpha == 1.0
     assert [head.layer for head in report.heads] == [1, 2]
     assert all(head.values["nDCG@10"] > 0.9 for head in report.heads)
@@ -80,7 +83,7 @@ def learned(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_folder_holds_every_head_and_says_how_it_reads(learned: Path) -> None:
     contract = json.loads((learned / "contract.json").read_text())
-    assert contract["heads"] == [{"layer": 1, "reads": "mean"}, {"layer": 2, "reads": "classifier"}]
+    assert contract["heads"] == [{"layer": 1, "reads": "mean+max"}, {"layer": 2, "reads": "classifier"}]
     names = {"1.dense.weight", "1.dense.bias", "1.score.weight", "1.score.bias"}
     assert load_file(learned / HEADS_FILE).keys() == names
     assert "| head at layer | nDCG@10 | RR@10 | share of the last |" in (learned / "MODEL_CARD.md").read_text()
@@ -100,6 +103,14 @@ def test_a_model_that_has_heads_keeps_them(learned: Path, tmp_path: Path) -> Non
     assert report.alpha == 0.0  # the base's weights, those of its inner heads too
     before, after = (load_file(folder / HEADS_FILE) for folder in (learned, tmp_path / "out"))
     torch.testing.assert_close(after, before)
+
+
+def test_a_head_goes_on_reading_what_it_read(tmp_path: Path) -> None:
+    folder = layered(tmp_path, noise=0.0)
+    base = open_base(str(folder), 1, None, "f32")
+    assert [head.reads for head in base.model.heads] == ["mean+max", "cls", "classifier"]
+    expected = [resift.load(with_layer(str(folder), n), precision="f32").score(PAIRS).values for n in (1, 2, 3)]
+    np.testing.assert_allclose(list(score_layers(base.model, PAIRS).values()), expected, atol=1e-4)
 
 
 def test_a_head_that_is_not_in_the_file_is_no_chance(learned: Path, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resift.engine.torch_layers import pooled
 from resift.errors import BrokenModel, InputError, UnknownFamily
 from resift.models.folder import ModelFolder
-from resift.models.inner_heads import HEADS_FILE, INNER_READS, heads_of
+from resift.models.inner_heads import HEADS_FILE, INNER_READS, heads_of, pooling_of
 from resift.models.inputs import CLASSIFIER, Head
 from resift.train.neural.grouped import GroupedCrossEncoder, one_logit, passes_of
 from resift.train.neural.ranking_lists import RankingLists, measured
@@ -40,20 +41,19 @@ LayerScores = Mapping[int, Tensor]
 
 
 class InnerHead(nn.Module):
-    """The mean of a layer's token vectors, a linear layer with GELU, and one that makes the scores."""
+    """One vector of a layer's token vectors, a linear layer with GELU, and one that makes the scores."""
 
-    def __init__(self, width: int, outputs: int) -> None:
+    def __init__(self, record: Head, width: int, outputs: int) -> None:
         super().__init__()
-        self.dense, self.score = nn.Linear(width, width), nn.Linear(width, outputs)
+        self.record, self._modes = record, pooling_of(record)
+        self.dense, self.score = nn.Linear(len(self._modes) * width, width), nn.Linear(width, outputs)
         for linear in (self.dense, self.score):
             nn.init.normal_(linear.weight, std=0.02)  # as BERT's own heads begin
             nn.init.zeros_(linear.bias)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Scores (n, outputs) of hidden states (n, T, H), of which the mask (n, T) attends to some."""
-        shares = mask.float() / mask.sum(dim=1, keepdim=True)
-        mean = (hidden.float() * shares[:, :, None]).sum(dim=1)
-        scores: Tensor = self.score(functional.gelu(self.dense(mean)))
+        scores: Tensor = self.score(functional.gelu(self.dense(pooled(hidden, mask, self._modes))))
         return scores
 
 
@@ -161,7 +161,8 @@ class LayerwiseCrossEncoder(GroupedCrossEncoder):
     @property
     def heads(self) -> tuple[Head, ...]:
         """Its heads, as its contract lists them."""
-        return (*(Head(layer, INNER_READS) for layer in self.layers[:-1]), Head(self.layers[-1], CLASSIFIER))
+        inner: Any = self[-1].inner_heads
+        return (*(head.record for head in inner.values()), Head(self.layers[-1], CLASSIFIER))
 
 
 def blocks_of(encoder: Any) -> nn.ModuleList:  # noqa: ANN401
@@ -199,12 +200,13 @@ def attach_heads(model: LayerwiseCrossEncoder, folder: ModelFolder, layers: Sequ
             f"{folder} has {count} layers, and its own head behind the last one; heads are at some of 1 to {count - 1} "
             f"besides, not at {', '.join(map(str, layers))}"
         )
-    heads = {layer: InnerHead(width, model.num_labels) for layer in inner}
-    stored = {head.layer for head in heads_of(folder)} & set(inner)
+    stored = {head.layer: head for head in heads_of(folder) if head.layer in inner}
+    records = [stored.get(layer) or Head(layer, INNER_READS) for layer in sorted(inner)]
+    heads = {record.layer: InnerHead(record, width, model.num_labels) for record in records}
     for layer in stored:
         _restore(heads[layer], folder, layer)
     model.attach(heads)
-    return tuple(layer for layer in inner if layer not in stored)
+    return tuple(layer for layer in heads if layer not in stored)
 
 
 def score_layers(model: LayerwiseCrossEncoder, pairs: Pairs) -> dict[int, Floats]:
