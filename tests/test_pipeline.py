@@ -110,7 +110,7 @@ def test_the_text() -> None:
         ("a >> blend(weight=-1)", "0 or more; not -1"),
         ("a >> blend(wait=1)", "no parameter 'wait'; it has weight, dense"),
         ("a >> blend(weight=high)", "is no parameter"),
-        ("a(b=1)", "a has no parameter 'b'; it has none"),
+        ("a(b=1)", "a has no parameter 'b'; it has layer"),
         ("a@0", "1 or more; not 0"),
         ("a >> top 0", "1 or more; not 0"),
         ("a b", "double quotes"),

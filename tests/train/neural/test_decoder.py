@@ -147,6 +147,11 @@ def test_what_has_no_single_token_for_yes_is_refused(tmp_path: Path) -> None:
         TRAINABLE.open(plan_of(folder), "f32")
 
 
+def test_heads_at_inner_layers_are_refused(base: Path) -> None:
+    with pytest.raises(InputError, match="heads at inner layers are those of encoders"):
+        TRAINABLE.open(plan_of(base, lora=0, heads=(1,)), "f32")
+
+
 def test_a_loss_of_two_outputs_is_refused(base: Path) -> None:
     with pytest.raises(InputError, match="gives one logit"):
         TRAINABLE.open(plan_of(base, losses=("ce",)), "f32")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from resift.errors import InputError
 from resift.train.neural.base_model import torch_folder
-from resift.train.neural.cross_encoder import CrossEncoders, open_base
+from resift.train.neural.cross_encoder import CrossEncoders
 from resift.train.neural.decoder import is_decoder, open_decoder
 from resift.train.neural.plan import Plan
 from resift.train.neural.trainable import BaseModel
@@ -13,12 +14,21 @@ class Rerankers(CrossEncoders):
     """See `Trainable`."""
 
     def open(self, plan: Plan, precision: str) -> BaseModel:
-        """See `open_base` and `open_decoder`."""
+        """See `open_base` and `open_decoder`.
+
+        Raises:
+            InputError: heads at inner layers are asked of a decoder.
+
+        """
         settings = plan.settings
         folder = torch_folder(settings.base)
-        if is_decoder(folder):
-            return open_decoder(folder, plan.outputs, settings.max_tokens, precision, settings.lora)
-        return open_base(settings.base, plan.outputs, settings.max_tokens, precision, settings.lora)
+        if not is_decoder(folder):
+            return super().open(plan, precision)
+        if settings.heads:
+            raise InputError(
+                f"{folder} is a decoder, and heads at inner layers are those of encoders; leave --heads out"
+            )
+        return open_decoder(folder, plan.outputs, settings.max_tokens, precision, settings.lora)
 
 
 TRAINABLE = Rerankers()
