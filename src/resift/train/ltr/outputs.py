@@ -47,8 +47,8 @@ def tables(trained: TrainedLtr, groups: int = _GROUPS, widest: int = _WIDEST) ->
     return [
         Table(f"Orders: {figures.measure}, {figures.queries} queries, each out of fold",
               ("order", "measure", "gain", "95 %", "better", "worse"), orders),
-        Table("Features: share of the trees' gain, and what is lost without them",
-              ("features", "gain", "lost", "95 %"), features),
+        Table("Features: share of the trees' gain, and the change of the measure without them",
+              ("features", "gain", "without", "95 %"), features),
         Table("Settings tried, by cross-validation: nDCG among the candidates",
               ("leaves", "learning rate", "rounds", "measure"), trials),
     ]  # fmt: skip
