@@ -4,7 +4,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo quick test test-cpus docs docs-tree parity parity-golden token-ids token-ids-golden bench-quality bench-speed bench-index bench-lexical bench-maxsim \
   bench-search bench-peers bench-compare bench-soak bench-fuzz bench-tune bench-multilingual bench-exports bench-ltr \
-  bench-calibrate bench-train test-clients \
+  bench-calibrate bench-train bench-training test-clients \
   test-interop clean
 
 demo: .venv-demo/installed  ## a real search over these docs, with the core install only
@@ -63,6 +63,8 @@ bench-ltr: .venv/installed  ## learning to rank: LightGBM's example, time of tra
 	$(DEV) bench/ltr.py
 	$(DEV) bench/ltr_msrd.py
 
+bench-training: .venv/installed .venv/benches  ## what training on one's own data is worth: hours on two cores
+	$(DEV) bench/train.py --work build/train
 bench-train: .venv/installed .venv/benches  ## each training loss on real data: before, after, and whether the guard spoke
 	OMP_NUM_THREADS=1 $(DEV) bench/train_losses.py
 
