@@ -66,7 +66,7 @@ TRAININGS = {
          "fused": "bm25 + dense", "base, blended over the fused": "bm25 + dense >> resift-mini-en >> blend"},
     ),
     "medquad-mined": Training(
-        "an embedder on health questions, mined negatives", "en_medquad_train",
+        "an embedder, mined negatives", "en_medquad_train",
         ("--negatives", "1", "--range-max", "30"), EMBEDDER, "", False, ("R@10", "nDCG@10"), SEARCHED,
     ),
     "medquad-random": Training(
