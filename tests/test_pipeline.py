@@ -111,6 +111,8 @@ def test_the_text() -> None:
         ("a >> blend(wait=1)", "no parameter 'wait'; it has weight, dense"),
         ("a >> blend(weight=high)", "is no parameter"),
         ("a(b=1)", "a has no parameter 'b'; it has layer"),
+        ("a >> blend(weight=1, weight=2)", "has the parameter 'weight' twice"),
+        ('a >> boost("date", field="year")', "has the parameter 'field' twice"),
         ("a@0", "1 or more; not 0"),
         ("a >> top 0", "1 or more; not 0"),
         ("a b", "double quotes"),

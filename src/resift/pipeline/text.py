@@ -84,10 +84,13 @@ def _unquoted(name: str) -> str:
 
 def _parameters(text: str, name: str, part: str) -> Iterator[tuple[str, Value]]:
     """Names and values; a text that stands first without a name has the first one that the step knows."""
+    written: set[str] = set()
     for i, piece in enumerate(split(text, ",") if text.strip() else []):
         key, _, value = piece.partition("=")
         if i == 0 and re.fullmatch(_QUOTED, piece) and (names := STAGES.get(name)):
             key, value = names[0], piece
+        check(key.strip() not in written, f"{part!r} has the parameter {key.strip()!r} twice; write it once")
+        written.add(key.strip())
         try:
             yield key.strip(), json.loads(value)
         except ValueError as error:
