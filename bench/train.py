@@ -130,15 +130,15 @@ def measured(name: str, training: Training, work: Path) -> dict:
             label: [round(x, 4) for x in (gain.value, gain.low, gain.high)]
             for label, gain in zip(others, gains, strict=True)
         },
-        "per query": {label: np.round(v[first], 4).tolist() for label, v in values.items()},
+        "per query": {m: np.round(values["trained"][m], 4).tolist() for m in training.measures},
     }
 
 
-def compared(results: dict[str, dict], first: str, second: str) -> list[float]:
-    """By how much the first training's model is better than the second's, with its interval."""
-    a, b = (np.array(results[name]["measured"]["per query"]["trained"]) for name in (first, second))
-    gain = estimates((a - b)[:, None])[0]
-    return [round(x, 4) for x in (gain.value, gain.low, gain.high)]
+def compared(results: dict[str, dict], first: str, second: str) -> dict[str, list[float]]:
+    """By how much the first training's model is better than the second's, by measure, with its interval."""
+    a, b = (results[name]["measured"]["per query"] for name in (first, second))
+    gains = {m: estimates((np.array(a[m]) - np.array(b[m]))[:, None])[0] for m in a}
+    return {m: [round(x, 4) for x in (gain.value, gain.low, gain.high)] for m, gain in gains.items()}
 
 
 def markdown(results: dict[str, dict]) -> str:
@@ -167,8 +167,9 @@ def main() -> None:
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     path = args.out / "train.json"
-    results = json.loads(path.read_text())["trainings"] if path.exists() else {}
-    for name in names_to_do(args.names):
+    before = json.loads(path.read_text()) if path.exists() else {"trainings": {}}
+    results, names = before["trainings"], names_to_do(args.names)
+    for name in names:
         training = TRAININGS[name]
         report = trained(name, training, args.work)
         shown = (
@@ -187,9 +188,10 @@ def main() -> None:
             "mining": list(training.mining),
             "report": {key: report[key] for key in shown}, "measured": measured(name, training, args.work),
         }  # fmt: skip
-        result: dict = {"machine": machine("torch", "sentence-transformers"), "trainings": results}
-        if {"medquad-mined", "medquad-random"} <= set(results):
+        result = before | {"machine": machine("torch", "sentence-transformers"), "trainings": results}
+        if {"medquad-mined", "medquad-random"} <= set(names) and name == "medquad-random":
             result["mined over random negatives"] = compared(results, "medquad-mined", "medquad-random")
+            before = result
         path.write_text(json.dumps(result, indent=1) + "\n")
         (args.out / "train.md").write_text(markdown(results), "utf-8")
         print(markdown(results), flush=True)
