@@ -94,3 +94,19 @@ def test_patience_counts_what_was_measured_before_the_interruption(
     again = going_on(plan, tmp_path / "again")
     assert whole.stopped == again.stopped == "no progress at 2 evaluations in a row"
     assert whole.steps == again.steps == 3 * plan.every
+
+
+def test_a_training_that_was_ended_after_its_last_step_makes_no_more(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Interrupted
+
+    plan = plan_of(base, **KINDS["embedder"])
+    whole = train(plan, tmp_path / "whole")
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(run, "_comparisons", fail)
+        train(plan, tmp_path / "again")
+    again = going_on(plan, tmp_path / "again")
+    assert (again.steps, again.best_step, again.dev) == (whole.steps, whole.best_step, whole.dev)
+    assert_equal_weights(tmp_path / "whole", tmp_path / "again")

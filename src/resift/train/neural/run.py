@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import set_seed
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 
 from resift.errors import InputError
 from resift.evaluate.statistics import Floats
@@ -231,8 +233,12 @@ def _trained(
     while True:
         round_plan = replace(plan, sets=remining.sets_at(step, on_progress)) if remining else plan
         trainer = make_trainer(round_plan, model, evaluator, guard, folder, precision, on_progress)
+        saved = folder / f"checkpoint-{step}"
+        if step >= plan.steps:  # it was ended after the last step: the trainer would make one more
+            trainer.state = TrainerState.load_from_json(str(saved / TRAINER_STATE_NAME))
+            break
         with quiet():
-            trainer.train(resume_from_checkpoint=str(folder / f"checkpoint-{step}") if step else None)
+            trainer.train(resume_from_checkpoint=str(saved) if step else None)
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it would go on in bf16
         step = int(trainer.state.global_step)
         if guard.reason or step >= plan.steps or not remining or step % plan.round_steps:
