@@ -26,7 +26,7 @@ from machine import machine
 from resift import files
 from resift.evaluate import Dataset
 from resift.evaluate.document_store import DocumentStore
-from resift.rerank.tree_models import Floats
+from resift.rerank.ranking_function import Floats
 from resift.train.ltr.dataset_rows import DataOptions, RankedData, groups_of, rows_of
 from resift.train.ltr.fit import fit
 from resift.train.ltr.gains import ndcg_of_lists

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from resift.errors import InputError
-from resift.rerank.tree_models import Floats, Matrix
+from resift.rerank.ranking_function import Floats, Matrix
 from resift.train.ltr.click_log import Impression, read_clicks
 from resift.train.ltr.click_rows import click_rows
 from resift.train.ltr.fit import fit

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from resift.errors import BrokenModel, InputError, MissingExtra
-from resift.rerank.tree_models import MODEL_FILES, Library, read_trees
+from resift.rerank.ranking_function import MODEL_FILES
+from resift.rerank.tree_models import Library, read_trees
 from resift.train.ltr import fit as fit_module
 from resift.train.ltr.fit import fit, validated
 from resift.train.ltr.gains import ndcg_of_lists

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from resift.features import Feature, FeatureSet
-from resift.rerank.tree_models import Floats, Matrix
+from resift.rerank.ranking_function import Floats, Matrix
 from resift.types import Reason
 
 _LEAST = 0.05  # contributions that words show as 0.1

@@ -22,8 +22,9 @@ from resift.rerank.blend import standardised
 from resift.rerank.explanation import reasons
 from resift.rerank.judged import judged
 from resift.rerank.linear import read_linear
+from resift.rerank.ranking_function import MODEL_FILES, Floats, Matrix, RankingFunction
 from resift.rerank.training_summary import TRAINING_FILE, TrainingSummary
-from resift.rerank.tree_models import MODEL_FILES, Floats, Matrix, RankingFunction, read_trees
+from resift.rerank.tree_models import read_trees
 from resift.types import Candidate, Judgement, Note, NoteCode, Ranking, ScoreKind, Scores
 
 _NAMED = 5  # features that a note names

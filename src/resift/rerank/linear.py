@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from resift.errors import BrokenModel
-from resift.rerank.tree_models import Floats, FunctionKind, Matrix
+from resift.rerank.ranking_function import Floats, FunctionKind, Matrix
 
 FURTHEST = 4.0  # standard deviations from the mean; what lies beyond counts as this, so that no odd value decides
 _SCHEMA = 1

@@ -13,7 +13,7 @@ import numpy as np
 
 from resift import atomic
 from resift.errors import BrokenModel
-from resift.rerank.tree_models import MODEL_FILES, Floats, FunctionKind, Matrix
+from resift.rerank.ranking_function import MODEL_FILES, Floats, FunctionKind, Matrix
 
 TRAINING_FILE = "training.json"
 _SCHEMA = 1

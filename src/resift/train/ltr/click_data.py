@@ -9,7 +9,7 @@ from typing import Any
 from resift.errors import InputError
 from resift.evaluate import Dataset
 from resift.evaluate.document_store import DocumentStore
-from resift.rerank.tree_models import Matrix
+from resift.rerank.ranking_function import Matrix
 from resift.train.ltr.click_log import Impression
 from resift.train.ltr.click_rows import BOUND, click_rows
 from resift.train.ltr.dataset_rows import DataOptions, RankedData, facts_of, issues_of, ranked_queries

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from resift.errors import InputError
-from resift.rerank.tree_models import Matrix
+from resift.rerank.ranking_function import Matrix
 from resift.train.ltr.click_log import Impression
 from resift.train.ltr.propensities import Propensities
 from resift.train.ltr.rows import TrainingRows, checked_rows

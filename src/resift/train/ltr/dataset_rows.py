@@ -16,7 +16,7 @@ from resift.evaluate.issues import IssueCode
 from resift.evaluate.pipeline_rankings import pipeline_rankings
 from resift.features import FeatureMatrix, FeatureSet, Missing, MissingCode, Statistics, detect_fields, signal_kinds
 from resift.pipeline import DEFAULT_DEPTH, Part, Pipeline
-from resift.rerank.tree_models import Matrix
+from resift.rerank.ranking_function import Matrix
 from resift.text.analysis import sample
 from resift.train.ltr.out_of_fold import OutOfFold, query_hash, renamed, replaced
 from resift.train.ltr.rows import Integers, TrainingRows, checked_rows

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resift.rerank.tree_models import Floats, RankingFunction
+from resift.rerank.ranking_function import Floats, RankingFunction
 from resift.train.ltr.rows import TrainingRows
 
 _SHOWN, _PLACES, _ROWS = 8, 20, 500

@@ -11,14 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from resift.rerank.tree_models import (
-    Floats,
-    LightGBMTrees,
-    RankingFunction,
-    XGBoostTrees,
-    import_lightgbm,
-    import_xgboost,
-)
+from resift.rerank.ranking_function import Floats, RankingFunction
+from resift.rerank.tree_models import LightGBMTrees, XGBoostTrees, import_lightgbm, import_xgboost
 from resift.train.ltr.gains import gain_table
 from resift.train.ltr.rows import TrainingRows
 from resift.train.ltr.settings import MOST_ROUNDS, PATIENCE, TreeSettings

@@ -10,8 +10,8 @@ from resift.errors import InputError
 from resift.features import FEATURES_FILE, STATISTICS_FILE, FeatureSet, Statistics
 from resift.models.contract import Contract
 from resift.models.inputs import LearnedInput
+from resift.rerank.ranking_function import MODEL_FILES, RankingFunction
 from resift.rerank.training_summary import TRAINING_FILE, TrainingSummary
-from resift.rerank.tree_models import MODEL_FILES, RankingFunction
 from resift.train.ltr.train import TrainedLtr
 from resift.types import ScoreKind
 

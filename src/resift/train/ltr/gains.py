@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from resift.rerank.tree_models import Floats
+from resift.rerank.ranking_function import Floats
 from resift.train.ltr.rows import Integers, TrainingRows
 
 Gain = Literal["exponential", "linear"]

@@ -18,7 +18,7 @@ import numpy as np
 
 from resift import files
 from resift.errors import InputError
-from resift.rerank.tree_models import Floats, Matrix
+from resift.rerank.ranking_function import Floats, Matrix
 from resift.train.ltr.rows import Integers
 
 _FORM = "a line is LABEL qid:QUERY 1:0.5 2:3 …"

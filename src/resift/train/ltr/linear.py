@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from resift.rerank.linear import LinearFunction, Standardisation
-from resift.rerank.tree_models import Floats
+from resift.rerank.ranking_function import Floats
 from resift.train.ltr.rows import Integers, TrainingRows
 from resift.train.ltr.search import folds
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from resift.evaluate.statistics import METHOD, Estimate, estimates
-from resift.rerank.tree_models import Floats
+from resift.rerank.ranking_function import Floats
 from resift.train.ltr.gains import Gain, ndcg_of_lists, per_query
 from resift.train.ltr.rows import Integers, TrainingRows
 from resift.train.ltr.search import FOLDS, Progress, choose, out_of_fold

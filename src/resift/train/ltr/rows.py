@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from resift.errors import InputError
-from resift.rerank.tree_models import Floats, Matrix
+from resift.rerank.ranking_function import Floats, Matrix
 
 Integers = npt.NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from resift.errors import InputError
-from resift.rerank.tree_models import Floats
+from resift.rerank.ranking_function import Floats
 from resift.train.ltr.fit import Course, fit, validated
 from resift.train.ltr.rows import Integers, TrainingRows
 from resift.train.ltr.settings import SMALL, TreeSettings, grid

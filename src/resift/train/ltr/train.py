@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resift.errors import InputError
+from resift.rerank.ranking_function import RankingFunction
 from resift.rerank.training_summary import Distribution, distributions
-from resift.rerank.tree_models import RankingFunction
 from resift.train.ltr.dependence import Dependence, dependences
 from resift.train.ltr.fit import fit
 from resift.train.ltr.report import LEAST, Groups, LtrReport, report, single_groups
