@@ -36,7 +36,7 @@ Losses = Annotated[
     list[str] | None, typer.Option("--loss", help="One for all data, or one for each; auto takes what fits.")
 ]
 Measures = Annotated[
-    list[str] | None, typer.Option("--measure", help="The first chooses: nDCG@10, MRR@10, Hit-Rate@10, …")
+    list[str] | None, typer.Option("--measure", help="The first chooses: nDCG@10, Hit-Rate@10, Spearman, AUC, …")
 ]
 Dev = Annotated[Path | None, typer.Option("--dev", help="Judged queries to measure on, instead of a part of DATA.")]
 General = Annotated[Path | None, typer.Option("--general", help="Judged queries of another domain: what is forgotten.")]

@@ -17,7 +17,6 @@ from resift.train.neural.base_model import precision_of
 from resift.train.neural.evaluator import ListEvaluator
 from resift.train.neural.guard import Guard
 from resift.train.neural.plan import Plan
-from resift.train.neural.ranking_lists import measured
 from resift.train.neural.run import make_trainer
 from resift.train.neural.suspicions import suspicions
 from resift.train.neural.trainable import BaseModel, trainable_of
@@ -116,9 +115,7 @@ def dry_run(plan: Plan) -> DryRun:
         held_out=(len(plan.dev.lists), len(plan.test.lists)),
         first_stage=plan.dev.first_stage,
         before={
-            plan.task.without: {
-                name: float(column.mean()) for name, column in measured(plan.dev, plan.measures).items()
-            },
+            plan.task.without: {name: float(column.mean()) for name, column in plan.measures.values(plan.dev).items()},
             "base": means,
         },
         loss=loss,

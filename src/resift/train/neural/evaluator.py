@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from resift.evaluate.statistics import Floats
-from resift.train.neural.ranking_lists import RankingLists, measured
+from resift.train.neural.measures import Measures
+from resift.train.neural.ranking_lists import RankingLists
 from resift.train.neural.trainable import ScoresLists
-
-if TYPE_CHECKING:
-    from ir_measures import Measure
 
 SATURATED_AT = 17.0  # from here on the sigmoid of a logit is 1 in f32
 
@@ -48,10 +45,10 @@ def health_of(lists: RankingLists, scores: Floats, value: float, logits: bool = 
 class ListEvaluator(BaseEvaluator):
     """Measures of a set of lists, as the trainer of sentence-transformers asks for them; the first one decides."""
 
-    def __init__(self, lists: RankingLists, measures: Sequence[Measure], kind: ScoresLists, bf16: bool = False) -> None:
+    def __init__(self, lists: RankingLists, measures: Measures, kind: ScoresLists, bf16: bool = False) -> None:
         super().__init__()
         self.lists, self._measures, self._kind, self._bf16 = lists, measures, kind, bf16
-        self.primary_metric = str(measures[0])
+        self.primary_metric = measures.first
         self.history: list[tuple[int, Health]] = []
 
     def __call__(
@@ -73,8 +70,8 @@ class ListEvaluator(BaseEvaluator):
         return means, health_of(self.lists, scores, means[self.primary_metric], self._kind.logits)
 
     def values(self, model: Any) -> tuple[dict[str, Floats], Floats]:  # noqa: ANN401
-        """Each measure of each list, and the scores of all pairs; a model that gives no numbers has 0 everywhere."""
-        scores = self._kind.score(model, self.lists.pairs, self._bf16)
-        if not np.isfinite(scores).all():
-            return {str(m): np.zeros(len(self.lists.lists)) for m in self._measures}, scores
-        return measured(self.lists, self._measures, scores), scores
+        """Each measure of each list, and candidates' scores; a model that gives no numbers has 0 everywhere."""
+        scores = self._measures.scores(self.lists, lambda pairs: self._kind.score(model, pairs, self._bf16))
+        if not scores.finite:
+            return {name: np.zeros(len(self.lists.lists)) for name in self._measures.names}, scores.candidates
+        return self._measures.values(self.lists, scores), scores.candidates

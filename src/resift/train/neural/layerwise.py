@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +24,11 @@ from resift.models.folder import ModelFolder
 from resift.models.inner_heads import HEADS_FILE, INNER_READS, heads_of, pooling_of
 from resift.models.inputs import CLASSIFIER, Head
 from resift.train.neural.grouped import GroupedCrossEncoder, one_logit, passes_of
-from resift.train.neural.ranking_lists import RankingLists, measured
+from resift.train.neural.measures import ListScores, Measures
+from resift.train.neural.ranking_lists import RankingLists
 from resift.train.neural.reading_again import resift_scores
 from resift.train.neural.report import HeadMeasures
 from resift.train.neural.trainable import Floats, Pairs
-
-if TYPE_CHECKING:
-    from ir_measures import Measure
 
 INNER_HEADS = "inner_heads"  # within the names of their parameters
 
@@ -227,16 +225,15 @@ def inner_outputs(model: LayerwiseCrossEncoder, folder: Path, probes: Pairs) -> 
     }
 
 
-def measured_heads(
-    model: LayerwiseCrossEncoder, lists: RankingLists, measures: Sequence[Measure]
-) -> list[HeadMeasures]:
+def measured_heads(model: LayerwiseCrossEncoder, lists: RankingLists, measures: Measures) -> list[HeadMeasures]:
     """The mean of each measure over lists, of each head."""
-    scores = score_layers(model, lists.pairs)
-    means = {
-        layer: {name: float(column.mean()) for name, column in measured(lists, measures, scores[layer]).items()}
-        for layer in model.layers
-    }
-    first, last = str(measures[0]), means[model.layers[-1]]
+    candidates = score_layers(model, lists.pairs)
+    labelled = score_layers(model, lists.labelled_pairs if measures.pairs else [])
+    means = {}
+    for layer in model.layers:
+        values = measures.values(lists, ListScores(candidates[layer], labelled[layer]))
+        means[layer] = {name: float(column.mean()) for name, column in values.items()}
+    first, last = measures.first, means[model.layers[-1]]
     return [
         HeadMeasures(layer, values, values[first] / last[first] if last[first] else 0.0)
         for layer, values in means.items()

@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from resift.errors import InputError, MissingExtra
-from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
 from resift.train.examples import ExampleSet, LabelKind, Shape, TrainingQuery
 from resift.train.neural import hard_negatives, losses, splits
 from resift.train.neural.losses import DataFacts, Form, Loss
+from resift.train.neural.measures import Measures
 from resift.train.neural.ranking_lists import Candidates, Pool, RankingLists, of_dataset
 from resift.train.neural.rows import TrainingRows, named, rows_of
 from resift.train.neural.settings import AUTO, TrainingSettings
 from resift.train.neural.tasks import Task, task_of
-
-if TYPE_CHECKING:
-    from ir_measures import Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class Plan:
         sets: that are trained on.
         dev: lists that choose the checkpoint; test: lists that are reported, on which nothing was chosen.
         general_dev, general_test: the same of the data that show what was forgotten; None without such data.
-        measures: the first one decides.
+        measures: of dev and test; the first one decides.
         notes: what was left out or moved, in sentences.
         settings: of the training.
 
@@ -71,7 +68,7 @@ class Plan:
     test: RankingLists
     general_dev: RankingLists | None
     general_test: RankingLists | None
-    measures: tuple[Measure, ...]
+    measures: Measures
     settings: TrainingSettings
     notes: tuple[str, ...] = field(default=())
 
@@ -124,12 +121,15 @@ def make_plan(
 
     """
     _check_installed()
-    measures = tuple(named_measures.parse(settings.measures or task_of(settings.task).measures))
+    task = task_of(settings.task)
+    measures = Measures.parse(settings.measures or task.measures, task.name == "reranker")
     if not sets:
         raise InputError("there are no data to train on; name a file or folder")
     notes = [f"{examples.name}: {issue.message}" for examples in sets for issue in examples.issues]
     parts, dev_lists, test_lists = _held_out(sets, settings, dev)
     general_lists = None if general is None else _of_dataset(general, settings)
+    for lists in filter(None, (dev_lists, test_lists, general_lists)):
+        measures.check(lists)
     held_out = [item.query for lists in (dev_lists, test_lists, general_lists) if lists for item in lists.lists]
     rest = []
     for examples, part in zip(sets, parts, strict=True):

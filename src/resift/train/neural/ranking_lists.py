@@ -29,19 +29,22 @@ if TYPE_CHECKING:
 
 Candidates = Literal["bm25", "given", "corpus"]
 Key = TypeVar("Key")
+Labels = tuple[tuple[str, float], ...]  # texts of judged documents with their labels
 RELEVANT_FROM = 0.5  # of labels that are no whole numbers
 
 
 @dataclass(frozen=True, slots=True)
 class RankingList:
-    """One query, the documents that the first stage brought in its order, and the grades of all judged ones.
+    """One query, the documents that the first stage brought in its order, and what is known of all judged ones.
 
-    `grades` are by place in `documents`; judged documents that were not brought have places behind them.
+    `grades` are by place in `documents`; judged documents that were not brought have places behind them. `labelled`
+    are the judged documents, brought or not, with their labels.
     """
 
     query: str
     documents: tuple[str, ...]
     grades: Mapping[int, int]
+    labelled: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class RankingLists:
     def pairs(self) -> list[tuple[str, str]]:
         """All pairs, list by list."""
         return [(item.query, text) for item in self.lists for text in item.documents]
+
+    @property
+    def labelled_pairs(self) -> list[tuple[str, str]]:
+        """All pairs with a label, list by list."""
+        return [(item.query, text) for item in self.lists for text, _ in item.labelled]
 
     def split(self, scores: Floats) -> list[Floats]:
         """Scores of all pairs, by list."""
@@ -93,11 +101,7 @@ class Pool:
         Queries without a positive are left out, because nothing can be measured of them.
         """
         if candidates == "corpus":
-            asked = [
-                Asked(query_text(q), q.query.text, {_key(c.document): grade(c.label) for c in q.candidates})
-                for q in queries
-                if is_measured(q)
-            ]
+            asked = [Asked(query_text(q), q.query.text, _grades(q), _labelled(q)) for q in queries if is_measured(q)]
             return corpus_lists(name, asked, [(_key(d), d) for d in self._documents], depth, self._bm25)
         made = tuple(self._list(q, depth, candidates) for q in queries if is_measured(q))
         size = len(self._documents)
@@ -105,7 +109,7 @@ class Pool:
         return RankingLists(name, made, words)
 
     def _list(self, query: TrainingQuery, depth: int, candidates: Candidates) -> RankingList:
-        grades = {_key(c.document): grade(c.label) for c in query.candidates}
+        grades = _grades(query)
         count = len(self._documents) if candidates == "given" else depth
         places, _ = self._bm25.best_places(query.query.text, count)
         order = [self._documents[i] for i in places.tolist()]
@@ -113,11 +117,33 @@ class Pool:
             order = [document for document in order if _key(document) in grades]
             present = {_key(document) for document in order}
             order += [c.document for c in query.candidates if _key(c.document) not in present]
-        return _list_of(query_text(query), [(_key(document), document) for document in order[:depth]], grades)
+        keyed = [(_key(document), document) for document in order[:depth]]
+        return _list_of(query_text(query), keyed, grades, _labelled(query))
 
 
 def _key(document: Document) -> tuple[str, str]:
     return document.title, document.text
+
+
+def _grades(query: TrainingQuery) -> dict[tuple[str, str], int]:
+    return {_key(c.document): grade(c.label) for c in query.candidates}
+
+
+def _labelled(query: TrainingQuery) -> Labels:
+    return tuple((whole_text(c.document), c.label) for c in query.candidates if c.label is not None)
+
+
+def _labelled_of(data: Dataset) -> dict[str, Labels]:
+    """By query id; judged documents that the data do not have are left out."""
+    rows = {id_: row for row, id_ in enumerate(data.documents.ids)}
+    return {
+        query.id: tuple(
+            (whole_text(data.documents[rows[id_]]), float(value))
+            for id_, value in data.qrels[query.id].items()
+            if id_ in rows
+        )
+        for query in data.queries
+    }
 
 
 def is_measured(query: TrainingQuery) -> bool:
@@ -127,8 +153,11 @@ def is_measured(query: TrainingQuery) -> bool:
 
 def of_dataset(data: Dataset, depth: int, candidates: Candidates = "bm25") -> RankingLists:
     """Lists of judged queries: all documents, or the data's own run, else BM25 over their documents."""
+    labelled = _labelled_of(data)
     if candidates == "corpus":
-        asked = [Asked(_instructed(query), query.text, data.qrels[query.id]) for query in data.queries]
+        asked = [
+            Asked(_instructed(query), query.text, data.qrels[query.id], labelled[query.id]) for query in data.queries
+        ]
         documents = list(data.documents)
         named = [(document.id, document) for document in documents]
         return corpus_lists(data.name, asked, named, depth, BM25Retriever(documents))
@@ -140,9 +169,8 @@ def of_dataset(data: Dataset, depth: int, candidates: Candidates = "bm25") -> Ra
             documents = [data.documents[row] for row in rows]
         else:
             documents = [c.document for c in bm25.retrieve([query], depth)[0]]
-        made.append(
-            _list_of(_instructed(query), [(document.id, document) for document in documents], data.qrels[query.id])
-        )
+        named = [(document.id, document) for document in documents]
+        made.append(_list_of(_instructed(query), named, data.qrels[query.id], labelled[query.id]))
     words = "the run given" if bm25 is None else f"BM25 over {len(data.documents)} documents"
     return RankingLists(data.name, tuple(made), words)
 
@@ -153,11 +181,12 @@ def _instructed(query: Query) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query whose documents are to be found: as a model reads it, as BM25 reads it, and grades by key."""
+    """A query whose documents are to be found: as a model reads it, as BM25 reads it, grades by key, and labels."""
 
     text: str
     words: str
     grades: Mapping[Any, int]
+    labelled: Labels
 
 
 def corpus_lists(
@@ -179,18 +208,20 @@ def corpus_lists(
     made = []
     for query, places in zip(queries, by_bm25, strict=True):
         order = dict.fromkeys(place for place in chain(places, chosen) if place in chosen)
-        made.append(_list_of(query.text, [documents[place] for place in order], query.grades))
+        made.append(_list_of(query.text, [documents[place] for place in order], query.grades, query.labelled))
     size = f"{len(chosen)}" if len(chosen) == len(documents) else f"{len(chosen)} of {len(documents)}"
     return RankingLists(name, tuple(made), f"a search over {size} documents")
 
 
-def _list_of(text: str, documents: Sequence[tuple[Key, Document]], grades: Mapping[Key, int]) -> RankingList:
+def _list_of(
+    text: str, documents: Sequence[tuple[Key, Document]], grades: Mapping[Key, int], labelled: Labels
+) -> RankingList:
     """A list of documents by what names them; judged ones that are not among them get places behind."""
     places = {key: place for place, (key, _) in enumerate(documents)}
     for key in grades:
         places.setdefault(key, len(places))
     by_place = {places[key]: value for key, value in grades.items()}
-    return RankingList(text, tuple(whole_text(document) for _, document in documents), by_place)
+    return RankingList(text, tuple(whole_text(document) for _, document in documents), by_place, labelled)
 
 
 def measured(lists: RankingLists, measures: Sequence[Measure], scores: Floats | None = None) -> dict[str, Floats]:

@@ -27,7 +27,7 @@ from resift.train.neural.layerwise import LayerwiseCrossEncoder, measured_heads
 from resift.train.neural.layerwise_loss import loss_of
 from resift.train.neural.plan import Plan, TrainingSet
 from resift.train.neural.progress import ShownProgress
-from resift.train.neural.ranking_lists import RankingLists, measured
+from resift.train.neural.ranking_lists import RankingLists
 from resift.train.neural.remining import Remining, RoundEnd
 from resift.train.neural.report import (
     BASE,
@@ -250,7 +250,7 @@ def _trained(
     else:
         before.model.model.load_state_dict(before.state)
         best_step = 0
-    key = f"eval_{plan.measures[0]}"
+    key = f"eval_{plan.measures.first}"
     dev = tuple((int(log["step"]), float(log[key])) for log in trainer.state.log_history if key in log)
     rounds = tuple(remining.rounds) if remining else ()
     return Trained(guard, rounds, step, best_step, dev, time.perf_counter() - began)
@@ -277,7 +277,7 @@ def _interpolated(plan: Plan, before: Before, precision: str) -> float:
     evaluators = [ListEvaluator(lists, plan.measures, before.model.kind, precision == "bf16") for lists in parts]
     for alpha in ALPHAS:
         _mixed(before, tuned, alpha)
-        means = [each.examine(before.model.model)[0][str(plan.measures[0])] for each in evaluators]
+        means = [each.examine(before.model.model)[0][plan.measures.first] for each in evaluators]
         qualities.append(float(np.mean(means)))
     return _mixed(before, tuned, ALPHAS[int(np.argmax(qualities))])
 
@@ -303,6 +303,6 @@ def _comparisons(plan: Plan, before: Before) -> list[reports.Comparison]:
     rows = []
     for lists, base in sets:
         if lists is not None and base is not None:
-            first, after = measured(lists, plan.measures), _values(plan, before.model, lists)
+            first, after = plan.measures.values(lists), _values(plan, before.model, lists)
             rows += compare(lists.name, {FIRST_STAGE: first, BASE: base, TRAINED: after})
     return rows

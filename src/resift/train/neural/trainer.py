@@ -121,7 +121,7 @@ def arguments_of(plan: Plan, base: BaseModel, folder: Path, precision: str) -> A
         save_strategy="steps",
         save_steps=plan.every,
         save_total_limit=2,
-        metric_for_best_model=f"eval_{plan.measures[0]}",
+        metric_for_best_model=f"eval_{plan.measures.first}",
         greater_is_better=True,
         load_best_model_at_end=False,
         logging_strategy="no",

@@ -1,0 +1,114 @@
+"""Measures of pairs: the figures of scikit-learn and SciPy, intervals over queries, and a training that is led by one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics
+
+from resift.errors import InputError
+from resift.evaluate.statistics import estimates
+from resift.train.neural.measures import PAIR_MEASURES, ListScores, Measures
+from resift.train.neural.plan import make_plan
+from resift.train.neural.ranking_lists import RankingList, RankingLists
+from resift.train.neural.run import train
+from resift.train.neural.settings import TrainingSettings
+from tests.train.neural import tiny
+
+NAMES = ("Spearman", "Pearson", "AUC", "Accuracy", "F1")
+SIZE = st.integers(2, 40)
+
+
+def lists_of(labels: list[list[float]]) -> RankingLists:
+    """A query with labelled documents for each row, all of which the first stage brought."""
+    made = tuple(
+        RankingList(f"q{i}", tuple(f"d{j}" for j in range(len(row))), {j: int(v) for j, v in enumerate(row)},
+                    tuple((f"d{j}", v) for j, v in enumerate(row)))
+        for i, row in enumerate(labels)
+    )  # fmt: skip
+    return RankingLists("dev", made, "BM25")
+
+
+def means(lists: RankingLists, scores: list[float], names: tuple[str, ...] = NAMES) -> dict[str, float]:
+    values = np.array(scores, dtype=np.float64)
+    shares = Measures.parse(names, logits=True).values(lists, ListScores(values, values))
+    return {name: float(column.mean()) for name, column in shares.items()}
+
+
+@given(data=st.data(), size=SIZE)
+def test_figures_are_those_of_scikit_learn_and_scipy(data: st.DataObject, size: int) -> None:
+    grade = st.sampled_from([0.0, 1.0])
+    labels = [0.0, 1.0, *data.draw(st.lists(grade, min_size=size, max_size=size))]
+    score = st.sampled_from([-2.0, -0.5, 0.5, 1.0, 3.0])
+    scores = [-0.5, 1.0, *data.draw(st.lists(score, min_size=size, max_size=size))]
+    taken = [value > 0 for value in scores]
+    assert means(lists_of([labels[:2], labels[2:]]), scores) == pytest.approx({
+        "Spearman": stats.spearmanr(labels, scores).statistic,
+        "Pearson": stats.pearsonr(labels, scores).statistic,
+        "AUC": metrics.roc_auc_score(labels, scores),
+        "Accuracy": metrics.accuracy_score(labels, taken),
+        "F1": metrics.f1_score(labels, taken),
+    })  # fmt: skip
+
+
+def test_correlations_read_labels_between_0_and_1() -> None:
+    labels = [[0.1, 0.4], [0.9, 0.7], [0.2]]
+    assert means(lists_of(labels), [-3.0, 0.0, 8.0, 1.0, -2.0])["Spearman"] == pytest.approx(1.0)
+
+
+def test_without_scores_all_pairs_are_relevant_alike() -> None:
+    values = Measures.parse(NAMES, logits=True).values(lists_of([[1.0, 0.0], [0.0, 0.0]]))
+    assert {name: float(column.mean()) for name, column in values.items()} == pytest.approx(
+        {"Spearman": 0.0, "Pearson": 0.0, "AUC": 0.5, "Accuracy": 0.25, "F1": 2 / 5}
+    )
+
+
+def test_intervals_cover_the_truth() -> None:
+    """Of 200 samples of 60 queries with 4 pairs each, 95 % intervals of Spearman cover that of the population."""
+    rng = np.random.default_rng(0)
+
+    def sample(queries: int) -> tuple[RankingLists, np.ndarray]:
+        labels = rng.integers(0, 3, (queries, 4)).astype(float)
+        return lists_of(labels.tolist()), (labels + rng.normal(0, 1.5, labels.shape)).ravel()
+
+    measures = Measures.parse(["Spearman"], logits=True)
+    labels, scores = sample(20_000)
+    truth = PAIR_MEASURES["spearman"].calculate(
+        np.array([label for item in labels.lists for _, label in item.labelled]), scores
+    )
+    covered = 0
+    for _ in range(200):
+        labels, scores = sample(60)
+        (estimate,) = estimates(measures.values(labels, ListScores(scores, scores))["Spearman"][:, None], samples=1000)
+        covered += estimate.low <= truth <= estimate.high
+    assert 180 <= covered <= 199  # 190 are expected; three standard deviations are 9
+
+
+def test_the_first_of_mixed_measures_decides_and_each_comes_once() -> None:
+    measures = Measures.parse(["spearman", "MRR@10", "RR@10", "SPEARMAN", "hit-rate@1"], logits=True)
+    assert measures.names == ("Spearman", "RR@10", "Success@1") and measures.first == "Spearman"
+
+
+def test_what_says_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="take AUC"):
+        Measures.parse(["F1"], logits=False)
+    with pytest.raises(InputError, match="'speerman' is no measure"):
+        Measures.parse(["speerman"], logits=True)
+    with pytest.raises(InputError, match="all pairs of dev have the same one"):
+        Measures.parse(["AUC"], logits=True).check(lists_of([[1.0], [1.0]]))
+
+
+def test_a_training_is_led_by_a_correlation(tmp_path: Path) -> None:
+    base = tiny.tiny_bert(tmp_path / "base")
+    settings = TrainingSettings(
+        str(base), losses=("bce",), measures=("Spearman", "accuracy", "nDCG@10"), candidates="given", epochs=8.0,
+        learning_rate=1e-3, precision="f32", evaluations=3,
+    )  # fmt: skip
+    report = train(make_plan([tiny.examples(80)], settings), tmp_path / "out")
+    assert [row.measure for row in report.comparisons] == ["Spearman", "Accuracy", "nDCG@10"]
+    row = report.comparisons[0]
+    assert row.first_stage == 0.0 and row.trained > max(0.3, row.base) and row.over_first_stage.low > 0
+    assert max(value for _, value in report.dev[1:]) == dict(report.dev)[report.best_step] and report.out
