@@ -194,6 +194,7 @@ def _run(plan: Plan, output: Path | None, dry_run: bool, as_json: bool) -> None:
     from resift.cli import show
     from resift.cli.progress import counter
     from resift.errors import InputError
+    from resift.train.neural import processes
 
     if dry_run:
         from resift.train.neural.dry_run import dry_run as look
@@ -208,6 +209,8 @@ def _run(plan: Plan, output: Path | None, dry_run: bool, as_json: bool) -> None:
     if output is None:
         raise InputError("there is no folder to write: name one with --output, or look first with --dry-run")
     report = _trained(plan, output)
+    if not processes.is_first():
+        return
     if as_json:
         show.print_json(report.as_json())
     else:

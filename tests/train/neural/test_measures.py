@@ -1,4 +1,4 @@
-"""Measures of pairs: the figures of scikit-learn and SciPy, intervals over queries, and a training that is led by one."""
+"""Measures of pairs: figures of scikit-learn and SciPy, intervals over queries, and a training that is led by one."""
 
 from pathlib import Path
 

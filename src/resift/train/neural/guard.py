@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from resift.train.neural import processes
 from resift.train.neural.evaluator import Health, ListEvaluator
 
 COLLAPSED = 1e-3  # a spread of logits within a list below which they are one constant; a new head begins near it
@@ -73,11 +74,18 @@ class Guard(TrainerCallback, ExportableState):
         for step, *health in saved["attributes"]["history"]:
             self._evaluator.history.append((int(step), Health(*health)))
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Stop where another process stops."""
+        self._agree(control)
+
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Look at the latest evaluation."""
+        """Look at the latest evaluation, which the first process alone has made."""
         history = [health for step, health in self._evaluator.history if step > 0]
-        if not history:
-            return
+        if history:
+            self._examine(history, control)
+        self._agree(control)
+
+    def _examine(self, history: list[Health], control: Any) -> None:  # noqa: ANN401
         if reason := alarm(history, self._base):
             self.stop(control, reason)
             return
@@ -85,6 +93,13 @@ class Guard(TrainerCallback, ExportableState):
         since_best = len(values) - 1 - values.index(max(values))
         if since_best >= self._patience:
             self.reason = f"no progress at {since_best} evaluations in a row"
+            control.should_training_stop = True
+
+    def _agree(self, control: Any) -> None:  # noqa: ANN401
+        """Stop all processes for the reason of the first one that has one: else the others would wait for ever."""
+        reasons = [(reason, sick) for reason, sick in processes.shared((self.reason, self.sick)) if reason]
+        if reasons:
+            self.reason, self.sick = reasons[0]
             control.should_training_stop = True
 
     def stop(self, control: Any, reason: str) -> None:  # noqa: ANN401

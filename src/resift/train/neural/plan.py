@@ -10,7 +10,7 @@ from typing import get_args
 from resift.errors import InputError, MissingExtra
 from resift.evaluate.dataset import Dataset
 from resift.train.examples import ExampleSet, LabelKind, Shape, TrainingQuery
-from resift.train.neural import hard_negatives, losses, splits
+from resift.train.neural import hard_negatives, losses, processes, splits
 from resift.train.neural.losses import DataFacts, Form, Loss
 from resift.train.neural.measures import Measures
 from resift.train.neural.ranking_lists import Candidates, Pool, RankingLists, of_dataset
@@ -29,7 +29,7 @@ class TrainingSet:
         queries: that train.
         facts: what was counted over them.
         rows: of the loss.
-        rows_per_batch: so that a batch has about as many pairs as the settings say.
+        rows_per_batch: of one process, so that a batch of all has about as many pairs as the settings say.
         examples: the data that these queries are of, with their corpus.
 
     """
@@ -46,7 +46,7 @@ class TrainingSet:
     @property
     def batches(self) -> int:
         """Batches of one epoch."""
-        return math.ceil(self.rows.count / self.rows_per_batch)
+        return math.ceil(self.rows.count / (self.rows_per_batch * processes.count()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,8 @@ def make_plan(
     _check_installed()
     task = task_of(settings.task)
     measures = Measures.parse(settings.measures or task.measures, task.name == "reranker")
+    if settings.remine and processes.count() > 1:
+        raise InputError("one process alone mines negatives again; leave --remine out, or start one")
     if not sets:
         raise InputError("there are no data to train on; name a file or folder")
     notes = [f"{examples.name}: {issue.message}" for examples in sets for issue in examples.issues]
@@ -260,6 +262,7 @@ def _training_sets(
         rows = rows_of(loss, queries, settings.list_size, settings.negatives, weighted)
         contrasts = loss.form is Form.TUPLE
         in_batch = settings.options.in_batch if contrasts and task.name == "reranker" else 0
-        size = max(2 if contrasts else 1, round(settings.batch / (rows.pairs_per_row + in_batch)))
+        pairs = settings.batch / processes.count()
+        size = max(2 if contrasts else 1, round(pairs / (rows.pairs_per_row + in_batch)))
         made.append(TrainingSet(examples.name, loss, reason, queries, facts, rows, min(size, rows.count), examples))
     return tuple(made)

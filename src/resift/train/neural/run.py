@@ -18,8 +18,8 @@ from transformers.trainer_callback import TrainerState
 
 from resift.errors import InputError
 from resift.evaluate.statistics import Floats
+from resift.train.neural import processes, saving
 from resift.train.neural import report as reports
-from resift.train.neural import saving
 from resift.train.neural.base_model import precision_of, quiet
 from resift.train.neural.evaluator import Health, ListEvaluator
 from resift.train.neural.guard import Guard
@@ -76,6 +76,8 @@ class Trained:
 def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> TrainingReport:
     """Train by a plan and write `out`, unless the model is worse than the base, or a reranker than none.
 
+    Where torchrun starts several processes, they share each batch; the first one measures and writes.
+
     Args:
         plan: see `make_plan`.
         out: a folder that does not exist, or is empty. Checkpoints lie beside it until it is written.
@@ -121,7 +123,7 @@ def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> Tra
         rounds=trained.rounds,
         heads=_heads(plan, base),
     )
-    if report.out:
+    if report.out and processes.is_first():
         on_progress("model written", 0, 1.0)
         texts = {"MODEL_CARD.md": model_card(report)}
         report = replace(report, reload_delta=saving.write(base, out, plan.test.pairs, texts, settings.merge))
@@ -226,7 +228,7 @@ def _trained(
     step = _last_step(folder) if plan.settings.resume else 0
     if step:
         load_state(model.model, folder / f"checkpoint-{step}")  # negatives may be mined with it
-    else:
+    elif processes.is_first():
         shutil.rmtree(folder, ignore_errors=True)
     remining = Remining(plan, model, folder, precision == "bf16") if plan.round_steps else None
     began = time.perf_counter()
@@ -243,6 +245,7 @@ def _trained(
         step = int(trainer.state.global_step)
         if guard.reason or step >= plan.steps or not remining or step % plan.round_steps:
             break
+    processes.wait()  # the first one may still be writing its last checkpoint
     best_step = int(trainer.state.best_global_step or 0)
     best = folder / f"checkpoint-{best_step}"
     if best_step and best.exists():
@@ -250,6 +253,7 @@ def _trained(
     else:
         before.model.model.load_state_dict(before.state)
         best_step = 0
+    processes.wait()  # the first one will remove the checkpoints
     key = f"eval_{plan.measures.first}"
     dev = tuple((int(log["step"]), float(log[key])) for log in trainer.state.log_history if key in log)
     rounds = tuple(remining.rounds) if remining else ()
