@@ -286,6 +286,20 @@ def test_training_goes_on_from_a_checkpoint(base: Path, tmp_path: Path, monkeypa
     assert [step for step, _ in report.dev][:3] == [0, plan.every, 2 * plan.every]  # those before the interruption too
 
 
+def test_callbacks_see_the_steps(base: Path, tmp_path: Path) -> None:
+    from transformers import TrainerCallback
+
+    class Steps(TrainerCallback):
+        count = 0
+
+        def on_step_end(self, args: object, state: object, control: object, **kwargs: object) -> None:
+            self.count += 1
+
+    callback = Steps()
+    report = train(make_plan([tiny.examples()], settings(base)), tmp_path / "out", callbacks=[callback])
+    assert callback.count == report.steps > 1
+
+
 def test_several_data_sets_have_a_loss_each(base: Path, tmp_path: Path) -> None:
     scored = tiny.examples(60, teacher=(4.0, -1.0, -2.5, -7.0), name="scored")
     scored = dataclasses.replace(

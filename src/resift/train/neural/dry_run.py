@@ -150,7 +150,7 @@ def _one_step(
     A first pass warms up, so that neither reading of pages nor the making of kernels is counted.
     """
     with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer(plan, base, evaluator, guard, Path(folder), precision, lambda *_: None)
+        trainer = make_trainer(plan, base, evaluator, guard, Path(folder), precision)
         loader = iter(trainer.get_train_dataloader())
         batch = next(loader)
         loss, seconds = 0.0, 0.0

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import set_seed
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_callback import TrainerState
+from transformers.trainer_callback import TrainerCallback, TrainerState
 
 from resift.errors import InputError
 from resift.evaluate.statistics import Floats
@@ -73,7 +73,9 @@ class Trained:
     seconds: float
 
 
-def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> TrainingReport:
+def train(
+    plan: Plan, out: Path, on_progress: Progress = lambda *_: None, callbacks: Sequence[TrainerCallback] = ()
+) -> TrainingReport:
     """Train by a plan and write `out`, unless the model is worse than the base, or a reranker than none.
 
     Where torchrun starts several processes, they share each batch; the first one measures and writes.
@@ -82,6 +84,7 @@ def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> Tra
         plan: see `make_plan`.
         out: a folder that does not exist, or is empty. Checkpoints lie beside it until it is written.
         on_progress: is called with the step's name, a count, and the share of the training that is done.
+        callbacks: of the trainer of transformers, such as those that send its figures to a tracker.
 
     Raises:
         InputError: `out` can't be written, or the data look wrong and `force` is off.
@@ -97,7 +100,8 @@ def train(plan: Plan, out: Path, on_progress: Progress = lambda *_: None) -> Tra
     notes = [*plan.notes, *base.notes, *_checked(base, plan)]
     evaluator = ListEvaluator(plan.dev, plan.measures, base.kind, precision == "bf16")
     before = _before(base, plan, evaluator)
-    trained = _trained(plan, before, evaluator, out, precision, on_progress)
+    callbacks = (ShownProgress(on_progress), *callbacks)
+    trained = _trained(plan, before, evaluator, out, precision, on_progress, callbacks)
     alpha = _interpolated(plan, before, precision)
     comparisons = _comparisons(plan, before)
     refusals = reports.refusals(comparisons[0], plan.task)
@@ -193,7 +197,7 @@ def names_of(plan: Plan) -> list[str]:
 
 def make_trainer(
     plan: Plan, base: BaseModel, evaluator: ListEvaluator, guard: Guard, folder: Path, precision: str,
-    on_progress: Progress,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Guarded:  # fmt: skip
     """The trainer of a plan; its checkpoints lie in `folder`."""
     from datasets import Dataset, disable_progress_bars
@@ -213,14 +217,20 @@ def make_trainer(
         trainer: Guarded = base.kind.trainer(
             sizes, guard, model=base.model, args=arguments_of(plan, base, folder, precision),
             train_dataset=data[names[0]] if single else data, loss=modules[names[0]] if single else modules,
-            evaluator=evaluator, callbacks=[guard, *rounds, ShownProgress(on_progress)],
+            evaluator=evaluator, callbacks=[guard, *rounds, *callbacks],
         )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
 def _trained(
-    plan: Plan, before: Before, evaluator: ListEvaluator, out: Path, precision: str, on_progress: Progress
+    plan: Plan,
+    before: Before,
+    evaluator: ListEvaluator,
+    out: Path,
+    precision: str,
+    on_progress: Progress,
+    callbacks: Sequence[TrainerCallback],
 ) -> Trained:
     """Run the training, and put the best weights into the model."""
     guard = Guard(evaluator, before.health, plan.settings.patience)
@@ -234,7 +244,7 @@ def _trained(
     began = time.perf_counter()
     while True:
         round_plan = replace(plan, sets=remining.sets_at(step, on_progress)) if remining else plan
-        trainer = make_trainer(round_plan, model, evaluator, guard, folder, precision, on_progress)
+        trainer = make_trainer(round_plan, model, evaluator, guard, folder, precision, callbacks)
         saved = folder / f"checkpoint-{step}"
         if step >= plan.steps:  # it was ended after the last step: the trainer would make one more
             trainer.state = TrainerState.load_from_json(str(saved / TRAINER_STATE_NAME))
