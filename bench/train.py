@@ -107,7 +107,10 @@ def resift(*arguments: str | Path) -> str:
 
 
 def judged_lists(collection: str, path: Path) -> None:
-    """Two relevant and fourteen other judged documents of each training query, drawn at random."""
+    """At most two relevant and fourteen other judged documents of each training query, drawn at random.
+
+    Queries with fewer than three others are left out.
+    """
     folder, rng = data_folder() / collection, random.Random(0)
     documents = {d.id: f"{d.title} {d.text}" for d in read_jsonl(folder / "corpus.jsonl.gz")}
     texts = {d.id: d.text for d in read_jsonl(folder / "queries.jsonl.gz")}

@@ -201,6 +201,8 @@ def _run(plan: Plan, output: Path | None, dry_run: bool, as_json: bool) -> None:
 
         with counter():
             look_result = look(plan)
+        if not processes.is_first():
+            return
         if as_json:
             show.print_json(look_result.as_json())
         else:

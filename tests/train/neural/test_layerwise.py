@@ -233,7 +233,7 @@ def test_new_heads_learn_faster_than_the_encoder(classifier: Path, tmp_path: Pat
     base = open_base(str(classifier), 1, None, "f32", heads=(1,))
     evaluator = ListEvaluator(plan.dev, plan.measures, base.kind)
     guard = Guard(evaluator, Health(0.5, 1.0, 0.0, True), 4)
-    optimizer = make_trainer(plan, base, evaluator, guard, tmp_path, "f32", lambda *_: None).create_optimizer()
+    optimizer = make_trainer(plan, base, evaluator, guard, tmp_path, "f32").create_optimizer()
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     inner = {id(p) for p in base.model[-1].parameters()}
     assert {rates[p] for p in inner} == {1e-3} and {rate for p, rate in rates.items() if p not in inner} == {2e-5}

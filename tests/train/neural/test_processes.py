@@ -28,7 +28,7 @@ def torchrun(data: Path, base: Path, out: Path, *more: str) -> subprocess.Comple
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
         "resift.cli.main", "train", "reranker", data, "--base", base, "--output", out, "--candidates", "given",
-        "--epochs", "4", "--learning-rate", "1e-3", "--evaluations", "4", "--json", *more,
+        "--epochs", "4", "--loss", "group-softmax", "--learning-rate", "1e-3", "--evaluations", "4", "--json", *more,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
@@ -44,13 +44,17 @@ def test_two_processes_write_one_model(base: Path, tmp_path: Path) -> None:
         for q in tiny.examples(80).queries
     ]  # fmt: skip
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = torchrun(data, base, tmp_path / "out", "--patience", "1", "--interpolate", "1")
+    done = torchrun(data, base, tmp_path / "out", "--interpolate", "1")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)  # one report, not two
     assert report["out"] and max(report["reload_delta"].values()) < 1e-4
     assert report["comparisons"][0]["trained"] > report["comparisons"][0]["base"]
-    assert report["steps"] == report["planned_steps"] or report["stopped"]
+    assert report["steps"] == report["planned_steps"] and not report["stopped"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.jsonl", "out"]
+    stopped = torchrun(data, base, tmp_path / "no", "--learning-rate", "0", "--patience", "1", "--force")
+    assert stopped.returncode == 0, stopped.stderr
+    report = json.loads(stopped.stdout)
+    assert report["stopped"] == "no progress at 1 evaluations in a row" and report["steps"] < report["planned_steps"]
 
 
 def test_a_batch_is_shared_out(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,17 +96,22 @@ def test_patience_counts_what_was_measured_before_the_interruption(
     assert whole.steps == again.steps == 3 * plan.every
 
 
-def test_a_training_that_was_ended_after_its_last_step_makes_no_more(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("patience", [20, 1])
+def test_a_training_that_was_over_makes_no_more_steps(
+    patience: int, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It made its last step, or was stopped early, and failed before the model was written."""
+
     def fail(*_: object) -> None:
         raise Interrupted
 
-    plan = plan_of(base, **KINDS["embedder"])
+    plan = plan_of(base, **KINDS["embedder"], patience=patience, **({} if patience > 1 else {"learning_rate": 0.0}))
     whole = train(plan, tmp_path / "whole")
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(run, "_comparisons", fail)
         train(plan, tmp_path / "again")
     again = going_on(plan, tmp_path / "again")
+    assert bool(whole.stopped) == (patience == 1)
     assert (again.steps, again.best_step, again.dev) == (whole.steps, whole.best_step, whole.dev)
+    assert (again.stopped, again.alarm) == (whole.stopped, whole.alarm)
     assert_equal_weights(tmp_path / "whole", tmp_path / "again")

@@ -18,7 +18,7 @@ from resift.train.neural.cross_encoder import TRAINABLE, open_base
 from resift.train.neural.evaluator import Health, ListEvaluator, health_of
 from resift.train.neural.guard import alarm
 from resift.train.neural.plan import make_plan
-from resift.train.neural.ranking_lists import Pool, RankingList, RankingLists, grade, measured
+from resift.train.neural.ranking_lists import Judgement, Pool, RankingList, RankingLists, grade, measured
 from resift.train.neural.run import train
 from resift.train.neural.settings import TrainingSettings, checkpoints_of
 from resift.train.neural.suspicions import suspicions
@@ -102,7 +102,7 @@ def test_the_split_depends_on_texts_alone() -> None:
         TrainingQuery(Query(q.query.text, f"x{i}"), q.candidates) for i, q in enumerate(reversed(data.queries))
     )
     first, again, other = (
-        {q.query.text for q in splits.split(part, seed).dev}
+        {q.query.text for q in splits.split(part, bool, seed).dev}
         for part, seed in ((data, 3), (dataclasses.replace(data, queries=renamed), 3), (data, 4))
     )
     assert first == again != other
@@ -133,7 +133,7 @@ def test_a_positive_that_the_first_stage_misses_is_not_slipped_in() -> None:
 
 
 def test_measures_are_graded_and_ties_keep_the_first_stage() -> None:
-    item = RankingList("q", ("a", "b", "c"), {0: 1, 1: 0, 2: 3})
+    item = RankingList("q", ("a", "b", "c"), {i: Judgement("", g) for i, g in enumerate((1, 0, 3))})
     lists = RankingLists("dev", (item,), "BM25")
     measures = named_measures.parse(["nDCG@10", "Success@1"])
     first = measured(lists, measures)["nDCG@10"][0]
@@ -160,7 +160,7 @@ def test_wrong_names_fail_before_a_model_is_opened(changes: dict, words: str) ->
 
 
 def test_too_few_queries_are_refused(base: Path) -> None:
-    with pytest.raises(InputError, match="12 queries of data have a positive; training takes 40"):
+    with pytest.raises(InputError, match="12 queries of data have a positive .*training takes 40"):
         make_plan([tiny.examples(12)], settings(base))
 
 
@@ -187,7 +187,7 @@ def test_alarms() -> None:
 
 
 def test_health_sees_constants_and_saturation() -> None:
-    lists = RankingLists("dev", (RankingList("q", ("a", "b"), {0: 1}),) * 2, "BM25")
+    lists = RankingLists("dev", (RankingList("q", ("a", "b"), {0: Judgement("a", 1)}),) * 2, "BM25")
     assert health_of(lists, np.array([3.0, 3.0, -1.0, -1.0]), 0.5).spread == 0
     assert health_of(lists, np.array([30.0, -30.0, 1.0, 2.0]), 0.5).saturated == 0.5
     assert not health_of(lists, np.array([np.nan, 0.0, 1.0, 2.0]), 0.5).finite

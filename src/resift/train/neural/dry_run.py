@@ -115,7 +115,7 @@ def dry_run(plan: Plan) -> DryRun:
         held_out=(len(plan.dev.lists), len(plan.test.lists)),
         first_stage=plan.dev.first_stage,
         before={
-            plan.task.without: {name: float(column.mean()) for name, column in plan.measures.values(plan.dev).items()},
+            plan.task.without: plan.measures.means(plan.dev),
             "base": means,
         },
         loss=loss,

@@ -9,7 +9,7 @@ import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from resift.evaluate.statistics import Floats
-from resift.train.neural.measures import Measures
+from resift.train.neural.measures import ListScores, Measures
 from resift.train.neural.ranking_lists import RankingLists
 from resift.train.neural.trainable import ScoresLists
 
@@ -22,7 +22,7 @@ class Health:
 
     Attributes:
         value: the mean of the first measure.
-        spread: the standard deviation of scores within a list, averaged.
+        spread: the standard deviation of scores within a list, averaged; of all where no list has two documents.
         saturated: the share of logits whose sigmoid is 1 or 0 in f32; other scores are never saturated.
         finite: whether all of them are numbers.
 
@@ -37,7 +37,8 @@ class Health:
 def health_of(lists: RankingLists, scores: Floats, value: float, logits: bool = True) -> Health:
     """What scores, which are logits or others, say about the model that gave them."""
     finite = bool(np.isfinite(scores).all())
-    spreads = [float(part.std()) for part in lists.split(scores) if len(part) > 1] if finite else []
+    parts = [part for part in lists.split(scores) if len(part) > 1] or [scores]
+    spreads = [float(part.std()) for part in parts] if finite and len(scores) else []
     saturated = float((np.abs(scores) > SATURATED_AT).mean()) if logits and finite and len(scores) else 0.0
     return Health(value, float(np.mean(spreads)) if spreads else 0.0, saturated, finite)
 
@@ -65,13 +66,16 @@ class ListEvaluator(BaseEvaluator):
 
     def examine(self, model: Any) -> tuple[dict[str, float], Health]:  # noqa: ANN401
         """Means over the lists, and the model's health."""
-        values, scores = self.values(model)
-        means = {name: float(column.mean()) for name, column in values.items()}
-        return means, health_of(self.lists, scores, means[self.primary_metric], self._kind.logits)
+        scores = self._scores(model)
+        means = self._measures.means(self.lists, scores) if scores.finite else dict.fromkeys(self._measures.names, 0.0)
+        return means, health_of(self.lists, scores.candidates, means[self.primary_metric], self._kind.logits)
 
-    def values(self, model: Any) -> tuple[dict[str, Floats], Floats]:  # noqa: ANN401
-        """Each measure of each list, and candidates' scores; a model that gives no numbers has 0 everywhere."""
-        scores = self._measures.scores(self.lists, lambda pairs: self._kind.score(model, pairs, self._bf16))
-        if not scores.finite:
-            return {name: np.zeros(len(self.lists.lists)) for name in self._measures.names}, scores.candidates
-        return self._measures.values(self.lists, scores), scores.candidates
+    def values(self, model: Any) -> dict[str, Floats]:  # noqa: ANN401
+        """Each measure by query; a model that gives no numbers has 0 everywhere."""
+        scores = self._scores(model)
+        if scores.finite:
+            return self._measures.values(self.lists, scores)
+        return {name: np.zeros_like(column) for name, column in self._measures.values(self.lists).items()}
+
+    def _scores(self, model: Any) -> ListScores:  # noqa: ANN401
+        return self._measures.scores(self.lists, lambda pairs: self._kind.score(model, pairs, self._bf16))

@@ -66,13 +66,14 @@ class Guard(TrainerCallback, ExportableState):
         history = [[step, *astuple(health)] for step, health in self._evaluator.history if step > 0]
         return {"args": {}, "attributes": {"history": history}}
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Take over the evaluations of the checkpoint that the training goes on from."""
+    def restore(self, state: Any) -> None:  # noqa: ANN401
+        """Take over the evaluations of a checkpoint's state, and stop where they say so."""
         if any(step > 0 for step, _ in self._evaluator.history):
             return  # this process saw them
-        saved = state.stateful_callbacks.get(type(self).__name__) or self.state()
-        for step, *health in saved["attributes"]["history"]:
+        record = state.stateful_callbacks.get(type(self).__name__) or self.state()
+        for step, *health in record["attributes"]["history"]:
             self._evaluator.history.append((int(step), Health(*health)))
+        self._examine()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Stop where another process stops."""
@@ -80,30 +81,29 @@ class Guard(TrainerCallback, ExportableState):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Look at the latest evaluation, which the first process alone has made."""
-        history = [health for step, health in self._evaluator.history if step > 0]
-        if history:
-            self._examine(history, control)
+        self._examine()
         self._agree(control)
 
-    def _examine(self, history: list[Health], control: Any) -> None:  # noqa: ANN401
+    def _examine(self) -> None:
+        history = [health for step, health in self._evaluator.history if step > 0]
+        if not history:
+            return
         if reason := alarm(history, self._base):
-            self.stop(control, reason)
+            self.stop(reason)
             return
         values = [health.value for health in history]
         since_best = len(values) - 1 - values.index(max(values))
         if since_best >= self._patience:
             self.reason = f"no progress at {since_best} evaluations in a row"
-            control.should_training_stop = True
 
     def _agree(self, control: Any) -> None:  # noqa: ANN401
         """Stop all processes for the reason of the first one that has one: else the others would wait for ever."""
-        reasons = [(reason, sick) for reason, sick in processes.shared((self.reason, self.sick)) if reason]
-        if reasons:
-            self.reason, self.sick = reasons[0]
-            control.should_training_stop = True
+        stops = bool(self.reason) or control.should_training_stop  # another callback may have set it
+        states = processes.shared((self.reason, self.sick, stops))
+        self.reason, self.sick = next(((reason, sick) for reason, sick, _ in states if reason), ("", False))
+        control.should_training_stop = any(stops for _, _, stops in states)
 
-    def stop(self, control: Any, reason: str) -> None:  # noqa: ANN401
-        """Stop with an alarm; the first one is kept."""
+    def stop(self, reason: str) -> None:
+        """Stop with an alarm at the end of the step; the first one is kept."""
         if not self.sick:
             self.reason, self.sick = reason, True
-        control.should_training_stop = True

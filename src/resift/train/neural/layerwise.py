@@ -23,6 +23,7 @@ from resift.errors import BrokenModel, InputError, UnknownFamily
 from resift.models.folder import ModelFolder
 from resift.models.inner_heads import HEADS_FILE, INNER_READS, heads_of, pooling_of
 from resift.models.inputs import CLASSIFIER, Head
+from resift.train.neural import processes
 from resift.train.neural.grouped import GroupedCrossEncoder, one_logit, passes_of
 from resift.train.neural.measures import ListScores, Measures
 from resift.train.neural.ranking_lists import RankingLists
@@ -186,12 +187,14 @@ def attach_heads(model: LayerwiseCrossEncoder, folder: ModelFolder, layers: Sequ
         layers: of heads; the last layer may be among them.
 
     Raises:
-        InputError: the model has no such layer, or no inner layer is named.
+        InputError: the model has no such layer, no inner layer is named, or several processes train it.
         BrokenModel: the folder's heads can't be read, or are of another size.
 
     """
     config: Any = model[0].model.config
     count, width = config.num_hidden_layers, config.hidden_size
+    if processes.count() > 1:
+        raise InputError("one process alone trains heads at several layers; start one, or leave --heads out")
     inner = [layer for layer in layers if layer != count]
     if not inner or not all(0 < layer < count for layer in inner):
         raise InputError(
@@ -228,11 +231,8 @@ def inner_outputs(model: LayerwiseCrossEncoder, folder: Path, probes: Pairs) -> 
 def measured_heads(model: LayerwiseCrossEncoder, lists: RankingLists, measures: Measures) -> list[HeadMeasures]:
     """The mean of each measure over lists, of each head."""
     candidates = score_layers(model, lists.pairs)
-    labelled = score_layers(model, lists.labelled_pairs if measures.pairs else [])
-    means = {}
-    for layer in model.layers:
-        values = measures.values(lists, ListScores(candidates[layer], labelled[layer]))
-        means[layer] = {name: float(column.mean()) for name, column in values.items()}
+    judged = score_layers(model, lists.judged_pairs if measures.pairs else [])
+    means = {layer: measures.means(lists, ListScores(candidates[layer], judged[layer])) for layer in model.layers}
     first, last = measures.first, means[model.layers[-1]]
     return [
         HeadMeasures(layer, values, values[first] / last[first] if last[first] else 0.0)

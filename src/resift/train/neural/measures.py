@@ -12,10 +12,13 @@ import numpy as np
 from resift.errors import InputError
 from resift.evaluate import named_measures
 from resift.evaluate.statistics import Floats
-from resift.train.neural.ranking_lists import RELEVANT_FROM, RankingLists, measured
+from resift.train.examples import TrainingQuery
+from resift.train.neural.ranking_lists import RELEVANT_FROM, RankingLists, grade, measured
 
 if TYPE_CHECKING:
     from ir_measures import Measure
+
+_WITH_BORDER = ("bce", "ce", "gbce")  # losses of a sigmoid, whose 0 is a probability of a half
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,14 @@ class PairMeasure:
     Attributes:
         name: as it is asked for.
         calculate: its value, of labels (n,) and scores (n,).
+        binary: whether it reads labels as relevant or not.
         of_logits: whether it takes a score above 0 for relevant, which holds for logits alone.
 
     """
 
     name: str
     calculate: Callable[[Floats, Floats], float]
+    binary: bool = True
     of_logits: bool = False
 
 
@@ -70,16 +75,16 @@ def accuracy(labels: Floats, scores: Floats) -> float:
 
 def f1(labels: Floats, scores: Floats) -> float:
     """The harmonic mean of precision and recall of logits above 0, 0..1; 0 without a hit."""
-    relevant, taken = labels >= RELEVANT_FROM, scores > 0
-    hits = float((relevant & taken).sum())
-    return 2 * hits / float(relevant.sum() + taken.sum()) if hits else 0.0
+    relevant, positives = labels >= RELEVANT_FROM, scores > 0
+    hits = float((relevant & positives).sum())
+    return 2 * hits / float(relevant.sum() + positives.sum()) if hits else 0.0
 
 
 PAIR_MEASURES = {
     measure.name.lower(): measure
     for measure in (
-        PairMeasure("Pearson", pearson),
-        PairMeasure("Spearman", spearman),
+        PairMeasure("Pearson", pearson, binary=False),
+        PairMeasure("Spearman", spearman, binary=False),
         PairMeasure("AUC", auc),
         PairMeasure("Accuracy", accuracy, of_logits=True),
         PairMeasure("F1", f1, of_logits=True),
@@ -89,15 +94,15 @@ PAIR_MEASURES = {
 
 @dataclass(frozen=True, slots=True)
 class ListScores:
-    """Scores of the candidates of lists, and of their labelled pairs; none of these where nothing asks for them."""
+    """Scores of the candidates of lists, and of their judged pairs; none of these where nothing asks for them."""
 
     candidates: Floats
-    labelled: Floats
+    judged: Floats
 
     @property
     def finite(self) -> bool:
         """Whether all of them are numbers."""
-        return bool(np.isfinite(self.candidates).all() and np.isfinite(self.labelled).all())
+        return bool(np.isfinite(self.candidates).all() and np.isfinite(self.judged).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,67 +125,112 @@ class Measures:
             InputError: one that nobody knows, or one of logits for a model with other scores.
 
         """
-        ranking, pairs, parsed = [], [], []
+        measures: dict[str, Measure | PairMeasure] = {}
         for name in names:
             pair = PAIR_MEASURES.get(re.sub(r"[ _-]", "", name).lower())
             if pair is None:
-                [measure] = named_measures.parse([name])
-                ranking += [measure] if str(measure) not in parsed else []
-                parsed.append(str(measure))
+                try:
+                    [measure] = named_measures.parse([name])
+                except InputError as error:
+                    known = ", ".join(m.name for m in PAIR_MEASURES.values())
+                    raise InputError(f"{error}; measures of pairs are {known}") from error
+                measures[str(measure)] = measure
                 continue
             if pair.of_logits and not logits:
                 raise InputError(f"{pair.name} takes logits, whose border is 0; take AUC, which needs no border")
-            pairs += [pair] if pair.name not in parsed else []
-            parsed.append(pair.name)
-        return cls(tuple(ranking), tuple(pairs), tuple(dict.fromkeys(parsed)))
+            measures[pair.name] = pair
+        pairs = tuple(m for m in measures.values() if isinstance(m, PairMeasure))
+        ranking: list[Any] = [m for m in measures.values() if not isinstance(m, PairMeasure)]
+        return cls(tuple(ranking), pairs, tuple(measures))
 
     @property
     def first(self) -> str:
         """The name of the one that decides."""
         return self.names[0]
 
-    def check(self, lists: RankingLists) -> None:
-        """Refuse lists of which a measure says nothing.
+    def reads(self, query: TrainingQuery) -> bool:
+        """Whether a query says something: it has a relevant document, or a label where pairs are measured."""
+        if self.pairs:
+            return any(c.label is not None for c in query.candidates)
+        return any(grade(c.label) for c in query.candidates)
+
+    def check(self, lists: RankingLists, loss: str) -> None:
+        """Refuse what a measure of pairs says nothing of.
+
+        Args:
+            lists: that are measured.
+            loss: by which the model learns.
 
         Raises:
-            InputError: all pairs have one label.
+            InputError: all pairs have one label, or the loss teaches no border between relevant and not.
 
         """
-        labels = {label for item in lists.lists for _, label in item.labelled}
-        if self.pairs and len(labels) < 2:
-            raise InputError(
-                f"{self.pairs[0].name} compares labels, and all pairs of {lists.name} have the same one; "
-                "give pairs that are not relevant too, or take nDCG@10"
-            )
+        labels = {label for item in lists.lists for _, _, label in item.labels}
+        for measure in self.pairs:
+            if len({label >= RELEVANT_FROM if measure.binary else label for label in labels}) < 2:
+                raise InputError(
+                    f"{measure.name} compares labels, and all pairs of {lists.name} are alike; give pairs that are not "
+                    "relevant too, or take nDCG@10"
+                )
+            if measure.of_logits and loss not in _WITH_BORDER:
+                raise InputError(
+                    f"{measure.name} takes a logit above 0 for relevant, which {loss} does not teach; take AUC, or the "
+                    f"loss {' or '.join(_WITH_BORDER)}"
+                )
 
     def scores(self, lists: RankingLists, score: Callable[[list[tuple[str, str]]], Floats]) -> ListScores:
-        """What a function of pairs says of lists, as far as the measures need it."""
-        labelled = score(lists.labelled_pairs) if self.pairs else np.zeros(0)
-        return ListScores(score(lists.pairs), labelled)
+        """What a function of pairs says of lists, as far as the measures need it; each pair is scored once."""
+        candidates, judged = lists.pairs, lists.judged_pairs if self.pairs else []
+        rows = {pair: row for row, pair in enumerate(dict.fromkeys([*candidates, *judged]))}
+        scores = score(list(rows))
+        return ListScores(scores[[rows[pair] for pair in candidates]], scores[[rows[pair] for pair in judged]])
+
+    def means(self, lists: RankingLists, scores: ListScores | None = None) -> dict[str, float]:
+        """Each measure of all lists."""
+        means = {name: float(column.mean()) for name, column in self._of_rankings(lists, scores).items()}
+        labels, values, _ = _judged(lists, scores) if self.pairs else (np.zeros(0),) * 3
+        means |= {measure.name: measure.calculate(labels, values) for measure in self.pairs}
+        return {name: means[name] for name in self.names}
 
     def values(self, lists: RankingLists, scores: ListScores | None = None) -> dict[str, Floats]:
-        """Each measure of each list; their means are the measures.
+        """Each measure by query; the mean is the measure.
 
-        Without scores, of the first stage's order: it hands over all candidates alike, so each pair has the score 1.
+        Rankings are measured of the queries with a relevant document, pairs of all queries. Without scores, of the
+        first stage's order: the score of a pair is how far from the end of the list it stands, and 0 where it is not
+        in the list.
         """
-        values: dict[str, Floats] = {}
-        if self.ranking:
-            values |= measured(lists, self.ranking, None if scores is None else scores.candidates)
+        values = self._of_rankings(lists, scores)
         if self.pairs:
-            labels = np.array([label for item in lists.lists for _, label in item.labelled])
-            owners = np.repeat(np.arange(len(lists.lists)), [len(item.labelled) for item in lists.lists])
-            given = np.ones(len(labels)) if scores is None else scores.labelled
-            values |= {measure.name: _shares(measure, owners, labels, given) for measure in self.pairs}
+            judged = _judged(lists, scores)
+            values |= {measure.name: _shares(measure, len(lists.lists), *judged) for measure in self.pairs}
         return {name: values[name] for name in self.names}
 
+    def _of_rankings(self, lists: RankingLists, scores: ListScores | None) -> dict[str, Floats]:
+        places = [i for i, item in enumerate(lists.lists) if any(item.grades.values())]
+        if not self.ranking or not places:
+            return {str(measure): np.zeros(len(lists.lists)) for measure in self.ranking}
+        parts = None if scores is None else lists.split(scores.candidates)
+        order = None if parts is None else np.concatenate([parts[i] for i in places])
+        return measured(lists.part(places, lists.name), self.ranking, order)
 
-def _shares(measure: PairMeasure, owners: Any, labels: Floats, scores: Floats) -> Floats:  # noqa: ANN401
-    """The part of each query in a measure of all pairs: its mean is the measure, and its spread tells how sure that is.
+
+def _judged(lists: RankingLists, scores: ListScores | None) -> tuple[Floats, Floats, Floats]:
+    """(n,) each: labels of judged pairs, their scores, and the number of their list."""
+    rows = [
+        (label, max(0, len(item.documents) - place), number)
+        for number, item in enumerate(lists.lists)
+        for place, _, label in item.labels
+    ]
+    labels, heights, owners = np.array(rows, np.float64).reshape(-1, 3).T
+    return labels, heights if scores is None else scores.judged, owners
+
+
+def _shares(measure: PairMeasure, count: int, labels: Floats, scores: Floats, owners: Floats) -> Floats:
+    """(count,) the part of each query in a measure of all pairs: its mean is the measure, its spread how sure that is.
 
     Jackknife pseudo-values (Tukey, 1958), moved so that their mean is the value of all pairs.
     """
-    count = int(owners.max()) + 1
-    whole = measure.calculate(labels, scores)
+    whole = measure.calculate(labels, scores) if len(labels) else 0.0
     if len(np.unique(owners)) < 2:
         return np.full(count, whole)
     without = np.array([measure.calculate(labels[owners != i], scores[owners != i]) for i in range(count)])

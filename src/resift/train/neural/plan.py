@@ -128,10 +128,8 @@ def make_plan(
     if not sets:
         raise InputError("there are no data to train on; name a file or folder")
     notes = [f"{examples.name}: {issue.message}" for examples in sets for issue in examples.issues]
-    parts, dev_lists, test_lists = _held_out(sets, settings, dev)
+    parts, dev_lists, test_lists = _held_out(sets, settings, measures, dev)
     general_lists = None if general is None else _of_dataset(general, settings)
-    for lists in filter(None, (dev_lists, test_lists, general_lists)):
-        measures.check(lists)
     held_out = [item.query for lists in (dev_lists, test_lists, general_lists) if lists for item in lists.lists]
     rest = []
     for examples, part in zip(sets, parts, strict=True):
@@ -154,6 +152,9 @@ def make_plan(
         settings,
         tuple(notes),
     )
+    for lists in filter(None, (plan.dev, plan.test, plan.general_dev, plan.general_test)):
+        for each in laid_out:
+            measures.check(lists, each.loss.name)
     return _with_rounds(plan) if settings.remine else plan
 
 
@@ -185,7 +186,7 @@ def _check_installed() -> None:
 
 
 def _held_out(
-    sets: Sequence[ExampleSet], settings: TrainingSettings, dev: Dataset | None
+    sets: Sequence[ExampleSet], settings: TrainingSettings, measures: Measures, dev: Dataset | None
 ) -> tuple[list[Sequence[TrainingQuery]], RankingLists, RankingLists]:
     """Queries that train, of each set; lists that choose, and lists that are reported."""
     if dev is not None:
@@ -197,7 +198,7 @@ def _held_out(
     for examples in sets:
         if losses.facts_of(examples).kind is LabelKind.NONE:
             raise InputError(f"{examples.name} has no labels, so nothing can be held out to measure; give --dev DATA")
-        parts = splits.split(examples, settings.seed)
+        parts = splits.split(examples, measures.reads, settings.seed)
         candidates = _candidates(examples, settings)
         depth = settings.documents if candidates == "corpus" else settings.depth
         pool = Pool(examples.queries, None if candidates == "given" else examples.corpus)
@@ -262,7 +263,7 @@ def _training_sets(
         rows = rows_of(loss, queries, settings.list_size, settings.negatives, weighted)
         contrasts = loss.form is Form.TUPLE
         in_batch = settings.options.in_batch if contrasts and task.name == "reranker" else 0
-        pairs = settings.batch / processes.count()
+        pairs, most = settings.batch / processes.count(), rows.count // processes.count()
         size = max(2 if contrasts else 1, round(pairs / (rows.pairs_per_row + in_batch)))
-        made.append(TrainingSet(examples.name, loss, reason, queries, facts, rows, min(size, rows.count), examples))
+        made.append(TrainingSet(examples.name, loss, reason, queries, facts, rows, min(size, max(1, most)), examples))
     return tuple(made)

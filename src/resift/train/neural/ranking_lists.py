@@ -29,22 +29,38 @@ if TYPE_CHECKING:
 
 Candidates = Literal["bm25", "given", "corpus"]
 Key = TypeVar("Key")
-Labels = tuple[tuple[str, float], ...]  # texts of judged documents with their labels
 RELEVANT_FROM = 0.5  # of labels that are no whole numbers
 
 
 @dataclass(frozen=True, slots=True)
-class RankingList:
-    """One query, the documents that the first stage brought in its order, and what is known of all judged ones.
+class Judgement:
+    """The label of a document, and its text; empty where the data do not have the document."""
 
-    `grades` are by place in `documents`; judged documents that were not brought have places behind them. `labelled`
-    are the judged documents, brought or not, with their labels.
+    text: str
+    label: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RankingList:
+    """One query, the documents that the first stage brought in its order, and the judgements of all judged ones.
+
+    `judgements` are by place in `documents`; judged documents that were not brought have places behind them.
     """
 
     query: str
     documents: tuple[str, ...]
-    grades: Mapping[int, int]
-    labelled: tuple[tuple[str, float], ...] = ()
+    judgements: Mapping[int, Judgement]
+
+    @property
+    def grades(self) -> dict[int, int]:
+        """The grades of judged documents by place."""
+        return {place: grade(judgement.label) for place, judgement in self.judgements.items()}
+
+    @property
+    def labels(self) -> list[tuple[int, str, float]]:
+        """Place, text and label of judged documents that have both."""
+        items = self.judgements.items()
+        return [(place, j.text, j.label) for place, j in items if j.label is not None and j.text.strip()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +77,9 @@ class RankingLists:
         return [(item.query, text) for item in self.lists for text in item.documents]
 
     @property
-    def labelled_pairs(self) -> list[tuple[str, str]]:
+    def judged_pairs(self) -> list[tuple[str, str]]:
         """All pairs with a label, list by list."""
-        return [(item.query, text) for item in self.lists for text, _ in item.labelled]
+        return [(item.query, text) for item in self.lists for _, text, _ in item.labels]
 
     def split(self, scores: Floats) -> list[Floats]:
         """Scores of all pairs, by list."""
@@ -98,69 +114,50 @@ class Pool:
         """Lists of queries: the `depth` best by BM25, or their own candidates in BM25's order.
 
         Where the candidates are the corpus, see `corpus_lists`; `depth` is then how many documents are searched.
-        Queries without a positive are left out, because nothing can be measured of them.
         """
         if candidates == "corpus":
-            asked = [Asked(query_text(q), q.query.text, _grades(q), _labelled(q)) for q in queries if is_measured(q)]
+            asked = [Asked(query_text(q), q.query.text, _judgements(q)) for q in queries]
             return corpus_lists(name, asked, [(_key(d), d) for d in self._documents], depth, self._bm25)
-        made = tuple(self._list(q, depth, candidates) for q in queries if is_measured(q))
+        made = tuple(self._list(q, depth, candidates) for q in queries)
         size = len(self._documents)
         words = "the candidates given, by BM25" if candidates == "given" else f"BM25 over {size} documents"
         return RankingLists(name, made, words)
 
     def _list(self, query: TrainingQuery, depth: int, candidates: Candidates) -> RankingList:
-        grades = _grades(query)
+        judgements = _judgements(query)
         count = len(self._documents) if candidates == "given" else depth
         places, _ = self._bm25.best_places(query.query.text, count)
         order = [self._documents[i] for i in places.tolist()]
         if candidates == "given":
-            order = [document for document in order if _key(document) in grades]
+            order = [document for document in order if _key(document) in judgements]
             present = {_key(document) for document in order}
             order += [c.document for c in query.candidates if _key(c.document) not in present]
-        keyed = [(_key(document), document) for document in order[:depth]]
-        return _list_of(query_text(query), keyed, grades, _labelled(query))
+        entries = [(_key(document), document) for document in order[:depth]]
+        return _list_of(query_text(query), entries, judgements)
 
 
 def _key(document: Document) -> tuple[str, str]:
     return document.title, document.text
 
 
-def _grades(query: TrainingQuery) -> dict[tuple[str, str], int]:
-    return {_key(c.document): grade(c.label) for c in query.candidates}
+def _judgements(query: TrainingQuery) -> dict[tuple[str, str], Judgement]:
+    return {_key(c.document): Judgement(whole_text(c.document), c.label) for c in query.candidates}
 
 
-def _labelled(query: TrainingQuery) -> Labels:
-    return tuple((whole_text(c.document), c.label) for c in query.candidates if c.label is not None)
-
-
-def _labelled_of(data: Dataset) -> dict[str, Labels]:
-    """By query id; judged documents that the data do not have are left out."""
-    rows = {id_: row for row, id_ in enumerate(data.documents.ids)}
+def _judgements_of(data: Dataset, query: Query) -> dict[str, Judgement]:
+    documents = data.documents
     return {
-        query.id: tuple(
-            (whole_text(data.documents[rows[id_]]), float(value))
-            for id_, value in data.qrels[query.id].items()
-            if id_ in rows
-        )
-        for query in data.queries
+        id_: Judgement(whole_text(documents[documents.row(id_)]) if documents.has(id_) else "", float(value))
+        for id_, value in data.qrels[query.id].items()
     }
-
-
-def is_measured(query: TrainingQuery) -> bool:
-    """Whether a query has a document that counts as relevant."""
-    return any(grade(c.label) for c in query.candidates)
 
 
 def of_dataset(data: Dataset, depth: int, candidates: Candidates = "bm25") -> RankingLists:
     """Lists of judged queries: all documents, or the data's own run, else BM25 over their documents."""
-    labelled = _labelled_of(data)
     if candidates == "corpus":
-        asked = [
-            Asked(_instructed(query), query.text, data.qrels[query.id], labelled[query.id]) for query in data.queries
-        ]
-        documents = list(data.documents)
-        named = [(document.id, document) for document in documents]
-        return corpus_lists(data.name, asked, named, depth, BM25Retriever(documents))
+        asked = [Asked(_instructed(query), query.text, _judgements_of(data, query)) for query in data.queries]
+        entries = [(document.id, document) for document in data.documents]
+        return corpus_lists(data.name, asked, entries, depth, BM25Retriever([document for _, document in entries]))
     bm25 = None if data.run is not None else BM25Retriever(data.documents)
     made = []
     for query in data.queries:
@@ -169,8 +166,8 @@ def of_dataset(data: Dataset, depth: int, candidates: Candidates = "bm25") -> Ra
             documents = [data.documents[row] for row in rows]
         else:
             documents = [c.document for c in bm25.retrieve([query], depth)[0]]
-        named = [(document.id, document) for document in documents]
-        made.append(_list_of(_instructed(query), named, data.qrels[query.id], labelled[query.id]))
+        entries = [(document.id, document) for document in documents]
+        made.append(_list_of(_instructed(query), entries, _judgements_of(data, query)))
     words = "the run given" if bm25 is None else f"BM25 over {len(data.documents)} documents"
     return RankingLists(data.name, tuple(made), words)
 
@@ -181,12 +178,11 @@ def _instructed(query: Query) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query whose documents are to be found: as a model reads it, as BM25 reads it, grades by key, and labels."""
+    """A query whose documents are to be found: as a model reads it, as BM25 reads it, and judgements by key."""
 
     text: str
     words: str
-    grades: Mapping[Any, int]
-    labelled: Labels
+    judgements: Mapping[Any, Judgement]
 
 
 def corpus_lists(
@@ -198,7 +194,7 @@ def corpus_lists(
     the queries: what they leave out is what hardly anybody would take for an answer.
     """
     by_bm25 = [bm25.best_places(query.words, most)[0].tolist() for query in queries]
-    judged = {key for query in queries for key in query.grades}
+    judged = {key for query in queries for key in query.judgements}
     chosen = dict.fromkeys(place for place, (key, _) in enumerate(documents) if key in judged)
     turns = (place for turn in zip_longest(*by_bm25) for place in turn if place is not None)
     for place in chain(turns, range(len(documents))):
@@ -208,20 +204,18 @@ def corpus_lists(
     made = []
     for query, places in zip(queries, by_bm25, strict=True):
         order = dict.fromkeys(place for place in chain(places, chosen) if place in chosen)
-        made.append(_list_of(query.text, [documents[place] for place in order], query.grades, query.labelled))
+        made.append(_list_of(query.text, [documents[place] for place in order], query.judgements))
     size = f"{len(chosen)}" if len(chosen) == len(documents) else f"{len(chosen)} of {len(documents)}"
     return RankingLists(name, tuple(made), f"a search over {size} documents")
 
 
-def _list_of(
-    text: str, documents: Sequence[tuple[Key, Document]], grades: Mapping[Key, int], labelled: Labels
-) -> RankingList:
+def _list_of(text: str, documents: Sequence[tuple[Key, Document]], judgements: Mapping[Key, Judgement]) -> RankingList:
     """A list of documents by what names them; judged ones that are not among them get places behind."""
     places = {key: place for place, (key, _) in enumerate(documents)}
-    for key in grades:
+    for key in judgements:
         places.setdefault(key, len(places))
-    by_place = {places[key]: value for key, value in grades.items()}
-    return RankingList(text, tuple(whole_text(document) for _, document in documents), by_place, labelled)
+    by_place = {places[key]: judgement for key, judgement in judgements.items()}
+    return RankingList(text, tuple(whole_text(document) for _, document in documents), by_place)
 
 
 def measured(lists: RankingLists, measures: Sequence[Measure], scores: Floats | None = None) -> dict[str, Floats]:

@@ -175,7 +175,7 @@ def _before(base: BaseModel, plan: Plan, evaluator: ListEvaluator) -> Before:
 
 def _values(plan: Plan, base: BaseModel, lists: RankingLists) -> Values:
     """Measures of lists by the model as it is, in f32."""
-    return ListEvaluator(lists, plan.measures, base.kind).values(base.model)[0]
+    return ListEvaluator(lists, plan.measures, base.kind).values(base.model)
 
 
 def loss_modules(plan: Plan, base: BaseModel) -> dict[str, torch.nn.Module]:
@@ -217,7 +217,7 @@ def make_trainer(
         trainer: Guarded = base.kind.trainer(
             sizes, guard, model=base.model, args=arguments_of(plan, base, folder, precision),
             train_dataset=data[names[0]] if single else data, loss=modules[names[0]] if single else modules,
-            evaluator=evaluator, callbacks=[guard, *rounds, *callbacks],
+            evaluator=evaluator, callbacks=[*rounds, *callbacks, guard],
         )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -243,20 +243,22 @@ def _trained(
     remining = Remining(plan, model, folder, precision == "bf16") if plan.round_steps else None
     began = time.perf_counter()
     while True:
+        checkpoint = folder / f"checkpoint-{step}"
+        if step:
+            state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            guard.restore(state)
+        if step >= plan.steps or guard.reason:
+            break  # it was ended before the model was written: the trainer would make one step more
         round_plan = replace(plan, sets=remining.sets_at(step, on_progress)) if remining else plan
         trainer = make_trainer(round_plan, model, evaluator, guard, folder, precision, callbacks)
-        saved = folder / f"checkpoint-{step}"
-        if step >= plan.steps:  # it was ended after the last step: the trainer would make one more
-            trainer.state = TrainerState.load_from_json(str(saved / TRAINER_STATE_NAME))
-            break
         with quiet():
-            trainer.train(resume_from_checkpoint=str(saved) if step else None)
+            trainer.train(resume_from_checkpoint=str(checkpoint) if step else None)
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it would go on in bf16
-        step = int(trainer.state.global_step)
+        state, step = trainer.state, int(trainer.state.global_step)
         if guard.reason or step >= plan.steps or not remining or step % plan.round_steps:
             break
     processes.wait()  # the first one may still be writing its last checkpoint
-    best_step = int(trainer.state.best_global_step or 0)
+    best_step = int(state.best_global_step or 0)
     best = folder / f"checkpoint-{best_step}"
     if best_step and best.exists():
         load_state(before.model.model, best)
@@ -265,7 +267,7 @@ def _trained(
         best_step = 0
     processes.wait()  # the first one will remove the checkpoints
     key = f"eval_{plan.measures.first}"
-    dev = tuple((int(log["step"]), float(log[key])) for log in trainer.state.log_history if key in log)
+    dev = tuple((int(log["step"]), float(log[key])) for log in state.log_history if key in log)
     rounds = tuple(remining.rounds) if remining else ()
     return Trained(guard, rounds, step, best_step, dev, time.perf_counter() - began)
 

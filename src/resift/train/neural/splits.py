@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from resift.errors import InputError
@@ -24,20 +24,26 @@ class Parts:
     test: Sequence[TrainingQuery]
 
 
-def split(examples: ExampleSet, seed: int = 0) -> Parts:
+def split(examples: ExampleSet, is_measurable: Callable[[TrainingQuery], bool], seed: int = 0) -> Parts:
     """Hold a fifth of the queries out, 20 to 600, a half of them for dev and the other half for test.
 
     See `split_by_query`: queries of nearly the same words stay together, and neither ids nor the order of a file
-    change the split. What can't be measured, for want of a positive, trains.
+    change the split. What can't be measured trains.
+
+    Args:
+        examples: whose queries are dealt out.
+        is_measurable: whether something can be measured of a query.
+        seed: another one gives another split.
 
     Raises:
-        InputError: fewer than 40 queries have a positive, or too few of them say something different.
+        InputError: fewer than 40 queries can be measured, or too few of them say something different.
 
     """
     measurable = [q for q in examples.queries if is_measurable(q)]
     if len(measurable) < 4 * LEAST:
         raise InputError(
-            f"{len(measurable)} queries of {examples.name} have a positive; training takes {4 * LEAST}, of which "
+            f"{len(measurable)} queries of {examples.name} have a positive (or a label, where pairs are measured); "
+            f"training takes {4 * LEAST}, of which "
             f"{2 * LEAST} are held out to measure it: judge more (resift judge), or give judged queries with --dev"
         )
     share = min(max(_SHARE, 2 * LEAST / len(measurable)), _MOST / len(measurable))
@@ -65,8 +71,3 @@ def without_texts(queries: Sequence[TrainingQuery], texts: Iterable[str]) -> tup
     others = {normal(text) for text in texts}
     rest = tuple(q for q in queries if normal(q.query.text) not in others)
     return rest, len(queries) - len(rest)
-
-
-def is_measurable(query: TrainingQuery) -> bool:
-    """Whether a query has a positive."""
-    return any((c.label or 0) > 0 for c in query.candidates)

@@ -64,12 +64,12 @@ class Guarded(BaseTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        """The loss; where it is no number, training stops and the step changes nothing."""
+        """The loss; where it is no number, training stops after the step, in which it changes nothing."""
         result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         loss = result[0] if return_outputs else result
         if torch.isfinite(loss):
             return result
-        self._guard.stop(self.control, "the loss is no finite number; take a smaller learning rate, or --precision f32")
+        self._guard.stop("the loss is no finite number; take a smaller learning rate, or --precision f32")
         still = sum(parameter.sum() for parameter in model.parameters() if parameter.requires_grad)
         zero = torch.nan_to_num(still * 0.0)
         return (zero, result[1]) if return_outputs else zero
@@ -124,7 +124,7 @@ def arguments_of(plan: Plan, base: BaseModel, folder: Path, precision: str) -> A
         metric_for_best_model=f"eval_{plan.measures.first}",
         greater_is_better=True,
         load_best_model_at_end=False,
-        logging_strategy="no",
+        logging_steps=max(1, plan.every // 10),  # for callbacks; nothing is printed
         disable_tqdm=True,
         report_to="none",
         seed=settings.seed,
