@@ -11,6 +11,7 @@ import torch
 
 from resift.errors import BrokenModel, InputError
 from resift.evaluate import Dataset, named_measures
+from resift.train.data import examples_of
 from resift.train.examples import ExampleSet, Labelled, TrainingQuery
 from resift.train.near_duplicates import normal
 from resift.train.neural import run, splits
@@ -157,6 +158,12 @@ def test_grades_of_labels() -> None:
 def test_wrong_names_fail_before_a_model_is_opened(changes: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         make_plan([tiny.examples()], settings(Path("/nowhere"), **changes))
+
+
+def test_scores_of_a_teacher_are_no_labels(base: Path) -> None:
+    rows = [{"query": f"q{i}", "document": f"d{i}", "score": i / 100} for i in range(100)]
+    with pytest.raises(InputError, match="has no labels.* --columns label=COLUMN"):
+        make_plan([examples_of(rows)], settings(base))
 
 
 def test_too_few_queries_are_refused(base: Path) -> None:

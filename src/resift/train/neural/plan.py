@@ -197,7 +197,10 @@ def _held_out(
     dev_parts, test_parts = [], []
     for examples in sets:
         if losses.facts_of(examples).kind is LabelKind.NONE:
-            raise InputError(f"{examples.name} has no labels, so nothing can be held out to measure; give --dev DATA")
+            raise InputError(
+                f"{examples.name} has no labels, so nothing can be held out to measure; if scores are labels, and not "
+                "a teacher's, say so with --columns label=COLUMN; else give judged queries with --dev"
+            )
         parts = splits.split(examples, measures.reads, settings.seed)
         candidates = _candidates(examples, settings)
         depth = settings.documents if candidates == "corpus" else settings.depth
