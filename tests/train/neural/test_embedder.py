@@ -236,3 +236,13 @@ def test_one_candidate_alone_is_enough(bare: Path) -> None:
     alone = tuple(dataclasses.replace(q, candidates=(Labelled(q.candidates[0].document, 1.0),)) for q in data.queries)
     plan = make_plan([dataclasses.replace(data, queries=alone)], settings(bare))
     assert list(plan.sets[0].rows.columns) == ["query", "positive"] and "positives alone" in plan.sets[0].reason
+
+
+@pytest.mark.parametrize(("task", "scale"), [("embedder", 20.0), ("late", 30.0), ("reranker", 1.0)])
+def test_cosines_of_a_teacher_are_multiplied_as_those_of_the_model_are(task: str, scale: float) -> None:
+    settings = TrainingSettings("base", task, ("margin-mse",), negatives=1)
+    cosines = make_plan([tiny.examples(60, teacher=(0.5, 0.25, 0.25, 0.25))], settings)
+    assert cosines.sets[0].rows.columns["label"][0] == [0.5 * scale, 0.25 * scale]
+    assert any("are multiplied by" in note for note in cosines.notes) == (scale > 1)
+    logits = make_plan([tiny.examples(60, teacher=(4.0, -1.0, -1.0, -1.0))], settings)
+    assert logits.sets[0].rows.columns["label"][0] == [4.0, -1.0]

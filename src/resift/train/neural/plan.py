@@ -11,12 +11,13 @@ from resift.errors import InputError, MissingExtra
 from resift.evaluate.dataset import Dataset
 from resift.train.examples import ExampleSet, LabelKind, Shape, TrainingQuery
 from resift.train.neural import hard_negatives, losses, processes, splits
-from resift.train.neural.losses import DataFacts, Form, Loss
+from resift.train.neural.losses import DataFacts, Form, Loss, Values
 from resift.train.neural.measures import Measures
 from resift.train.neural.ranking_lists import Candidates, Pool, RankingLists, of_dataset
 from resift.train.neural.rows import TrainingRows, named, rows_of
 from resift.train.neural.settings import AUTO, TrainingSettings
 from resift.train.neural.tasks import Task, task_of
+from resift.train.neural.vector_losses import TEACHER_SCALES
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,12 @@ def make_plan(
             )
         rest.append(queries)
     laid_out = _training_sets(sets, rest, settings)
+    notes += [
+        f"{each.name}: the teacher's scores are from -1 to 1, as cosines are, and are multiplied by {scale:g}, as the "
+        "model's own are"
+        for each in laid_out
+        if (scale := _teacher_scale(each.loss, each.queries, task)) > 1
+    ]
     notes += [f"{each.name}: {named(each.rows.left_out)} (not trained on)" for each in laid_out if each.rows.left_out]
     if len({each.loss.outputs for each in laid_out}) > 1:
         raise InputError("the loss ce needs a head of two outputs and the others one of one; train with one kind only")
@@ -243,6 +250,14 @@ def _general_halves(lists: RankingLists | None) -> tuple[RankingLists | None, Ra
     return lists.part(first, lists.name), lists.part(second, lists.name)
 
 
+def _teacher_scale(loss: Loss, queries: Sequence[TrainingQuery], task: Task) -> float:
+    """What a teacher's scores are multiplied by: 1, but for cosines where the model's own are multiplied, too."""
+    if loss.values is not Values.TEACHER or task.name not in TEACHER_SCALES:
+        return 1.0
+    scores = (c.teacher for query in queries for c in query.candidates if c.teacher is not None)
+    return TEACHER_SCALES[task.name] if all(-1 <= score <= 1 for score in scores) else 1.0
+
+
 def _training_sets(
     sets: Sequence[ExampleSet], rest: Sequence[tuple[TrainingQuery, ...]], settings: TrainingSettings
 ) -> tuple[TrainingSet, ...]:
@@ -263,7 +278,8 @@ def _training_sets(
         if settings.remine:
             hard_negatives.check(examples, loss, facts)
         weighted = loss.weighted and facts.weighted > 0
-        rows = rows_of(loss, queries, settings.list_size, settings.negatives, weighted)
+        scale = _teacher_scale(loss, queries, task)
+        rows = rows_of(loss, queries, settings.list_size, settings.negatives, weighted, scale)
         contrasts = loss.form is Form.TUPLE
         in_batch = settings.options.in_batch if contrasts and task.name == "reranker" else 0
         pairs, most = settings.batch / processes.count(), rows.count // processes.count()

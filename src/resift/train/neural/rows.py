@@ -40,7 +40,12 @@ def query_text(query: TrainingQuery) -> str:
 
 
 def rows_of(
-    loss: Loss, queries: Sequence[TrainingQuery], list_size: int = 8, negatives: int = 4, weighted: bool = False
+    loss: Loss,
+    queries: Sequence[TrainingQuery],
+    list_size: int = 8,
+    negatives: int = 4,
+    weighted: bool = False,
+    teacher_scale: float = 1.0,
 ) -> TrainingRows:
     """The rows of a loss.
 
@@ -50,6 +55,7 @@ def rows_of(
         list_size: the most documents of a list; positives are repeated where the negatives fill several lists.
         negatives: of a tuple at most.
         weighted: whether values go with the weights of their candidates.
+        teacher_scale: what a teacher's scores are multiplied by, in tuples.
 
     Raises:
         InputError: nothing is left.
@@ -60,7 +66,7 @@ def rows_of(
     elif loss.form is Form.LIST:
         rows = _lists(loss, queries, list_size)
     else:
-        rows = _tuples(loss, queries, negatives)
+        rows = _tuples(loss, queries, negatives, teacher_scale)
     if not rows.count:
         raise InputError(f"nothing is left to train {loss.name} on: {named(rows.left_out)}")
     return rows
@@ -146,7 +152,7 @@ def _cycled(items: list[Any], start: int, count: int) -> list[Any]:
     return [items[(start + i) % len(items)] for i in range(min(count, len(items)))]
 
 
-def _tuples(loss: Loss, queries: Sequence[TrainingQuery], most: int) -> TrainingRows:
+def _tuples(loss: Loss, queries: Sequence[TrainingQuery], most: int, teacher_scale: float) -> TrainingRows:
     """Rows of a positive and equally many negatives, which are taken in turn, so that each is used."""
     left_out: Counter[str] = Counter()
     teacher = loss.form is Form.SCORED_TUPLE
@@ -172,5 +178,6 @@ def _tuples(loss: Loss, queries: Sequence[TrainingQuery], most: int) -> Training
             for name, value in zip(columns, [query, positive[0], *(text for text, _ in others)], strict=False):
                 columns[name].append(value)
             if teacher:
-                columns["label"].append([c.teacher for _, c in (positive, *others)])
+                scores = [c.teacher for _, c in (positive, *others) if c.teacher is not None]
+                columns["label"].append([teacher_scale * score for score in scores])
     return TrainingRows(columns, len(columns["query"]) * (1 + number), +left_out)

@@ -20,6 +20,9 @@ MEAN_SCALE = 30.0  # of a mean of cosines; a sum of them is as wide as it is
 MINI_BATCH = 32  # rows that are held at once by losses that cache
 _GRADES = frozenset({LabelKind.BINARY, LabelKind.GRADED})
 
+# By what a teacher's cosines are multiplied, since those of the model are, too.
+TEACHER_SCALES = {"embedder": COSINE_SCALE, "late": MEAN_SCALE}
+
 Similarity = Callable[..., "Tensor"]
 
 
