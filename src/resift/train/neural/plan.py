@@ -30,6 +30,7 @@ class TrainingSet:
         queries: that train.
         facts: what was counted over them.
         rows: of the loss.
+        teacher_scale: what a teacher's scores are multiplied by.
         rows_per_batch: of one process, so that a batch of all has about as many pairs as the settings say.
         examples: the data that these queries are of, with their corpus.
 
@@ -41,6 +42,7 @@ class TrainingSet:
     queries: tuple[TrainingQuery, ...]
     facts: DataFacts
     rows: TrainingRows
+    teacher_scale: float
     rows_per_batch: int
     examples: ExampleSet
 
@@ -142,10 +144,10 @@ def make_plan(
         rest.append(queries)
     laid_out = _training_sets(sets, rest, settings)
     notes += [
-        f"{each.name}: the teacher's scores are from -1 to 1, as cosines are, and are multiplied by {scale:g}, as the "
-        "model's own are"
+        f"{each.name}: the teacher's scores are from -1 to 1, as cosines are, and are multiplied by "
+        f"{each.teacher_scale:g}, as the model's own are"
         for each in laid_out
-        if (scale := _teacher_scale(each.loss, each.queries, task)) > 1
+        if each.teacher_scale > 1
     ]
     notes += [f"{each.name}: {named(each.rows.left_out)} (not trained on)" for each in laid_out if each.rows.left_out]
     if len({each.loss.outputs for each in laid_out}) > 1:
@@ -284,5 +286,7 @@ def _training_sets(
         in_batch = settings.options.in_batch if contrasts and task.name == "reranker" else 0
         pairs, most = settings.batch / processes.count(), rows.count // processes.count()
         size = max(2 if contrasts else 1, round(pairs / (rows.pairs_per_row + in_batch)))
-        made.append(TrainingSet(examples.name, loss, reason, queries, facts, rows, min(size, max(1, most)), examples))
+        made.append(
+            TrainingSet(examples.name, loss, reason, queries, facts, rows, scale, min(size, max(1, most)), examples)
+        )
     return tuple(made)

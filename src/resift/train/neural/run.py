@@ -78,7 +78,7 @@ def train(
 ) -> TrainingReport:
     """Train by a plan and write `out`, unless the model is worse than the base, or a reranker than none.
 
-    Where torchrun starts several processes, they share each batch; the first one measures and writes.
+    Where torchrun starts several processes, they share each batch and all measure; the first one writes.
 
     Args:
         plan: see `make_plan`.
