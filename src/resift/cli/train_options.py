@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resift.errors import InputError
+
+if TYPE_CHECKING:
+    from resift.train.data import ReadOptions
 
 
 class Precision(StrEnum):
@@ -28,7 +31,8 @@ class Candidates(StrEnum):
 
 
 Data = Annotated[
-    list[str], typer.Argument(help="Files, folders, database URLs or hub data sets of examples.", metavar="DATA…")
+    list[str] | None,
+    typer.Argument(help="Files, folders, database URLs or hub data sets of examples.", metavar="DATA…"),
 ]
 Base = Annotated[str, typer.Option("--base", "-m", help="The model to train further: a folder or hub id.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The folder to write.")]
@@ -38,7 +42,9 @@ Losses = Annotated[
 Measures = Annotated[
     list[str] | None, typer.Option("--measure", help="The first chooses: nDCG@10, Hit-Rate@10, Spearman, AUC, …")
 ]
-Dev = Annotated[Path | None, typer.Option("--dev", help="Judged queries to measure on, instead of a part of DATA.")]
+Dev = Annotated[
+    Path | None, typer.Option("--dev", help="Judged queries to measure on, instead of a part of DATA: its split dev.")
+]
 General = Annotated[Path | None, typer.Option("--general", help="Judged queries of another domain: what is forgotten.")]
 Epochs = Annotated[float, typer.Option("--epochs", min=0, help="Passes over the data.")]
 Steps = Annotated[int, typer.Option("--steps", min=0, help="The most steps; 0: as many as the epochs have.")]
@@ -82,16 +88,48 @@ Remine = Annotated[
     int, typer.Option("--remine", min=0, help="Mine negatives again after so many epochs, with the model; 0: never.")
 ]
 Corpus = Annotated[
-    Path | None, typer.Option("--corpus", help="Documents in which negatives are mined, beside those of DATA.")
+    Path | None, typer.Option("--corpus", help="Documents to search and to mine negatives in, beside those of DATA.")
 ]
 Columns = Annotated[str | None, typer.Option("--columns", help="Which column is what: query=q,document=d,label=y.")]
 Labels = Annotated[str | None, typer.Option("--labels", help="What words are worth as labels: relevant=1,other=0.")]
 Split = Annotated[str | None, typer.Option("--split", help="Of a data set or BEIR folder; by default train.")]
+Subset = Annotated[str | None, typer.Option("--subset", help="Of a data set of the hub.")]
+Sql = Annotated[str | None, typer.Option("--sql", help="A table or a query, for a database.")]
+Run = Annotated[
+    Path | None,
+    typer.Option("--run", help="A TREC run beside judgements: its candidates train, and rerankers rank them."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the split, the order and the dropout.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
 Force = Annotated[bool, typer.Option("--force", help="Write the model even where it is worse.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and one step of it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
+
+def reading(
+    columns: str | None,
+    labels: str | None,
+    split: str | None,
+    subset: str | None,
+    sql: str | None,
+    queries: Path | None,
+    corpus: Path | None,
+    qrels: Path | None,
+    run: Path | None,
+) -> ReadOptions:
+    """What the options say of the data.
+
+    Raises:
+        InputError: columns or labels that can't be parsed.
+
+    """
+    from resift.train.data import ReadOptions
+    from resift.train.data.columns import parse_columns
+    from resift.train.data.labels import parse_labels
+
+    return ReadOptions(
+        parse_columns(columns or ""), parse_labels(labels or ""), split, subset, sql, queries, corpus, qrels, run
+    )
 
 
 def layers(heads: str | None) -> tuple[int, ...]:

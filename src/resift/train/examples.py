@@ -50,14 +50,20 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class TrainingQuery:
-    """A query with its candidates, in the order of the hashes of their texts; `prompt` is the instruction of the query.
+    """A query with its candidates; no two of them have the same title and text.
 
-    No two candidates have the same title and text.
+    Attributes:
+        query: its text and id.
+        candidates: in the order of the hashes of their texts.
+        prompt: the instruction of the query.
+        run: ids of the candidates that a run brings, best first; None without a run.
+
     """
 
     query: Query
     candidates: tuple[Labelled, ...]
     prompt: str = ""
+    run: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What is shown before anything is trained, and the command."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(base: Path, tmp_pat
     assert look.held_out == (10, 10) and "BM25 over" in look.first_stage
     assert len(look.examples) == 3 and set(look.before) == {"no reranker", "base"}
     assert look.step_seconds > 0 and look.memory_gb > 0 and look.loss > 0
-    assert look.steps == 5 and look.evaluations == 2
+    assert look.steps == 5
+    assert look.evaluations == 1 + 2 + 2  # of the base, of the training, and of what is reported before and after
     assert json.loads(json.dumps(look.as_json()))["trained"] == look.parameters
     assert any("head is new" in note for note in look.notes)
 
@@ -85,3 +87,34 @@ def test_the_command_needs_a_place_for_the_model(base: Path, data: Path) -> None
         run(data, "--base", base)
     with pytest.raises(InputError, match="is no measure"):
         run(data, "--base", base, "--measure", "nDGC@10", "--output", "x")
+
+
+def test_the_command_reads_databases_and_judgements_with_a_run(base: Path, tmp_path: Path) -> None:
+    rows = [(q.query.text, c.document.text, int(c.label or 0)) for q in tiny.examples().queries for c in q.candidates]
+    with sqlite3.connect(tmp_path / "pairs.db") as connection:
+        connection.execute("create table pairs (query text, document text, label integer)")
+        connection.executemany("insert into pairs values (?, ?, ?)", rows)
+    connection.close()
+    look = ("--base", base, "--precision", "f32", "--measure", "nDCG@10", "--dry-run", "--json")
+    code, text = run(f"sqlite:///{tmp_path}/pairs.db", "--sql", "pairs", *look)
+    assert code == 0 and json.loads(text)["sets"][0]["queries"] == 40
+    files = {name: (tmp_path / name).open("w") for name in ("queries.jsonl", "corpus.jsonl", "qrels", "run")}
+    numbers = {query: number for number, query in enumerate(dict.fromkeys(query for query, _, _ in rows))}
+    for query, number in numbers.items():
+        print(json.dumps({"_id": f"q{number}", "text": query}), file=files["queries.jsonl"])
+    for place, (query, document, label) in enumerate(rows):
+        print(json.dumps({"_id": f"d{place}", "text": document}), file=files["corpus.jsonl"])
+        print(f"q{numbers[query]} 0 d{place} {label}", file=files["qrels"])
+        print(f"q{numbers[query]} Q0 d{place} {place} {-place} x", file=files["run"])
+    for file in files.values():
+        file.close()
+    judged = [
+        *("--queries", tmp_path / "queries.jsonl", "--corpus", tmp_path / "corpus.jsonl"),
+        *("--qrels", tmp_path / "qrels", "--run", tmp_path / "run"),
+    ]
+    code, text = run(*judged, *look)
+    result = json.loads(text)
+    assert code == 0 and result["first_stage"] == "the run given" and result["sets"][0]["queries"] == 40
+    assert result["before"]["no reranker"]["nDCG@10"] == 1.0  # the run has the relevant document first
+    with pytest.raises(InputError, match="of one data set, and 2 are named"):
+        run("a", "b", *judged, *look)

@@ -90,21 +90,17 @@ def test_judged_documents_that_the_data_lack_are_missed_by_rankings_and_left_out
     item = next(item for item in lists.lists if item.query == "lamp oil")
     assert [text for _, text, _ in item.labels] == ["lamp oil", "ferry times"] and len(item.grades) == 3
     measures = Measures.parse(["R@10", "AUC"], logits=False)
-    scores = measures.scores(lists, lambda pairs: np.array([float(text != "ferry times") for _, text in pairs]))
+    pairs = measures.scored_pairs(lists)
+    scores = measures.list_scores(lists, np.array([float(text != "ferry times") for _, text in pairs]))
     assert sorted(measures.values(lists, scores)["R@10"]) == [0.5, 1.0]
     assert measures.means(lists, scores)["AUC"] == 1.0
 
 
 def test_each_pair_is_scored_once() -> None:
-    calls: list[list[tuple[str, str]]] = []
-
-    def score(pairs: list[tuple[str, str]]) -> np.ndarray:
-        calls.append(pairs)
-        return np.arange(float(len(pairs)))
-
-    lists = lists_of([[1.0, 0.0], [0.0, 1.0]])
-    scores = Measures.parse(["AUC"], logits=True).scores(lists, score)
-    assert [len(pairs) for pairs in calls] == [4] and scores.judged.tolist() == scores.candidates.tolist()
+    lists, measures = lists_of([[1.0, 0.0], [0.0, 1.0]]), Measures.parse(["AUC"], logits=True)
+    pairs = measures.scored_pairs(lists)
+    scores = measures.list_scores(lists, np.arange(4.0))
+    assert len(pairs) == len(set(pairs)) == 4 and scores.judged.tolist() == scores.candidates.tolist()
 
 
 def test_queries_without_a_positive_count_where_pairs_are_measured(tmp_path: Path) -> None:

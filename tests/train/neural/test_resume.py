@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from resift.train.neural import run
+from resift.errors import BrokenModel, InputError
+from resift.train.neural import kept_plan, run
 from resift.train.neural.plan import Plan, make_plan
 from resift.train.neural.progress import ShownProgress
 from resift.train.neural.report import TrainingReport
@@ -82,6 +83,21 @@ def test_weights_are_those_of_an_uninterrupted_training(
     again = going_on(plan, tmp_path / "again")
     assert (again.steps, again.best_step, again.dev) == (whole.steps, whole.best_step, whole.dev)
     assert_equal_weights(tmp_path / "whole", tmp_path / "again")
+
+
+def test_no_other_training_goes_on_from_checkpoints(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(base, **KINDS["embedder"])
+    interrupted_at(plan.every + 1, plan, tmp_path / "out", monkeypatch)
+    with pytest.raises(InputError, match="a training with other learning_rate, warmup; --resume goes on"):
+        going_on(plan_of(base, **KINDS["embedder"], warmup=0.2, learning_rate=1e-4), tmp_path / "out")
+    fewer = make_plan([tiny.examples(79)], plan.settings)
+    with pytest.raises(InputError, match="with other data;"):
+        going_on(fewer, tmp_path / "out")
+    (checkpoints_of(tmp_path / "out") / kept_plan.FILE).write_text("{")
+    with pytest.raises(BrokenModel, match="can't be read .* begins anew"):
+        going_on(plan, tmp_path / "out")
 
 
 def test_patience_counts_what_was_measured_before_the_interruption(

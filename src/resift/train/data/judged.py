@@ -11,7 +11,7 @@ from resift.train.data.collect import content_hash
 from resift.train.data.labels import kind_of
 from resift.train.examples import DataIssue, Detection, ExampleSet, Labelled, Shape, TrainingQuery
 
-_SPLIT = "train"
+_SPLIT, _DEV = "train", "dev"
 
 
 def is_beir(path: Path) -> bool:
@@ -60,6 +60,19 @@ def read_judged(
     return ExampleSet(data.name, examples, detection, tuple(issues), data.documents)
 
 
+def read_measured(path: Path) -> Dataset:
+    """Judged queries on which a training is measured: of a BEIR folder the split "dev", where it has one.
+
+    A split "test" is taken where there is no "dev", or else the only one: whoever trains by it has no test any more.
+
+    Raises:
+        InputError: as `read_dataset` says.
+
+    """
+    splits = {p.name.split(".")[0] for p in (path / "qrels").glob("*.tsv*")}
+    return read_dataset(DataFiles(path, split=_DEV if _DEV in splits else None))
+
+
 def _queries(data: Dataset) -> tuple[tuple[TrainingQuery, ...], int]:
     """The queries with candidates, and how many of these come from the run and have no judgement."""
     unjudged = 0
@@ -75,6 +88,7 @@ def _queries(data: Dataset) -> tuple[tuple[TrainingQuery, ...], int]:
             candidates.setdefault((document.title, document.text), Labelled(document, float(label)))
         ordered = sorted(candidates.values(), key=lambda c: content_hash(c.document.title, c.document.text))
         if ordered:
-            examples.append(TrainingQuery(query, tuple(ordered)))
+            run = None if data.run is None else tuple(data.run.get(query.id, ()))
+            examples.append(TrainingQuery(query, tuple(ordered), run=run))
     examples.sort(key=lambda q: (content_hash(q.query.text, q.prompt), q.query.id))
     return tuple(examples), unjudged

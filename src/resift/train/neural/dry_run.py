@@ -16,6 +16,7 @@ from transformers import set_seed
 from resift.train.neural.base_model import precision_of
 from resift.train.neural.evaluator import ListEvaluator
 from resift.train.neural.guard import Guard
+from resift.train.neural.mixing import shares_to_try
 from resift.train.neural.plan import Plan
 from resift.train.neural.run import make_trainer
 from resift.train.neural.suspicions import suspicions
@@ -55,7 +56,8 @@ class DryRun:
         first_stage: where the lists come from on which the model is measured.
         before: measures of the first stage, by the task's name for it, and of the base, on dev.
         loss: of the one step.
-        steps, evaluations: how many there would be.
+        steps: how many there would be.
+        evaluations: the same, of lists as many as those of dev, before, meanwhile and after.
         step_seconds, evaluation_seconds: how long one takes.
         seconds: of the whole training, about.
         memory_gb: the most that it would hold, about.
@@ -106,7 +108,7 @@ def dry_run(plan: Plan) -> DryRun:
     means, health = evaluator.examine(base.model)
     evaluation_seconds = time.perf_counter() - began
     loss, step_seconds = _one_step(plan, base, Guard(evaluator, health, 1), evaluator, precision)
-    evaluations = plan.steps // plan.every
+    evaluations = _evaluations(plan, base)
     trained = sum(p.numel() for p in base.model.parameters() if p.requires_grad)
     return DryRun(
         sets=tuple(_set_entries(plan)),
@@ -129,6 +131,16 @@ def dry_run(plan: Plan) -> DryRun:
         parameters=sum(p.numel() for p in base.model.parameters()),
         precision=precision,
     )
+
+
+def _evaluations(plan: Plan, base: BaseModel) -> int:
+    """How often lists of the size of dev are scored, about: before, meanwhile, for each mixture, and after."""
+    mixtures = len(shares_to_try(plan, base))
+    passes = [(plan.dev, 1 + plan.steps // plan.every + mixtures), (plan.test, 2)]
+    passes += [(plan.general_dev, mixtures)] if plan.general_dev else []
+    passes += [(plan.general_test, 2)] if plan.general_test else []
+    pairs = sum(len(plan.measures.scored_pairs(lists)) * times for lists, times in passes)
+    return round(pairs / max(1, len(plan.measures.scored_pairs(plan.dev))))
 
 
 def _set_entries(plan: Plan) -> list[dict[str, Any]]:

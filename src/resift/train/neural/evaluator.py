@@ -78,4 +78,5 @@ class ListEvaluator(BaseEvaluator):
         return {name: np.zeros_like(column) for name, column in self._measures.values(self.lists).items()}
 
     def _scores(self, model: Any) -> ListScores:  # noqa: ANN401
-        return self._measures.scores(self.lists, lambda pairs: self._kind.score(model, pairs, self._bf16))
+        scores = self._kind.score(model, self._measures.scored_pairs(self.lists), self._bf16)
+        return self._measures.list_scores(self.lists, scores)

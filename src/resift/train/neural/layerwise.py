@@ -25,7 +25,7 @@ from resift.models.inner_heads import HEADS_FILE, INNER_READS, heads_of, pooling
 from resift.models.inputs import CLASSIFIER, Head
 from resift.train.neural import processes
 from resift.train.neural.grouped import GroupedCrossEncoder, one_logit, passes_of
-from resift.train.neural.measures import ListScores, Measures
+from resift.train.neural.measures import Measures
 from resift.train.neural.ranking_lists import RankingLists
 from resift.train.neural.reading_again import resift_scores
 from resift.train.neural.report import HeadMeasures
@@ -230,9 +230,8 @@ def inner_outputs(model: LayerwiseCrossEncoder, folder: Path, probes: Pairs) -> 
 
 def measured_heads(model: LayerwiseCrossEncoder, lists: RankingLists, measures: Measures) -> list[HeadMeasures]:
     """The mean of each measure over lists, of each head."""
-    candidates = score_layers(model, lists.pairs)
-    judged = score_layers(model, lists.judged_pairs if measures.pairs else [])
-    means = {layer: measures.means(lists, ListScores(candidates[layer], judged[layer])) for layer in model.layers}
+    scores = score_layers(model, measures.scored_pairs(lists))
+    means = {layer: measures.means(lists, measures.list_scores(lists, scores[layer])) for layer in model.layers}
     first, last = measures.first, means[model.layers[-1]]
     return [
         HeadMeasures(layer, values, values[first] / last[first] if last[first] else 0.0)

@@ -178,12 +178,15 @@ class Measures:
                     f"loss {' or '.join(_WITH_BORDER)}"
                 )
 
-    def scores(self, lists: RankingLists, score: Callable[[list[tuple[str, str]]], Floats]) -> ListScores:
-        """What a function of pairs says of lists, as far as the measures need it; each pair is scored once."""
-        candidates, judged = lists.pairs, lists.judged_pairs if self.pairs else []
-        rows = {pair: row for row, pair in enumerate(dict.fromkeys([*candidates, *judged]))}
-        scores = score(list(rows))
-        return ListScores(scores[[rows[pair] for pair in candidates]], scores[[rows[pair] for pair in judged]])
+    def scored_pairs(self, lists: RankingLists) -> list[tuple[str, str]]:
+        """The pairs of lists whose scores the measures need, each once."""
+        return list(dict.fromkeys([*lists.pairs, *(lists.judged_pairs if self.pairs else ())]))
+
+    def list_scores(self, lists: RankingLists, scores: Floats) -> ListScores:
+        """The scores of `scored_pairs`, laid out as the lists are."""
+        rows = {pair: row for row, pair in enumerate(self.scored_pairs(lists))}
+        judged = lists.judged_pairs if self.pairs else []
+        return ListScores(scores[[rows[pair] for pair in lists.pairs]], scores[[rows[pair] for pair in judged]])
 
     def means(self, lists: RankingLists, scores: ListScores | None = None) -> dict[str, float]:
         """Each measure of all lists."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from resift.errors import InputError
 from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
+from resift.evaluate.document_store import DocumentStore
 from resift.evaluate.evaluation import row_matrix
 from resift.evaluate.statistics import Floats
 from resift.retrieve.bm25 import BM25Retriever
@@ -99,11 +101,18 @@ def grade(label: float | None) -> int:
 
 
 class Pool:
-    """What BM25 searches: the corpus that the data bring, else all distinct documents of their candidates."""
+    """What BM25 searches: the documents of the queries' candidates, and the corpus that the data bring beside them.
+
+    Documents are the same where a model reads the same, whether or not their titles stand apart.
+    """
 
     def __init__(self, queries: Sequence[TrainingQuery], corpus: Sequence[Document] | None = None) -> None:
-        distinct = {_key(c.document): c.document for query in queries for c in query.candidates}
-        self._documents: Sequence[Document] = list(distinct.values()) if corpus is None else corpus
+        others = {whole_text(c.document): c.document for query in queries for c in query.candidates}
+        for document in corpus or ():
+            others.pop(whole_text(document), None)
+        self._documents: Sequence[Document] = list(others.values())
+        if corpus is not None:
+            self._documents = DocumentStore(chain(others.values(), corpus)) if others else corpus
         if not self._documents:
             raise InputError("the data have no document; give candidates with texts")
         self._bm25 = BM25Retriever(self._documents)
@@ -111,37 +120,49 @@ class Pool:
     def lists(
         self, name: str, queries: Sequence[TrainingQuery], depth: int, candidates: Candidates = "bm25"
     ) -> RankingLists:
-        """Lists of queries: the `depth` best by BM25, or their own candidates in BM25's order.
+        """Lists of queries: the `depth` best by BM25, or of their run, or of their own candidates by BM25.
 
         Where the candidates are the corpus, see `corpus_lists`; `depth` is then how many documents are searched.
         """
         if candidates == "corpus":
             asked = [Asked(query_text(q), q.query.text, _judgements(q)) for q in queries]
-            return corpus_lists(name, asked, [(_key(d), d) for d in self._documents], depth, self._bm25)
+            return corpus_lists(name, asked, [(whole_text(d), d) for d in self._documents], depth, self._bm25)
         made = tuple(self._list(q, depth, candidates) for q in queries)
-        size = len(self._documents)
-        words = "the candidates given, by BM25" if candidates == "given" else f"BM25 over {size} documents"
+        words = f"BM25 over {len(self._documents)} documents"
+        if candidates == "given":
+            runs = any(query.run is not None for query in queries)
+            words = "the run given" if runs else "the candidates given, by BM25"
         return RankingLists(name, made, words)
 
     def _list(self, query: TrainingQuery, depth: int, candidates: Candidates) -> RankingList:
         judgements = _judgements(query)
-        count = len(self._documents) if candidates == "given" else depth
-        places, _ = self._bm25.best_places(query.query.text, count)
-        order = [self._documents[i] for i in places.tolist()]
+        if candidates == "given" and query.run is not None:
+            by_id = {c.document.id: c.document for c in query.candidates}
+            documents = [by_id[id_] for id_ in query.run if id_ in by_id]
+            return _list_of(query_text(query), [(whole_text(d), d) for d in documents], judgements, depth)
         if candidates == "given":
-            order = [document for document in order if _key(document) in judgements]
-            present = {_key(document) for document in order}
-            order += [c.document for c in query.candidates if _key(c.document) not in present]
-        entries = [(_key(document), document) for document in order[:depth]]
-        return _list_of(query_text(query), entries, judgements)
+            places = _by_bm25(self._bm25, query.query.text, [self._places[text] for text in judgements])
+        else:
+            places = self._bm25.best_places(query.query.text, depth)[0].tolist()
+        documents = [self._documents[place] for place in places]
+        return _list_of(query_text(query), [(whole_text(d), d) for d in documents], judgements, depth)
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        """The place of each text."""
+        return {whole_text(document): place for place, document in enumerate(self._documents)}
 
 
-def _key(document: Document) -> tuple[str, str]:
-    return document.title, document.text
+def _by_bm25(bm25: BM25Retriever, text: str, places: Sequence[int]) -> list[int]:
+    """Places in BM25's order; those of documents that share no word with the query come last, as they stand."""
+    order = bm25.best_places(text, len(bm25.documents))[0].tolist()
+    ranks = {place: rank for rank, place in enumerate(order)}
+    return sorted(places, key=lambda place: ranks.get(place, len(ranks)))
 
 
-def _judgements(query: TrainingQuery) -> dict[tuple[str, str], Judgement]:
-    return {_key(c.document): Judgement(whole_text(c.document), c.label) for c in query.candidates}
+def _judgements(query: TrainingQuery) -> dict[str, Judgement]:
+    texts = [whole_text(c.document) for c in query.candidates]
+    return {text: Judgement(text, c.label) for text, c in zip(texts, query.candidates, strict=True)}
 
 
 def _judgements_of(data: Dataset, query: Query) -> dict[str, Judgement]:
@@ -153,23 +174,33 @@ def _judgements_of(data: Dataset, query: Query) -> dict[str, Judgement]:
 
 
 def of_dataset(data: Dataset, depth: int, candidates: Candidates = "bm25") -> RankingLists:
-    """Lists of judged queries: all documents, or the data's own run, else BM25 over their documents."""
+    """Lists of judged queries: all documents, the judged ones by BM25, or the data's own run, else BM25's best."""
+    name = f"{data.name}, {data.split}" if data.split else data.name
     if candidates == "corpus":
         asked = [Asked(_instructed(query), query.text, _judgements_of(data, query)) for query in data.queries]
         entries = [(document.id, document) for document in data.documents]
-        return corpus_lists(data.name, asked, entries, depth, BM25Retriever([document for _, document in entries]))
+        return corpus_lists(name, asked, entries, depth, BM25Retriever([document for _, document in entries]))
     bm25 = None if data.run is not None else BM25Retriever(data.documents)
     made = []
     for query in data.queries:
-        if bm25 is None:
-            rows = [data.documents.row(i) for i in (data.run or {}).get(query.id, ())[:depth]]
-            documents = [data.documents[row] for row in rows]
-        else:
-            documents = [c.document for c in bm25.retrieve([query], depth)[0]]
-        entries = [(document.id, document) for document in documents]
-        made.append(_list_of(_instructed(query), entries, _judgements_of(data, query)))
-    words = "the run given" if bm25 is None else f"BM25 over {len(data.documents)} documents"
-    return RankingLists(data.name, tuple(made), words)
+        rows = _rows_of_run(data, query) if bm25 is None else _rows_of(bm25, data, query, depth, candidates)
+        entries = [(document.id, document) for document in map(data.documents.__getitem__, rows)]
+        made.append(_list_of(_instructed(query), entries, _judgements_of(data, query), depth))
+    size = len(data.documents)
+    words = "the judged candidates, by BM25" if candidates == "given" else f"BM25 over {size} documents"
+    return RankingLists(name, tuple(made), "the run given" if bm25 is None else words)
+
+
+def _rows_of_run(data: Dataset, query: Query) -> list[int]:
+    return [data.documents.row(id_) for id_ in (data.run or {}).get(query.id, ())]
+
+
+def _rows_of(bm25: BM25Retriever, data: Dataset, query: Query, depth: int, candidates: Candidates) -> list[int]:
+    if candidates != "given":
+        places: list[int] = bm25.best_places(query.text, depth)[0].tolist()
+        return places
+    judged = sorted(data.documents.row(id_) for id_ in data.qrels[query.id] if data.documents.has(id_))
+    return _by_bm25(bm25, query.text, judged)
 
 
 def _instructed(query: Query) -> str:
@@ -209,13 +240,17 @@ def corpus_lists(
     return RankingLists(name, tuple(made), f"a search over {size} documents")
 
 
-def _list_of(text: str, documents: Sequence[tuple[Key, Document]], judgements: Mapping[Key, Judgement]) -> RankingList:
-    """A list of documents by what names them; judged ones that are not among them get places behind."""
-    places = {key: place for place, (key, _) in enumerate(documents)}
+def _list_of(
+    text: str, entries: Sequence[tuple[Key, Document]], judgements: Mapping[Key, Judgement], depth: int | None = None
+) -> RankingList:
+    """The first `depth` documents, each key once; judged ones that are not among them get places behind."""
+    documents = dict(reversed(entries))  # of equal keys the first document
+    keys = list(dict.fromkeys(key for key, _ in entries))[:depth]
+    places = {key: place for place, key in enumerate(keys)}
     for key in judgements:
         places.setdefault(key, len(places))
     by_place = {places[key]: judgement for key, judgement in judgements.items()}
-    return RankingList(text, tuple(whole_text(document) for _, document in documents), by_place)
+    return RankingList(text, tuple(whole_text(documents[key]) for key in keys), by_place)
 
 
 def measured(lists: RankingLists, measures: Sequence[Measure], scores: Floats | None = None) -> dict[str, Floats]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import set_seed
@@ -18,13 +17,14 @@ from transformers.trainer_callback import TrainerCallback, TrainerState
 
 from resift.errors import InputError
 from resift.evaluate.statistics import Floats
-from resift.train.neural import processes, saving
+from resift.train.neural import kept_plan, processes, saving
 from resift.train.neural import report as reports
 from resift.train.neural.base_model import precision_of, quiet
 from resift.train.neural.evaluator import Health, ListEvaluator
 from resift.train.neural.guard import Guard
 from resift.train.neural.layerwise import LayerwiseCrossEncoder, measured_heads
 from resift.train.neural.layerwise_loss import loss_of
+from resift.train.neural.mixing import mix
 from resift.train.neural.plan import Plan, TrainingSet
 from resift.train.neural.progress import ShownProgress
 from resift.train.neural.ranking_lists import RankingLists
@@ -44,7 +44,6 @@ from resift.train.neural.trainable import BaseModel, trainable_of
 from resift.train.neural.trainer import Guarded, arguments_of, load_state, state_of
 
 Progress = Callable[[str, int, float], None]
-ALPHAS = (1.0, 0.75, 0.5, 0.25)  # shares of the trained weights that are tried on dev; of equal ones the first
 _MOST_WEIGHT = 10.0  # of positives in binary cross-entropy, unless the settings say more
 
 Values = Mapping[str, Floats]
@@ -87,12 +86,15 @@ def train(
         callbacks: of the trainer of transformers, such as those that send its figures to a tracker.
 
     Raises:
-        InputError: `out` can't be written, or the data look wrong and `force` is off.
+        InputError: `out` can't be written, checkpoints to go on from are of another training, or the data look wrong
+            and `force` is off.
         ModelError: the base can't be trained.
 
     """
     saving.check_place(out)
     settings = plan.settings
+    if settings.resume and _last_step(checkpoints_of(out)):
+        kept_plan.check(plan, checkpoints_of(out))
     precision = precision_of(settings.precision)
     set_seed(settings.seed)  # also of a new head
     base = trainable_of(plan.task).open(plan, precision)
@@ -102,7 +104,7 @@ def train(
     before = _before(base, plan, evaluator)
     callbacks = (ShownProgress(on_progress), *callbacks)
     trained = _trained(plan, before, evaluator, out, precision, on_progress, callbacks)
-    alpha = _interpolated(plan, before, precision)
+    alpha = mix(plan, base, before.state, precision)
     comparisons = _comparisons(plan, before)
     refusals = reports.refusals(comparisons[0], plan.task)
     report = TrainingReport(
@@ -127,11 +129,17 @@ def train(
         rounds=trained.rounds,
         heads=_heads(plan, base),
     )
-    if report.out and processes.is_first():
-        on_progress("model written", 0, 1.0)
-        texts = {"MODEL_CARD.md": model_card(report)}
-        report = replace(report, reload_delta=saving.write(base, out, plan.test.pairs, texts, settings.merge))
-        shutil.rmtree(checkpoints_of(out), ignore_errors=True)
+    if not report.out or not processes.is_first():
+        return report
+    on_progress("model written", 0, 1.0)
+    return _written(report, plan, base, out)
+
+
+def _written(report: TrainingReport, plan: Plan, base: BaseModel, out: Path) -> TrainingReport:
+    """Write the model, with what loading it again changes; its checkpoints go."""
+    texts = {"MODEL_CARD.md": model_card(report)}
+    report = replace(report, reload_delta=saving.write(base, out, plan.test.pairs, texts, plan.settings.merge))
+    shutil.rmtree(checkpoints_of(out), ignore_errors=True)
     return report
 
 
@@ -240,6 +248,7 @@ def _trained(
         load_state(model.model, folder / f"checkpoint-{step}")  # negatives may be mined with it
     elif processes.is_first():
         shutil.rmtree(folder, ignore_errors=True)
+        kept_plan.keep(plan, folder)
     remining = Remining(plan, model, folder, precision == "bf16") if plan.round_steps else None
     began = time.perf_counter()
     while True:
@@ -275,39 +284,6 @@ def _trained(
 def _last_step(folder: Path) -> int:
     """The step of the last checkpoint in a folder; 0 without one."""
     return max((int(path.name.rpartition("-")[2]) for path in folder.glob("checkpoint-*")), default=0)
-
-
-def _interpolated(plan: Plan, before: Before, precision: str) -> float:
-    """Mix the trained weights with those of the base, as the settings say or as dev says; gives the trained share.
-
-    Where general data are given, their dev half counts as much as the dev lists. Xiao and others, LM-Cocktail (2023).
-    """
-    asked = plan.settings.interpolate
-    if before.model.fresh_head or before.model.new_layers or plan.settings.lora:
-        return 1.0 if asked is None else _mixed(before, state_of(before.model.model), asked)
-    tuned = state_of(before.model.model)
-    if asked is not None:
-        return _mixed(before, tuned, asked)
-    qualities = []
-    parts = [plan.dev, *([plan.general_dev] if plan.general_dev else [])]
-    evaluators = [ListEvaluator(lists, plan.measures, before.model.kind, precision == "bf16") for lists in parts]
-    for alpha in ALPHAS:
-        _mixed(before, tuned, alpha)
-        means = [each.examine(before.model.model)[0][plan.measures.first] for each in evaluators]
-        qualities.append(float(np.mean(means)))
-    return _mixed(before, tuned, ALPHAS[int(np.argmax(qualities))])
-
-
-def _mixed(before: Before, tuned: Mapping[str, Tensor], alpha: float) -> float:
-    """Put alpha of the trained weights and the rest of the base's into the model."""
-    state = {
-        name: torch.lerp(before.state[name].float(), value.float(), alpha).to(value.dtype)
-        if value.is_floating_point()
-        else value
-        for name, value in tuned.items()
-    }
-    before.model.model.load_state_dict(state)
-    return alpha
 
 
 def _comparisons(plan: Plan, before: Before) -> list[reports.Comparison]:

@@ -1,0 +1,95 @@
+"""What is ranked when a model is measured: the lists of a real first stage."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from resift.evaluate.dataset import Dataset
+from resift.evaluate.document_store import DocumentStore
+from resift.train.data import ReadOptions, examples_of, read_examples, read_measured
+from resift.train.examples import TrainingQuery
+from resift.train.neural.ranking_lists import Pool, of_dataset
+from resift.types import Document, Query
+
+QUERIES = [Query("when does the ferry leave", "q1"), Query("who bakes bread", "q2")]
+DOCUMENTS = [
+    Document("d1", "The ferry leaves at nine.", "Ferry"),
+    Document("d2", "The ferry is blue, and does leave.", "Paint"),
+    Document("d3", "Anna bakes bread.", "Bread"),
+    Document("d4", "Nothing to see here.", "Empty"),
+]
+
+
+def lines(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return lines(tmp_path / "corpus.jsonl", [{"_id": d.id, "title": d.title, "text": d.text} for d in DOCUMENTS])
+
+
+def test_a_corpus_is_searched_beside_the_documents_of_the_data(tmp_path: Path, corpus: Path) -> None:
+    """Documents whose titles were put into their texts, as mining writes them, are those of the corpus."""
+    data = lines(tmp_path / "mined.jsonl", [
+        {"query": "when does the ferry leave", "positive": "Ferry The ferry leaves at nine.", "negative": "ferry soup"},
+    ])  # fmt: skip
+    examples = read_examples(data, ReadOptions(documents=corpus))
+    lists = Pool(examples.queries, examples.corpus).lists("dev", examples.queries, 10)
+    (item,) = lists.lists
+    assert lists.first_stage == "BM25 over 5 documents"
+    assert sorted(item.documents) == [
+        "Ferry The ferry leaves at nine.", "Paint The ferry is blue, and does leave.", "ferry soup"
+    ]  # fmt: skip
+    assert {item.documents[place]: grade for place, grade in item.grades.items()} == {
+        "Ferry The ferry leaves at nine.": 1, "ferry soup": 0
+    }  # fmt: skip
+
+
+def test_the_order_of_a_run_is_the_first_stage_and_misses_what_it_misses(tmp_path: Path, corpus: Path) -> None:
+    queries = lines(tmp_path / "queries.jsonl", [{"_id": q.id, "text": q.text} for q in QUERIES])
+    qrels, run = tmp_path / "qrels.trec", tmp_path / "run.trec"
+    qrels.write_text("q1 0 d1 1\nq2 0 d3 1\n")
+    run.write_text("q1 Q0 d4 1 3.0 x\nq1 Q0 d2 2 2.0 x\nq1 Q0 d1 3 1.0 x\nq2 Q0 d1 1 1.0 x\n")
+    examples = read_examples(None, ReadOptions(queries=queries, documents=corpus, qrels=qrels, run=run))
+    lists = Pool(examples.queries).lists("dev", examples.queries, 2, "given")
+    by_query = {item.query: item for item in lists.lists}
+    assert lists.first_stage == "the run given"
+    assert by_query[QUERIES[0].text].documents == tuple(f"{d.title} {d.text}" for d in (DOCUMENTS[3], DOCUMENTS[1]))
+    assert by_query[QUERIES[0].text].grades == {0: 0, 1: 0, 2: 1}  # d1 is third, behind the depth
+    assert by_query[QUERIES[1].text].grades == {0: 0, 1: 1} and len(by_query[QUERIES[1].text].documents) == 1
+
+
+def test_judged_documents_are_ranked_where_they_are_asked_for() -> None:
+    data = Dataset.of(QUERIES, DocumentStore(DOCUMENTS), {"q1": {"d4": 0, "d1": 1}, "q2": {"d3": 1}}, name="others")
+    lists = of_dataset(data, 10, "given")
+    item = next(item for item in lists.lists if item.query == QUERIES[0].text)
+    assert lists.first_stage == "the judged candidates, by BM25"
+    assert item.documents == ("Ferry The ferry leaves at nine.", "Empty Nothing to see here.")
+    assert item.grades == {0: 1, 1: 0}
+
+
+def test_a_text_that_stands_twice_is_listed_once() -> None:
+    twice = [Document("a", "bread", "Anna"), Document("b", "Anna bread")]
+    (query,) = labelled("who is anna", [("Anna bread", 1)])
+    (item,) = Pool([query], twice).lists("dev", [query], 10).lists
+    assert item.documents == ("Anna bread",) and item.grades == {0: 1}
+
+
+def labelled(query: str, labels: list[tuple[str, int]]) -> Sequence[TrainingQuery]:
+    return examples_of([{"query": query, "document": text, "label": label} for text, label in labels]).queries
+
+
+def test_what_measures_is_the_split_dev_before_test(tmp_path: Path, corpus: Path) -> None:
+    lines(tmp_path / "queries.jsonl", [{"_id": q.id, "text": q.text} for q in QUERIES])
+    (tmp_path / "qrels").mkdir()
+    for split, line in (("test", "q2\td3\t1"), ("dev", "q1\td1\t1"), ("train", "q1\td2\t1")):
+        (tmp_path / "qrels" / f"{split}.tsv").write_text(f"query-id\tcorpus-id\tscore\n{line}\n")
+    data = read_measured(tmp_path)
+    assert data.split == "dev" and [q.id for q in data.queries] == ["q1"]
+    assert of_dataset(data, 10).name.endswith(", dev")
+    (tmp_path / "qrels" / "dev.tsv").unlink()
+    assert read_measured(tmp_path).split == "test"
