@@ -76,7 +76,8 @@ test-interop: .venv-interop/installed  ## our models in MTEB, our runs in ranx, 
 	.venv-interop/bin/python -m pytest -q -rs $(INTEROP)
 
 bench-quality: .venv/installed .venv/benches  ## nDCG@10 of every row on $$RESIFT_DATA
-	test -d build/maxsim-384 || $(DEV) -W ignore runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384
+	test -f build/maxsim-384/contract.json || \
+	  $(DEV) -W ignore -m runs.resift_mini_en.export --untrained --f32 --name maxsim-384 --out build/maxsim-384
 	$(DEV) bench/quality.py --baseline build/maxsim-384
 
 bench-tune: .venv/installed  ## what `resift tune` gains on queries that it was not fitted to

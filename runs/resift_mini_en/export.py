@@ -1,8 +1,8 @@
 r"""Step 3 of resift-mini-en: a checkpoint -> a model folder (int8 ONNX weights, tokenizer, contract, golden scores).
 
-    python runs/resift_mini_en/export.py --checkpoint build/resift-mini-en/step-1200.pt \
+    python -m runs.resift_mini_en.export --checkpoint build/resift-mini-en/step-1200.pt \
         --out src/resift/bundled/resift-mini-en
-    python runs/resift_mini_en/export.py --untrained --f32 --name maxsim-384 --out build/maxsim-384      # the baseline
+    python -m runs.resift_mini_en.export --untrained --f32 --name maxsim-384 --out build/maxsim-384    # the baseline
 
 Matrices are rounded to int8 with one scale per output row (per vocabulary entry for the embeddings) and stand in the
 file as Multiply(Cast(int8), scale): plain arithmetic that ONNX Runtime folds and Resift restores once at load.
@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from encoder import CLS, SEP, TokenEncoder, base_folder
 from onnx import TensorProto, helper, numpy_helper
 
-CONFIG = (
-    "model_type", "pad_token_id", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-    "hidden_act", "layer_norm_eps", "max_position_embeddings", "type_vocab_size", "vocab_size",
-)  # fmt: skip
+from runs.late_interaction.model_folder import replacing, write_config, write_contract
+from runs.resift_mini_en.encoder import CLS, PADDING, SEP, TokenEncoder, base_folder
+
+NAME = "resift-mini-en"
 GOLDEN = [
     (
         "when does reranking hurt",
@@ -66,20 +65,20 @@ def export_f32(model: TokenEncoder, path: Path, exponent: float) -> None:
 def name_matrices(path: Path) -> None:
     """Give matrices, which the exporter numbers, the names of their modules; the native engine reads them by name."""
     model = onnx.load(str(path))
-    numbered = {t.name for t in model.graph.initializer if t.name.startswith("onnx::")}
-    named = {}
+    numbers = {t.name for t in model.graph.initializer if t.name.startswith("onnx::")}
+    names = {}
     for node in model.graph.node:
-        for given in numbered.intersection(node.input):
+        for number in numbers.intersection(node.input):
             if node.op_type == "MatMul":
-                named[given] = node.output[0].strip("/").removesuffix("/MatMul_output_0").replace("/", ".")
-                named[given] += ".weight_transposed"
+                module = node.output[0].strip("/").removesuffix("/MatMul_output_0").replace("/", ".")
+                names[number] = f"{module}.weight_transposed"
             elif node.op_type == "Gather":
-                named[given] = "query_weights"
+                names[number] = "query_weights"
     for tensor in model.graph.initializer:
-        tensor.name = named.get(tensor.name, tensor.name)
+        tensor.name = names.get(tensor.name, tensor.name)
     for node in model.graph.node:
-        for i, given in enumerate(node.input):
-            node.input[i] = named.get(given, given)
+        for i, name in enumerate(node.input):
+            node.input[i] = names.get(name, name)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
@@ -88,23 +87,23 @@ def round_matrices(path: Path) -> None:
     """Replace every f32 matrix by int8 values and scales; the embedding's scales go by row, the others by column."""
     model = onnx.load(str(path))
     graph = model.graph
-    gathered = {node.input[0] for node in graph.node if node.op_type == "Gather"}
-    added, initializers = [], []
+    lookups = {node.input[0] for node in graph.node if node.op_type == "Gather"}
+    casts, initializers = [], []
     for tensor in graph.initializer:
         value = numpy_helper.to_array(tensor)
         if value.dtype != np.float32 or value.ndim != 2 or value.size < 10_000:
             initializers.append(tensor)
             continue
-        axis = 1 if tensor.name in gathered else 0  # reduced axis: a Gather takes rows, a MatMul sums over rows
+        axis = 1 if tensor.name in lookups else 0  # reduced axis: a Gather takes rows, a MatMul sums over rows
         scale = (np.abs(value).max(axis=axis, keepdims=True) / 127).clip(1e-12).astype(np.float32)
         name = tensor.name
         initializers.append(numpy_helper.from_array(np.rint(value / scale).astype(np.int8), name + "_int8"))
         initializers.append(numpy_helper.from_array(scale, name + "_scale"))
-        added.append(helper.make_node("Cast", [name + "_int8"], [name + "_wide"], to=TensorProto.FLOAT))
-        added.append(helper.make_node("Mul", [name + "_wide", name + "_scale"], [name]))
+        casts.append(helper.make_node("Cast", [name + "_int8"], [name + "_wide"], to=TensorProto.FLOAT))
+        casts.append(helper.make_node("Mul", [name + "_wide", name + "_scale"], [name]))
     del graph.initializer[:]
     graph.initializer.extend(initializers)
-    nodes = [*added, *graph.node]
+    nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     onnx.checker.check_model(model)
@@ -113,38 +112,28 @@ def round_matrices(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--untrained", action="store_true", help="the base encoder, no projection, equal token weights")
+    weights = parser.add_mutually_exclusive_group(required=True)
+    weights.add_argument("--checkpoint", type=Path)
+    weights.add_argument("--untrained", action="store_true", help="the base encoder, no projection, equal weights")
     parser.add_argument("--f32", action="store_true", help="keep weights as they are")
     parser.add_argument("--weights", type=float, default=0.0, help="exponent of the learned query-token weights")
-    parser.add_argument("--name", default="resift-mini-en")
+    parser.add_argument("--name", default=NAME)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     model = TokenEncoder.untrained(None if args.untrained else 128)
     if args.checkpoint:
         model.load_state_dict(torch.load(args.checkpoint, weights_only=True))
-    args.out.mkdir(parents=True, exist_ok=True)
-    export_f32(model.eval(), args.out / "model.onnx", args.weights)
-    name_matrices(args.out / "model.onnx")
-    if not args.f32:
-        round_matrices(args.out / "model.onnx")
-    shutil.copyfile(base_folder() / "tokenizer.json", args.out / "tokenizer.json")
-    (args.out / "config.json").write_text(
-        json.dumps({k: model.bert.config.to_dict()[k] for k in CONFIG}, indent=1) + "\n"
-    )
-    settings = json.loads((Path(__file__).parent / "contract.json").read_text())
-    contract = {**settings, "name": args.name, "skip": [CLS, SEP, 0], "golden": []}
+    contract = json.loads((Path(__file__).parent / "contract.json").read_text("utf-8"))
+    contract |= {"name": args.name, "skip": [CLS, SEP, PADDING], "golden": []}
     contract["parameters"] = sum(p.numel() for p in model.parameters())
-    target = args.out / "contract.json"
-    target.write_text(json.dumps(contract, indent=1) + "\n")
-    if args.name == "resift-mini-en":
-        from resift import load
-
-        scores = load(str(args.out), precision="f32").score(GOLDEN)
-        contract["golden"] = [
-            {"query": q, "document": d, "score": round(v, 6)} for (q, d), v in zip(GOLDEN, scores.values, strict=True)
-        ]
-        target.write_text(json.dumps(contract, indent=1, ensure_ascii=False) + "\n")
+    with replacing(args.out) as folder:
+        export_f32(model.eval(), folder / "model.onnx", args.weights)
+        name_matrices(folder / "model.onnx")
+        if not args.f32:
+            round_matrices(folder / "model.onnx")
+        shutil.copyfile(base_folder() / "tokenizer.json", folder / "tokenizer.json")
+        write_config(folder, model.bert.config.to_dict())
+        write_contract(folder, contract, GOLDEN if args.name == NAME else [])
 
 
 if __name__ == "__main__":

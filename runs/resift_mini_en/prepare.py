@@ -1,39 +1,56 @@
-"""Step 1 of resift-mini-en: examples, hard negatives and the teacher's token vectors, all cached under one folder.
+"""Step 1 of resift-mini-en: examples, hard negatives and the teacher's token vectors, all under one folder.
 
-    python runs/resift_mini_en/prepare.py --data ../shared/data --work build/resift-mini-en
+    python -m runs.resift_mini_en.prepare --data ../shared/data --work build/resift-mini-en
 
 Reads only the collections that a shipped model may learn from. An example is dropped when its query or its positive
 shares eight consecutive words with a dev or test query of *any* collection under --data, or equals one.
 """
 
 import argparse
-import gzip
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import bm25s
 import numpy as np
 import torch
-from encoder import BASE, TokenEncoder, ragged, read_base_tokenizer
+
+from resift.types import Document
+from runs.late_interaction import data as collections
+from runs.resift_mini_en.encoder import BASE, BaseTokenizer, TokenEncoder, ragged, read_base_tokenizer
 
 QUERY_TOKENS, DOCUMENT_TOKENS = 48, 160  # training lengths; at run time the model takes 512
 CAPS = {"en_medquad_train": 5000}  # its queries follow a dozen templates; more of them teach little
 SOURCES = ("en_medquad_train", "en_squad_dev_rest", "en_scifact", "en_pubmedqa")
+TITLES = "scifact_titles"
+SAME_WORDS, SAME_VECTOR, HARDEST = 0.8, 0.95, 0.95  # see `mine`
 
 
-def lines(path: Path):
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        yield from map(json.loads, file)
+@dataclass
+class Example:
+    query: str
+    document: str
+    source: str
 
 
-def qrels(path: Path) -> dict[str, dict[str, int]]:
-    judged: dict[str, dict[str, int]] = {}
-    for line in path.read_text().splitlines()[1:]:
-        query, document, grade = line.split("\t")
-        judged.setdefault(query, {})[document] = int(grade)
-    return judged
+@dataclass
+class Passages:
+    """Texts with their token ids, token vectors (T, D) and pooled vectors (N, D) by the untrained encoder."""
+
+    tokens: list[list[int]]
+    vectors: list[np.ndarray]
+    pooled: np.ndarray
+
+    @classmethod
+    def of(cls, texts: list[str], length: int, tokenizer: BaseTokenizer, teacher: TokenEncoder) -> "Passages":
+        tokens = [e.ids for e in tokenizer.encode_batch(texts, length)]
+        return cls(tokens, *teacher.encode_all(tokens))
+
+    @property
+    def rows(self) -> list[tuple[list[int], np.ndarray, np.ndarray]]:
+        return list(zip(self.tokens, self.vectors, self.pooled, strict=True))
 
 
 def words(text: str) -> list[str]:
@@ -46,42 +63,26 @@ def shingles(text: str) -> set[str]:
     return {" ".join(tokens[i : i + 8]) for i in range(max(1, len(tokens) - 7))}
 
 
-def held_out_shingles(data: Path) -> set[str]:
-    held: set[str] = set()
-    for folder in sorted(data.iterdir()):
-        splits = [p for p in folder.glob("qrels/*.tsv") if p.stem in {"dev", "test"}]
-        ids = {query for split in splits for query in qrels(split)}
-        if ids:
-            for query in lines(folder / "queries.jsonl.gz"):
-                if query["_id"] in ids:
-                    held |= shingles(query["text"])
-    return held
+def test_shingles(data: Path) -> set[str]:
+    """Those of the queries that nothing may learn from."""
+    return {shingle for text in collections.test_queries(data) for shingle in shingles(text)}
 
 
-def whole(document: dict) -> str:
-    return f"{document['title']} {document['text']}".strip()
+def whole(document: Document) -> str:
+    return f"{document.title} {document.text}".strip()
 
 
-def examples_of(name: str, data: Path, corpus: dict[str, dict]) -> list[tuple[str, str, str]]:
-    """(query, positive id, source) of one collection's train split; titles of SciFact's abstracts are queries too."""
-    folder = data / name
-    texts = {q["_id"]: q["text"] for q in lines(folder / "queries.jsonl.gz")}
-    found = [
-        (texts[query], document, name)
-        for query, judged in qrels(folder / "qrels/train.tsv").items()
-        for document, grade in judged.items()
-        if grade > 0
-    ]
+def examples_of(name: str, folder: Path, corpus: dict[str, Document]) -> list[Example]:
+    """Of one collection's train split; titles of SciFact's abstracts are queries too."""
+    examples = [Example(query, document, name) for query, document in collections.judged_examples(folder)]
     if name == "en_scifact":
-        tested = {d for judged in qrels(folder / "qrels/test.tsv").values() for d in judged}
-        found += [(d["title"], i, "scifact_titles") for i, d in corpus.items() if d["title"] and i not in tested]
+        examples += [Example(title, i, TITLES) for title, i in collections.title_examples(folder, corpus)]
     if name in CAPS:
-        found.sort(key=lambda e: hashlib.sha256(e[0].encode()).hexdigest())
-        found = found[: CAPS[name]]
-    return found
+        examples.sort(key=lambda e: hashlib.sha256(e.query.encode()).hexdigest())
+    return examples[: CAPS.get(name)]
 
 
-def mine(queries, positives, texts, query_vectors, document_vectors, depth=30, keep=8):
+def mine(queries: list[str], positives: list[int], texts: list[str], query_vectors, document_vectors, depth=30, keep=8):
     """Per example the hardest passages of BM25 and of the pooled vectors, false negatives left out.
 
     Left out: the positive; passages that share > 80 % of their words with it or whose vector is within .95 of it; and
@@ -93,23 +94,80 @@ def mine(queries, positives, texts, query_vectors, document_vectors, depth=30, k
         bm25s.tokenize(queries, stopwords="en", show_progress=False), k=min(depth, len(texts)), show_progress=False
     )
     bags = [set(words(t)) for t in texts]
-    chosen = []
+    lists = []
     for i, positive in enumerate(positives):
         cosines = document_vectors @ query_vectors[i]
         dense = np.argpartition(-cosines, depth)[:depth]
         dense = dense[np.argsort(-cosines[dense], kind="stable")]
-        kept: list[int] = []
+        negatives: list[int] = []
         for d in [d for pair in zip(lexical[i], dense, strict=False) for d in map(int, pair)]:
             union = len(bags[d] | bags[positive]) or 1
             duplicate = (
-                len(bags[d] & bags[positive]) / union > 0.8 or document_vectors[d] @ document_vectors[positive] > 0.95
+                len(bags[d] & bags[positive]) / union > SAME_WORDS
+                or document_vectors[d] @ document_vectors[positive] > SAME_VECTOR
             )
-            if d not in kept and d != positive and not duplicate and cosines[d] < 0.95 * cosines[positive]:
-                kept.append(d)
-            if len(kept) == keep:
+            if d not in negatives and d != positive and not duplicate and cosines[d] < HARDEST * cosines[positive]:
+                negatives.append(d)
+            if len(negatives) == keep:
                 break
-        chosen.append(kept)
-    return chosen
+        lists.append(negatives)
+    return lists
+
+
+class Preparation:
+    """All queries, documents and examples of all collections, as training reads them."""
+
+    def __init__(self, data: Path) -> None:
+        self.data, self.test_shingles = data, test_shingles(data)
+        self.tokenizer, self.teacher = read_base_tokenizer(), TokenEncoder.untrained(dims=None)
+        self.queries: list[tuple] = []
+        self.documents: list[tuple] = []
+        self.abstracts: list[tuple] = []  # without their titles; they stand behind all documents
+        self.examples: list[list] = []
+
+    def add(self, name: str) -> dict:
+        """Take a collection; gives its counts."""
+        folder = self.data / name
+        corpus = collections.corpus_of(folder)
+        position = {d: i for i, d in enumerate(corpus)}
+        texts = [whole(d) for d in corpus.values()]
+        candidates = examples_of(name, folder, corpus)
+        examples = [e for e in candidates if self._is_clean(e.query) and self._is_clean(texts[position[e.document]])]
+        positives = [position[e.document] for e in examples]
+        documents = Passages.of(texts, DOCUMENT_TOKENS, self.tokenizer, self.teacher)
+        queries = Passages.of([e.query for e in examples], QUERY_TOKENS, self.tokenizer, self.teacher)
+        negatives = mine([e.query for e in examples], positives, texts, queries.pooled, documents.pooled)
+        first_query, first = len(self.queries), len(self.documents)
+        for i, example in enumerate(examples):
+            answer = first + positives[i]
+            if example.source == TITLES:  # the abstract without its title, else the match is trivial
+                text = corpus[example.document].text
+                self.abstracts += Passages.of([text], DOCUMENT_TOKENS, self.tokenizer, self.teacher).rows
+                answer = -len(self.abstracts)
+            self.examples.append([first_query + i, answer, [first + n for n in negatives[i]], example.source])
+        self.queries += queries.rows
+        self.documents += documents.rows
+        return {
+            "documents": len(texts), "examples": len(candidates), "after_decontamination": len(examples),
+            "negatives_per_example": round(float(np.mean([len(n) for n in negatives])), 2),
+        }  # fmt: skip
+
+    def _is_clean(self, text: str) -> bool:
+        return not shingles(text) & self.test_shingles
+
+    def write(self, work: Path) -> None:
+        count = len(self.documents)
+        examples = [[q, d if d >= 0 else count - d - 1, negatives, source] for q, d, negatives, source in self.examples]
+        documents = [*self.documents, *self.abstracts]
+        frequency = np.zeros(self.tokenizer.size, dtype=np.int64)
+        for tokens, _, _ in documents:
+            frequency[list(set(tokens))] += 1
+        n = len(documents)
+        np.save(work / "idf.npy", np.log1p((n - frequency + 0.5) / (frequency + 0.5)).astype(np.float32))
+        ragged(work / "queries", self.queries)
+        ragged(work / "documents", documents)
+        lines = [json.dumps(example) + "\n" for example in examples if example[2]]
+        (work / "examples.jsonl").write_text("".join(lines), "utf-8")
 
 
 def main() -> None:
@@ -118,60 +176,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
+    settings = {"base": BASE, "tokens": [QUERY_TOKENS, DOCUMENT_TOKENS], "caps": CAPS, "sources": list(SOURCES)}
+    settings["data"] = collections.digest(args.data)
+    if collections.is_prepared(args.work, settings):
+        print(f"{args.work} was prepared before")
+        return
     torch.manual_seed(0)
-
-    held = held_out_shingles(args.data)
-    tokenizer, teacher = read_base_tokenizer(), TokenEncoder.untrained(dims=None)
-    report: dict = {"base": BASE, "held_out_shingles": len(held), "sources": {}}
-    all_queries, all_documents, rows = [], [], []
+    preparation, counts = Preparation(args.data), {}
     for name in SOURCES:
-        corpus = {d["_id"]: d for d in lines(args.data / name / "corpus.jsonl.gz")}
-        ids = list(corpus)
-        position = {d: i for i, d in enumerate(ids)}
-        texts = [whole(corpus[d]) for d in ids]
-        examples = examples_of(name, args.data, corpus)
-        clean = [e for e in examples if not (shingles(e[0]) & held) and not (shingles(texts[position[e[1]]]) & held)]
-        queries = [q for q, _, _ in clean]
-        positives = [position[d] for _, d, _ in clean]
-        document_tokens = [e.ids for e in tokenizer.encode_batch(texts, DOCUMENT_TOKENS)]
-        query_tokens = [e.ids for e in tokenizer.encode_batch(queries, QUERY_TOKENS)]
-        document_vectors, document_pooled = teacher.encode_all(document_tokens)
-        query_vectors, query_pooled = teacher.encode_all(query_tokens)
-        negatives = mine(queries, positives, texts, query_pooled, document_pooled)
-        base_q, base_d = len(all_queries), len(all_documents)
-        for i, (_, _, source) in enumerate(clean):
-            if source == "scifact_titles":  # the abstract without its title, else the match is trivial
-                text = corpus[clean[i][1]]["text"]
-                tokens = tokenizer.encode_batch([text], DOCUMENT_TOKENS)[0].ids
-                vectors, pooled = teacher.encode_all([tokens])
-                rows.append([base_q + i, (tokens, vectors[0], pooled[0]), [base_d + n for n in negatives[i]], source])
-            else:
-                rows.append([base_q + i, base_d + positives[i], [base_d + n for n in negatives[i]], source])
-        all_queries += list(zip(query_tokens, query_vectors, query_pooled, strict=True))
-        all_documents += list(zip(document_tokens, document_vectors, document_pooled, strict=True))
-        report["sources"][name] = {
-            "documents": len(texts),
-            "examples": len(examples),
-            "after_decontamination": len(clean),
-            "negatives_per_example": round(float(np.mean([len(n) for n in negatives])), 2),
-        }
-        print(name, report["sources"][name], flush=True)
-    for row in rows:
-        if isinstance(row[1], tuple):
-            all_documents.append(row[1])
-            row[1] = len(all_documents) - 1
-    rows = [r for r in rows if r[2]]
-    frequency = np.zeros(tokenizer.size, dtype=np.int64)
-    for tokens, _, _ in all_documents:
-        frequency[list(set(tokens))] += 1
-    n = len(all_documents)
-    idf = np.log1p((n - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
-    np.save(args.work / "idf.npy", idf)
-    for label, items in (("queries", all_queries), ("documents", all_documents)):
-        ragged(args.work / label, items)
-    (args.work / "examples.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    report["examples"] = len(rows)
-    (args.work / "prepare.json").write_text(json.dumps(report, indent=1))
+        counts[name] = preparation.add(name)
+        print(name, counts[name], flush=True)
+    preparation.write(args.work)
+    collections.write_report(args.work, settings, counts)
 
 
 if __name__ == "__main__":

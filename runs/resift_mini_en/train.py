@@ -1,53 +1,38 @@
-"""Step 2 of resift-mini-en: train projection, query-token weights and encoder; resumes from the last checkpoint.
+"""Step 2 of resift-mini-en: train projection, query-token weights and encoder; goes on from the last checkpoint.
 
-    python runs/resift_mini_en/train.py --work build/resift-mini-en --steps 1200
+    python -m runs.resift_mini_en.train --work build/resift-mini-en --steps 1200
 
 Per step: 24 queries of one collection, each with its positive and one mined negative; every passage of the batch
 serves every query. Loss = list softmax of 30 x MaxSim over the batch
 + KL and squared error to the MaxSim of the untrained encoder's 384-dimensional token outputs: nothing is forgotten
-+ the same two for the pooled vector's cosine, so that the one pass serves dense retrieval too.
++ list softmax and KL of the pooled vector's cosine, so that the one pass serves dense retrieval too.
 """
 
 import argparse
-import copy
+import hashlib
 import json
-import random
-import time
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from encoder import Ragged, TokenEncoder, content, pad, read_examples
 from torch import Tensor
 from torch.nn import functional as F
 
-QUERIES, SHARPNESS = 24, 30.0
+from runs.late_interaction.training import Batch, Example, Schedule, Training, batches
+from runs.late_interaction.vectors import contrast, kl, maxsim, pad_ids, pad_vectors, principal_axes
+from runs.resift_mini_en.encoder import PADDING, Ragged, TokenEncoder, content
+
+SHARPNESS, POOLED_SHARPNESS = 30.0, 20.0  # of MaxSim and of the cosine in a softmax
 
 
-def batches(examples, seed: int):
-    """Endless batches of one collection each; a passage is never a negative of a query that it answers."""
-    epoch = 0
-    while True:
-        shuffle = random.Random(f"{seed}-{epoch}")
-        by_source = defaultdict(list)
-        for example in examples:
-            by_source[example[3]].append(example)
-        found = []
-        for rows in by_source.values():
-            shuffle.shuffle(rows)
-            found += [rows[i : i + QUERIES] for i in range(0, len(rows) - QUERIES + 1, QUERIES)]
-        shuffle.shuffle(found)
-        for rows in found:
-            yield [(q, p, shuffle.choice(n[:8])) for q, p, n, _ in rows]
-        epoch += 1
-
-
-def maxsim(query: Tensor, weights: Tensor, documents: Tensor, mask: Tensor) -> Tensor:
-    """(Q, Tq, D), shares (Q, Tq), (N, Td, D), mask (N, Td) -> (Q, N): the shared-out mean of the best cosines."""
-    similarity = torch.einsum("qtd,nsd->qnts", query, documents)
-    best = similarity.masked_fill(~mask[None, :, None, :], -1.0).amax(-1)
-    return (best * weights[:, None, :]).sum(-1)
+def read_examples(work: Path) -> dict[str, list[Example]]:
+    """By source, in the order in which they stand."""
+    examples: dict[str, list[Example]] = defaultdict(list)
+    for line in (work / "examples.jsonl").read_text("utf-8").splitlines():
+        query, answer, negatives, source = json.loads(line)
+        examples[source].append((query, answer, negatives))
+    return examples
 
 
 def shares(log_weight: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
@@ -56,59 +41,38 @@ def shares(log_weight: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     return raw / raw.sum(-1, keepdim=True).clamp_min(1e-6)
 
 
-def padded(rows: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Token vectors (B, T, D) in f32 and their mask (B, T)."""
-    width = max(map(len, rows))
-    out = torch.zeros(len(rows), width, rows[0].shape[1])
-    mask = torch.zeros(len(rows), width, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        out[i, : len(row)] = torch.from_numpy(row.astype(np.float32))
-        mask[i, : len(row)] = True
-    return out, mask
-
-
-def losses(model, log_idf, rows, queries: Ragged, documents: Ragged) -> dict[str, Tensor]:
+def losses(model: TokenEncoder, log_idf: Tensor, batch: Batch, queries: Ragged, documents: Ragged) -> dict[str, Tensor]:
+    _, rows = batch
     q, d = [r[0] for r in rows], [r[1] for r in rows] + [r[2] for r in rows]
-    q_ids, q_mask = pad([queries.ids(i) for i in q])
-    d_ids, d_mask = pad([documents.ids(i) for i in d])
+    q_ids, q_mask = pad_ids([queries.ids(i) for i in q], PADDING)
+    d_ids, d_mask = pad_ids([documents.ids(i) for i in d], PADDING)
     with torch.autocast("cpu", torch.bfloat16):
         q_tokens, q_pooled = model(q_ids, q_mask)
         d_tokens, d_pooled = model(d_ids, d_mask)
     student = maxsim(q_tokens, shares(model.log_weight, q_ids, q_mask), d_tokens, content(d_ids, d_mask))
     with torch.no_grad():
-        tq, tq_mask = padded([queries.vectors(i) for i in q])
-        td, td_mask = padded([documents.vectors(i) for i in d])
+        tq, _ = pad_vectors([queries.vectors(i) for i in q])
+        td, td_mask = pad_vectors([documents.vectors(i) for i in d])
         idf_shares = shares(log_idf, q_ids, q_mask)[:, 1:][:, : tq.shape[1]]  # vectors leave [CLS] out
         teacher = maxsim(tq, idf_shares, td, td_mask)
         teacher_pooled = torch.from_numpy(queries.pooled[q] @ documents.pooled[d].T)
     cosine = q_pooled @ d_pooled.T
-    target = torch.arange(len(q))
-    same = torch.tensor([[a == b for b in d] for a in [r[1] for r in rows]])
-    same[target, target] = False
-    hide = same.float() * -1e4
-
-    def kl(scores: Tensor, reference: Tensor) -> Tensor:
-        return F.kl_div(
-            F.log_softmax(SHARPNESS * scores, -1),
-            F.log_softmax(SHARPNESS * reference, -1),
-            log_target=True,
-            reduction="batchmean",
-        )
-
     return {
-        "list": F.cross_entropy(SHARPNESS * student + hide, target),
-        "kl": 10 * kl(student, teacher),
+        "list": contrast(student, d, SHARPNESS),
+        "kl": 10 * kl(student, teacher, SHARPNESS),
         "square": 50 * F.mse_loss(student, teacher),
-        "pooled_list": 0.5 * F.cross_entropy(20 * cosine + hide, target),
-        "pooled_kl": 5 * kl(cosine, teacher_pooled),
+        "pooled_list": 0.5 * contrast(cosine, d, POOLED_SHARPNESS),
+        "pooled_kl": 5 * kl(cosine, teacher_pooled, SHARPNESS),
     }
 
 
-def principal_axes(documents: Ragged, dims: int) -> Tensor:
-    """Uncentred principal axes (dims, H) of a sample of the untrained token vectors."""
+def begin(documents: Ragged, log_idf: Tensor, dims: int) -> TokenEncoder:
+    """The untrained encoder with a projection onto the principal axes of its token vectors, and IDF as weights."""
+    model = TokenEncoder.untrained(dims)
     sample = documents.all_vectors[:: max(1, len(documents.all_vectors) // 200_000)].astype(np.float32)
-    _, axes = np.linalg.eigh(sample.T @ sample)
-    return torch.from_numpy(np.ascontiguousarray(axes[:, ::-1][:, :dims].T))
+    model.projection.weight.data.copy_(principal_axes(sample, dims))
+    model.log_weight.data.copy_(log_idf)
+    return model
 
 
 def main() -> None:
@@ -121,67 +85,17 @@ def main() -> None:
     torch.manual_seed(args.seed)
     queries, documents = Ragged(args.work / "queries"), Ragged(args.work / "documents")
     log_idf = torch.from_numpy(np.log(np.load(args.work / "idf.npy")))
-    model = TokenEncoder.untrained(args.dims)
-    model.projection.weight.data.copy_(principal_axes(documents, args.dims))
-    model.log_weight.data.copy_(log_idf)
-    average = copy.deepcopy(model)
-    model.train()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0  # a teacher is matched: noise in the student only hurts
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": model.bert.parameters(), "lr": 2e-5},
-            {"params": [model.projection.weight], "lr": 5e-4},
-            {"params": [model.log_weight], "lr": 2e-3},
-        ],
-        weight_decay=0.0,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min((s + 1) / 80, max(0.02, (args.steps - s) / (args.steps - 80)))
-    )
-    checkpoint, start = args.work / "checkpoint.pt", 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        start = state["step"]
-        for part, name in ((model, "model"), (average, "average"), (optimizer, "optimizer"), (schedule, "schedule")):
-            part.load_state_dict(state[name])
-    else:
-        torch.save(average.state_dict(), args.work / "step-0.pt")
-    log = (args.work / "train.jsonl").open("a")
-    sums: dict[str, float] = defaultdict(float)
-    began = time.monotonic()
-    for step, rows in enumerate(batches(read_examples(args.work), args.seed)):
-        if step >= args.steps:
-            break
-        if step < start:
-            continue
-        parts = losses(model, log_idf, rows, queries, documents)
-        optimizer.zero_grad(set_to_none=True)
-        sum(parts.values()).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        decay = min(0.998, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
-        for name, value in parts.items():
-            sums[name] += value.item()
-        done = step + 1
-        if done % 20 == 0:
-            entry = {
-                "step": done,
-                **{k: round(v / 20, 4) for k, v in sums.items()},
-                "seconds": round(time.monotonic() - began),
-            }
-            print(json.dumps(entry), file=log, flush=True)
-            sums.clear()
-        if done % 200 == 0 or done == args.steps:
-            torch.save(average.state_dict(), args.work / f"step-{done}.pt")
-            state = {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule}
-            torch.save({k: v.state_dict() for k, v in state.items()} | {"step": done}, checkpoint.with_suffix(".tmp"))
-            checkpoint.with_suffix(".tmp").replace(checkpoint)
+    model = begin(documents, log_idf, args.dims)
+    groups = [
+        {"params": model.bert.parameters(), "lr": 2e-5},
+        {"params": [model.projection.weight], "lr": 5e-4},
+        {"params": [model.log_weight], "lr": 2e-3},
+    ]
+    examples = hashlib.sha256((args.work / "examples.jsonl").read_bytes()).hexdigest()
+    schedule = Schedule(args.steps, warmup=80, decay=0.998, checkpoints=200, seed=args.seed)
+    training = Training(model, groups, schedule, args.work, {"dims": args.dims, "examples": examples})
+    steps = batches(read_examples(args.work), args.seed)
+    training.run(steps, lambda batch: losses(model, log_idf, batch, queries, documents))
 
 
 if __name__ == "__main__":

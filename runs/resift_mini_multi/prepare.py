@@ -1,6 +1,6 @@
 """Step 1 of resift-mini-multi: examples with hard negatives, and the base model's outputs, kept under one folder.
 
-    python runs/resift_mini_multi/prepare.py --base build/e5 --data ../shared/data --work build/resift-mini-multi
+    python -m runs.resift_mini_multi.prepare --base build/e5 --data ../shared/data --work build/resift-mini-multi
 
 Reads only the collections that a shipped model may learn from. An example is dropped when its query or its positive
 shares eight consecutive words (twelve characters of Chinese or Japanese) with a dev or test query of *any* collection
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from encoder import BASE, BaseTokenizer, States, read_base
 
-from resift import files
 from resift.retrieve.bm25 import BM25Retriever
 from resift.types import Document, Query
+from runs.late_interaction import data as collections
+from runs.resift_mini_multi.encoder import BASE, BaseTokenizer, States, read_base
 
 QUERY_TOKENS, DOCUMENT_TOKENS = 48, 160  # training lengths; at run time the model takes 512
 SOURCES = {  # examples at most; the queries of en_medquad_train follow a dozen templates, and more of them teach little
@@ -42,27 +42,16 @@ def shingles(text: str) -> set[str]:
     }
 
 
-def tested_shingles(data: Path) -> set[str]:
-    tested: set[str] = set()
-    for folder in sorted(data.iterdir()):
-        splits = [p for p in folder.glob("qrels/*.tsv") if p.stem in {"dev", "test"}]
-        ids = {query for split in splits for query in files.read_qrels(split)}
-        if ids:
-            for query in files.read_jsonl(folder / "queries.jsonl.gz"):
-                if query.id in ids:
-                    tested |= shingles(query.text)
-    return tested
+def test_shingles(data: Path) -> set[str]:
+    """Those of the queries that nothing may learn from."""
+    return {shingle for text in collections.test_queries(data) for shingle in shingles(text)}
 
 
-def examples_of(name: str, data: Path, corpus: dict[str, Document]) -> list[tuple[str, str]]:
+def examples_of(name: str, folder: Path, corpus: dict[str, Document]) -> list[tuple[str, str]]:
     """(query, positive id) of one collection's train split; titles of SciFact's abstracts are queries too."""
-    folder = data / name
-    texts = {query.id: query.text for query in files.read_jsonl(folder / "queries.jsonl.gz")}
-    judged = files.read_qrels(folder / "qrels/train.tsv")
-    examples = [(texts[query], d) for query, grades in judged.items() for d, grade in grades.items() if grade > 0]
+    examples = collections.judged_examples(folder)
     if name == "en_scifact":
-        tested = {d for grades in files.read_qrels(folder / "qrels/test.tsv").values() for d in grades}
-        examples += [(d.title, i) for i, d in corpus.items() if d.title and i not in tested]
+        examples += collections.title_examples(folder, corpus)
     examples.sort(key=lambda e: hashlib.sha256((e[0] + e[1]).encode()).hexdigest())
     return examples[: SOURCES[name]]
 
@@ -92,46 +81,57 @@ def mine(examples, documents: list[Document], queries: States, passages: States,
     return negatives
 
 
+class Preparation:
+    """Writes the examples of one collection after the other, and the base model's outputs for their texts."""
+
+    def __init__(self, base: Path, data: Path, work: Path) -> None:
+        self.data, self.work, self.test_shingles = data, work, test_shingles(data)
+        self.tokenizer, self.base = BaseTokenizer(base), read_base(base)
+
+    def write(self, name: str) -> dict:
+        """Write a collection; gives its counts."""
+        folder = self.work / name
+        corpus = collections.corpus_of(self.data / name)
+        has_titles = name != "en_scifact"  # whose titles are queries: an abstract with its title would be too easy
+        texts = [f"{d.title if has_titles else ''} {d.text}".strip() for d in corpus.values()]
+        position = {d: i for i, d in enumerate(corpus)}
+        candidates = [(q, position[d]) for q, d in examples_of(name, self.data / name, corpus)]
+        examples = [(q, d) for q, d in candidates if self._is_clean(q) and self._is_clean(texts[d])]
+        documents = [Document(text, i) for i, text in zip(corpus, texts, strict=True)]
+        passages = States.write(
+            folder / "documents", self.base, self.tokenizer.encode_batch(texts, "document", DOCUMENT_TOKENS)
+        )
+        query_tokens = self.tokenizer.encode_batch([q for q, _ in examples], "query", QUERY_TOKENS)
+        queries = States.write(folder / "queries", self.base, query_tokens)
+        negatives = mine(examples, documents, queries, passages)
+        rows = [(i, d, n) for i, ((_, d), n) in enumerate(zip(examples, negatives, strict=True)) if n]
+        (folder / "examples.json").write_text(json.dumps(rows))
+        return {
+            "documents": len(texts), "examples": len(candidates), "after_decontamination": len(examples),
+            "with_negatives": len(rows),
+        }  # fmt: skip
+
+    def _is_clean(self, text: str) -> bool:
+        return not shingles(text) & self.test_shingles
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     args = parser.parse_args()
+    settings = {"base": BASE, "tokens": [QUERY_TOKENS, DOCUMENT_TOKENS], "sources": SOURCES}
+    settings["data"] = collections.digest(args.data)
+    if collections.is_prepared(args.work, settings):
+        print(f"{args.work} was prepared before")
+        return
     torch.manual_seed(0)
-    tested = tested_shingles(args.data)
-    tokenizer, base = BaseTokenizer(args.base), read_base(args.base)
-    report: dict = {"base": BASE, "sources": {}}
+    preparation, counts = Preparation(args.base, args.data, args.work), {}
     for name in SOURCES:
-        folder = args.work / name
-        if (folder / "examples.json").exists():  # resumes after the last finished collection
-            continue
-        corpus = {d.id: d for d in files.read_jsonl(args.data / name / "corpus.jsonl.gz")}
-        ids = list(corpus)
-        titled = name != "en_scifact"  # whose titles are queries: an abstract with its title would be too easy
-        texts = [f"{d.title if titled else ''} {d.text}".strip() for d in corpus.values()]
-        documents = [Document(text, i) for i, text in zip(ids, texts, strict=True)]
-        position = {d: i for i, d in enumerate(ids)}
-        raw = examples_of(name, args.data, corpus)
-        clean = [
-            (q, position[d])
-            for q, d in raw
-            if not (shingles(q) & tested) and not (shingles(texts[position[d]]) & tested)
-        ]
-        passages = States.write(folder / "documents", base, tokenizer.encode_batch(texts, "document", DOCUMENT_TOKENS))
-        query_tokens = tokenizer.encode_batch([q for q, _ in clean], "query", QUERY_TOKENS)
-        queries = States.write(folder / "queries", base, query_tokens)
-        negatives = mine(clean, documents, queries, passages)
-        rows = [(i, p, n) for i, ((_, p), n) in enumerate(zip(clean, negatives, strict=True)) if n]
-        report["sources"][name] = {
-            "documents": len(texts),
-            "examples": len(raw),
-            "clean": len(clean),
-            "used": len(rows),
-        }
-        print(name, report["sources"][name], flush=True)
-        (folder / "examples.json").write_text(json.dumps(rows))
-    (args.work / "prepare.json").write_text(json.dumps(report, indent=1))
+        counts[name] = preparation.write(name)
+        print(name, counts[name], flush=True)
+    collections.write_report(args.work, settings, counts)
 
 
 if __name__ == "__main__":

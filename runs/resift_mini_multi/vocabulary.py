@@ -17,20 +17,20 @@ def script(character: str) -> str:
     return unicodedata.name(character, "").split(" ")[0] if unicodedata.category(character)[0] in "LM" else ""
 
 
-def kept(pieces: Sequence[str], special: int = 5) -> list[int]:
+def ids_to_keep(pieces: Sequence[str], special: int = 5) -> list[int]:
     """The ids that stay, in order: special tokens, single characters, and pieces of letters of SCRIPTS alone."""
-    known = SCRIPTS | {"", "COMBINING"}
+    scripts = SCRIPTS | {"", "COMBINING"}
     return [
         i
         for i, piece in enumerate(pieces)
         if i < special
         or i == len(pieces) - 1
         or len(piece.replace(SPACE, "")) <= 1
-        or all(script(c) in known for c in piece)
+        or all(script(c) in scripts for c in piece)
     ]
 
 
-def uncovered(pieces: Sequence[str], ids: Sequence[int]) -> set[str]:
+def lost_characters(pieces: Sequence[str], ids: Sequence[int]) -> set[str]:
     """Characters that only pieces hold which do not stay: they would become <unk>."""
-    staying = {pieces[i] for i in ids}
-    return {c for piece in pieces for c in piece if c not in staying and all(c not in p for p in staying)}
+    vocabulary = {pieces[i] for i in ids}
+    return {c for piece in pieces for c in piece if c not in vocabulary and all(c not in p for p in vocabulary)}
