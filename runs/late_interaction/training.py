@@ -98,7 +98,7 @@ class Training:
 
     def run(self, steps: Iterator[Batch], losses: Callable[[Batch], dict[str, Tensor]]) -> None:
         sums: dict[str, float] = defaultdict(float)
-        start, begin = self.step, time.monotonic()
+        start, clock = self.step, time.monotonic()
         for number, batch in enumerate(steps):
             if number >= self.schedule.steps:
                 break
@@ -109,7 +109,7 @@ class Training:
             for name, value in values.items():
                 sums[name] += value.item()
             if self.step % LOGGED == 0:
-                self._log({name: round(value / LOGGED, 4) for name, value in sums.items()}, begin)
+                self._log({name: round(value / LOGGED, 4) for name, value in sums.items()}, clock)
                 sums.clear()
             if self.step % self.schedule.checkpoints == 0 or self.step == self.schedule.steps:
                 self._save()
@@ -126,8 +126,8 @@ class Training:
                 slow.lerp_(fast, 1 - decay)
         self.step += 1
 
-    def _log(self, means: dict[str, float], begin: float) -> None:
-        entry = {"step": self.step, **means, "seconds": round(time.monotonic() - begin)}
+    def _log(self, means: dict[str, float], clock: float) -> None:
+        entry = {"step": self.step, **means, "seconds": round(time.monotonic() - clock)}
         with (self.folder / "train.jsonl").open("a") as file:
             print(json.dumps(entry), file=file)
 
@@ -138,7 +138,8 @@ class Training:
         _write(state | {"step": self.step}, self.folder / "checkpoint.pt")
 
     def _restore(self, facts: dict) -> None:
-        record = json.loads((self.folder / "training.json").read_text("utf-8"))
+        path = self.folder / "training.json"
+        record = json.loads(path.read_text("utf-8")) if path.exists() else None
         if record != facts:
             raise SystemExit(
                 f"{self.folder} holds checkpoints of another training; delete it, or name another --work.\n"

@@ -61,9 +61,9 @@ def contrast(scores: Tensor, documents: Sequence[int], sharpness: float) -> Tens
     A document that stands in the batch again, as the answer of another query, is no negative of this one.
     """
     target = torch.arange(len(scores))
-    repeated = torch.tensor([[a == b for b in documents] for a in documents[: len(scores)]])
-    repeated[target, target] = False
-    return F.cross_entropy(sharpness * scores + repeated.float() * -1e4, target)
+    copies = torch.tensor([[a == b for b in documents] for a in documents[: len(scores)]])
+    copies[target, target] = False
+    return F.cross_entropy(sharpness * scores + copies.float() * -1e4, target)
 
 
 def principal_axes(vectors: np.ndarray, dims: int) -> Tensor:

@@ -252,6 +252,10 @@ def test_a_beir_folder_has_a_training_split(tmp_path: Path) -> None:
     assert examples.corpus is not None
     assert len(examples.corpus) == 3
     assert len(read_examples(folder, ReadOptions(split="test")).queries) == 1
+    with pytest.raises(InputError, match="--columns and --sql belong to tables"):
+        read_examples(folder, ReadOptions(columns={"query": "q"}, sql="pairs"))
+    with pytest.raises(InputError, match="is one file, without splits"):
+        read_examples(folder / "queries.jsonl", ReadOptions(split="train"))
     (folder / "qrels" / "train.tsv").unlink()
     with pytest.raises(InputError, match="has no split 'train'; name one with --split: test"):
         read_examples(folder)

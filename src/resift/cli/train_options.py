@@ -43,7 +43,8 @@ Measures = Annotated[
     list[str] | None, typer.Option("--measure", help="The first chooses: nDCG@10, Hit-Rate@10, Spearman, AUC, …")
 ]
 Dev = Annotated[
-    Path | None, typer.Option("--dev", help="Judged queries to measure on, instead of a part of DATA: its split dev.")
+    Path | None,
+    typer.Option("--dev", help="Judged queries to measure on, by their split dev, not a part of DATA."),
 ]
 General = Annotated[Path | None, typer.Option("--general", help="Judged queries of another domain: what is forgotten.")]
 Epochs = Annotated[float, typer.Option("--epochs", min=0, help="Passes over the data.")]

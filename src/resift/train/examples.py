@@ -104,7 +104,8 @@ class ExampleSet:
         queries: with their candidates; they are ordered by a hash of their texts, so the order of a file is no matter.
         detection: what was detected.
         issues: what is wrong with the data; nothing is left out without one.
-        corpus: all documents that the data bring, where they are more than the candidates; negatives are mined there.
+        corpus: all documents that the data bring, where they are more than the candidates; they are searched when a
+            model is measured, and negatives are mined among them.
 
     """
 

@@ -9,11 +9,13 @@ from typer.testing import CliRunner
 
 from resift.cli.main import app
 from resift.errors import InputError
+from resift.evaluate.dataset import Dataset
 from resift.train.neural.cross_encoder import open_base
 from resift.train.neural.dry_run import dry_run
 from resift.train.neural.plan import make_plan
 from resift.train.neural.seen import seen_together
 from resift.train.neural.settings import TrainingSettings
+from resift.types import Document, Query
 from tests.train.neural import tiny
 
 
@@ -58,6 +60,18 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(base: Path, tmp_pat
     assert look.evaluations == 1 + 2 + 2  # of the base, of the training, and of what is reported before and after
     assert json.loads(json.dumps(look.as_json()))["trained"] == look.parameters
     assert any("head is new" in note for note in look.notes)
+
+
+def test_evaluations_of_mixed_weights_and_of_general_data_are_counted(tmp_path: Path) -> None:
+    base = tiny.tiny_bert(tmp_path / "bert")
+    documents = [Document(str(i), f"water of lamp {i}") for i in range(30)]
+    queries = [Query(f"water {i}", str(i)) for i in range(20)]
+    general = Dataset.of(queries, documents, {q.id: {q.id: 1} for q in queries}, name="general")
+    settings = TrainingSettings(str(base), precision="f32", evaluations=2)
+    look = dry_run(make_plan([tiny.examples()], settings, general=general))
+    assert look.held_out == (10, 10) and not any("head is new" in note for note in look.notes)
+    lists = 10  # of dev, of test, and of each half of the general data, 30 documents each
+    assert look.evaluations == (lists * (1 + 2 + 4) + lists * 2 + lists * 4 + lists * 2) / lists
 
 
 def run(*arguments: object) -> tuple[int, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from resift.errors import InputError
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.document_store import DocumentStore
 from resift.train.data import ReadOptions, examples_of, read_examples, read_measured
@@ -73,10 +74,33 @@ def test_judged_documents_are_ranked_where_they_are_asked_for() -> None:
 
 
 def test_a_text_that_stands_twice_is_listed_once() -> None:
-    twice = [Document("a", "bread", "Anna"), Document("b", "Anna bread")]
-    (query,) = labelled("who is anna", [("Anna bread", 1)])
-    (item,) = Pool([query], twice).lists("dev", [query], 10).lists
-    assert item.documents == ("Anna bread",) and item.grades == {0: 1}
+    """White space and the place of the title make no other text, and ids say nothing."""
+    corpus = [Document("a", "bread \n", "Anna"), Document("b", " Anna  bread"), Document("a", "bread of Anna")]
+    (query,) = labelled("who is anna", [("Anna bread", 1), ("Anna", 0)])
+    lists = Pool([query], corpus).lists("dev", [query], 2)
+    assert lists.first_stage == "BM25 over 3 documents"
+    (item,) = lists.lists
+    assert len(item.documents) == 2 and list(item.grades.values()).count(1) == 1
+    searched = Pool([query], corpus).lists("dev", [query], 100, "corpus").lists[0]
+    assert len(searched.documents) == 3 and {searched.documents[p].split()[-1] for p in searched.grades} == {
+        "bread", "Anna"
+    }  # fmt: skip
+
+
+def test_of_labels_of_one_text_the_higher_one_counts(tmp_path: Path) -> None:
+    """A run that has the text under its other id has found it."""
+    corpus = lines(tmp_path / "corpus.jsonl", [
+        {"_id": "a", "title": "Anna", "text": "bread"}, {"_id": "b", "title": "", "text": "Anna bread"},
+        {"_id": "c", "title": "", "text": "Anna bread"}, {"_id": "d", "title": "", "text": "soup"},
+    ])  # fmt: skip
+    queries = lines(tmp_path / "queries.jsonl", [{"_id": "q", "text": "who is anna"}])
+    (tmp_path / "qrels.trec").write_text("q 0 a 0\nq 0 b 2\n")
+    (tmp_path / "run.trec").write_text("q Q0 c 1 3.0 x\nq Q0 d 2 2.0 x\n")
+    examples = read_examples(None, ReadOptions(
+        queries=queries, documents=corpus, qrels=tmp_path / "qrels.trec", run=tmp_path / "run.trec"
+    ))  # fmt: skip
+    (item,) = Pool(examples.queries).lists("dev", examples.queries, 10, "given").lists
+    assert item.documents == ("Anna bread", "soup") and item.grades == {0: 2, 1: 0}
 
 
 def labelled(query: str, labels: list[tuple[str, int]]) -> Sequence[TrainingQuery]:
@@ -93,3 +117,6 @@ def test_what_measures_is_the_split_dev_before_test(tmp_path: Path, corpus: Path
     assert of_dataset(data, 10).name.endswith(", dev")
     (tmp_path / "qrels" / "dev.tsv").unlink()
     assert read_measured(tmp_path).split == "test"
+    (tmp_path / "qrels" / "test.tsv").unlink()
+    with pytest.raises(InputError, match="has the split train, and none of dev, validation, test"):
+        read_measured(tmp_path)

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -92,12 +93,19 @@ def test_no_other_training_goes_on_from_checkpoints(
     interrupted_at(plan.every + 1, plan, tmp_path / "out", monkeypatch)
     with pytest.raises(InputError, match="a training with other learning_rate, warmup; --resume goes on"):
         going_on(plan_of(base, **KINDS["embedder"], warmup=0.2, learning_rate=1e-4), tmp_path / "out")
-    fewer = make_plan([tiny.examples(79)], plan.settings)
-    with pytest.raises(InputError, match="with other data;"):
-        going_on(fewer, tmp_path / "out")
+    with pytest.raises(InputError, match="with other data, measured lists;"):
+        going_on(make_plan([tiny.examples(79)], plan.settings), tmp_path / "out")
+    with pytest.raises(InputError, match="with other measured lists;"):
+        going_on(dataclasses.replace(plan, dev=plan.test), tmp_path / "out")
     (checkpoints_of(tmp_path / "out") / kept_plan.FILE).write_text("{")
     with pytest.raises(BrokenModel, match="can't be read .* begins anew"):
         going_on(plan, tmp_path / "out")
+
+
+def test_a_whole_number_of_numpy_is_a_setting(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(base, **KINDS["embedder"], batch=np.int64(32))
+    interrupted_at(plan.every + 1, plan, tmp_path / "out", monkeypatch)
+    assert going_on(plan, tmp_path / "out").steps == plan.steps
 
 
 def test_patience_counts_what_was_measured_before_the_interruption(

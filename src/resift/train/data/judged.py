@@ -11,7 +11,7 @@ from resift.train.data.collect import content_hash
 from resift.train.data.labels import kind_of
 from resift.train.examples import DataIssue, Detection, ExampleSet, Labelled, Shape, TrainingQuery
 
-_SPLIT, _DEV = "train", "dev"
+_SPLIT, _MEASURED = "train", ("dev", "validation", "test")
 
 
 def is_beir(path: Path) -> bool:
@@ -61,16 +61,19 @@ def read_judged(
 
 
 def read_measured(path: Path) -> Dataset:
-    """Judged queries on which a training is measured: of a BEIR folder the split "dev", where it has one.
+    """Judged queries on which a training is measured: of a BEIR folder the split dev, else validation, else test.
 
-    A split "test" is taken where there is no "dev", or else the only one: whoever trains by it has no test any more.
+    A test split that has chosen a checkpoint is no test of it any more.
 
     Raises:
-        InputError: as `read_dataset` says.
+        InputError: it has other splits only, or as `read_dataset` says.
 
     """
-    splits = {p.name.split(".")[0] for p in (path / "qrels").glob("*.tsv*")}
-    return read_dataset(DataFiles(path, split=_DEV if _DEV in splits else None))
+    splits = sorted({p.name.split(".")[0] for p in (path / "qrels").glob("*.tsv*")})
+    split = next((name for name in _MEASURED if name in splits), None)
+    if splits and split is None:
+        raise InputError(f"{path} has the split {', '.join(splits)}, and none of {', '.join(_MEASURED)} to measure on")
+    return read_dataset(DataFiles(path, split=split))
 
 
 def _queries(data: Dataset) -> tuple[tuple[TrainingQuery, ...], int]:
@@ -83,12 +86,14 @@ def _queries(data: Dataset) -> tuple[tuple[TrainingQuery, ...], int]:
         unjudged += len(others)
         labels = {**{id_: max(0, grade) for id_, grade in grades.items()}, **dict.fromkeys(others, 0)}
         candidates: dict[tuple[str, str], Labelled] = {}
+        same: dict[str, str] = {}  # of each id the one that stands for its text
         for id_, label in sorted(labels.items(), key=lambda item: (-item[1], item[0])):
             document = data.documents.read(data.documents.row(id_))
-            candidates.setdefault((document.title, document.text), Labelled(document, float(label)))
+            first = candidates.setdefault((document.title, document.text), Labelled(document, float(label)))
+            same[id_] = first.document.id
         ordered = sorted(candidates.values(), key=lambda c: content_hash(c.document.title, c.document.text))
         if ordered:
-            run = None if data.run is None else tuple(data.run.get(query.id, ()))
+            run = None if data.run is None else tuple(dict.fromkeys(same[i] for i in data.run.get(query.id, ())))
             examples.append(TrainingQuery(query, tuple(ordered), run=run))
     examples.sort(key=lambda q: (content_hash(q.query.text, q.prompt), q.query.id))
     return tuple(examples), unjudged

@@ -47,7 +47,7 @@ class ReadOptions:
         subset: of a data set of the hub.
         sql: a query or a table, where the data are the URL of a database.
         queries, documents, qrels, run: files of queries, documents, judgements and a TREC run; what is None is taken
-            from the BEIR folder. Beside a table the documents are those among which negatives are mined.
+            from the BEIR folder. Beside a table the documents are searched too, and negatives are mined among them.
         propensity_power: a position p is looked at with the probability p^-power (Joachims, Swaminathan & Schnabel,
             Unbiased Learning-to-Rank with Biased Feedback, 2017); a clicked candidate weighs its inverse.
 
@@ -81,6 +81,7 @@ def read_examples(data: str | Path | None, options: ReadOptions | None = None) -
     options = options or ReadOptions()
     path = None if data is None else Path(data)
     if options.qrels is not None or (path is not None and is_beir(path)):
+        _refuse_columns(options)
         return read_judged(path, options.split, options.queries, options.documents, options.qrels, options.run)
     if data is None:
         raise InputError("there is nothing to read: name the data, or judgements with --qrels")
@@ -91,6 +92,14 @@ def read_examples(data: str | Path | None, options: ReadOptions | None = None) -
     if options.documents is None:
         return examples
     return replace(examples, corpus=DocumentStore(files.read_file(options.documents)))
+
+
+def _refuse_columns(options: ReadOptions) -> None:
+    """Judgements have no columns to name, and lie in files."""
+    values = {"columns": options.columns, "labels": options.labels, "sql": options.sql, "subset": options.subset}
+    names = [f"--{name}" for name, value in values.items() if value]
+    if names:
+        raise InputError(f"{' and '.join(names)} belong to tables, and these data are judgements; leave them out")
 
 
 def examples_of(

@@ -50,6 +50,8 @@ def open_rows(data: str, split: str | None = None, subset: str | None = None, sq
         raise InputError(f"--sql is for a database, and {data} is none; give its URL, such as sqlite:///{data}")
     path = Path(data)
     if path.is_file():
+        if split is not None or subset is not None:
+            raise InputError(f"{data} is one file, without splits or subsets; leave --split and --subset out")
         return Rows(path.name, _of_file(path))
     if path.is_dir():
         return Rows(path.resolve().name, _of_folder(path, split, subset))

@@ -57,7 +57,7 @@ class DryRun:
         before: measures of the first stage, by the task's name for it, and of the base, on dev.
         loss: of the one step.
         steps: how many there would be.
-        evaluations: the same, of lists as many as those of dev, before, meanwhile and after.
+        evaluations: how often lists of the size of dev would be scored, those of mixed weights and test among them.
         step_seconds, evaluation_seconds: how long one takes.
         seconds: of the whole training, about.
         memory_gb: the most that it would hold, about.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from resift import atomic
 from resift.errors import BrokenModel, InputError
-from resift.score.cache import digest
 from resift.train.neural import processes
-from resift.train.neural.plan import Plan, TrainingSet
+from resift.train.neural.plan import Plan
 
 FILE = "training.json"
 # Settings that change nothing of the steps: what is done with their weights, and when there are enough of them.
@@ -20,10 +21,12 @@ _OTHER = ("resume", "force", "merge", "interpolate", "patience")
 
 
 def keep(plan: Plan, folder: Path) -> None:
-    """Write what a training is into the folder of its checkpoints."""
+    """Empty the folder of the checkpoints, and write into it what the training is."""
+    facts = json.dumps(_facts(plan), indent=1)
+    shutil.rmtree(folder, ignore_errors=True)
     with atomic.blaming(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    atomic.write(folder / FILE, [json.dumps(_facts(plan), indent=1).encode() + b"\n"])
+    atomic.write(folder / FILE, [facts.encode() + b"\n"])
 
 
 def check(plan: Plan, folder: Path) -> None:
@@ -34,13 +37,13 @@ def check(plan: Plan, folder: Path) -> None:
         BrokenModel: what it was can't be read.
 
     """
-    path = folder / FILE
+    path, facts = folder / FILE, _facts(plan)
     try:
-        record = json.loads(path.read_text("utf-8"))
-        changes = [name for name, value in _facts(plan).items() if record[name] != value]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        record: dict[str, Any] = dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         message = f"{path} can't be read ({error}); train without --resume, which begins anew"
         raise BrokenModel(message) from error
+    changes = [name for name in {**facts, **record} if facts.get(name) != record.get(name)]
     if changes:
         raise InputError(
             f"{folder} has checkpoints of a training with other {', '.join(changes)}; --resume goes on with the same "
@@ -49,14 +52,32 @@ def check(plan: Plan, folder: Path) -> None:
 
 
 def _facts(plan: Plan) -> dict[str, Any]:
+    """Settings, and digests of what trains, of what measures, and of what is mined in."""
     settings = {name: value for name, value in asdict(plan.settings).items() if name not in _OTHER}
-    data = [digest(each.loss.name, *_texts(each)).hex() for each in plan.sets]
-    facts: dict[str, Any] = json.loads(json.dumps({**settings, "data": data, "processes": processes.count()}))
-    return facts
+    lists = [each for each in (plan.dev, plan.test, plan.general_dev, plan.general_test) if each]
+    corpora = [each.examples.corpus or () for each in plan.sets] if plan.settings.remine else []
+    facts = {
+        **settings,
+        "data": _digest(_values(plan)),
+        "measured lists": _digest((item.query, item.documents, item.grades) for each in lists for item in each.lists),
+        "corpus": _digest((d.id, d.title, d.text) for corpus in corpora for d in corpus),
+        "processes": processes.count(),
+    }
+    values: dict[str, Any] = json.loads(json.dumps(facts, default=str))
+    return values
 
 
-def _texts(each: TrainingSet) -> Iterator[str]:
-    """All that a data set trains with."""
-    for name, values in each.rows.columns.items():
-        yield name
-        yield from map(repr, values)
+def _values(plan: Plan) -> Iterator[object]:
+    """All that the losses are told, number by number and text by text."""
+    for each in plan.sets:
+        yield each.loss.name
+        for name, column in each.rows.columns.items():
+            yield name
+            yield from column
+
+
+def _digest(parts: Iterable[object]) -> str:
+    hashed = sha256()
+    for part in parts:
+        hashed.update(repr(part).encode("utf-8", "surrogatepass") + b"\0")
+    return hashed.hexdigest()

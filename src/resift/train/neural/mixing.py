@@ -33,11 +33,12 @@ def mix(plan: Plan, base: BaseModel, base_state: State, precision: str) -> float
         The share of the trained weights.
 
     """
-    shares = shares_to_try(plan, base)
+    shares, share = shares_to_try(plan, base), plan.settings.interpolate
+    if not shares and share is None:
+        return 1.0
     trained_state = state_of(base.model)
-    if not shares:
-        share = plan.settings.interpolate
-        return 1.0 if share is None else _mixed(base, base_state, trained_state, share)
+    if share is not None:
+        return _mixed(base, base_state, trained_state, share)
     qualities = []
     parts = [plan.dev, *([plan.general_dev] if plan.general_dev else [])]
     evaluators = [ListEvaluator(lists, plan.measures, base.kind, precision == "bf16") for lists in parts]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ import numpy.typing as npt
 from resift.errors import InputError
 from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
-from resift.evaluate.document_store import DocumentStore
 from resift.evaluate.evaluation import row_matrix
 from resift.evaluate.statistics import Floats
 from resift.retrieve.bm25 import BM25Retriever
@@ -100,20 +100,41 @@ def grade(label: float | None) -> int:
     return int(label) if label == int(label) else int(label >= RELEVANT_FROM)
 
 
+class _Joined(Sequence[Document]):
+    """Documents in memory, and behind them some rows of a corpus, which are read when they are asked for."""
+
+    def __init__(self, documents: Sequence[Document], corpus: Sequence[Document], rows: Sequence[int]) -> None:
+        self._documents, self._corpus, self._rows = documents, corpus, rows
+
+    def __len__(self) -> int:
+        return len(self._documents) + len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Document: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Document]: ...
+    def __getitem__(self, place: int | slice) -> Document | Sequence[Document]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        behind = place - len(self._documents)
+        return self._documents[place] if behind < 0 else self._corpus[self._rows[behind]]
+
+
 class Pool:
     """What BM25 searches: the documents of the queries' candidates, and the corpus that the data bring beside them.
 
-    Documents are the same where a model reads the same, whether or not their titles stand apart.
+    Documents are the same where a model reads the same, whether or not their titles stand apart; each stands once.
     """
 
     def __init__(self, queries: Sequence[TrainingQuery], corpus: Sequence[Document] | None = None) -> None:
-        others = {whole_text(c.document): c.document for query in queries for c in query.candidates}
-        for document in corpus or ():
-            others.pop(whole_text(document), None)
-        self._documents: Sequence[Document] = list(others.values())
-        if corpus is not None:
-            self._documents = DocumentStore(chain(others.values(), corpus)) if others else corpus
-        if not self._documents:
+        candidates = {_key(c.document): c.document for query in queries for c in query.candidates}
+        rows: dict[bytes, int] = {}
+        for row, document in enumerate(corpus or ()):
+            rows.setdefault(_key(document), row)
+        others = {key: document for key, document in candidates.items() if key not in rows}
+        self._keys = [*others, *rows]
+        self._documents = _Joined(list(others.values()), corpus or (), list(rows.values()))
+        if not self._keys:
             raise InputError("the data have no document; give candidates with texts")
         self._bm25 = BM25Retriever(self._documents)
 
@@ -126,7 +147,7 @@ class Pool:
         """
         if candidates == "corpus":
             asked = [Asked(query_text(q), q.query.text, _judgements(q)) for q in queries]
-            return corpus_lists(name, asked, [(whole_text(d), d) for d in self._documents], depth, self._bm25)
+            return corpus_lists(name, asked, self._keys, depth, self._bm25)
         made = tuple(self._list(q, depth, candidates) for q in queries)
         words = f"BM25 over {len(self._documents)} documents"
         if candidates == "given":
@@ -138,19 +159,22 @@ class Pool:
         judgements = _judgements(query)
         if candidates == "given" and query.run is not None:
             by_id = {c.document.id: c.document for c in query.candidates}
-            documents = [by_id[id_] for id_ in query.run if id_ in by_id]
-            return _list_of(query_text(query), [(whole_text(d), d) for d in documents], judgements, depth)
+            run = {_key(by_id[id_]): by_id[id_] for id_ in query.run}
+            return _list_of(query_text(query), list(run.items())[:depth], judgements)
         if candidates == "given":
-            places = _by_bm25(self._bm25, query.query.text, [self._places[text] for text in judgements])
+            places = _by_bm25(self._bm25, query.query.text, [self._places[key] for key in judgements])[:depth]
         else:
             places = self._bm25.best_places(query.query.text, depth)[0].tolist()
-        documents = [self._documents[place] for place in places]
-        return _list_of(query_text(query), [(whole_text(d), d) for d in documents], judgements, depth)
+        return _list_of(query_text(query), [(self._keys[p], self._documents[p]) for p in places], judgements)
 
     @cached_property
-    def _places(self) -> Mapping[str, int]:
-        """The place of each text."""
-        return {whole_text(document): place for place, document in enumerate(self._documents)}
+    def _places(self) -> Mapping[bytes, int]:
+        return {key: place for place, key in enumerate(self._keys)}
+
+
+def _key(document: Document) -> bytes:
+    """A digest of what a model reads, white space aside."""
+    return blake2b(" ".join(whole_text(document).split()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _by_bm25(bm25: BM25Retriever, text: str, places: Sequence[int]) -> list[int]:
@@ -160,9 +184,10 @@ def _by_bm25(bm25: BM25Retriever, text: str, places: Sequence[int]) -> list[int]
     return sorted(places, key=lambda place: ranks.get(place, len(ranks)))
 
 
-def _judgements(query: TrainingQuery) -> dict[str, Judgement]:
-    texts = [whole_text(c.document) for c in query.candidates]
-    return {text: Judgement(text, c.label) for text, c in zip(texts, query.candidates, strict=True)}
+def _judgements(query: TrainingQuery) -> dict[bytes, Judgement]:
+    """By the key of the document; of two that read the same, the higher label."""
+    candidates = sorted(query.candidates, key=lambda c: -1.0 if c.label is None else c.label)
+    return {_key(c.document): Judgement(whole_text(c.document), c.label) for c in candidates}
 
 
 def _judgements_of(data: Dataset, query: Query) -> dict[str, Judgement]:
@@ -178,14 +203,13 @@ def of_dataset(data: Dataset, depth: int, candidates: Candidates = "bm25") -> Ra
     name = f"{data.name}, {data.split}" if data.split else data.name
     if candidates == "corpus":
         asked = [Asked(_instructed(query), query.text, _judgements_of(data, query)) for query in data.queries]
-        entries = [(document.id, document) for document in data.documents]
-        return corpus_lists(name, asked, entries, depth, BM25Retriever([document for _, document in entries]))
+        return corpus_lists(name, asked, data.documents.ids, depth, BM25Retriever(data.documents))
     bm25 = None if data.run is not None else BM25Retriever(data.documents)
     made = []
     for query in data.queries:
         rows = _rows_of_run(data, query) if bm25 is None else _rows_of(bm25, data, query, depth, candidates)
-        entries = [(document.id, document) for document in map(data.documents.__getitem__, rows)]
-        made.append(_list_of(_instructed(query), entries, _judgements_of(data, query), depth))
+        entries = [(document.id, document) for document in map(data.documents.__getitem__, rows[:depth])]
+        made.append(_list_of(_instructed(query), entries, _judgements_of(data, query)))
     size = len(data.documents)
     words = "the judged candidates, by BM25" if candidates == "given" else f"BM25 over {size} documents"
     return RankingLists(name, tuple(made), "the run given" if bm25 is None else words)
@@ -199,8 +223,8 @@ def _rows_of(bm25: BM25Retriever, data: Dataset, query: Query, depth: int, candi
     if candidates != "given":
         places: list[int] = bm25.best_places(query.text, depth)[0].tolist()
         return places
-    judged = sorted(data.documents.row(id_) for id_ in data.qrels[query.id] if data.documents.has(id_))
-    return _by_bm25(bm25, query.text, judged)
+    rows = sorted(data.documents.row(id_) for id_ in data.qrels[query.id] if data.documents.has(id_))
+    return _by_bm25(bm25, query.text, rows)
 
 
 def _instructed(query: Query) -> str:
@@ -217,40 +241,38 @@ class Asked:
 
 
 def corpus_lists(
-    name: str, queries: Sequence[Asked], documents: Sequence[tuple[Key, Document]], most: int, bm25: BM25Retriever
+    name: str, queries: Sequence[Asked], keys: Sequence[Key], most: int, bm25: BM25Retriever
 ) -> RankingLists:
     """Lists of all documents for each query: what BM25 finds, in its order, and then the others as they stand.
 
     Where there are more than `most`, those that are judged are searched, and those that BM25 puts first, by turns of
-    the queries: what they leave out is what hardly anybody would take for an answer.
+    the queries: what they leave out is what hardly anybody would take for an answer. `keys` are those of BM25's
+    documents, in their order.
     """
     by_bm25 = [bm25.best_places(query.words, most)[0].tolist() for query in queries]
-    judged = {key for query in queries for key in query.judgements}
-    chosen = dict.fromkeys(place for place, (key, _) in enumerate(documents) if key in judged)
+    answers = {key for query in queries for key in query.judgements}
+    chosen = dict.fromkeys(place for place, key in enumerate(keys) if key in answers)
     turns = (place for turn in zip_longest(*by_bm25) for place in turn if place is not None)
-    for place in chain(turns, range(len(documents))):
+    for place in chain(turns, range(len(keys))):
         if len(chosen) >= most:
             break
         chosen.setdefault(place)
+    documents = {place: bm25.documents[place] for place in chosen}
     made = []
     for query, places in zip(queries, by_bm25, strict=True):
         order = dict.fromkeys(place for place in chain(places, chosen) if place in chosen)
-        made.append(_list_of(query.text, [documents[place] for place in order], query.judgements))
-    size = f"{len(chosen)}" if len(chosen) == len(documents) else f"{len(chosen)} of {len(documents)}"
+        made.append(_list_of(query.text, [(keys[place], documents[place]) for place in order], query.judgements))
+    size = f"{len(chosen)}" if len(chosen) == len(keys) else f"{len(chosen)} of {len(keys)}"
     return RankingLists(name, tuple(made), f"a search over {size} documents")
 
 
-def _list_of(
-    text: str, entries: Sequence[tuple[Key, Document]], judgements: Mapping[Key, Judgement], depth: int | None = None
-) -> RankingList:
-    """The first `depth` documents, each key once; judged ones that are not among them get places behind."""
-    documents = dict(reversed(entries))  # of equal keys the first document
-    keys = list(dict.fromkeys(key for key, _ in entries))[:depth]
-    places = {key: place for place, key in enumerate(keys)}
+def _list_of(text: str, entries: Sequence[tuple[Key, Document]], judgements: Mapping[Key, Judgement]) -> RankingList:
+    """A list of documents, each with the key by which it is judged; judged ones that are missing get places behind."""
+    places = {key: place for place, (key, _) in enumerate(entries)}
     for key in judgements:
         places.setdefault(key, len(places))
     by_place = {places[key]: judgement for key, judgement in judgements.items()}
-    return RankingList(text, tuple(whole_text(documents[key]) for key in keys), by_place)
+    return RankingList(text, tuple(whole_text(document) for _, document in entries), by_place)
 
 
 def measured(lists: RankingLists, measures: Sequence[Measure], scores: Floats | None = None) -> dict[str, Floats]:

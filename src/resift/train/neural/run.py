@@ -247,7 +247,6 @@ def _trained(
     if step:
         load_state(model.model, folder / f"checkpoint-{step}")  # negatives may be mined with it
     elif processes.is_first():
-        shutil.rmtree(folder, ignore_errors=True)
         kept_plan.keep(plan, folder)
     remining = Remining(plan, model, folder, precision == "bf16") if plan.round_steps else None
     began = time.perf_counter()

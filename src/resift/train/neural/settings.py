@@ -36,8 +36,8 @@ class TrainingSettings:
         evaluations: how often the model is measured while it trains.
         patience: evaluations without progress before training ends.
         depth: candidates of a query that are ranked when the model is measured.
-        candidates: what is ranked when the model is measured: BM25's best over all documents of the data, the
-            documents given for a query, or the corpus, which a cross-encoder is too slow for.
+        candidates: what is ranked when the model is measured: BM25's best over all documents of the data, what a
+            query's run or its judgements give, or the corpus, which a cross-encoder is too slow for.
         documents: the most documents of the corpus that are searched when it is measured: those that are judged
             and those that BM25 finds.
         dims: of the token vectors of a new projection, for late interaction.
