@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from resift.errors import InputError
-from resift.evaluate.dataset import Dataset
-from resift.evaluate.document_store import DocumentStore
 from resift.train.data import ReadOptions, examples_of, read_examples, read_measured
 from resift.train.examples import TrainingQuery
 from resift.train.neural.ranking_lists import Pool, of_dataset
@@ -62,15 +60,6 @@ def test_the_order_of_a_run_is_the_first_stage_and_misses_what_it_misses(tmp_pat
     assert by_query[QUERIES[0].text].documents == tuple(f"{d.title} {d.text}" for d in (DOCUMENTS[3], DOCUMENTS[1]))
     assert by_query[QUERIES[0].text].grades == {0: 0, 1: 0, 2: 1}  # d1 is third, behind the depth
     assert by_query[QUERIES[1].text].grades == {0: 0, 1: 1} and len(by_query[QUERIES[1].text].documents) == 1
-
-
-def test_judged_documents_are_ranked_where_they_are_asked_for() -> None:
-    data = Dataset.of(QUERIES, DocumentStore(DOCUMENTS), {"q1": {"d4": 0, "d1": 1}, "q2": {"d3": 1}}, name="others")
-    lists = of_dataset(data, 10, "given")
-    item = next(item for item in lists.lists if item.query == QUERIES[0].text)
-    assert lists.first_stage == "the judged candidates, by BM25"
-    assert item.documents == ("Ferry The ferry leaves at nine.", "Empty Nothing to see here.")
-    assert item.grades == {0: 1, 1: 0}
 
 
 def test_a_text_that_stands_twice_is_listed_once() -> None:

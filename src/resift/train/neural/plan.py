@@ -132,7 +132,7 @@ def make_plan(
         raise InputError("there are no data to train on; name a file or folder")
     notes = [f"{examples.name}: {issue.message}" for examples in sets for issue in examples.issues]
     parts, dev_lists, test_lists = _held_out(sets, settings, measures, dev)
-    general_lists = None if general is None else _of_general(general, settings)
+    general_lists = None if general is None else _of_dataset(general, settings)
     held_out = [item.query for lists in (dev_lists, test_lists, general_lists) if lists for item in lists.lists]
     rest = []
     for examples, part in zip(sets, parts, strict=True):
@@ -199,7 +199,7 @@ def _held_out(
 ) -> tuple[list[Sequence[TrainingQuery]], RankingLists, RankingLists]:
     """Queries that train, of each set; lists that choose, and lists that are reported."""
     if dev is not None:
-        lists = _of_dataset(dev, settings, _named_candidates(settings))
+        lists = _of_dataset(dev, settings)
         first, second = splits.halves([item.query for item in lists.lists])
         return [s.queries for s in sets], lists.part(first, "dev"), lists.part(second, f"{lists.name}, held out")
     trained: list[Sequence[TrainingQuery]] = []
@@ -220,14 +220,11 @@ def _held_out(
     return trained, _joined(dev_parts), _joined(test_parts)
 
 
-def _of_general(data: Dataset, settings: TrainingSettings) -> RankingLists:
-    """What a search brings, also where the other lists are the candidates given."""
-    candidates = _named_candidates(settings)
-    return _of_dataset(data, settings, "bm25" if candidates == "given" else candidates)
-
-
-def _of_dataset(data: Dataset, settings: TrainingSettings, candidates: Candidates) -> RankingLists:
-    return of_dataset(data, settings.documents if candidates == "corpus" else settings.depth, candidates)
+def _of_dataset(data: Dataset, settings: TrainingSettings) -> RankingLists:
+    """What a search brings, also where DATA's own candidates are ranked: the judged ones here are mostly answers."""
+    if _named_candidates(settings) == "corpus":
+        return of_dataset(data, settings.documents, "corpus")
+    return of_dataset(data, settings.depth)
 
 
 def _named_candidates(settings: TrainingSettings) -> Candidates:

@@ -198,8 +198,8 @@ def _judgements_of(data: Dataset, query: Query) -> dict[str, Judgement]:
     }
 
 
-def of_dataset(data: Dataset, depth: int, candidates: Candidates = "bm25") -> RankingLists:
-    """Lists of judged queries: all documents, the judged ones by BM25, or the data's own run, else BM25's best."""
+def of_dataset(data: Dataset, depth: int, candidates: Literal["bm25", "corpus"] = "bm25") -> RankingLists:
+    """Lists of judged queries: all documents, or the data's own run, else BM25's best."""
     name = f"{data.name}, {data.split}" if data.split else data.name
     if candidates == "corpus":
         asked = [Asked(_instructed(query), query.text, _judgements_of(data, query)) for query in data.queries]
@@ -207,24 +207,14 @@ def of_dataset(data: Dataset, depth: int, candidates: Candidates = "bm25") -> Ra
     bm25 = None if data.run is not None else BM25Retriever(data.documents)
     made = []
     for query in data.queries:
-        rows = _rows_of_run(data, query) if bm25 is None else _rows_of(bm25, data, query, depth, candidates)
-        entries = [(document.id, document) for document in map(data.documents.__getitem__, rows[:depth])]
+        if bm25 is None:
+            rows = [data.documents.row(id_) for id_ in (data.run or {}).get(query.id, ())[:depth]]
+        else:
+            rows = bm25.best_places(query.text, depth)[0].tolist()
+        entries = [(document.id, document) for document in map(data.documents.__getitem__, rows)]
         made.append(_list_of(_instructed(query), entries, _judgements_of(data, query)))
-    size = len(data.documents)
-    words = "the judged candidates, by BM25" if candidates == "given" else f"BM25 over {size} documents"
-    return RankingLists(name, tuple(made), "the run given" if bm25 is None else words)
-
-
-def _rows_of_run(data: Dataset, query: Query) -> list[int]:
-    return [data.documents.row(id_) for id_ in (data.run or {}).get(query.id, ())]
-
-
-def _rows_of(bm25: BM25Retriever, data: Dataset, query: Query, depth: int, candidates: Candidates) -> list[int]:
-    if candidates != "given":
-        places: list[int] = bm25.best_places(query.text, depth)[0].tolist()
-        return places
-    rows = sorted(data.documents.row(id_) for id_ in data.qrels[query.id] if data.documents.has(id_))
-    return _by_bm25(bm25, query.text, rows)
+    words = "the run given" if bm25 is None else f"BM25 over {len(data.documents)} documents"
+    return RankingLists(name, tuple(made), words)
 
 
 def _instructed(query: Query) -> str:
