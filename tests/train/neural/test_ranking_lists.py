@@ -48,6 +48,15 @@ def test_a_corpus_is_searched_beside_the_documents_of_the_data(tmp_path: Path, c
     }  # fmt: skip
 
 
+def test_a_text_without_its_title_is_the_document_of_the_corpus() -> None:
+    (query,) = labelled("when does the ferry leave", [("The ferry leaves at nine.", 1), ("Anna bakes bread.", 0)])
+    lists = Pool([query], DOCUMENTS).lists("dev", [query], 10)
+    assert lists.first_stage == "BM25 over 4 documents"
+    (item,) = lists.lists
+    place = item.documents.index("Ferry The ferry leaves at nine.")
+    assert item.grades[place] == 1 and len(item.documents) == len(set(item.documents)) == 2
+
+
 def test_the_order_of_a_run_is_the_first_stage_and_misses_what_it_misses(tmp_path: Path, corpus: Path) -> None:
     queries = lines(tmp_path / "queries.jsonl", [{"_id": q.id, "text": q.text} for q in QUERIES])
     qrels, run = tmp_path / "qrels.trec", tmp_path / "run.trec"

@@ -123,14 +123,16 @@ class _Joined(Sequence[Document]):
 class Pool:
     """What BM25 searches: the documents of the queries' candidates, and the corpus that the data bring beside them.
 
-    Documents are the same where a model reads the same, whether or not their titles stand apart; each stands once.
+    Documents are the same where a model reads the same, whether or not their titles stand apart, and where a candidate
+    is a text of the corpus without its title; each stands once, as the corpus has it.
     """
 
     def __init__(self, queries: Sequence[TrainingQuery], corpus: Sequence[Document] | None = None) -> None:
         candidates = {_key(c.document): c.document for query in queries for c in query.candidates}
         rows: dict[bytes, int] = {}
         for row, document in enumerate(corpus or ()):
-            rows.setdefault(_key(document), row)
+            key, text_key = _key(document), _key(Document("", document.text))
+            rows.setdefault(text_key if text_key in candidates and key not in candidates else key, row)
         others = {key: document for key, document in candidates.items() if key not in rows}
         self._keys = [*others, *rows]
         self._documents = _Joined(list(others.values()), corpus or (), list(rows.values()))
