@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resift import atomic
-from resift.cli import options
+from resift.cli import options, train_options
 from resift.train.choices import BM25, DENSE, Format, Sampling
 
 if TYPE_CHECKING:
@@ -47,13 +47,9 @@ _KeepSuspects = Annotated[bool, typer.Option("--keep-suspects", help="Take likel
 _Documents = Annotated[
     Path | None, typer.Option("--documents", help="Where negatives are looked for, beside the documents of DATA.")
 ]
-_Split = Annotated[str | None, typer.Option(help="Of a data set or BEIR folder; by default train.")]
-_Subset = Annotated[str | None, typer.Option(help="Of a data set of the hub.")]
-_Sql = Annotated[str | None, typer.Option(help="A table or a query, for a database.")]
 _Columns = Annotated[
     str | None, typer.Option(help="Which column is what: query=q,document=d,label=y; by default by their names.")
 ]
-_Labels = Annotated[str | None, typer.Option(help="What words are worth as labels: relevant=1,other=0.")]
 _Limit = Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many queries.")]
 _Seed = Annotated[int, typer.Option(min=0, help="Of all that is drawn.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON (docs/mine.md).")]
@@ -80,11 +76,11 @@ def mine(
     documents: _Documents = None,
     queries: options.QueriesFile = None,
     qrels: options.QrelsFile = None,
-    split: _Split = None,
-    subset: _Subset = None,
-    sql: _Sql = None,
+    split: train_options.Split = None,
+    subset: train_options.Subset = None,
+    sql: train_options.Sql = None,
     columns: _Columns = None,
-    labels: _Labels = None,
+    labels: train_options.Labels = None,
     limit: _Limit = None,
     seed: _Seed = 0,
     as_json: _AsJson = False,
@@ -95,15 +91,10 @@ def mine(
 
     Near-duplicates of positives and likely false negatives are left out, and 20 of these are shown.
     """
-    from resift.train.data import ReadOptions
-    from resift.train.data.columns import parse_columns
-    from resift.train.data.labels import parse_labels
     from resift.train.mine import MineOptions
 
     _check(output, scores, rescore)
-    source = ReadOptions(
-        parse_columns(columns or ""), parse_labels(labels or ""), split, subset, sql, queries, documents, qrels
-    )
+    source = train_options.reading(columns, labels, split, subset, sql, queries, documents, qrels, run=None)
     settings = MineOptions(
         tuple(retriever or (BM25, DENSE)), negatives, random, range_min, range_max, min_score, max_score,
         absolute_margin, None if no_margin else relative_margin, sampling, keep_suspects, limit, seed,

@@ -21,7 +21,12 @@ _OTHER = ("resume", "force", "merge", "interpolate", "patience")
 
 
 def keep(plan: Plan, folder: Path) -> None:
-    """Empty the folder of the checkpoints, and write into it what the training is."""
+    """Empty the folder of the checkpoints, and write into it what the training is.
+
+    Raises:
+        InputError: the folder can't be written.
+
+    """
     facts = json.dumps(_facts(plan), indent=1)
     shutil.rmtree(folder, ignore_errors=True)
     with atomic.blaming(folder):

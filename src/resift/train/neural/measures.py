@@ -183,7 +183,7 @@ class Measures:
         return list(dict.fromkeys([*lists.pairs, *(lists.judged_pairs if self.pairs else ())]))
 
     def list_scores(self, lists: RankingLists, scores: Floats) -> ListScores:
-        """The scores of `scored_pairs`, laid out as the lists are."""
+        """The scores of `scored_pairs` (n,), of all candidates and of judged pairs, list by list."""
         rows = {pair: row for row, pair in enumerate(self.scored_pairs(lists))}
         judged = lists.judged_pairs if self.pairs else []
         return ListScores(scores[[rows[pair] for pair in lists.pairs]], scores[[rows[pair] for pair in judged]])

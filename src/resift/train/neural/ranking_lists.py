@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from resift.evaluate import named_measures
 from resift.evaluate.dataset import Dataset
 from resift.evaluate.evaluation import row_matrix
 from resift.evaluate.statistics import Floats
+from resift.files.stored_documents import StoredDocuments
 from resift.retrieve.bm25 import BM25Retriever
 from resift.score.pairs import whole_text
 from resift.train.examples import TrainingQuery
@@ -100,7 +101,7 @@ def grade(label: float | None) -> int:
     return int(label) if label == int(label) else int(label >= RELEVANT_FROM)
 
 
-class _Joined(Sequence[Document]):
+class _Joined(StoredDocuments):
     """Documents in memory, and behind them some rows of a corpus, which are read when they are asked for."""
 
     def __init__(self, documents: Sequence[Document], corpus: Sequence[Document], rows: Sequence[int]) -> None:
@@ -109,15 +110,10 @@ class _Joined(Sequence[Document]):
     def __len__(self) -> int:
         return len(self._documents) + len(self._rows)
 
-    @overload
-    def __getitem__(self, place: int) -> Document: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Document]: ...
-    def __getitem__(self, place: int | slice) -> Document | Sequence[Document]:
-        if isinstance(place, slice):
-            return [self[i] for i in range(*place.indices(len(self)))]
-        behind = place - len(self._documents)
-        return self._documents[place] if behind < 0 else self._corpus[self._rows[behind]]
+    def read(self, i: int) -> Document:
+        """The document at a place; see `StoredDocuments`."""
+        behind = i - len(self._documents)
+        return self._documents[i] if behind < 0 else self._corpus[self._rows[behind]]
 
 
 class Pool:
@@ -131,8 +127,11 @@ class Pool:
         candidates = {_key(c.document): c.document for query in queries for c in query.candidates}
         rows: dict[bytes, int] = {}
         for row, document in enumerate(corpus or ()):
-            key, text_key = _key(document), _key(Document("", document.text))
-            rows.setdefault(text_key if text_key in candidates and key not in candidates else key, row)
+            key = _key(document)
+            if document.title and key not in candidates:
+                text_key = _key(Document("", document.text))
+                key = text_key if text_key in candidates else key
+            rows.setdefault(key, row)
         others = {key: document for key, document in candidates.items() if key not in rows}
         self._keys = [*others, *rows]
         self._documents = _Joined(list(others.values()), corpus or (), list(rows.values()))
